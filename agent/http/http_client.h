@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_HTTP_HTTP_CLIENT_H
+#define RUNNEL_AGENT_HTTP_HTTP_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/http/http_parse.h"
+#include "platform/base/writer.h"
+#include "platform/stop.h"
+#include "platform/tls.h"
+
+/**
+ * HTTP/1.1 to one endpoint (RFC 9112): one connection, kept alive, used again only after less than
+ * 15 s of idleness (aws-wire: S3 closes after 20 s). Never more than one request at a time. The
+ * body is written by a function, so that it need never exist in memory; the reply is handed on in
+ * pieces as it arrives.
+ */
+struct http_client;
+
+enum { HTTP_FAULT_BYTES = 200, HTTP_IDLE_MS = 15000 };
+
+struct http_client_options {
+    bool tls; /* false only towards loopback and metadata hosts */
+    const char *host;
+    uint16_t port;
+    struct tls_options tls_options;
+    int64_t connect_ms; /* name, TCP and handshake together */
+    int64_t idle_ms;    /* the longest silence while a request or a reply is under way */
+    int64_t total_ms;   /* from the first byte out to the last byte in */
+    const struct stop *stop;
+};
+
+struct http_request {
+    const char *head; /* request line and headers with the empty line behind them (http_write.h) */
+    size_t head_bytes;
+    /** Writes exactly the announced bytes of the body into OUT (its error sticks), or returns an
+     *  error: the connection is then closed before the last byte. NULL: no body. */
+    int (*write_body)(void *context, struct writer *out);
+    /** Called once the status line and headers are in. Returns 0, or an error that ends it. */
+    int (*on_head)(void *context, const struct http_reply *reply);
+    /** Called with each piece of the body. Likewise. NULL: the body is passed over. */
+    int (*on_body)(void *context, const uint8_t *bytes, size_t count);
+    void *context;
+};
+
+struct http_outcome {
+    bool sent;            /* the last byte of the request was handed to the connection */
+    bool reused;          /* the connection had served before */
+    bool reply_begun;     /* at least one byte of a reply arrived */
+    int64_t sent_mono_ms; /* first byte out */
+    int64_t done_mono_ms; /* last byte in, or the failure */
+    char fault[HTTP_FAULT_BYTES];
+};
+
+int http_client_open(const struct http_client_options *options, struct http_client **ret_client);
+void http_client_close(struct http_client *client); /* NULL is allowed */
+
+/**
+ * One exchange. 0: a whole reply arrived (of whatever status). E_CLOSED, E_TIMEOUT, E_SYNTAX (the
+ * reply is no HTTP), E_TOO_BIG (its head), E_STOP, E_NAME, E_CERTIFICATE, error_sys, error_tls or
+ * what the functions returned: what became of the request is told by ret_outcome. A reused
+ * connection that died before any byte of the reply is replaced and the request sent again, once.
+ */
+int http_client_exchange(struct http_client *client, const struct http_request *request,
+                         struct http_outcome *ret_outcome);
+
+/** Drops the connection, so that the next exchange makes a new one. */
+void http_client_disconnect(struct http_client *client);
+
+struct http_statistics {
+    uint64_t requests, bytes_in, bytes_out, handshakes, resumed;
+};
+void http_client_get_statistics(const struct http_client *client,
+                                struct http_statistics *ret_statistics);
+
+#endif

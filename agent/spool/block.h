@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_SPOOL_BLOCK_H
+#define RUNNEL_AGENT_SPOOL_BLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/spool/record.h"
+
+/**
+ * A block packs records for storage: a header, then records one after the other. 4,080 bytes fill
+ * one overflow page of LMDB (4,096 with its 16-byte page header). A record that does not fit into
+ * one block is cut into fragments: blocks of their own under one sequence number. FORMAT.md has
+ * the bytes. Pure.
+ */
+enum {
+    BLOCK_BYTES = 4080,
+    BLOCK_HEADER_BYTES = 80,
+    BLOCK_ROOM_BYTES = BLOCK_BYTES - BLOCK_HEADER_BYTES,
+    BLOCK_FORMAT = 1,
+    BLOCK_RECORDS_MAX = 1000,
+    BLOCK_BOOT_ID_BYTES = 16,
+};
+
+struct block_header {
+    uint8_t lane;
+    uint8_t time_quality;
+    uint16_t record_count;
+    uint16_t room_used; /* bytes behind the header */
+    uint16_t fragment;  /* 0.. fragment_count - 1 */
+    uint16_t fragment_count; /* 1: not fragmented */
+    uint64_t spool_id;
+    uint64_t first_sequence;
+    uint64_t last_sequence;
+    uint8_t boot_id[BLOCK_BOOT_ID_BYTES];
+    int64_t base_boot_ms;
+    int64_t offset_ms; /* wall clock less boot clock */
+};
+
+/** Writes HEADER and the checksum over it and the room_used bytes that lie behind it. */
+void block_seal(uint8_t block[BLOCK_BYTES], const struct block_header *header);
+
+/** Reads the header and checks magic, format, sizes and checksum of the COUNT bytes at BLOCK.
+ *  0; E_DAMAGED; E_VERSION for a newer format; E_CHECKSUM. */
+int block_open(const uint8_t *block, size_t count, struct block_header *ret_header);
+
+/** Bytes of the block as stored: the header and room_used. */
+static inline size_t block_bytes(const struct block_header *header)
+{
+    return BLOCK_HEADER_BYTES + (size_t)header->room_used;
+}
+
+#endif

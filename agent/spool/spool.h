@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_SPOOL_SPOOL_H
+#define RUNNEL_AGENT_SPOOL_SPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/spool/block.h"
+#include "agent/spool/dictionary.h"
+#include "agent/spool/lane.h"
+#include "agent/spool/record.h"
+#include "drivers/sample.h"
+#include "platform/stop.h"
+
+/**
+ * The one durable point. Samples go in, routes read records and acknowledge them, one thread
+ * commits. Everything here may be called from any thread; a route belongs to one thread.
+ *
+ * P1 as it is kept here: spool_ticket_accepted() is true only when the record is on flash, or
+ * delivered or dead on every holding route of its lane. P2: a record leaves only when each holding
+ * route has acknowledged it or it was evicted and counted.
+ */
+struct spool;
+struct spool_route;
+
+enum { SPOOL_ROUTES_MAX = 8, SPOOL_ROUTE_NAME_BYTES = 32, SPOOL_ID_BYTES = 8 };
+enum { SPOOL_FAULT_BYTES = 256 };
+
+enum spool_full { SPOOL_DROP_OLDEST, SPOOL_DROP_NEWEST, SPOOL_REFUSE };
+
+struct spool_lane_options {
+    enum spool_full full;
+    int64_t window_ms; /* the longest time that a sample may exist only in RAM */
+    int64_t age_ms;    /* how long a record may wait for a batch to fill */
+    unsigned share_percent;
+};
+
+/** What is known about the time now: wall = boot + offset_ms. */
+struct spool_clock_reading {
+    int64_t boot_ms;
+    int64_t offset_ms;
+    enum time_quality quality;
+};
+
+struct spool_options {
+    const char *path;    /* the state directory; made if missing */
+    uint64_t size_bytes; /* of the file, fixed */
+    const char *device;
+    struct spool_lane_options lanes[LANE_COUNT];
+    int64_t wait_ms;             /* a commit is due so long after somebody began to wait for it */
+    int64_t ack_window_ms;       /* acknowledgements of records on flash wait at most so long */
+    unsigned ack_window_records; /* or so many */
+    bool open_only; /* for the command line: no creation, no commit thread */
+    void (*clock)(void *context, struct spool_clock_reading *ret_reading);
+    void *clock_context;
+};
+
+/**
+ * Locks the state directory and opens or creates the spool. A missing file is made by the commit
+ * thread, so that the head collects at once. FAULT says what is wrong and what helps.
+ * E_BUSY: another process has it; E_VERSION; E_DAMAGED; E_NO_MEMORY; error_sys; LMDB's.
+ */
+int spool_open(const struct spool_options *options, char fault[SPOOL_FAULT_BYTES],
+               struct spool **ret_spool);
+
+/** Starts the commit thread; routes and sensors may be added before or after. */
+int spool_start(struct spool *spool);
+
+/** Commits what is in RAM, writes the counters and stops the commit thread, at the latest at
+ *  DEADLINE_MS. 0; E_TIMEOUT; the error of the last commit. */
+int spool_stop(struct spool *spool, int64_t deadline_ms);
+
+/** Closes everything; spool_stop comes first where spool_start was called. NULL is allowed. */
+void spool_close(struct spool *spool);
+
+void spool_get_id(const struct spool *spool, uint8_t ret_id[SPOOL_ID_BYTES]);
+
+/* ---- intake ---- */
+
+/** Finds or adds DEFINITION in the dictionary and returns its number; it is durable with the first
+ *  record that uses it. E_FULL, E_TOO_BIG, E_NO_MEMORY. */
+int spool_define_sensor(struct spool *spool, const struct sensor_definition *definition,
+                        uint32_t *ret_sensor);
+
+/** The definition behind a number, valid until spool_close, or NULL. */
+const struct sensor_definition *spool_sensor(struct spool *spool, uint32_t sensor);
+
+struct spool_append {
+    enum lane lane;
+    uint32_t sensor;
+    const struct sample *sample;
+    const char *source;  /* the followed file's sensor name when sample->origin is present */
+    int64_t deadline_ms; /* how long to wait for room in the head (clock_mono_ms), 0: not */
+};
+
+/**
+ * Gives the sample a sequence number and puts it into the head. 0; E_AGAIN: no room in the head by
+ * the deadline (try again; nothing was taken); E_REFUSED: the lane is full and its policy refuses;
+ * E_FULL: likewise, for a followed file: wait, the file keeps it; E_TOO_BIG; E_INVALID.
+ */
+int spool_append(struct spool *spool, const struct spool_append *append, uint64_t *ret_sequence);
+
+/** Where a followed file was left by what is committed; present is false if it is not known. */
+void spool_find_origin(struct spool *spool, const char *source, struct sample_origin *ret_origin);
+
+/** Counts a sample that never became a record. */
+void spool_count_refused(struct spool *spool, enum lane lane);
+
+/** A wait for durability. The caller owns it and zeroes it; EVENT_FD is signalled (stop.h) when it
+ *  is accepted. Waiting makes a commit due within options.wait_ms. */
+struct spool_ticket {
+    enum lane lane;
+    uint64_t sequence;
+    int event_fd;
+    struct spool_ticket *next; /* the rest is the spool's */
+    bool accepted;
+};
+void spool_ticket_wait(struct spool *spool, struct spool_ticket *ticket);
+bool spool_ticket_accepted(struct spool *spool, struct spool_ticket *ticket);
+void spool_ticket_forget(struct spool *spool, struct spool_ticket *ticket);
+
+/** Makes everything in RAM due for a commit now. */
+void spool_commit_soon(struct spool *spool);
+
+/* ---- routes ---- */
+
+struct spool_route_options {
+    const char *name; /* [a-z0-9_-], below SPOOL_ROUTE_NAME_BYTES */
+    bool lanes[LANE_COUNT];
+    bool hold; /* records are kept until this route has them */
+};
+
+/** Opens the cursor called NAME; a new one starts at the oldest stored block. E_FULL: too many. */
+int spool_route_open(struct spool *spool, const struct spool_route_options *options,
+                     struct spool_route **ret_route);
+
+/** What this route has not yet acknowledged in LANE and may read now. */
+struct spool_backlog {
+    uint64_t records;
+    uint64_t bytes; /* encoded; JSON is about ten times that for readings, the same for documents */
+};
+void spool_route_backlog(struct spool_route *route, enum lane lane, struct spool_backlog *ret_backlog);
+
+/** EVENT_FD is signalled once, when the route's records in all lanes reach RECORDS or BYTES. */
+void spool_route_arm(struct spool_route *route, int event_fd, uint64_t records, uint64_t bytes);
+
+/**
+ * Reads the records of one lane that the route has not acknowledged, in order. Holds no
+ * transaction and no lock between calls; one block is copied here at a time. Embedded in the
+ * caller's memory, about 5 KB.
+ */
+struct spool_reader {
+    struct spool_route *route;
+    enum lane lane;
+    uint64_t from;   /* the block in hand serves sequences from here */
+    uint64_t last;   /* of the record returned last (or skipped) */
+    size_t position; /* of the next record in the block */
+    uint16_t index;  /* of the next record in the block */
+    int64_t boot_ms;
+    bool loaded;
+    uint16_t fragment;      /* the piece in hand */
+    uint16_t fragment_count;
+    struct block_header header;
+    uint8_t block[BLOCK_BYTES];
+};
+
+/** Starts at the route's low mark of LANE. */
+void spool_reader_start(struct spool_reader *reader, struct spool_route *route, enum lane lane);
+
+/**
+ * The next unacknowledged record, which stays valid until the next call. ret_previous is the
+ * sequence of the record of this lane before it (acknowledged or not), for spool_route_ack.
+ * E_END: there is none at present; E_DAMAGED: the block that begins at reader->from is damaged and
+ * was passed over (call on); LMDB's errors.
+ */
+int spool_reader_next(struct spool_reader *reader, struct record *ret_record,
+                      uint64_t *ret_previous);
+
+/** The next piece of a document that continues in further blocks: E_END behind the last. Until it
+ *  is asked for, the record's texts and first piece stay valid. */
+int spool_reader_piece(struct spool_reader *reader, const uint8_t **ret_piece, size_t *ret_bytes);
+
+/** Keeps the blocks from the route's low mark to LAST in place while a batch is in flight. */
+void spool_route_pin(struct spool_route *route, enum lane lane, uint64_t last);
+void spool_route_unpin(struct spool_route *route);
+
+enum spool_outcome { SPOOL_DELIVERED, SPOOL_DEAD };
+
+/**
+ * Acknowledges the COUNT records of LANE in (AFTER, LAST], none of which this route had
+ * acknowledged, AFTER being the sequence of the record before the first of them (ret_previous).
+ */
+void spool_route_ack(struct spool_route *route, enum lane lane, uint64_t after, uint64_t last,
+                     uint64_t count, enum spool_outcome outcome);
+
+/* ---- numbers ---- */
+
+/** accepted = delivered + stored + dead + evicted, at every moment. */
+struct spool_counters {
+    uint64_t accepted, delivered, stored, dead, evicted;
+};
+
+struct spool_lane_status {
+    uint64_t pending, refused, stored, stored_bytes;
+    int64_t oldest_age_ms; /* of what is stored or pending; 0 if nothing is */
+};
+
+struct spool_status {
+    struct spool_lane_status lanes[LANE_COUNT];
+    uint64_t commits, flash_bytes; /* flash_bytes: pages handed to the file system */
+    uint64_t size_bytes, used_bytes;
+    int64_t counters_since_ms; /* wall time */
+    bool durable;              /* the file is there and the last commit succeeded */
+    int error;                 /* of the last commit */
+};
+void spool_get_status(struct spool *spool, struct spool_status *ret_status);
+void spool_route_counters(struct spool_route *route, enum lane lane,
+                          struct spool_counters *ret_counters);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_DRIVERS_DRIVER_H
+#define RUNNEL_DRIVERS_DRIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "drivers/sample.h"
+#include "platform/stop.h"
+
+/**
+ * The contract between collect (agent/intake) and a family of sensors.
+ *
+ * A driver is a const struct driver, listed in drivers.def behind its Kconfig symbol. An instance
+ * is one configured sensor; its memory (instance_bytes, zeroed) is the caller's, and one thread
+ * uses it at a time. open takes the hardware, fetch talks to it in bounded time, read only converts
+ * what fetch got, close gives everything back and may follow a failed open.
+ *
+ * A polled driver is fetched on its schedule and read once per fetch. A stream driver (wait_fd is
+ * not NULL) is fetched when its descriptor is readable, then read until E_AGAIN.
+ */
+
+enum driver_key_kind {
+    DRIVER_KEY_TEXT,
+    DRIVER_KEY_INTEGER,  /* a JSON whole number */
+    DRIVER_KEY_DECIMAL,  /* a JSON number */
+    DRIVER_KEY_BOOLEAN,  /* "true" or "false" */
+    DRIVER_KEY_DURATION, /* "5s" */
+    DRIVER_KEY_SIZE,     /* "64KiB" */
+};
+
+/** A key that the driver takes in runnel.json beside name, driver, interval, timeout, lane, tags. */
+struct driver_key {
+    const char *name; /* NULL ends the table; "list[].member" for members of an array's objects */
+    enum driver_key_kind kind;
+    bool required;
+    const char *help; /* one line; says the default */
+};
+
+/** A configured key as text, checked against its kind; a list's member as "list[3].member". */
+struct driver_setting {
+    const char *key;
+    const char *value;
+};
+
+enum { DRIVER_FAULT_BYTES = 200 };
+
+struct driver_context {
+    const char *sensor; /* its name */
+    const char *root;   /* put before absolute paths of /proc, /sys and /dev; "" but in tests */
+    const struct driver_setting *settings;
+    size_t setting_count;
+    size_t document_bytes_max;
+    bool drain;                        /* finite inputs are read to their end, then E_END */
+    struct sample_origin resume;       /* where a followed file was left, if present */
+    const struct stop *stop;           /* ends every wait */
+    char *fault;                       /* DRIVER_FAULT_BYTES: which path, what, what to check */
+};
+
+struct driver {
+    const char *name;
+    const char *summary; /* one line for `runnel sensors` */
+    const struct driver_key *keys;
+    size_t instance_bytes;
+
+    /** Returns 0; E_INVALID for settings that contradict each other; error_sys and others for
+     *  hardware that is not there (yet): it will be tried again. Says why in context->fault. */
+    int (*open)(void *instance, const struct driver_context *context);
+
+    /** The channels, at most SAMPLE_CHANNELS_MAX; returns their number (0 for documents alone).
+     *  May be asked once open has succeeded; the answer does not change until close. */
+    int (*channels)(const void *instance, struct channel *ret_channels);
+
+    /** Gets the next raw reading. 0; E_AGAIN: nothing new; E_END: a finite input is used up;
+     *  E_TIMEOUT; E_STOP; any other error means: close, and open again after a back-off. */
+    int (*fetch)(void *instance, int64_t deadline_ms);
+
+    /** Converts. 0; E_AGAIN: fetch first; E_SYNTAX, E_RANGE, E_TOO_BIG, E_DAMAGED: this reading
+     *  is refused (and counted), read or fetch on. Leaves boot_ms at 0 for "now". */
+    int (*read)(void *instance, struct sample *ret_sample);
+
+    /** The descriptor to poll for reading before fetch; -1 while there is none to wait for, then
+     *  fetch is called on the schedule. NULL for polled drivers. */
+    int (*wait_fd)(const void *instance);
+
+    /** Says, after an error of fetch or read, what it was about (path, line, register). Or NULL. */
+    const char *(*fault)(const void *instance);
+
+    void (*close)(void *instance);
+};
+
+/** The driver called NAME, or NULL if this program has none (left out by Kconfig, or unknown). */
+const struct driver *driver_find(const char *name);
+
+/** The INDEX-th driver that is compiled in, or NULL behind the last. */
+const struct driver *driver_at(size_t index);
+
+/** The value of KEY among the context's settings, or NULL. */
+const char *driver_setting(const struct driver_context *context, const char *key);
+
+#endif

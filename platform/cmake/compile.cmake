@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+# How everything is compiled, and the one way to declare a stage.
+
+set(RUNNEL_SANITIZE "" CACHE STRING "address, undefined or thread (comma-separated), or nothing")
+
+add_library(runnel_flags INTERFACE)
+target_compile_features(runnel_flags INTERFACE c_std_11)
+target_compile_definitions(runnel_flags INTERFACE _GNU_SOURCE _FILE_OFFSET_BITS=64)
+target_compile_options(runnel_flags INTERFACE
+    -include ${RUNNEL_CONFIG_HEADER}
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
+    -Wvla -Wformat=2 -Werror
+    -fno-common -ffunction-sections -fdata-sections -fstack-protector-strong
+    "SHELL:-ffile-prefix-map=${CMAKE_SOURCE_DIR}=.")
+target_include_directories(runnel_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_link_options(runnel_flags INTERFACE -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now)
+target_link_libraries(runnel_flags INTERFACE Threads::Threads)
+if(RUNNEL_SANITIZE)
+    target_compile_options(runnel_flags INTERFACE
+        -fsanitize=${RUNNEL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_compile_definitions(runnel_flags INTERFACE RUNNEL_SANITIZED=1)
+    target_link_options(runnel_flags INTERFACE -fsanitize=${RUNNEL_SANITIZE})
+endif()
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 11)
+
+# runnel_stage(name SOURCES files... USES stages...): the static library runnel_<name>.
+function(runnel_stage name)
+    cmake_parse_arguments(arg "" "" "SOURCES;USES" ${ARGN})
+    add_library(runnel_${name} STATIC ${arg_SOURCES})
+    target_link_libraries(runnel_${name} PRIVATE runnel_flags PUBLIC ${arg_USES})
+endfunction()

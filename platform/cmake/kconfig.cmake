@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# Kconfig decides what is compiled. Gives RUNNEL_CONFIG_HEADER (autoconf.h), the CONFIG_* symbols as
+# CMake variables, and the targets menuconfig and savedefconfig.
+
+# Debian's kconfiglib belongs to Debian's python3, which may not be the first on PATH.
+find_program(RUNNEL_PYTHON NAMES python3 PATHS /usr/bin NO_CMAKE_FIND_ROOT_PATH NO_DEFAULT_PATH)
+if(NOT RUNNEL_PYTHON)
+    find_program(RUNNEL_PYTHON NAMES python3 NO_CMAKE_FIND_ROOT_PATH REQUIRED)
+endif()
+
+set(RUNNEL_DEFCONFIG ${CMAKE_SOURCE_DIR}/boards/${BOARD}/defconfig)
+if(NOT EXISTS ${RUNNEL_DEFCONFIG})
+    file(GLOB boards RELATIVE ${CMAKE_SOURCE_DIR}/boards ${CMAKE_SOURCE_DIR}/boards/*/defconfig)
+    message(FATAL_ERROR "-DBOARD=${BOARD}: no boards/${BOARD}/defconfig. There are: ${boards}")
+endif()
+
+set(RUNNEL_CONFIG ${CMAKE_BINARY_DIR}/.config)
+set(RUNNEL_CONFIG_HEADER ${CMAKE_BINARY_DIR}/autoconf.h)
+
+execute_process(
+    COMMAND ${RUNNEL_PYTHON} ${CMAKE_SOURCE_DIR}/platform/cmake/kconfig.py
+        ${CMAKE_SOURCE_DIR}/Kconfig ${RUNNEL_DEFCONFIG} ${RUNNEL_CONFIG} ${RUNNEL_CONFIG_HEADER}
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
+    RESULT_VARIABLE result
+    ERROR_VARIABLE faults)
+if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${faults}")
+endif()
+
+file(GLOB_RECURSE kconfig_files ${CMAKE_SOURCE_DIR}/agent/Kconfig
+    ${CMAKE_SOURCE_DIR}/drivers/Kconfig ${CMAKE_SOURCE_DIR}/platform/Kconfig)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kconfig_files}
+    ${CMAKE_SOURCE_DIR}/Kconfig ${RUNNEL_DEFCONFIG} ${RUNNEL_CONFIG})
+
+file(STRINGS ${RUNNEL_CONFIG} lines REGEX "^CONFIG_[A-Za-z0-9_]+=")
+foreach(line IN LISTS lines)
+    string(REGEX MATCH "^(CONFIG_[A-Za-z0-9_]+)=(.*)$" ignored "${line}")
+    string(REGEX REPLACE "^\"(.*)\"$" "\\1" value "${CMAKE_MATCH_2}")
+    set(${CMAKE_MATCH_1} "${value}")
+endforeach()
+
+add_custom_target(menuconfig
+    COMMAND ${CMAKE_COMMAND} -E env KCONFIG_CONFIG=${RUNNEL_CONFIG} ${RUNNEL_PYTHON} -m menuconfig
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} USES_TERMINAL)
+add_custom_target(savedefconfig
+    COMMAND ${CMAKE_COMMAND} -E env KCONFIG_CONFIG=${RUNNEL_CONFIG} ${RUNNEL_PYTHON} -m savedefconfig
+        --out ${RUNNEL_DEFCONFIG}
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} USES_TERMINAL)

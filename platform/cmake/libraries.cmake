@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+# The foreign libraries, each as one target runnel::<name>. pkg-config is a hint at most: Debian's
+# mbedTLS 2.28 and Yocto's LMDB come without it.
+
+function(runnel_find_library name header)
+    find_path(${name}_INCLUDE_DIR ${header})
+    set(found)
+    foreach(library IN LISTS ARGN)
+        find_library(${name}_${library}_LIBRARY ${library})
+        if(NOT ${name}_${library}_LIBRARY)
+            message(FATAL_ERROR "lib${library} is missing. On Debian: apt-get install "
+                "libmbedtls-dev liblmdb-dev libcjson-dev")
+        endif()
+        list(APPEND found ${${name}_${library}_LIBRARY})
+    endforeach()
+    if(NOT ${name}_INCLUDE_DIR)
+        message(FATAL_ERROR "${header} is missing. On Debian: apt-get install "
+            "libmbedtls-dev liblmdb-dev libcjson-dev")
+    endif()
+    add_library(runnel::${name} INTERFACE IMPORTED GLOBAL)
+    target_include_directories(runnel::${name} SYSTEM INTERFACE ${${name}_INCLUDE_DIR})
+    target_link_libraries(runnel::${name} INTERFACE ${found})
+endfunction()
+
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+runnel_find_library(lmdb lmdb.h lmdb)
+runnel_find_library(cjson cjson/cJSON.h cjson)
+runnel_find_library(mbedtls mbedtls/ssl.h mbedtls mbedx509 mbedcrypto)

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_PLATFORM_FS_H
+#define RUNNEL_PLATFORM_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { FS_PATH_BYTES = 512 };
+
+/** Joins DIRECTORY and NAME with one slash; E_TOO_BIG if PATH_BYTES do not hold the result. */
+int fs_join(const char *directory, const char *name, char *path, size_t path_bytes);
+
+/**
+ * Reads the file PATH whole into BUFFER and terminates it with a NUL that is not counted.
+ * Returns the count; E_TOO_BIG if it does not fit; error_sys.
+ */
+int fs_read_file(const char *path, char *buffer, size_t buffer_bytes);
+
+/** Makes the directory PATH and its missing parents with MODE. 0 also if it is there; error_sys. */
+int fs_make_directories(const char *path, mode_t mode);
+
+/** fsync(2) of a directory, so that names made or renamed in it survive a power cut. */
+int fs_sync_directory(const char *path);
+
+/**
+ * Takes the lock that marks DIRECTORY as in use by this process: flock(2) on DIRECTORY/lock, given
+ * up when ret_fd is closed, also by a crash. E_BUSY if another process holds it; error_sys.
+ */
+int fs_lock_directory(const char *directory, int *ret_fd);
+
+/** The type of the file system under PATH as a word ("ext4", "tmpfs", "overlay", hex if unknown),
+ *  and whether what is synced there survives a power cut. error_sys. */
+int fs_describe(const char *path, char *ret_type, size_t type_bytes, bool *ret_durable);
+
+#endif

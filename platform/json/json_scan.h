@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_PLATFORM_JSON_JSON_SCAN_H
+#define RUNNEL_PLATFORM_JSON_JSON_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * Reads JSON (RFC 8259) as it arrives, split anywhere, without building anything: every byte is
+ * checked (grammar, UTF-8 without surrogates and overlong forms, escapes, depth), tokens are
+ * handed on. Iterative, pure, in bounded memory: foreign input goes through this first.
+ */
+enum { JSON_DEPTH_MAX = 16, JSON_TOKEN_BYTES = 512 };
+
+enum json_event {
+    JSON_OBJECT_BEGIN,
+    JSON_OBJECT_END,
+    JSON_ARRAY_BEGIN,
+    JSON_ARRAY_END,
+    JSON_KEY,
+    JSON_STRING,
+    JSON_NUMBER,
+    JSON_TRUE,
+    JSON_FALSE,
+    JSON_NULL,
+};
+
+/**
+ * A token: the unescaped text of a key or string, or a number as spelt, terminated with a NUL.
+ * truncated: it was longer than JSON_TOKEN_BYTES - 1 and this is its beginning. depth is 0 for the
+ * outermost value; a key has the depth of its object's members. line and column (from 1, in
+ * characters) and offset (from 0, in bytes) are where the token begins.
+ */
+struct json_token {
+    enum json_event event;
+    unsigned depth;
+    const char *text;
+    size_t text_bytes;
+    bool truncated;
+    uint64_t offset;
+    unsigned line;
+    unsigned column;
+};
+
+/** Returns 0 to go on; another value (< 0) ends the scan and becomes json_scan_feed's result. */
+typedef int json_handler(void *context, const struct json_token *token);
+
+struct json_scan {
+    json_handler *handler; /* NULL: only check */
+    void *context;
+    uint64_t offset;
+    unsigned line;
+    unsigned column;
+    unsigned depth;
+    uint8_t open[JSON_DEPTH_MAX]; /* '{' or '[' */
+    int state;
+    int number_state;
+    uint32_t escape; /* hex digits of \\u so far, a high surrogate */
+    unsigned escape_digits;
+    unsigned utf8_left;
+    uint32_t utf8;
+    uint32_t surrogate;
+    bool is_key;
+    uint64_t token_offset;
+    unsigned token_line;
+    unsigned token_column;
+    size_t token_bytes;
+    bool truncated;
+    const char *literal;
+    const char *fault; /* after E_SYNTAX: what was wrong, for people */
+    char token[JSON_TOKEN_BYTES];
+};
+
+void json_scan_start(struct json_scan *scan, json_handler *handler, void *context);
+
+/** Takes COUNT bytes; leading and trailing white space is allowed. 0; E_SYNTAX at scan->line and
+ *  column, scan->fault says what; E_TOO_BIG: deeper than JSON_DEPTH_MAX; the handler's. */
+int json_scan_feed(struct json_scan *scan, const void *bytes, size_t count);
+
+/** The input ended: 0 if it was exactly one value, else E_SYNTAX. */
+int json_scan_end(struct json_scan *scan);
+
+/** Whether BYTES are exactly one JSON object. 0, E_SYNTAX, E_TOO_BIG. */
+int json_scan_object(const void *bytes, size_t count);
+
+#endif

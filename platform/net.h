@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_PLATFORM_NET_H
+#define RUNNEL_PLATFORM_NET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "platform/stop.h"
+#include "platform/stream.h"
+
+/**
+ * Resolves HOST (a name or an address, IPv6 without brackets), tries its addresses in turn and
+ * connects by TCP with TCP_NODELAY, non-blocking, close-on-exec. The resolver is bounded by
+ * DEADLINE_MS as well (its own timeout and attempts are set, see resolv.conf(5)).
+ * Returns 0 and the descriptor, which the caller closes; E_NAME, E_TIMEOUT, E_STOP, error_sys.
+ */
+int net_connect(const char *host, uint16_t port, int64_t deadline_ms, const struct stop *stop,
+                int *ret_fd);
+
+/** A plain stream over FD, which it then owns. STOP must outlive it. E_NO_MEMORY. */
+int net_stream(int fd, const struct stop *stop, struct stream **ret_stream);
+
+/** Whether HOST is a loopback address or "localhost": the only hosts that may be reached without TLS. */
+bool net_is_loopback(const char *host);
+
+#endif

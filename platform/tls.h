@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_PLATFORM_TLS_H
+#define RUNNEL_PLATFORM_TLS_H
+
+#include <stdint.h>
+
+#include "platform/stop.h"
+#include "platform/stream.h"
+
+/**
+ * TLS for one route: entropy, DRBG, configuration and trust anchors of its own (design: no mbedTLS
+ * context is shared between threads). TLS 1.2 or later, chain and host name verified, SNI.
+ */
+struct tls;
+
+struct tls_options {
+    const char *ca_file;   /* PEM; NULL: the system's bundle, /etc/ssl/certs/ca-certificates.crt */
+    const char *cert_file; /* PEM, client certificate, or NULL */
+    const char *key_file;  /* PEM, its key, or NULL */
+};
+
+/**
+ * Reads the files. WHERE (TLS_WHERE_BYTES) is told which file is at fault on failure.
+ * Returns 0; error_sys or error_tls of the file at fault; E_NO_MEMORY.
+ */
+enum { TLS_WHERE_BYTES = 160 };
+int tls_open(const struct tls_options *options, char where[TLS_WHERE_BYTES], struct tls **ret_tls);
+
+/** NULL is allowed; streams made from it must be closed before. */
+void tls_close(struct tls *tls);
+
+/**
+ * Handshake over the connected socket FD as a client of HOST. The stream owns FD, also on failure.
+ * Returns 0; E_CERTIFICATE with the reason in WHERE; E_TIMEOUT, E_STOP, E_CLOSED, error_tls.
+ */
+int tls_connect(struct tls *tls, int fd, const char *host, int64_t deadline_ms,
+                const struct stop *stop, char where[TLS_WHERE_BYTES], struct stream **ret_stream);
+
+struct tls_statistics {
+    uint64_t handshakes;
+    uint64_t resumed; /* of these, how many took up an earlier session */
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+};
+void tls_get_statistics(const struct tls *tls, struct tls_statistics *ret_statistics);
+
+#endif
