@@ -10,6 +10,8 @@
  * Reads JSON (RFC 8259) as it arrives, split anywhere, without building anything: every byte is
  * checked (grammar, UTF-8 without surrogates and overlong forms, escapes, depth), tokens are
  * handed on. Iterative, pure, in bounded memory: foreign input goes through this first.
+ * Stricter than RFC 8259 in one point: an escaped surrogate needs its other half, because text
+ * with half a pair cannot be written as UTF-8.
  */
 enum { JSON_DEPTH_MAX = 16, JSON_TOKEN_BYTES = 512 };
 
@@ -27,10 +29,11 @@ enum json_event {
 };
 
 /**
- * A token: the unescaped text of a key or string, or a number as spelt, terminated with a NUL.
- * truncated: it was longer than JSON_TOKEN_BYTES - 1 and this is its beginning. depth is 0 for the
- * outermost value; a key has the depth of its object's members. line and column (from 1, in
- * characters) and offset (from 0, in bytes) are where the token begins.
+ * A token: the unescaped text of a key or string, or a number as spelt, terminated with a NUL (""
+ * for the others). truncated: it was longer than JSON_TOKEN_BYTES - 1 and this is its beginning,
+ * cut between characters. depth is 0 for the outermost value; a key has the depth of its object's
+ * members, an end that of its begin. line and column (from 1, in characters) and offset (from 0, in
+ * bytes) are where the token begins.
  */
 struct json_token {
     enum json_event event;
@@ -55,6 +58,7 @@ struct json_scan {
     unsigned depth;
     uint8_t open[JSON_DEPTH_MAX]; /* '{' or '[' */
     int state;
+    int error; /* what ended the scan; every later call returns it again */
     int number_state;
     uint32_t escape; /* hex digits of \\u so far, a high surrogate */
     unsigned escape_digits;

@@ -25,9 +25,13 @@ void json_write_text(struct json_write *out, const char *key, const char *text);
 void json_write_text_bytes(struct json_write *out, const char *key, const char *text, size_t count);
 void json_write_unsigned(struct json_write *out, const char *key, uint64_t value);
 void json_write_signed(struct json_write *out, const char *key, int64_t value);
-void json_write_decimal(struct json_write *out, const char *key, int64_t mantissa, unsigned decimals);
+void json_write_decimal(struct json_write *out, const char *key, int64_t mantissa,
+                        unsigned decimals);
 void json_write_boolean(struct json_write *out, const char *key, bool value);
 void json_write_null(struct json_write *out, const char *key);
+
+/** Only the comma and the key; the caller writes the value itself, say a document in pieces. */
+void json_write_key(struct json_write *out, const char *key);
 
 /** TEXT (UTF-8) as a JSON string with its quotes; what is not valid UTF-8 becomes U+FFFD. */
 void json_write_string(struct writer *writer, const char *text, size_t count);
