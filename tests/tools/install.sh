@@ -1,0 +1,92 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs the Debian packages that a step needs and that are missing; says what and why.
+#
+# usage: install.sh GROUP...      build | checks | clang | armhf | e2e | bench | chroot
+#
+# Returns at once when nothing is missing. Needs root or sudo only when something is.
+set -euo pipefail
+
+# One line per group: why, then the packages.
+group() {
+    case $1 in
+    build)
+        why="to build runnel and its tests"
+        packages="gcc libc6-dev cmake ninja-build python3 python3-kconfiglib
+            libmbedtls-dev liblmdb-dev libcjson-dev libcmocka-dev"
+        ;;
+    checks)
+        why="to check style and scripts"
+        packages="git clang-format shellcheck python3 python3-kconfiglib"
+        ;;
+    clang)
+        why="to build with a second compiler"
+        packages="clang"
+        ;;
+    armhf)
+        why="to build for 32-bit ARM and run that under emulation"
+        packages="gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user-static"
+        ;;
+    e2e)
+        why="to check requests against an independent AWS client"
+        packages="openssl python3-botocore"
+        ;;
+    bench)
+        why="to measure flash writes on a file system of its own"
+        packages="e2fsprogs mount util-linux"
+        ;;
+    chroot)
+        why="to make a fresh Debian in a folder"
+        packages="mmdebstrap git ca-certificates util-linux"
+        ;;
+    *)
+        echo "install.sh: there is no group '$1'" >&2
+        exit 2
+        ;;
+    esac
+}
+
+missing_of() {
+    local package
+    for package in "$@"; do
+        dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+            echo "$package"
+    done
+}
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    echo "install.sh: no apt here; the tools and libraries for '$*' must be there already" >&2
+    exit 0
+fi
+
+wanted=()
+for name in "$@"; do
+    group "$name"
+    # shellcheck disable=SC2086 # the packages are words
+    missing=$(missing_of $packages)
+    [ -n "$missing" ] || continue
+    # shellcheck disable=SC2086
+    echo "Installing $why:" $missing
+    # shellcheck disable=SC2206
+    wanted+=($missing)
+done
+[ ${#wanted[@]} -gt 0 ] || exit 0
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "Missing: ${wanted[*]}. Run this as root, or install them and sudo first." >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=900
+    -o APT::Color=0)
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${wanted[@]}"; } \
+    >"$log" 2>&1 </dev/null; then
+    cat "$log" >&2
+    echo "apt could not install: ${wanted[*]}" >&2
+    exit 1
+fi
