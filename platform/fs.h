@@ -13,12 +13,16 @@ enum { FS_PATH_BYTES = 512 };
 int fs_join(const char *directory, const char *name, char *path, size_t path_bytes);
 
 /**
- * Reads the file PATH whole into BUFFER and terminates it with a NUL that is not counted.
- * Returns the count; E_TOO_BIG if it does not fit; error_sys.
+ * Reads the file PATH whole into BUFFER and terminates it with a NUL that is not counted. Does not
+ * wait: a FIFO without a writer is empty. Returns the count; E_TOO_BIG if it does not fit;
+ * error_sys.
  */
 int fs_read_file(const char *path, char *buffer, size_t buffer_bytes);
 
-/** Makes the directory PATH and its missing parents with MODE. 0 also if it is there; error_sys. */
+/**
+ * Makes the directory PATH and its missing parents with MODE, and syncs the directories in which
+ * it made one as far as we may open them. 0 also if it is there; E_TOO_BIG; error_sys.
+ */
 int fs_make_directories(const char *path, mode_t mode);
 
 /** fsync(2) of a directory, so that names made or renamed in it survive a power cut. */
@@ -26,12 +30,16 @@ int fs_sync_directory(const char *path);
 
 /**
  * Takes the lock that marks DIRECTORY as in use by this process: flock(2) on DIRECTORY/lock, given
- * up when ret_fd is closed, also by a crash. E_BUSY if another process holds it; error_sys.
+ * up when ret_fd is closed, also by a crash. E_BUSY if another process holds it; E_TOO_BIG;
+ * error_sys.
  */
 int fs_lock_directory(const char *directory, int *ret_fd);
 
-/** The type of the file system under PATH as a word ("ext4", "tmpfs", "overlay", hex if unknown),
- *  and whether what is synced there survives a power cut. error_sys. */
+/**
+ * The type of the file system under the directory PATH as a word ("ext4", "tmpfs", "overlay", hex
+ * if unknown), and whether what is synced there survives a power cut: not in RAM; on an overlay
+ * only if its upper directory can be seen and is not in RAM either. error_sys.
+ */
 int fs_describe(const char *path, char *ret_type, size_t type_bytes, bool *ret_durable);
 
 #endif

@@ -5,18 +5,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/**
- * Starts a thread named NAME (at most 15 characters) with CONFIG_STACK_BYTES of stack, raised to
- * what the system demands and multiplied under sanitizers. Returns 0 or error_sys.
- */
+/** All fields are private, except that one that is not running may be {0}. */
 struct thread {
     unsigned long handle;
+    int done_fd; /* an eventfd that the thread signals as the last thing it does */
     bool running;
 };
-int thread_start(struct thread *ret_thread, const char *name, void (*run)(void *context),
-                      void *context);
 
-/** Waits for its end until DEADLINE_MS (clock_mono_ms); E_TIMEOUT leaves it running. */
+/**
+ * Starts a thread named NAME (cut to 15 characters) with CONFIG_STACK_BYTES of stack, raised to
+ * what the system demands and multiplied under sanitizers. All signals are blocked in it.
+ * Returns 0, E_NO_MEMORY or error_sys.
+ */
+int thread_start(struct thread *ret_thread, const char *name, void (*run)(void *context),
+                 void *context);
+
+/**
+ * Waits for its end until DEADLINE_MS (clock_mono_ms) and gives back what it held; E_TIMEOUT
+ * leaves it running. One that is not running is joined at once.
+ */
 int thread_join(struct thread *thread, int64_t deadline_ms);
 
 #endif

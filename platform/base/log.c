@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "platform/base/log.h"
 
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +21,17 @@ void log_set_level(enum log_level level)
     log_level = level;
 }
 
+/* The variable survives a redirection of stderr, so it names the stream by device and inode. */
+static bool is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    uintmax_t device;
+    uintmax_t inode;
+    struct stat status;
+    return stream != NULL && sscanf(stream, "%ju:%ju", &device, &inode) == 2 &&
+           fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device && status.st_ino == inode;
+}
+
 static int put_prefix(char *line, size_t line_bytes, enum log_level level)
 {
     static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
@@ -25,7 +40,7 @@ static int put_prefix(char *line, size_t line_bytes, enum log_level level)
     struct tm utc;
     char stamp[32];
 
-    if (getenv("JOURNAL_STREAM") != NULL)
+    if (is_journal())
         return snprintf(line, line_bytes, "%s", priorities[level]);
     (void)clock_gettime(CLOCK_REALTIME, &now);
     if (gmtime_r(&now.tv_sec, &utc) == NULL)
@@ -34,7 +49,16 @@ static int put_prefix(char *line, size_t line_bytes, enum log_level level)
     return snprintf(line, line_bytes, "%s.%03ldZ %s ", stamp, now.tv_nsec / 1000000, names[level]);
 }
 
-static void put_line(enum log_level level, const char *format, va_list arguments)
+/* A pipe that polls as writable takes PIPE_BUF (4,096) bytes without blocking. */
+static void write_line(const char *line, size_t count)
+{
+    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&ready, 1, 0) == 1 && write(STDERR_FILENO, line, count) < 0)
+        return; /* stderr is gone: there is nobody to tell */
+}
+
+__attribute__((format(printf, 2, 0))) static void put_line(enum log_level level, const char *format,
+                                                           va_list arguments)
 {
     char line[LINE_BYTES];
     if (level > log_level)
@@ -49,8 +73,7 @@ static void put_line(enum log_level level, const char *format, va_list arguments
         if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
             line[i] = '?';
     line[used++] = '\n';
-    if (write(STDERR_FILENO, line, used) < 0)
-        return; /* stderr is gone: there is nobody to tell */
+    write_line(line, used);
 }
 
 #define DEFINE_LOG(name, level)                                                                    \

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "platform/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "platform/base/error.h"
+
+int fs_join(const char *directory, const char *name, char *path, size_t path_bytes)
+{
+    size_t length = strlen(directory);
+    const char *slash = length > 0 && directory[length - 1] == '/' ? "" : "/";
+    int count = snprintf(path, path_bytes, "%s%s%s", directory, slash, name);
+    return count < 0 || (size_t)count >= path_bytes ? E_TOO_BIG : 0;
+}
+
+static int read_all(int fd, char *buffer, size_t buffer_bytes)
+{
+    size_t used = 0;
+    while (used < buffer_bytes) {
+        ssize_t got = read(fd, buffer + used, buffer_bytes - used);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_sys(errno);
+        if (got == 0) {
+            buffer[used] = '\0';
+            return (int)used;
+        }
+        used += (size_t)got;
+    }
+    return E_TOO_BIG;
+}
+
+int fs_read_file(const char *path, char *buffer, size_t buffer_bytes)
+{
+    /* Non-blocking: a path may name a FIFO that nobody writes to. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return error_sys(errno);
+    int rc = read_all(fd, buffer, buffer_bytes);
+    (void)close(fd);
+    return rc;
+}
+
+int fs_sync_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_sys(errno);
+    int rc = fsync(fd) < 0 ? error_sys(errno) : 0;
+    (void)close(fd);
+    return rc;
+}
+
+/* Cuts PATH down to its parent: "/a/b" to "/a", "/a" to "/", "a" to ".". */
+static void to_parent(char *path)
+{
+    char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        (void)strcpy(path, ".");
+    else
+        slash[slash == path] = '\0';
+}
+
+static int make_directory(const char *path, mode_t mode)
+{
+    struct stat status;
+    char parent[FS_PATH_BYTES];
+    if (mkdir(path, mode) == 0) {
+        /* The new name must survive a power cut too. A parent that we may not read cannot be
+         * synced; it is then whoever made it who answers for it. */
+        (void)snprintf(parent, sizeof parent, "%s", path);
+        to_parent(parent);
+        (void)fs_sync_directory(parent);
+        return 0;
+    }
+    int errnum = errno;
+    if (stat(path, &status) == 0)
+        return S_ISDIR(status.st_mode) ? 0 : error_sys(ENOTDIR);
+    return error_sys(errnum);
+}
+
+int fs_make_directories(const char *path, mode_t mode)
+{
+    char prefix[FS_PATH_BYTES];
+    size_t length = strlen(path);
+    if (length >= sizeof prefix)
+        return E_TOO_BIG;
+    memcpy(prefix, path, length + 1);
+    while (length > 1 && prefix[length - 1] == '/')
+        prefix[--length] = '\0';
+    for (size_t i = 1; i < length; i++) {
+        if (prefix[i] != '/' || prefix[i - 1] == '/')
+            continue;
+        prefix[i] = '\0';
+        int rc = make_directory(prefix, mode);
+        prefix[i] = '/';
+        if (rc < 0)
+            return rc;
+    }
+    return make_directory(prefix, mode);
+}
+
+static int lock_file(int fd)
+{
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno == EWOULDBLOCK)
+            return E_BUSY;
+        if (errno != EINTR)
+            return error_sys(errno);
+    }
+    return 0;
+}
+
+int fs_lock_directory(const char *directory, int *ret_fd)
+{
+    char path[FS_PATH_BYTES];
+    int rc = fs_join(directory, "lock", path, sizeof path);
+    if (rc < 0)
+        return rc;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return error_sys(errno);
+    rc = lock_file(fd);
+    if (rc < 0) {
+        (void)close(fd);
+        return rc;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+enum { MAGIC_OVERLAY = 0x794c7630 };
+
+/* f_type of statfs(2). What is not listed is taken for durable: few types live in RAM, and they are
+ * here; a union that we cannot see through (aufs) counts as one of them. */
+static const struct fs_type {
+    uint32_t magic;
+    const char *name;
+    bool durable;
+} types[] = {
+    {0x0000ef53, "ext4", true},        {0xf2f52010, "f2fs", true},
+    {0x24051905, "ubifs", true},       {0x000072b6, "jffs2", true},
+    {0x58465342, "xfs", true},         {0x9123683e, "btrfs", true},
+    {0x00004d44, "vfat", true},        {0x2011bab0, "exfat", true},
+    {0x2fc12fc1, "zfs", true},         {0xca451a4e, "bcachefs", true},
+    {0x7366746e, "ntfs3", true},       {0x00006969, "nfs", true},
+    {0xff534d42, "cifs", true},        {0xfe534d42, "smb2", true},
+    {0x01021997, "9p", true},          {0x65735546, "fuse", true},
+    {0x61756673, "aufs", false},       {0x958458f6, "hugetlbfs", false},
+    {0x01021994, "tmpfs", false},      {0x858458f6, "ramfs", false},
+    {0x73717368, "squashfs", false},   {0xe0f5e1e2, "erofs", false},
+    {MAGIC_OVERLAY, "overlay", false},
+};
+
+static const struct fs_type *find_type(uint32_t magic)
+{
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (types[i].magic == magic)
+            return &types[i];
+    return NULL;
+}
+
+/* The character that mountinfo writes as \ooo (proc_pid_mountinfo(5)), or the one at TEXT. */
+static char decode(const char **text)
+{
+    const char *at = *text;
+    if (at[0] != '\\' || at[1] < '0' || at[1] > '3' || at[2] < '0' || at[2] > '7' || at[3] < '0' ||
+        at[3] > '7') {
+        ++*text;
+        return at[0];
+    }
+    *text += 4;
+    return (char)((at[1] - '0') << 6 | (at[2] - '0') << 3 | (at[3] - '0'));
+}
+
+/* The upperdir among the options of LINE, which ends with a newline; false if there is none. */
+static bool find_upper(const char *line, char *upper, size_t upper_bytes)
+{
+    static const char key[] = "upperdir=";
+    const char *options = strstr(line, " - overlay ");
+    const char *value = options != NULL ? strstr(options, key) : NULL;
+    size_t used = 0;
+    if (value == NULL)
+        return false;
+    for (value += sizeof key - 1; *value != ',' && *value != '\n' && *value != '\0';) {
+        if (used + 1 >= upper_bytes)
+            return false;
+        upper[used++] = decode(&value);
+    }
+    upper[used] = '\0';
+    return true;
+}
+
+/* An overlay shows the device number of its super block as st_dev of every directory. */
+static bool is_device(const char *line, dev_t device)
+{
+    unsigned device_major;
+    unsigned device_minor;
+    return sscanf(line, "%*d %*d %u:%u", &device_major, &device_minor) == 2 &&
+           makedev(device_major, device_minor) == device;
+}
+
+static bool read_upper(dev_t device, char *upper, size_t upper_bytes)
+{
+    char *line = NULL;
+    size_t line_bytes = 0;
+    bool found = false;
+    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    if (mounts == NULL)
+        return false;
+    while (!found && getline(&line, &line_bytes, mounts) >= 0)
+        found = is_device(line, device) && find_upper(line, upper, upper_bytes);
+    free(line);
+    (void)fclose(mounts);
+    return found;
+}
+
+/* What is written to an overlay lands in its upper directory. One that cannot be seen from here,
+ * because the start-up file system or the container's host mounted it, is not relied upon. */
+static bool overlay_is_durable(const char *path)
+{
+    struct stat status;
+    struct statfs statistics;
+    char upper[4096];
+    if (stat(path, &status) < 0 || !read_upper(status.st_dev, upper, sizeof upper) ||
+        statfs(upper, &statistics) < 0)
+        return false;
+    const struct fs_type *type = find_type((uint32_t)statistics.f_type);
+    return type == NULL || type->durable;
+}
+
+int fs_describe(const char *path, char *ret_type, size_t type_bytes, bool *ret_durable)
+{
+    struct statfs statistics;
+    if (statfs(path, &statistics) < 0)
+        return error_sys(errno);
+    uint32_t magic = (uint32_t)statistics.f_type;
+    const struct fs_type *type = find_type(magic);
+    if (type == NULL)
+        (void)snprintf(ret_type, type_bytes, "0x%08" PRIx32, magic);
+    else
+        (void)snprintf(ret_type, type_bytes, "%s", type->name);
+    if (magic == MAGIC_OVERLAY)
+        *ret_durable = overlay_is_durable(path);
+    else
+        *ret_durable = type == NULL || type->durable;
+    return 0;
+}
