@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # How everything is compiled, and the one way to declare a stage.
 
+include(CheckCCompilerFlag)
+include(CheckPIESupported)
+
+# Meant for tests, each in a build folder of its own: address,undefined and thread exclude each other.
 set(RUNNEL_SANITIZE "" CACHE STRING "address, undefined or thread (comma-separated), or nothing")
 
 add_library(runnel_flags INTERFACE)
@@ -15,13 +19,27 @@ target_compile_options(runnel_flags INTERFACE
 target_include_directories(runnel_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_link_options(runnel_flags INTERFACE -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now)
 target_link_libraries(runnel_flags INTERFACE Threads::Threads)
+
+check_c_compiler_flag("-Werror -fstack-clash-protection" RUNNEL_HAVE_STACK_CLASH_PROTECTION)
+if(RUNNEL_HAVE_STACK_CLASH_PROTECTION)
+    target_compile_options(runnel_flags INTERFACE -fstack-clash-protection)
+endif()
+
 if(RUNNEL_SANITIZE)
     target_compile_options(runnel_flags INTERFACE
         -fsanitize=${RUNNEL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     target_compile_definitions(runnel_flags INTERFACE RUNNEL_SANITIZED=1)
     target_link_options(runnel_flags INTERFACE -fsanitize=${RUNNEL_SANITIZE})
+else()
+    # It needs the optimiser, and the sanitizers see more without it.
+    target_compile_options(runnel_flags INTERFACE
+        "$<$<NOT:$<CONFIG:Debug>>:SHELL:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2>")
 endif()
+
+# The program is position-independent also where the compiler's default is not.
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+check_pie_supported(LANGUAGES C)
+
 set(CMAKE_C_EXTENSIONS OFF)
 set(CMAKE_C_STANDARD 11)
 

@@ -8,17 +8,24 @@ if(NOT RUNNEL_PYTHON)
     find_program(RUNNEL_PYTHON NAMES python3 NO_CMAKE_FIND_ROOT_PATH REQUIRED)
 endif()
 
-set(RUNNEL_DEFCONFIG ${CMAKE_SOURCE_DIR}/boards/${BOARD}/defconfig)
+# Another file may be named, for a build that no board has: -DRUNNEL_DEFCONFIG=FILE.
+if(RUNNEL_DEFCONFIG)
+    get_filename_component(RUNNEL_DEFCONFIG "${RUNNEL_DEFCONFIG}" ABSOLUTE)
+else()
+    set(RUNNEL_DEFCONFIG ${CMAKE_SOURCE_DIR}/boards/${BOARD}/defconfig)
+endif()
 if(NOT EXISTS ${RUNNEL_DEFCONFIG})
     file(GLOB boards RELATIVE ${CMAKE_SOURCE_DIR}/boards ${CMAKE_SOURCE_DIR}/boards/*/defconfig)
-    message(FATAL_ERROR "-DBOARD=${BOARD}: no boards/${BOARD}/defconfig. There are: ${boards}")
+    string(REPLACE "/defconfig" "" boards "${boards}")
+    string(REPLACE ";" ", " boards "${boards}")
+    message(FATAL_ERROR "-DBOARD=${BOARD}: there is no ${RUNNEL_DEFCONFIG}.\nBoards: ${boards}")
 endif()
 
 set(RUNNEL_CONFIG ${CMAKE_BINARY_DIR}/.config)
 set(RUNNEL_CONFIG_HEADER ${CMAKE_BINARY_DIR}/autoconf.h)
 
 execute_process(
-    COMMAND ${RUNNEL_PYTHON} ${CMAKE_SOURCE_DIR}/platform/cmake/kconfig.py
+    COMMAND ${RUNNEL_PYTHON} ${CMAKE_SOURCE_DIR}/platform/cmake/kconfig.py configure
         ${CMAKE_SOURCE_DIR}/Kconfig ${RUNNEL_DEFCONFIG} ${RUNNEL_CONFIG} ${RUNNEL_CONFIG_HEADER}
     WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
     RESULT_VARIABLE result
@@ -30,7 +37,8 @@ endif()
 file(GLOB_RECURSE kconfig_files ${CMAKE_SOURCE_DIR}/agent/Kconfig
     ${CMAKE_SOURCE_DIR}/drivers/Kconfig ${CMAKE_SOURCE_DIR}/platform/Kconfig)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kconfig_files}
-    ${CMAKE_SOURCE_DIR}/Kconfig ${RUNNEL_DEFCONFIG} ${RUNNEL_CONFIG})
+    ${CMAKE_SOURCE_DIR}/Kconfig ${CMAKE_SOURCE_DIR}/platform/cmake/kconfig.py
+    ${RUNNEL_DEFCONFIG} ${RUNNEL_CONFIG})
 
 file(STRINGS ${RUNNEL_CONFIG} lines REGEX "^CONFIG_[A-Za-z0-9_]+=")
 foreach(line IN LISTS lines)
@@ -39,10 +47,12 @@ foreach(line IN LISTS lines)
     set(${CMAKE_MATCH_1} "${value}")
 endforeach()
 
+# menuconfig writes .config; the next build sees that it changed and configures itself again.
 add_custom_target(menuconfig
-    COMMAND ${CMAKE_COMMAND} -E env KCONFIG_CONFIG=${RUNNEL_CONFIG} ${RUNNEL_PYTHON} -m menuconfig
+    COMMAND ${CMAKE_COMMAND} -E env KCONFIG_CONFIG=${RUNNEL_CONFIG}
+        ${RUNNEL_PYTHON} -m menuconfig Kconfig
     WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} USES_TERMINAL)
 add_custom_target(savedefconfig
-    COMMAND ${CMAKE_COMMAND} -E env KCONFIG_CONFIG=${RUNNEL_CONFIG} ${RUNNEL_PYTHON} -m savedefconfig
-        --out ${RUNNEL_DEFCONFIG}
-    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} USES_TERMINAL)
+    COMMAND ${RUNNEL_PYTHON} platform/cmake/kconfig.py save
+        Kconfig ${RUNNEL_CONFIG} ${RUNNEL_DEFCONFIG}
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})

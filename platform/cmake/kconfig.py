@@ -2,60 +2,120 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn a board's defconfig into .config and autoconf.h; any warning is an error.
 
-usage: kconfig.py KCONFIG DEFCONFIG CONFIG HEADER
+usage: kconfig.py configure KCONFIG DEFCONFIG CONFIG HEADER
+       kconfig.py save KCONFIG CONFIG DEFCONFIG      write what differs from the defaults
+       kconfig.py all-off KCONFIG DEFCONFIG          write a defconfig that turns everything off
 
-CONFIG is kept when it is newer than DEFCONFIG: that is what menuconfig wrote. An unknown symbol, a
-value out of range or of the wrong type, or one that its dependencies forbid ends with status 1 and
-the place of the mistake.
+An unknown symbol, a value out of range or of the wrong type, or one that its dependencies forbid
+ends with status 1 and the place of the mistake.
+
+CONFIG.origin remembers the defconfig that CONFIG was made from and what was made. A CONFIG that
+menuconfig has changed since is kept; one that nobody touched is made anew, so that an edited
+defconfig or another board takes effect.
 """
+import hashlib
 import os
 import sys
 
 try:
     import kconfiglib
 except ImportError:
-    sys.exit("kconfiglib is missing: apt-get install python3-kconfiglib")
+    sys.exit("kconfiglib is missing. On Debian: apt-get install python3-kconfiglib")
 
 
 def load(path_kconfig, path_config):
+    """The parsed configuration and what is wrong with it."""
     config = kconfiglib.Kconfig(path_kconfig, warn_to_stderr=False)
     config.warn_assign_undef = True
     config.load_config(path_config)
     faults = list(config.warnings)
     for symbol in config.unique_defined_syms:
         wanted = symbol.user_value
-        if wanted is None:
+        if wanted is None or symbol.choice is not None:
             continue
         if symbol.orig_type in (kconfiglib.BOOL, kconfiglib.TRISTATE):
             wanted = kconfiglib.TRI_TO_STR[wanted]
         if symbol.str_value != wanted:
-            faults.append(f"{path_config}: {symbol.name}={wanted} does not hold "
-                          f"(it became {symbol.str_value}): see its dependencies and range")
+            faults.append(f"{path_config}: CONFIG_{symbol.name}={wanted} does not hold, it became "
+                          f"'{symbol.str_value}': see its dependencies and its range")
     return config, faults
 
 
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def was_edited(path_config, path_defconfig):
+    """Whether somebody changed CONFIG since it was made from this board's defconfig."""
+    try:
+        with open(path_config + ".origin", encoding="utf-8") as file:
+            made_from, made = file.read().splitlines()
+        return made_from == path_defconfig and made != digest(path_config)
+    except (OSError, ValueError):
+        return False
+
+
 def write_if_changed(path, write):
+    """A file that stays the same keeps its time, so that nothing is built again."""
     temporary = path + ".new"
     write(temporary)
-    with open(temporary, encoding="utf-8") as new:
-        text = new.read()
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as old:
-            if old.read() == text:
-                os.remove(temporary)
-                return
-    os.replace(temporary, path)
+    if os.path.exists(path) and digest(path) == digest(temporary):
+        os.remove(temporary)
+    else:
+        os.replace(temporary, path)
+
+
+def configure(path_kconfig, path_defconfig, path_config, path_header):
+    edited = was_edited(path_config, path_defconfig)
+    path_read = path_config if edited else path_defconfig
+    config, faults = load(path_kconfig, path_read)
+    if faults:
+        if edited:
+            faults.append(f"{path_config} holds what menuconfig wrote; "
+                          f"delete it to return to {path_defconfig}")
+        sys.exit("\n".join(faults))
+    write_if_changed(path_config, lambda path: config.write_config(path, save_old=False))
+    write_if_changed(path_header, config.write_autoconf)
+    if edited:
+        print(f"kept {path_config} as menuconfig wrote it; "
+              f"delete it to return to {path_defconfig}")
+        return
+    with open(path_config + ".origin", "w", encoding="utf-8") as file:
+        file.write(f"{path_defconfig}\n{digest(path_config)}\n")
+
+
+def save(path_kconfig, path_config, path_defconfig):
+    """The comment at the top of DEFCONFIG stays: it says what the board is."""
+    config, faults = load(path_kconfig, path_config)
+    if faults:
+        sys.exit("\n".join(faults))
+    header = []
+    if os.path.exists(path_defconfig):
+        with open(path_defconfig, encoding="utf-8") as file:
+            for line in file:
+                if not line.startswith("#") or line.startswith("# CONFIG_"):
+                    break
+                header.append(line)
+    print(config.write_min_config(path_defconfig, header="".join(header)))
+
+
+def all_off(path_kconfig, path_defconfig):
+    config = kconfiglib.Kconfig(path_kconfig, warn_to_stderr=False)
+    for symbol in config.unique_defined_syms:
+        if symbol.orig_type in (kconfiglib.BOOL, kconfiglib.TRISTATE):
+            symbol.set_value(0)
+    config.write_min_config(path_defconfig)
+
+
+COMMANDS = {("configure", 4): configure, ("save", 3): save, ("all-off", 2): all_off}
 
 
 def main():
-    path_kconfig, path_defconfig, path_config, path_header = sys.argv[1:]
-    kept = (os.path.exists(path_config)
-            and os.path.getmtime(path_config) >= os.path.getmtime(path_defconfig))
-    config, faults = load(path_kconfig, path_config if kept else path_defconfig)
-    if faults:
-        sys.exit("\n".join(faults))
-    write_if_changed(path_config, lambda path: config.write_config(path, save_old=False))
-    write_if_changed(path_header, lambda path: config.write_autoconf(path))
+    command = COMMANDS.get(("".join(sys.argv[1:2]), len(sys.argv) - 2))
+    if command is None:
+        sys.exit(__doc__)
+    command(*sys.argv[2:])
 
 
 main()

@@ -2,21 +2,20 @@
 # The foreign libraries, each as one target runnel::<name>. pkg-config is a hint at most: Debian's
 # mbedTLS 2.28 and Yocto's LMDB come without it.
 
-function(runnel_find_library name header)
+# runnel_find_library(name header package libraries...): the package is Debian's name for a message.
+function(runnel_find_library name header package)
     find_path(${name}_INCLUDE_DIR ${header})
+    if(NOT ${name}_INCLUDE_DIR)
+        message(FATAL_ERROR "<${header}> is missing. On Debian: apt-get install ${package}")
+    endif()
     set(found)
     foreach(library IN LISTS ARGN)
         find_library(${name}_${library}_LIBRARY ${library})
         if(NOT ${name}_${library}_LIBRARY)
-            message(FATAL_ERROR "lib${library} is missing. On Debian: apt-get install "
-                "libmbedtls-dev liblmdb-dev libcjson-dev")
+            message(FATAL_ERROR "lib${library} is missing. On Debian: apt-get install ${package}")
         endif()
         list(APPEND found ${${name}_${library}_LIBRARY})
     endforeach()
-    if(NOT ${name}_INCLUDE_DIR)
-        message(FATAL_ERROR "${header} is missing. On Debian: apt-get install "
-            "libmbedtls-dev liblmdb-dev libcjson-dev")
-    endif()
     add_library(runnel::${name} INTERFACE IMPORTED GLOBAL)
     target_include_directories(runnel::${name} SYSTEM INTERFACE ${${name}_INCLUDE_DIR})
     target_link_libraries(runnel::${name} INTERFACE ${found})
@@ -24,6 +23,6 @@ endfunction()
 
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
-runnel_find_library(lmdb lmdb.h lmdb)
-runnel_find_library(cjson cjson/cJSON.h cjson)
-runnel_find_library(mbedtls mbedtls/ssl.h mbedtls mbedx509 mbedcrypto)
+runnel_find_library(lmdb lmdb.h liblmdb-dev lmdb)
+runnel_find_library(cjson cjson/cJSON.h libcjson-dev cjson)
+runnel_find_library(mbedtls mbedtls/ssl.h libmbedtls-dev mbedtls mbedx509 mbedcrypto)
