@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/cli/cli.h"
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+};
+
+static const struct command commands[] = {
+    {"run", cmd_run, "run the agent in the foreground"},
+    {"check", cmd_check, "validate the configuration and say what would run"},
+    {"status", cmd_status, "say what the running agent is doing"},
+    {"top", cmd_top, "watch the running agent"},
+    {"send", cmd_send, "hand documents to the running agent"},
+    {"version", cmd_version, "say what this program contains"},
+};
+
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static void print_usage(FILE *to)
+{
+    (void)fprintf(to, "usage: runnel COMMAND [OPTION...]\n\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        (void)fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].summary);
+    (void)fprintf(to, "\nrunnel COMMAND --help says more.\n"
+                      "Exit codes: 0 done, 1 failed, 2 usage, 78 bad configuration.\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_usage(stderr);
+        return CLI_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_usage(stdout);
+        return CLI_DONE;
+    }
+    if (strcmp(name, "--version") == 0)
+        name = "version";
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    (void)fprintf(stderr, "runnel: there is no command \"%s\"; runnel --help lists them\n", name);
+    return CLI_USAGE;
+}

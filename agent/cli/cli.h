@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_CLI_CLI_H
+#define RUNNEL_AGENT_CLI_CLI_H
+
+/**
+ * The sub-commands of runnel(1), one file each. ARGV begins with the sub-command's name. Each
+ * returns the exit code of the program.
+ */
+enum cli_exit {
+    CLI_DONE = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_CONFIG = 78, /* EX_CONFIG of sysexits(3): systemd does not restart on it */
+};
+
+int cmd_check(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_send(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_top(int argc, char **argv);
+int cmd_version(int argc, char **argv);
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_CONTROL_CONFIG_H
+#define RUNNEL_AGENT_CONTROL_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "drivers/driver.h"
+
+/**
+ * The configuration, resolved: defaults filled in, ${...} replaced, the environment and Kconfig
+ * consulted. What may be written is the table in schema.c. Enumerators begin with CFG_ because
+ * CONFIG_ belongs to Kconfig.
+ *
+ * Precedence, highest first: the command line (config_options), RUNNEL_* variables, fragments,
+ * FILE, AWS_* variables, Kconfig. Fragments are what ends in .json in the directory that is called
+ * like FILE with .d for .json (/etc/runnel/runnel.d), in alphabetical order. Objects merge by key,
+ * sensors and routes by name; null deletes.
+ */
+
+enum cfg_lane { CFG_LANE_ALARM, CFG_LANE_NORMAL, CFG_LANE_BULK, CFG_LANES };
+enum cfg_full { CFG_FULL_DROP_OLDEST, CFG_FULL_DROP_NEWEST, CFG_FULL_REFUSE };
+enum cfg_destination { CFG_DESTINATION_KINESIS };
+enum cfg_partition {
+    CFG_PARTITION_EVEN,
+    CFG_PARTITION_DEVICE,
+    CFG_PARTITION_SENSOR,
+    CFG_PARTITION_RANDOM,
+    CFG_PARTITION_FIXED, /* partition_key */
+};
+enum cfg_format { CFG_FORMAT_JSON, CFG_FORMAT_RAW };
+enum cfg_provider { CFG_PROVIDER_CHAIN, CFG_PROVIDER_ENV, CFG_PROVIDER_FILE };
+
+enum { CFG_ROUTES_MAX = 8, CFG_NAME_BYTES = 32, CFG_TAGS_MAX = 16 };
+
+struct cfg_lane_setup {
+    enum cfg_full full;
+    int64_t window_ms;
+    int64_t age_ms;
+    unsigned share_percent; /* lanes that name none divide equally what the others leave */
+};
+
+struct cfg_spool {
+    const char *path; /* RUNNEL_STATE, spool.path, $STATE_DIRECTORY or CONFIG_SPOOL_PATH */
+    uint64_t size_bytes;
+    int64_t ack_window_ms;
+    int64_t wait_ms; /* how long somebody who waits for durability waits at most */
+    struct cfg_lane_setup lanes[CFG_LANES];
+};
+
+struct cfg_tag {
+    const char *name;
+    const char *value;
+};
+
+struct cfg_sensor {
+    const char *name;
+    const char *driver_name;
+    const struct driver *driver;
+    int64_t interval_ms;
+    int64_t timeout_ms;
+    enum cfg_lane lane;
+    const struct cfg_tag *tags;
+    size_t tag_count;
+    const struct driver_setting *settings; /* checked against driver->keys */
+    size_t setting_count;
+};
+
+struct cfg_credentials {
+    const char *name;
+    enum cfg_provider provider;
+    const char *profile; /* NULL: AWS_PROFILE, else "default" */
+    const char *file;    /* NULL: AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials */
+};
+
+struct cfg_endpoint {
+    bool tls;         /* false only towards loopback */
+    const char *host; /* a name or an address, IPv6 without brackets */
+    uint16_t port;
+};
+
+struct cfg_route {
+    const char *name;
+    enum cfg_destination destination;
+    bool lanes[CFG_LANES];
+    bool hold;
+    enum cfg_format format;
+    enum cfg_partition partition;
+    const char *partition_key;
+    unsigned batch_records;
+    uint64_t batch_bytes;
+    const char *region;
+    const char *stream;     /* its name, also where an ARN was given */
+    const char *stream_arn; /* or NULL */
+    struct cfg_endpoint endpoint;
+    const char *ca_file;   /* NULL: the system's */
+    const char *cert_file; /* NULL: none; key_file likewise */
+    const char *key_file;
+    const struct cfg_credentials *credentials;
+};
+
+/** All strings live as long as the configuration. */
+struct config {
+    const char *file; /* that was read, or "" if there was none and Kconfig decided alone */
+    const char *device;
+    struct cfg_spool spool;
+    struct cfg_sensor *sensors;
+    size_t sensor_count;
+    struct cfg_route *routes; /* at least one, at most CFG_ROUTES_MAX */
+    size_t route_count;
+    struct cfg_credentials *credentials; /* "default" is among them */
+    size_t credentials_count;
+    struct config_pool *pool; /* owns everything above */
+};
+
+struct config_options {
+    const char *path; /* -c, or NULL: RUNNEL_CONFIG, else /etc/runnel/runnel.json */
+    const char *root; /* put before /etc, /proc and /sys where identity is looked up; NULL: "" */
+    const char *(*get_variable)(void *context, const char *name); /* NULL: getenv(3) */
+    void *context;
+    FILE *faults; /* one line per fault or warning; NULL: none */
+};
+
+/**
+ * Reads and checks the whole configuration. Every fault (the first 50) becomes a line
+ * `FILE:LINE:COL: KEY: what is wrong; remedy` in options->faults; no secret is ever in one.
+ * A missing file is a fault if it was asked for by name; else Kconfig's defaults are the
+ * configuration. 0; E_CONFIG: there were faults; E_NO_MEMORY.
+ */
+int config_load(const struct config_options *options, struct config **ret_config);
+
+/** NULL is allowed. */
+void config_free(struct config *config);
+
+/** What would run, for people: one line per lane, sensor and route. */
+void config_print(const struct config *config, FILE *to);
+
+/** "alarm", "normal", "bulk". */
+const char *config_lane_name(enum cfg_lane lane);
+
+#endif
