@@ -48,17 +48,19 @@ struct sigv4_request {
     const char *service;
 };
 
-/** YYYYMMDD'T'HHMMSS'Z' of WALL_MS since 1970 UTC. */
+/** YYYYMMDD'T'HHMMSS'Z' of WALL_MS since 1970 UTC, held within the years 1970 and 9999. */
 void sigv4_date(int64_t wall_ms, char ret_date[SIGV4_DATE_BYTES]);
 
 /** The canonical request and the string to sign, as the AWS test suite spells them. The writer's
- *  error tells if they did not fit. E_TOO_BIG: more than SIGV4_HEADERS_MAX headers or parameters. */
+ *  error tells if they did not fit. E_TOO_BIG: more than SIGV4_HEADERS_MAX headers or parameters;
+ *  E_INVALID: the date has another form. */
 int sigv4_canonical_request(const struct sigv4_request *request, struct writer *out);
 int sigv4_string_to_sign(const struct sigv4_request *request, struct writer *out);
 
 /**
  * Writes the value of the Authorization header. KEY is renewed when date, region, service or
- * secret changed. 0, E_TOO_BIG.
+ * secret changed; wipe it (hash_wipe) when it is no longer needed. 0; E_INVALID as above;
+ * E_TOO_BIG as above, or because region or service has more than 31 bytes or the secret 256.
  */
 int sigv4_authorization(const struct sigv4_request *request,
                         const struct sigv4_credentials *credentials, struct sigv4_key *key,
