@@ -20,26 +20,39 @@ struct tls_options {
 };
 
 /**
- * Reads the files. WHERE (TLS_WHERE_BYTES) is told which file is at fault on failure.
- * Returns 0; error_sys or error_tls of the file at fault; E_NO_MEMORY.
+ * What the library shares between threads is made here: main calls it before the first thread.
+ * Returns 0 or E_UNSUPPORTED.
  */
+int tls_prepare(void);
+
 enum { TLS_WHERE_BYTES = 160 };
+
+/**
+ * Reads the files. WHERE (TLS_WHERE_BYTES) is told which file is at fault and why on failure.
+ * Returns 0; error_sys or error_tls of the file at fault; E_INVALID if cert_file or key_file comes
+ * without the other; E_NO_MEMORY.
+ */
 int tls_open(const struct tls_options *options, char where[TLS_WHERE_BYTES], struct tls **ret_tls);
 
 /** NULL is allowed; streams made from it must be closed before. */
 void tls_close(struct tls *tls);
 
 /**
- * Handshake over the connected socket FD as a client of HOST. The stream owns FD, also on failure.
- * Returns 0; E_CERTIFICATE with the reason in WHERE; E_TIMEOUT, E_STOP, E_CLOSED, error_tls.
+ * Handshake over the connected socket FD as a client of HOST (1 to 255 characters). The stream
+ * owns FD, also on failure. HOST must be in the certificate; as an address it is found there by
+ * mbedTLS 3.5 and later only. An earlier session with HOST is taken up if the server agrees; the
+ * chain is then not verified again. WHERE is told "HOST: reason" on failure.
+ * Returns 0; E_CERTIFICATE, E_TIMEOUT, E_STOP, E_CLOSED, E_INVALID (HOST), E_NO_MEMORY, error_sys,
+ * error_tls.
  */
 int tls_connect(struct tls *tls, int fd, const char *host, int64_t deadline_ms,
                 const struct stop *stop, char where[TLS_WHERE_BYTES], struct stream **ret_stream);
 
+/** Since tls_open. Asked by the thread that uses the streams. */
 struct tls_statistics {
-    uint64_t handshakes;
-    uint64_t resumed; /* of these, how many took up an earlier session */
-    uint64_t bytes_in;
+    uint64_t handshakes; /* that succeeded */
+    uint64_t resumed;    /* of these, how many took up an earlier session */
+    uint64_t bytes_in;   /* on the wire, handshakes included, TCP's own overhead not */
     uint64_t bytes_out;
 };
 void tls_get_statistics(const struct tls *tls, struct tls_statistics *ret_statistics);

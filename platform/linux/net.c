@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "platform/net.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <resolv.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "platform/base/error.h"
+#include "platform/clock.h"
+
+/* The defaults of resolv.conf(5): five seconds, two attempts, at most three servers. */
+enum { RESOLVER_TIMEOUT_S = 5, RESOLVER_ATTEMPTS = 2, RESOLVER_SERVERS = 3 };
+
+static bool is_localhost(const char *host)
+{
+    return strcasecmp(host, "localhost") == 0;
+}
+
+static bool is_address(const char *host)
+{
+    struct in6_addr address;
+    return inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
+}
+
+bool net_is_loopback(const char *host)
+{
+    struct in_addr four;
+    struct in6_addr six;
+    if (is_localhost(host))
+        return true;
+    if (inet_pton(AF_INET, host, &four) == 1)
+        return ntohl(four.s_addr) >> 24 == IN_LOOPBACKNET;
+    if (inet_pton(AF_INET6, host, &six) != 1)
+        return false;
+    return IN6_IS_ADDR_LOOPBACK(&six) ||
+           (IN6_IS_ADDR_V4MAPPED(&six) && six.s6_addr[12] == IN_LOOPBACKNET);
+}
+
+/* The resolver waits by itself, so its patience is cut to what is left: glibc asks each server in
+ * turn, together for at most SERVERS * timeout, and that as often as it has attempts. Its state
+ * belongs to the thread; setting it anew each time also reads a changed resolv.conf, which glibc
+ * no longer does by itself once somebody has altered the state. musl ignores all this and gives
+ * up after five seconds on its own. A name with a dot is whole: to try it under the search domains
+ * as well would take the time again, and tell it to servers that it does not concern. */
+static void bound_resolver(const char *host, int64_t deadline_ms)
+{
+    int64_t left_s = (deadline_ms - clock_mono_ms()) / 1000;
+    int64_t once_s = left_s / RESOLVER_SERVERS;
+    if (res_init() < 0)
+        return;
+    _res.retry = once_s >= RESOLVER_ATTEMPTS ? RESOLVER_ATTEMPTS : 1;
+    once_s /= _res.retry;
+    _res.retrans = once_s < 1 ? 1 : once_s < RESOLVER_TIMEOUT_S ? (int)once_s : RESOLVER_TIMEOUT_S;
+    if (strchr(host, '.') != NULL)
+        _res.options &= ~(unsigned long)RES_DNSRCH;
+}
+
+static int resolver_error(int rc)
+{
+    if (rc == EAI_SYSTEM)
+        return error_sys(errno);
+    return rc == EAI_MEMORY ? E_NO_MEMORY : E_NAME;
+}
+
+static int resolve(const char *host, uint16_t port, int64_t deadline_ms, struct addrinfo **ret_list)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    char service[8];
+    (void)snprintf(service, sizeof service, "%u", port);
+    /* Plain text is allowed towards localhost, so nobody's name server has a say in what it is:
+     * no host means the loopback addresses (RFC 6761 section 6.3). */
+    if (is_localhost(host))
+        host = NULL;
+    else if (is_address(host))
+        hints.ai_flags |= AI_NUMERICHOST;
+    else {
+        hints.ai_flags |= AI_ADDRCONFIG; /* spares a request for a family that we do not have */
+        bound_resolver(host, deadline_ms);
+    }
+    int rc = getaddrinfo(host, service, &hints, ret_list);
+    return rc == 0 ? 0 : resolver_error(rc);
+}
+
+static int finish_connect(int fd, int64_t deadline_ms, const struct stop *stop)
+{
+    int errnum = 0;
+    socklen_t bytes = sizeof errnum;
+    int rc = stop_wait(stop, fd, POLLOUT, deadline_ms);
+    if (rc < 0)
+        return rc;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &errnum, &bytes) < 0)
+        return error_sys(errno);
+    return errnum == 0 ? 0 : error_sys(errnum);
+}
+
+static int connect_to(const struct addrinfo *address, int64_t deadline_ms, const struct stop *stop,
+                      int *ret_fd)
+{
+    const int one = 1;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return error_sys(errno);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    int rc = 0;
+    if (connect(fd, address->ai_addr, address->ai_addrlen) < 0)
+        rc = errno == EINPROGRESS || errno == EINTR ? finish_connect(fd, deadline_ms, stop)
+                                                    : error_sys(errno);
+    if (rc < 0) {
+        (void)close(fd);
+        return rc;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* Each address gets an even part of the time that is left. Of several failures the first is told:
+ * getaddrinfo puts the addresses first that have the best chance (RFC 6724). */
+static int connect_to_any(const struct addrinfo *list, int64_t deadline_ms, const struct stop *stop,
+                          int *ret_fd)
+{
+    int64_t count = 0;
+    int first_error = 0;
+    for (const struct addrinfo *address = list; address != NULL; address = address->ai_next)
+        count++;
+    for (const struct addrinfo *address = list; address != NULL; address = address->ai_next) {
+        int64_t now_ms = clock_mono_ms();
+        int64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+        int rc = connect_to(address, now_ms + left_ms / count--, stop, ret_fd);
+        if (rc == 0 || rc == E_STOP)
+            return rc;
+        if (first_error == 0)
+            first_error = rc;
+    }
+    return first_error == 0 ? E_NAME : first_error;
+}
+
+int net_connect(const char *host, uint16_t port, int64_t deadline_ms, const struct stop *stop,
+                int *ret_fd)
+{
+    struct addrinfo *list;
+    if (stop_requested(stop))
+        return E_STOP;
+    int rc = resolve(host, port, deadline_ms, &list);
+    if (rc < 0)
+        return rc;
+    rc = connect_to_any(list, deadline_ms, stop, ret_fd);
+    freeaddrinfo(list);
+    return rc;
+}
+
+struct plain_stream {
+    struct stream stream;
+    int fd;
+    const struct stop *stop;
+};
+
+static struct plain_stream *plain_of(struct stream *stream)
+{
+    return (struct plain_stream *)(void *)stream;
+}
+
+/* 0 if the call that failed with ERRNUM may be made again, after the wait for EVENTS. */
+static int wait_after(const struct plain_stream *plain, int errnum, short events,
+                      int64_t deadline_ms)
+{
+    if (errnum == EAGAIN || errnum == EWOULDBLOCK)
+        return stop_wait(plain->stop, plain->fd, events, deadline_ms);
+    if (errnum == EINTR)
+        return 0;
+    return errnum == ECONNRESET || errnum == EPIPE ? E_CLOSED : error_sys(errnum);
+}
+
+static int plain_read(struct stream *stream, void *buffer, size_t size, int64_t deadline_ms)
+{
+    struct plain_stream *plain = plain_of(stream);
+    size_t at_most = size < INT_MAX ? size : INT_MAX;
+    for (;;) {
+        ssize_t got = recv(plain->fd, buffer, at_most, MSG_DONTWAIT);
+        if (got > 0)
+            return (int)got;
+        if (got == 0)
+            return E_END;
+        int rc = wait_after(plain, errno, POLLIN, deadline_ms);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+static int plain_write(struct stream *stream, const void *bytes, size_t count, int64_t deadline_ms)
+{
+    struct plain_stream *plain = plain_of(stream);
+    const uint8_t *from = bytes;
+    while (count > 0) {
+        ssize_t put = send(plain->fd, from, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+        int rc = put < 0 ? wait_after(plain, errno, POLLOUT, deadline_ms) : 0;
+        if (rc < 0)
+            return rc;
+        if (put > 0) {
+            from += put;
+            count -= (size_t)put;
+        }
+    }
+    return 0;
+}
+
+static void plain_close(struct stream *stream)
+{
+    struct plain_stream *plain = plain_of(stream);
+    (void)close(plain->fd);
+    free(plain);
+}
+
+int net_stream(int fd, const struct stop *stop, struct stream **ret_stream)
+{
+    static const struct stream_operations operations = {
+        .read = plain_read, .write = plain_write, .close = plain_close};
+    struct plain_stream *plain = malloc(sizeof *plain);
+    if (plain == NULL)
+        return E_NO_MEMORY;
+    *plain = (struct plain_stream){.stream = {&operations}, .fd = fd, .stop = stop};
+    *ret_stream = &plain->stream;
+    return 0;
+}

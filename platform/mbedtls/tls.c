@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "platform/tls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <mbedtls/error.h>
+#include <mbedtls/net_sockets.h>
+#include <mbedtls/pk.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/ssl_ciphersuites.h>
+#include <mbedtls/version.h>
+#include <mbedtls/x509_crt.h>
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000
+#include <psa/crypto.h>
+#endif
+
+#include "platform/base/error.h"
+#include "platform/clock.h"
+#include "platform/random.h"
+
+/* Since 3.0, reading and checking a private key takes random numbers to blind the arithmetic. */
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000
+#define BLINDING , draw_random, NULL
+#else
+#define BLINDING
+#endif
+
+enum { HOST_BYTES = MBEDTLS_SSL_MAX_HOST_NAME_LEN + 1, GRACE_MS = 100 };
+
+struct tls {
+    mbedtls_ssl_config config;
+    mbedtls_x509_crt ca;
+    mbedtls_x509_crt cert;
+    mbedtls_pk_context key;
+    mbedtls_ssl_session session; /* of the last connection to session_host, "" if there is none */
+    char session_host[HOST_BYTES];
+    bool saw_certificate; /* the handshake under way is a full one */
+    struct tls_statistics statistics;
+};
+
+struct tls_stream {
+    struct stream stream;
+    struct tls *tls;
+    mbedtls_ssl_context ssl;
+    int fd;
+    const struct stop *stop;
+    char host[HOST_BYTES];
+    int64_t deadline_ms; /* of the call under way */
+    int64_t limit_ms;    /* the same, or when it began if that was later */
+    int io_error;        /* what the socket said during it */
+    bool usable;         /* the handshake is over and nothing has failed since */
+};
+
+/* Forward secrecy and authenticated encryption: what AWS asks for (its infrastructure security
+ * pages) and all its end points offer. What a library lacks it passes over. */
+static const int ciphersuites[] = {
+#if defined(MBEDTLS_SSL_PROTO_TLS1_3) && defined(MBEDTLS_THREADING_C)
+    MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
+    MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
+#endif
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    0,
+};
+
+static const char system_bundle[] = "/etc/ssl/certs/ca-certificates.crt";
+
+/* The kernel's generator itself: it is seeded before it answers, has no state here that two
+ * threads could share, and a handshake asks it a few dozen times. */
+static int draw_random(void *context, unsigned char *bytes, size_t count)
+{
+    (void)context;
+    random_bytes(bytes, count);
+    return 0;
+}
+
+/* mbedTLS calls this for each certificate of a chain, so never when a session is resumed. The
+ * verdict stays as it is. */
+static int note_certificate(void *context, mbedtls_x509_crt *certificate, int depth,
+                            uint32_t *flags)
+{
+    struct tls *tls = context;
+    (void)certificate;
+    (void)depth;
+    (void)flags;
+    tls->saw_certificate = true;
+    return 0;
+}
+
+/* "WHAT: what mbedTLS says about RC", on one line. */
+static void explain(char where[TLS_WHERE_BYTES], const char *what, int rc)
+{
+    char text[ERROR_TEXT_BYTES];
+#if defined(MBEDTLS_ERROR_C)
+    mbedtls_strerror(rc, text, sizeof text);
+#else
+    (void)error_text(error_tls(rc), text, sizeof text);
+#endif
+    (void)snprintf(where, TLS_WHERE_BYTES, "%s: %s", what, text);
+}
+
+/* mbedTLS tells only that it could not read a file; the system tells why. */
+static int check_readable(const char *path, char where[TLS_WHERE_BYTES])
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        int rc = error_sys(errno);
+        (void)snprintf(where, TLS_WHERE_BYTES, "%s: %s", path, ERROR_TEXT(rc));
+        return rc;
+    }
+    (void)close(fd);
+    return 0;
+}
+
+static int file_fault(const char *path, int rc, char where[TLS_WHERE_BYTES])
+{
+    explain(where, path, rc);
+    return error_tls(rc);
+}
+
+/* A bundle may hold certificates of a kind that this mbedTLS does not know: one that it does is
+ * enough here, and a chain that needs another will not verify. */
+static int read_certificates(mbedtls_x509_crt *chain, const char *path, char where[TLS_WHERE_BYTES])
+{
+    int rc = check_readable(path, where);
+    if (rc < 0)
+        return rc;
+    rc = mbedtls_x509_crt_parse_file(chain, path);
+    return rc < 0 ? file_fault(path, rc, where) : 0;
+}
+
+static int read_key(struct tls *tls, const char *path, char where[TLS_WHERE_BYTES])
+{
+    int rc = check_readable(path, where);
+    if (rc < 0)
+        return rc;
+    rc = mbedtls_pk_parse_keyfile(&tls->key, path, NULL BLINDING);
+    if (rc == 0)
+        rc = mbedtls_pk_check_pair(&tls->cert.pk, &tls->key BLINDING);
+    return rc < 0 ? file_fault(path, rc, where) : 0;
+}
+
+static int read_client(struct tls *tls, const struct tls_options *options,
+                       char where[TLS_WHERE_BYTES])
+{
+    if (options->cert_file == NULL && options->key_file == NULL)
+        return 0;
+    if (options->cert_file == NULL || options->key_file == NULL) {
+        (void)snprintf(where, TLS_WHERE_BYTES, "%s: a client certificate and its key go together",
+                       options->cert_file == NULL ? options->key_file : options->cert_file);
+        return E_INVALID;
+    }
+    int rc = read_certificates(&tls->cert, options->cert_file, where);
+    if (rc == 0)
+        rc = read_key(tls, options->key_file, where);
+    if (rc < 0)
+        return rc;
+    rc = mbedtls_ssl_conf_own_cert(&tls->config, &tls->cert, &tls->key);
+    return rc < 0 ? file_fault(options->cert_file, rc, where) : 0;
+}
+
+/* TLS 1.3 goes through PSA, whose key store is one for the process: only where it has locks. */
+static void set_versions(mbedtls_ssl_config *config)
+{
+#if MBEDTLS_VERSION_NUMBER >= 0x03020000
+    mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
+#if !defined(MBEDTLS_THREADING_C)
+    mbedtls_ssl_conf_max_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
+#endif
+#else
+    mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+#endif
+}
+
+static int configure(struct tls *tls)
+{
+    int rc = mbedtls_ssl_config_defaults(&tls->config, MBEDTLS_SSL_IS_CLIENT,
+                                         MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+    if (rc < 0)
+        return error_tls(rc);
+    set_versions(&tls->config);
+    mbedtls_ssl_conf_rng(&tls->config, draw_random, NULL);
+    mbedtls_ssl_conf_ciphersuites(&tls->config, ciphersuites);
+    mbedtls_ssl_conf_authmode(&tls->config, MBEDTLS_SSL_VERIFY_REQUIRED);
+    mbedtls_ssl_conf_verify(&tls->config, note_certificate, tls);
+    mbedtls_ssl_conf_ca_chain(&tls->config, &tls->ca, NULL);
+#if defined(MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED)
+    mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
+        &tls->config, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+#endif
+    return 0;
+}
+
+int tls_prepare(void)
+{
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000 && defined(MBEDTLS_PSA_CRYPTO_C)
+    return psa_crypto_init() == PSA_SUCCESS ? 0 : E_UNSUPPORTED;
+#else
+    return 0;
+#endif
+}
+
+int tls_open(const struct tls_options *options, char where[TLS_WHERE_BYTES], struct tls **ret_tls)
+{
+    const char *ca_file = options->ca_file != NULL ? options->ca_file : system_bundle;
+    struct tls *tls = calloc(1, sizeof *tls);
+    where[0] = '\0';
+    if (tls == NULL)
+        return E_NO_MEMORY;
+    mbedtls_ssl_config_init(&tls->config);
+    mbedtls_x509_crt_init(&tls->ca);
+    mbedtls_x509_crt_init(&tls->cert);
+    mbedtls_pk_init(&tls->key);
+    mbedtls_ssl_session_init(&tls->session);
+    int rc = configure(tls);
+    if (rc == 0)
+        rc = read_certificates(&tls->ca, ca_file, where);
+    if (rc == 0)
+        rc = read_client(tls, options, where);
+    if (rc < 0) {
+        tls_close(tls);
+        return rc;
+    }
+    *ret_tls = tls;
+    return 0;
+}
+
+static void forget_session(struct tls *tls)
+{
+    mbedtls_ssl_session_free(&tls->session);
+    mbedtls_ssl_session_init(&tls->session);
+    tls->session_host[0] = '\0';
+}
+
+void tls_close(struct tls *tls)
+{
+    if (tls == NULL)
+        return;
+    forget_session(tls);
+    mbedtls_ssl_config_free(&tls->config);
+    mbedtls_pk_free(&tls->key);
+    mbedtls_x509_crt_free(&tls->cert);
+    mbedtls_x509_crt_free(&tls->ca);
+    free(tls);
+}
+
+void tls_get_statistics(const struct tls *tls, struct tls_statistics *ret_statistics)
+{
+    *ret_statistics = tls->statistics;
+}
+
+/* What the socket's ERRNUM means to mbedTLS; the first cause is kept for the caller. */
+static int io_fault(struct tls_stream *stream, int errnum, int try_again)
+{
+    if (errnum == EAGAIN || errnum == EWOULDBLOCK || errnum == EINTR)
+        return try_again;
+    stream->io_error = errnum == ECONNRESET || errnum == EPIPE ? E_CLOSED : error_sys(errnum);
+    return MBEDTLS_ERR_NET_CONN_RESET;
+}
+
+static int send_some(void *context, const unsigned char *bytes, size_t count)
+{
+    struct tls_stream *stream = context;
+    size_t at_most = count < INT_MAX ? count : INT_MAX;
+    ssize_t put = send(stream->fd, bytes, at_most, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (put < 0)
+        return io_fault(stream, errno, MBEDTLS_ERR_SSL_WANT_WRITE);
+    stream->tls->statistics.bytes_out += (uint64_t)put;
+    return (int)put;
+}
+
+/* Looks at the clock itself, because mbedTLS reads on as long as something comes: a server that
+ * sends nothing but warnings would otherwise never let us go. What lies in the socket when the
+ * deadline is over is still taken. */
+static int receive_some(void *context, unsigned char *bytes, size_t count)
+{
+    struct tls_stream *stream = context;
+    size_t at_most = count < INT_MAX ? count : INT_MAX;
+    if (clock_mono_ms() - stream->limit_ms > GRACE_MS) {
+        stream->io_error = E_TIMEOUT;
+        return MBEDTLS_ERR_SSL_WANT_READ;
+    }
+    ssize_t got = recv(stream->fd, bytes, at_most, MSG_DONTWAIT);
+    if (got < 0)
+        return io_fault(stream, errno, MBEDTLS_ERR_SSL_WANT_READ);
+    if (got == 0)
+        stream->io_error = E_CLOSED; /* no close_notify came before it */
+    stream->tls->statistics.bytes_in += (uint64_t)got;
+    return (int)got;
+}
+
+/* The session goes into a fresh place first, so that a failure leaves the old one whole. It is
+ * offered to the same host only: a resumed session is not verified again. */
+static void keep_session(struct tls_stream *stream)
+{
+    struct tls *tls = stream->tls;
+    mbedtls_ssl_session session;
+    mbedtls_ssl_session_init(&session);
+    if (mbedtls_ssl_get_session(&stream->ssl, &session) < 0) {
+        mbedtls_ssl_session_free(&session);
+        return;
+    }
+    mbedtls_ssl_session_free(&tls->session);
+    tls->session = session;
+    (void)snprintf(tls->session_host, sizeof tls->session_host, "%s", stream->host);
+}
+
+/* What a call of mbedTLS that ended with RC means to the caller. */
+static int fault(int rc)
+{
+    if (rc == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY)
+        return E_END;
+    if (rc == 0 || rc == MBEDTLS_ERR_SSL_CONN_EOF)
+        return E_CLOSED;
+    if (rc == MBEDTLS_ERR_SSL_ALLOC_FAILED)
+        return E_NO_MEMORY;
+    return error_tls(rc);
+}
+
+/* 0 if the call that ended with RC is to be made again, after the wait that it asks for. */
+static int wait_after(struct tls_stream *stream, int rc)
+{
+    if (stream->io_error != 0)
+        return stream->io_error;
+    if (rc == MBEDTLS_ERR_SSL_WANT_READ)
+        return stop_wait(stream->stop, stream->fd, POLLIN, stream->deadline_ms);
+    if (rc == MBEDTLS_ERR_SSL_WANT_WRITE)
+        return stop_wait(stream->stop, stream->fd, POLLOUT, stream->deadline_ms);
+#if defined(MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
+    if (rc == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
+        keep_session(stream); /* TLS 1.3 hands it over among the data */
+        return 0;
+    }
+#endif
+    return fault(rc);
+}
+
+static void begin(struct tls_stream *stream, int64_t deadline_ms)
+{
+    int64_t now_ms = clock_mono_ms();
+    stream->deadline_ms = deadline_ms;
+    stream->limit_ms = deadline_ms > now_ms ? deadline_ms : now_ms;
+    stream->io_error = 0;
+}
+
+/* mbedTLS must not be called again after an error of its own. A read whose wait ended can be made
+ * again; a write cannot, as mbedTLS wants it to go on with the same bytes. */
+static int spoil(struct tls_stream *stream, int rc)
+{
+    stream->usable = false;
+    return rc;
+}
+
+static struct tls_stream *tls_stream_of(struct stream *stream)
+{
+    return (struct tls_stream *)(void *)stream;
+}
+
+static int read_stream(struct stream *base, void *buffer, size_t size, int64_t deadline_ms)
+{
+    struct tls_stream *stream = tls_stream_of(base);
+    size_t at_most = size < INT_MAX ? size : INT_MAX;
+    if (!stream->usable)
+        return E_CLOSED;
+    begin(stream, deadline_ms);
+    for (;;) {
+        int got = mbedtls_ssl_read(&stream->ssl, buffer, at_most);
+        if (got > 0)
+            return got;
+        int rc = wait_after(stream, got);
+        if (rc < 0)
+            return rc == E_TIMEOUT || rc == E_STOP ? rc : spoil(stream, rc);
+    }
+}
+
+static int write_stream(struct stream *base, const void *bytes, size_t count, int64_t deadline_ms)
+{
+    struct tls_stream *stream = tls_stream_of(base);
+    const uint8_t *from = bytes;
+    if (!stream->usable)
+        return E_CLOSED;
+    begin(stream, deadline_ms);
+    while (count > 0) {
+        int put = mbedtls_ssl_write(&stream->ssl, from, count);
+        int rc = put > 0 ? 0 : wait_after(stream, put);
+        if (rc < 0)
+            return spoil(stream, rc);
+        if (put > 0) {
+            from += put;
+            count -= (size_t)put;
+        }
+    }
+    return 0;
+}
+
+static void close_stream(struct stream *base)
+{
+    struct tls_stream *stream = tls_stream_of(base);
+    begin(stream, INT64_MAX);
+    if (stream->usable)
+        (void)mbedtls_ssl_close_notify(&stream->ssl); /* as far as the socket takes it at once */
+    mbedtls_ssl_free(&stream->ssl);
+    (void)close(stream->fd);
+    free(stream);
+}
+
+static int set_up(struct tls_stream *stream, const char *host)
+{
+    struct tls *tls = stream->tls;
+    size_t length = strlen(host);
+    if (length == 0 || length >= sizeof stream->host)
+        return E_INVALID;
+    memcpy(stream->host, host, length + 1);
+    int rc = mbedtls_ssl_setup(&stream->ssl, &tls->config);
+    if (rc == 0)
+        rc = mbedtls_ssl_set_hostname(&stream->ssl, stream->host);
+    if (rc < 0)
+        return fault(rc);
+    mbedtls_ssl_set_bio(&stream->ssl, stream, send_some, receive_some, NULL);
+    /* A session that cannot be offered costs a full handshake, nothing else. */
+    if (tls->session_host[0] != '\0' && strcasecmp(tls->session_host, stream->host) == 0)
+        (void)mbedtls_ssl_set_session(&stream->ssl, &tls->session);
+    return 0;
+}
+
+/* One line of all that is wrong with the chain: mbedTLS writes a line for each fault. */
+static void explain_chain(char where[TLS_WHERE_BYTES], const struct tls_stream *stream)
+{
+    char text[TLS_WHERE_BYTES] = "";
+    uint32_t flags = mbedtls_ssl_get_verify_result(&stream->ssl);
+#if defined(MBEDTLS_X509_REMOVE_INFO)
+    (void)snprintf(text, sizeof text, " flags 0x%" PRIx32 " of mbedtls/x509.h\n", flags);
+#else
+    (void)mbedtls_x509_crt_verify_info(text, sizeof text, " ", flags);
+#endif
+    size_t length = strlen(text);
+    for (size_t i = 0; i < length; i++)
+        if (text[i] == '\n')
+            text[i] = i + 1 < length ? ';' : '\0';
+    (void)snprintf(where, TLS_WHERE_BYTES, "%.60s:%.90s", stream->host, text);
+}
+
+static int handshake_fault(struct tls_stream *stream, int tls_rc, int rc,
+                           char where[TLS_WHERE_BYTES])
+{
+    if (tls_rc == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED) {
+        explain_chain(where, stream);
+        return E_CERTIFICATE;
+    }
+    if (rc == E_END)
+        rc = E_CLOSED; /* before anything was agreed upon that could end in order */
+    if (error_tls_code(rc) != 0)
+        explain(where, stream->host, tls_rc);
+    else
+        (void)snprintf(where, TLS_WHERE_BYTES, "%.60s: %s", stream->host, ERROR_TEXT(rc));
+    return rc;
+}
+
+static int shake_hands(struct tls_stream *stream, int64_t deadline_ms, char where[TLS_WHERE_BYTES])
+{
+    struct tls *tls = stream->tls;
+    tls->saw_certificate = false;
+    begin(stream, deadline_ms);
+    for (;;) {
+        int tls_rc = mbedtls_ssl_handshake(&stream->ssl);
+        if (tls_rc == 0)
+            break;
+        int rc = wait_after(stream, tls_rc);
+        if (rc < 0)
+            return handshake_fault(stream, tls_rc, rc, where);
+    }
+    tls->statistics.handshakes++;
+    if (!tls->saw_certificate)
+        tls->statistics.resumed++;
+    stream->usable = true;
+    return 0;
+}
+
+/* In TLS 1.3 there is nothing to keep before the first ticket has come. */
+static bool has_session(const struct tls_stream *stream)
+{
+#if defined(MBEDTLS_SSL_PROTO_TLS1_3)
+    return mbedtls_ssl_get_version_number(&stream->ssl) == MBEDTLS_SSL_VERSION_TLS1_2;
+#else
+    (void)stream;
+    return true;
+#endif
+}
+
+int tls_connect(struct tls *tls, int fd, const char *host, int64_t deadline_ms,
+                const struct stop *stop, char where[TLS_WHERE_BYTES], struct stream **ret_stream)
+{
+    static const struct stream_operations operations = {
+        .read = read_stream, .write = write_stream, .close = close_stream};
+    struct tls_stream *stream = calloc(1, sizeof *stream);
+    where[0] = '\0';
+    if (stream == NULL) {
+        (void)close(fd);
+        return E_NO_MEMORY;
+    }
+    stream->stream.operations = &operations;
+    stream->tls = tls;
+    stream->fd = fd;
+    stream->stop = stop;
+    mbedtls_ssl_init(&stream->ssl);
+    int rc = set_up(stream, host);
+    if (rc == 0)
+        rc = shake_hands(stream, deadline_ms, where);
+    if (rc < 0) {
+        forget_session(tls); /* should it be to blame, the next attempt is a full handshake */
+        close_stream(&stream->stream);
+        return rc;
+    }
+    if (has_session(stream))
+        keep_session(stream);
+    *ret_stream = &stream->stream;
+    return 0;
+}
