@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/unit.h"
+
+#include "tests/unit/fake_route.h"
+
+#include <string.h>
+
+#include "platform/base/error.h"
+
+static const struct channel channels[] = {{.name = "temp", .unit = "Cel", .decimals = 1},
+                                          {.name = "state"}};
+static const struct tag tags[] = {{.name = "site", .value = "pump-4"}};
+
+const struct sensor_definition fake_route_sensor = {.device = "gw-17",
+                                                    .name = "board",
+                                                    .channel_count = 2,
+                                                    .channels = channels,
+                                                    .tag_count = 1,
+                                                    .tags = tags};
+
+struct spool_route *fake_route_of(struct spool *spool)
+{
+    return (struct spool_route *)spool;
+}
+
+static struct spool *spool_of(struct spool_route *route)
+{
+    return (struct spool *)route;
+}
+
+static bool is_open(const struct fake_record *fake)
+{
+    return !fake->delivered && !fake->dead;
+}
+
+static struct fake_record *add(struct spool *spool, enum lane lane, uint64_t sequence)
+{
+    assert_true(spool->count < FAKE_RECORDS_MAX);
+    assert_true(spool->count == 0 || spool->records[spool->count - 1].record.sequence < sequence);
+    struct fake_record *fake = &spool->records[spool->count++];
+    *fake = (struct fake_record){.record = {.sequence = sequence,
+                                            .lane = lane,
+                                            .boot_ms = 1000,
+                                            .wall_ms = 1795559486123,
+                                            .time_quality = TIME_SYNCED}};
+    spool->sensors[0] = &fake_route_sensor;
+    return fake;
+}
+
+struct fake_record *fake_route_add(struct spool *spool, enum lane lane, uint64_t sequence,
+                                   int64_t value)
+{
+    struct fake_record *fake = add(spool, lane, sequence);
+    fake->record.shape = RECORD_VALUES;
+    fake->record.value_count = 1;
+    fake->record.values[0] =
+        (struct value){.kind = VALUE_DECIMAL, .mantissa = value, .decimals = 1};
+    return fake;
+}
+
+struct fake_record *fake_route_add_document(struct spool *spool, enum lane lane, uint64_t sequence,
+                                            const char *document, size_t bytes)
+{
+    struct fake_record *fake = add(spool, lane, sequence);
+    fake->record.shape = RECORD_DOCUMENT;
+    fake->record.document = (const uint8_t *)document;
+    fake->record.document_bytes = bytes;
+    fake->record.document_piece_bytes = bytes;
+    if (spool->piece_bytes > 0 && bytes > spool->piece_bytes)
+        fake->record.document_piece_bytes = spool->piece_bytes;
+    return fake;
+}
+
+size_t fake_route_left(const struct spool *spool)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < spool->count; i++)
+        left += is_open(&spool->records[i]);
+    return left;
+}
+
+/* ---- spool.h ---- */
+
+void spool_get_id(const struct spool *spool, uint8_t ret_id[SPOOL_ID_BYTES])
+{
+    (void)spool;
+    memcpy(ret_id, "\x9f\x31\xc2\xa4\x7b\xe0\xd8\x15", SPOOL_ID_BYTES);
+}
+
+const struct sensor_definition *spool_sensor(struct spool *spool, uint32_t sensor)
+{
+    return spool->sensors[sensor];
+}
+
+int spool_route_open(struct spool *spool, const struct spool_route_options *options,
+                     struct spool_route **ret_route)
+{
+    assert_non_null(options->name);
+    *ret_route = fake_route_of(spool);
+    return E_OK;
+}
+
+void spool_route_backlog(struct spool_route *route, enum lane lane,
+                         struct spool_backlog *ret_backlog)
+{
+    const struct spool *spool = spool_of(route);
+    *ret_backlog = (struct spool_backlog){0};
+    for (size_t i = 0; i < spool->count; i++) {
+        const struct record *record = &spool->records[i].record;
+        if (record->lane != lane || !is_open(&spool->records[i]))
+            continue;
+        ret_backlog->records++;
+        ret_backlog->bytes += 16 + record->document_bytes;
+    }
+}
+
+void spool_route_arm(struct spool_route *route, int event_fd, uint64_t records, uint64_t bytes)
+{
+    (void)bytes;
+    spool_of(route)->armed_fd = event_fd;
+    spool_of(route)->armed_records = records;
+}
+
+/* reader->last is the sequence returned last; position is how far into the document's pieces. */
+void spool_reader_start(struct spool_reader *reader, struct spool_route *route, enum lane lane)
+{
+    memset(reader, 0, sizeof *reader);
+    reader->route = route;
+    reader->lane = lane;
+}
+
+static struct fake_record *find(struct spool *spool, const struct spool_reader *reader,
+                                uint64_t *ret_previous)
+{
+    *ret_previous = 0;
+    for (size_t i = 0; i < spool->count; i++) {
+        struct fake_record *fake = &spool->records[i];
+        if (fake->record.lane != reader->lane)
+            continue;
+        if (fake->record.sequence > reader->last && is_open(fake))
+            return fake;
+        *ret_previous = fake->record.sequence;
+    }
+    return NULL;
+}
+
+int spool_reader_next(struct spool_reader *reader, struct record *ret_record,
+                      uint64_t *ret_previous)
+{
+    struct spool *spool = spool_of(reader->route);
+    uint64_t previous;
+    spool->reads++;
+    if (spool->read_error != E_OK)
+        return spool->read_error;
+    struct fake_record *fake = find(spool, reader, &previous);
+    if (fake == NULL)
+        return E_END;
+    reader->last = fake->record.sequence;
+    reader->position = fake->record.document_piece_bytes;
+    if (fake->damaged)
+        return E_DAMAGED;
+    *ret_record = fake->record;
+    *ret_previous = previous;
+    return E_OK;
+}
+
+int spool_reader_piece(struct spool_reader *reader, const uint8_t **ret_piece, size_t *ret_bytes)
+{
+    struct spool *spool = spool_of(reader->route);
+    size_t i = 0;
+    if (spool->piece_error != E_OK)
+        return spool->piece_error;
+    while (spool->records[i].record.sequence != reader->last)
+        i++;
+    const struct record *record = &spool->records[i].record;
+    size_t left = record->document_bytes - reader->position;
+    if (left == 0)
+        return E_END;
+    *ret_piece = record->document + reader->position;
+    *ret_bytes = left < spool->piece_bytes ? left : spool->piece_bytes;
+    reader->position += *ret_bytes;
+    return E_OK;
+}
+
+void spool_route_pin(struct spool_route *route, enum lane lane, uint64_t last)
+{
+    spool_of(route)->pinned[lane] = last;
+}
+
+void spool_route_unpin(struct spool_route *route)
+{
+    memset(spool_of(route)->pinned, 0, sizeof spool_of(route)->pinned);
+    spool_of(route)->releases++;
+}
+
+void spool_route_ack(struct spool_route *route, enum lane lane, uint64_t after, uint64_t last,
+                     uint64_t count, enum spool_outcome outcome)
+{
+    struct spool *spool = spool_of(route);
+    uint64_t found = 0;
+    uint64_t previous = 0;
+    spool->ack_calls++;
+    for (size_t i = 0; i < spool->count; i++) {
+        struct fake_record *fake = &spool->records[i];
+        if (fake->record.lane != lane || fake->record.sequence > last)
+            continue;
+        if (fake->record.sequence <= after) {
+            previous = fake->record.sequence;
+            continue;
+        }
+        assert_true(is_open(fake));
+        fake->delivered = outcome == SPOOL_DELIVERED;
+        fake->dead = outcome == SPOOL_DEAD;
+        fake->ack_calls++;
+        found++;
+    }
+    assert_int_equal(found, count);
+    assert_int_equal(previous, after);
+}
