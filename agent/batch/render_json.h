@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_BATCH_RENDER_JSON_H
+#define RUNNEL_AGENT_BATCH_RENDER_JSON_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/spool/dictionary.h"
+#include "agent/spool/record.h"
+#include "platform/base/writer.h"
+
+/**
+ * A record as JSON in the nested layout: no name that a user chose stands at top level.
+ *
+ *   {"device":"gw-17","sensor":"board","ts":"2026-11-23T22:31:26.123Z","seq":4711,
+ *    "spool":"9f31c2a47be0d815","tags":{"site":"pump-4"},"values":{"temp":41.50}}
+ *
+ * in one line. "time_quality" stands behind "spool" unless it is synced; "text" holds the channels
+ * that are texts, "data" a document as received; what is absent has no member. Pure, and a
+ * function of its arguments alone: rendering again gives the same bytes.
+ */
+enum { RENDER_JSON_SPOOL_BYTES = 17, RENDER_JSON_TIME_BYTES = 32, RENDER_JSON_FLOAT_BYTES = 32 };
+
+/** What is the same for all records of a sensor, or of a record beside what its block holds. */
+struct render_json {
+    char spool[RENDER_JSON_SPOOL_BYTES]; /* the spool's id in hexadecimal */
+    const struct sensor_definition *sensor;
+    /** The next piece of a document behind record->document; E_END behind the last; NULL where
+     *  documents are whole. */
+    int (*piece)(void *context, const uint8_t **ret_piece, size_t *ret_bytes);
+    void *context;
+};
+
+/** Writes RECORD into OUT, whose error sticks. 0; E_DAMAGED: the record has more values than its
+ *  sensor has channels, or pieces that do not add up to the document; what piece returned. */
+int render_json(const struct render_json *render, const struct record *record, struct writer *out);
+
+/** A document's own bytes; a record of values as render_json does. */
+int render_json_raw(const struct render_json *render, const struct record *record,
+                    struct writer *out);
+
+/** "2026-11-23T22:31:26.123Z" of WALL_MS since 1970 UTC, held within the years 0 and 9999.
+ *  Returns the length. */
+size_t render_json_time(int64_t wall_ms, char ret_text[RENDER_JSON_TIME_BYTES]);
+
+/** The shortest decimal that reads back as the binary64 of BITS; 0 for what is not finite.
+ *  Returns the length. */
+size_t render_json_float(uint64_t bits, char ret_text[RENDER_JSON_FLOAT_BYTES]);
+
+#endif
