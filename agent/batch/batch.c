@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/batch/batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/base/bytes.h"
+#include "platform/base/error.h"
+
+/* ---- where the bytes go ---- */
+
+/* Tells whether two passes gave the same bytes, at a fraction of the cost of a second SHA-256,
+ * which the receiver takes anyway. Depends on how the bytes are cut into calls; both passes cut
+ * alike, because both fill the same buffer in the same way. */
+static uint64_t add_check(uint64_t check, const uint8_t *bytes, size_t count)
+{
+    const uint64_t factor = 0x9e3779b97f4a7c15;
+    uint64_t word;
+    for (; count >= sizeof word; count -= sizeof word, bytes += sizeof word) {
+        memcpy(&word, bytes, sizeof word);
+        check = (check ^ word) * factor;
+        check ^= check >> 29;
+    }
+    word = (uint64_t)(count + 1) << 56;
+    memcpy(&word, bytes, count);
+    check = (check ^ word) * factor;
+    return check ^ check >> 32;
+}
+
+static int hash_body(void *context, const uint8_t *bytes, size_t count)
+{
+    struct batch_sink *sink = context;
+    hash_sha256_add(&sink->hash, bytes, count);
+    sink->check = add_check(sink->check, bytes, count);
+    sink->total_bytes += count;
+    return E_OK;
+}
+
+static int send_body(void *context, const uint8_t *bytes, size_t count)
+{
+    struct batch *batch = context;
+    struct batch_sink *sink = &batch->sink;
+    if (count == 0)
+        return E_OK;
+    sink->check = add_check(sink->check, bytes, count);
+    sink->total_bytes += count;
+    if (sink->total_bytes > batch->body_bytes)
+        return E_CHANGED;
+    if (sink->holding)
+        writer_char(sink->out, (char)sink->held);
+    writer_bytes(sink->out, bytes, count - 1);
+    sink->holding = true;
+    sink->held = bytes[count - 1];
+    return sink->out->error;
+}
+
+static void start_body(struct batch *batch, struct writer *out)
+{
+    batch->sink = (struct batch_sink){.out = out};
+    hash_sha256_start(&batch->sink.hash);
+    if (out == NULL)
+        writer_to_function(&batch->body, batch->body_buffer, sizeof batch->body_buffer, hash_body,
+                           &batch->sink);
+    else
+        writer_to_function(&batch->body, batch->body_buffer, sizeof batch->body_buffer, send_body,
+                           batch);
+    batch->options.frame->begin(batch->options.frame_context, &batch->body);
+    (void)writer_finish(&batch->body);
+}
+
+static int end_body(struct batch *batch)
+{
+    batch->options.frame->end(batch->options.frame_context, &batch->body);
+    return writer_finish(&batch->body);
+}
+
+/* ---- a record ---- */
+
+static int encode_data(void *context, const uint8_t *bytes, size_t count)
+{
+    struct batch *batch = context;
+    base64_add(&batch->base64, bytes, count, &batch->body);
+    return batch->body.error;
+}
+
+static int next_piece(void *context, const uint8_t **ret_piece, size_t *ret_bytes)
+{
+    struct batch *batch = context;
+    return spool_reader_piece(&batch->reader, ret_piece, ret_bytes);
+}
+
+/* Writes the rendered record as base64; the data writer counts its bytes. */
+static int put_data(struct batch *batch)
+{
+    base64_start(&batch->base64);
+    writer_to_function(&batch->data, batch->data_buffer, sizeof batch->data_buffer, encode_data,
+                       batch);
+    int rc = batch->options.format == BATCH_RAW
+                 ? render_json_raw(&batch->render, &batch->record, &batch->data)
+                 : render_json(&batch->render, &batch->record, &batch->data);
+    int data_rc = writer_finish(&batch->data);
+    base64_finish(&batch->base64, &batch->body);
+    return rc < 0 ? rc : data_rc;
+}
+
+/* The buffer is emptied behind each record, so that the sink can be set back to before it. */
+static int put_record(struct batch *batch, size_t index, uint64_t *ret_bytes)
+{
+    const struct batch_options *options = &batch->options;
+    char key[PARTITION_KEY_BYTES];
+    batch->render.sensor = spool_sensor(options->spool, batch->record.sensor);
+    if (batch->render.sensor == NULL)
+        return E_DAMAGED;
+    options->frame->record_begin(options->frame_context, &batch->body, index);
+    int rc = put_data(batch);
+    size_t key_bytes =
+        partition_key(&options->partition, &batch->record, batch->render.sensor, key);
+    options->frame->record_end(options->frame_context, &batch->body, key, key_bytes);
+    int body_rc = writer_finish(&batch->body);
+    *ret_bytes = writer_total_bytes(&batch->data) + key_bytes;
+    return rc < 0 ? rc : body_rc;
+}
+
+/* ---- first pass ---- */
+
+static int refuse(struct batch *batch, uint64_t previous, uint64_t bytes, int reason)
+{
+    if (batch->count > 0)
+        return E_FULL; /* what was taken goes first */
+    batch->refusal = (struct batch_refusal){.lane = batch->record.lane,
+                                            .mark = {batch->record.sequence, previous},
+                                            .sensor = batch->record.sensor,
+                                            .bytes = bytes,
+                                            .reason = reason};
+    return E_REFUSED;
+}
+
+static void note_record(struct batch *batch, uint64_t previous, uint64_t bytes)
+{
+    struct batch_range *range = &batch->ranges[batch->range_count - 1];
+    batch->marks[batch->count++] = (struct batch_mark){batch->record.sequence, previous};
+    batch->data_bytes += bytes;
+    range->last = batch->record.sequence;
+    if (range->count++ == 0)
+        range->first = batch->record.sequence;
+}
+
+static int take_record(struct batch *batch, uint64_t previous)
+{
+    const struct batch_limits *limits = &batch->options.limits;
+    const struct batch_sink before = batch->sink;
+    uint64_t bytes = 0;
+    int rc = put_record(batch, batch->count, &bytes);
+    if (rc == E_OK && bytes > limits->record_bytes)
+        rc = E_TOO_BIG;
+    if (rc == E_OK && batch->count > 0 && batch->data_bytes + bytes > limits->bytes)
+        rc = E_FULL;
+    if (rc == E_OK) {
+        note_record(batch, previous, bytes);
+        return E_OK;
+    }
+    batch->sink = before;
+    return rc == E_TOO_BIG || rc == E_DAMAGED ? refuse(batch, previous, bytes, rc) : rc;
+}
+
+/* What the spool passes over as damaged is its to account for. */
+static int read_record(struct batch *batch, uint64_t *ret_previous)
+{
+    int rc;
+    do
+        rc = spool_reader_next(&batch->reader, &batch->record, ret_previous);
+    while (rc == E_DAMAGED);
+    return rc;
+}
+
+static int take_lane(struct batch *batch, enum lane lane, size_t records_max)
+{
+    uint64_t previous = 0;
+    int rc = E_OK;
+    batch->ranges[batch->range_count++] = (struct batch_range){.lane = lane};
+    spool_reader_start(&batch->reader, batch->options.route, lane);
+    while (rc == E_OK) {
+        if (batch->count >= records_max) {
+            rc = E_FULL;
+            break;
+        }
+        rc = read_record(batch, &previous);
+        if (rc == E_OK)
+            rc = take_record(batch, previous);
+    }
+    if (batch->ranges[batch->range_count - 1].count == 0)
+        batch->range_count--;
+    return rc == E_END ? E_OK : rc;
+}
+
+static int take_lanes(struct batch *batch, size_t records_max)
+{
+    int rc = E_OK;
+    for (enum lane lane = LANE_ALARM; lane < LANE_COUNT && rc == E_OK; lane++)
+        if (batch->options.lanes[lane])
+            rc = take_lane(batch, lane, records_max);
+    /* An error of the spool must not hold back what was read before it. */
+    if (batch->count > 0)
+        return E_OK;
+    return rc < 0 ? rc : E_END;
+}
+
+static void pin(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->range_count; i++)
+        spool_route_pin(batch->options.route, batch->ranges[i].lane, batch->ranges[i].last);
+}
+
+int batch_build(struct batch *batch, size_t records_max)
+{
+    uint8_t digest[HASH_SHA256_BYTES];
+    size_t most = batch->options.limits.records;
+    batch->count = 0;
+    batch->range_count = 0;
+    batch->data_bytes = 0;
+    start_body(batch, NULL);
+    int rc = take_lanes(batch, records_max < most ? records_max : most);
+    if (rc < 0)
+        return rc;
+    rc = end_body(batch);
+    if (rc < 0)
+        return rc;
+    batch->body_bytes = batch->sink.total_bytes;
+    batch->body_check = batch->sink.check;
+    hash_sha256_finish(&batch->sink.hash, digest);
+    bytes_put_hex(batch->body_hash, digest, sizeof digest);
+    pin(batch);
+    return E_OK;
+}
+
+/* ---- second pass ---- */
+
+static int write_record(struct batch *batch, size_t index)
+{
+    uint64_t previous, bytes;
+    int rc = read_record(batch, &previous);
+    if (rc == E_END || (rc == E_OK && batch->record.sequence != batch->marks[index].sequence))
+        return E_CHANGED;
+    if (rc == E_OK)
+        rc = put_record(batch, index, &bytes);
+    return rc == E_DAMAGED ? E_CHANGED : rc;
+}
+
+static int write_records(struct batch *batch)
+{
+    size_t index = 0;
+    for (size_t i = 0; i < batch->range_count; i++) {
+        size_t end = index + batch->ranges[i].count;
+        spool_reader_start(&batch->reader, batch->options.route, batch->ranges[i].lane);
+        for (; index < end; index++) {
+            int rc = write_record(batch, index);
+            if (rc < 0)
+                return rc;
+        }
+    }
+    return E_OK;
+}
+
+int batch_write(struct batch *batch, struct writer *out)
+{
+    start_body(batch, out);
+    int rc = write_records(batch);
+    if (rc < 0)
+        return rc;
+    rc = end_body(batch);
+    if (rc < 0)
+        return rc;
+    if (batch->sink.total_bytes != batch->body_bytes || batch->sink.check != batch->body_check)
+        return E_CHANGED;
+    writer_char(out, (char)batch->sink.held);
+    return out->error;
+}
+
+/* ---- afterwards ---- */
+
+/* Records delivered one after the other, with none between them. */
+struct run {
+    uint64_t after;
+    uint64_t last;
+    uint64_t count;
+};
+
+static void acknowledge_run(struct batch *batch, enum lane lane, struct run *run)
+{
+    if (run->count > 0)
+        spool_route_ack(batch->options.route, lane, run->after, run->last, run->count,
+                        SPOOL_DELIVERED);
+    run->count = 0;
+}
+
+static void add_to_run(struct batch *batch, enum lane lane, const struct batch_mark *mark,
+                       struct run *run)
+{
+    if (run->count > 0 && mark->previous != run->last)
+        acknowledge_run(batch, lane, run);
+    if (run->count == 0)
+        run->after = mark->previous;
+    run->last = mark->sequence;
+    run->count++;
+}
+
+size_t batch_acknowledge(struct batch *batch, const uint8_t *delivered)
+{
+    size_t index = 0;
+    size_t acknowledged = 0;
+    for (size_t i = 0; i < batch->range_count; i++) {
+        struct run run = {0};
+        enum lane lane = batch->ranges[i].lane;
+        for (size_t end = index + batch->ranges[i].count; index < end; index++) {
+            if (delivered != NULL && (delivered[index / 8] >> index % 8 & 1) == 0) {
+                acknowledge_run(batch, lane, &run);
+                continue;
+            }
+            add_to_run(batch, lane, &batch->marks[index], &run);
+            acknowledged++;
+        }
+        acknowledge_run(batch, lane, &run);
+    }
+    return acknowledged;
+}
+
+void batch_refuse(struct batch *batch)
+{
+    const struct batch_refusal *refusal = &batch->refusal;
+    spool_route_ack(batch->options.route, refusal->lane, refusal->mark.previous,
+                    refusal->mark.sequence, 1, SPOOL_DEAD);
+}
+
+void batch_release(struct batch *batch)
+{
+    spool_route_unpin(batch->options.route);
+}
+
+/* ---- open and close ---- */
+
+int batch_open(const struct batch_options *options, struct batch *batch)
+{
+    uint8_t id[SPOOL_ID_BYTES];
+    const struct batch_limits *limits = &options->limits;
+    if (limits->records == 0 || limits->bytes == 0 || limits->record_bytes == 0)
+        return E_INVALID;
+    *batch = (struct batch){.options = *options};
+    batch->marks = calloc(limits->records, sizeof *batch->marks);
+    if (batch->marks == NULL)
+        return E_NO_MEMORY;
+    spool_get_id(options->spool, id);
+    bytes_put_hex(batch->render.spool, id, sizeof id);
+    batch->render.piece = next_piece;
+    batch->render.context = batch;
+    return E_OK;
+}
+
+void batch_close(struct batch *batch)
+{
+    free(batch->marks);
+    batch->marks = NULL;
+}

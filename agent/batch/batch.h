@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_BATCH_BATCH_H
+#define RUNNEL_AGENT_BATCH_BATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/batch/base64.h"
+#include "agent/batch/partition.h"
+#include "agent/batch/render_json.h"
+#include "agent/spool/spool.h"
+#include "platform/base/writer.h"
+#include "platform/hash.h"
+
+/**
+ * The records of one request. Neither the body nor its blocks are ever held: the records are read
+ * from the spool and rendered twice, once for the body's length and SHA-256, which the signature
+ * needs before the first byte goes out, and once into the connection. Memory is a block, a record
+ * and two small buffers, whatever the size of the request, and 16 bytes per record.
+ *
+ * A batch takes the records that the route has not acknowledged, from its low mark on, lanes in
+ * the order alarm, normal, bulk: what failed before comes first by itself.
+ */
+enum { BATCH_BODY_BUFFER_BYTES = 4096, BATCH_DATA_BUFFER_BYTES = 1024 };
+enum { BATCH_HASH_TEXT_BYTES = 2 * HASH_SHA256_BYTES + 1 };
+
+enum batch_format { BATCH_JSON, BATCH_RAW };
+
+/** How a destination wraps records into a body; data is put in as base64. The functions write
+ *  into OUT only and depend on their arguments alone, as both passes call them. */
+struct batch_frame {
+    void (*begin)(const void *context, struct writer *out);
+    void (*record_begin)(const void *context, struct writer *out, size_t index);
+    void (*record_end)(const void *context, struct writer *out, const char *key, size_t key_bytes);
+    void (*end)(const void *context, struct writer *out);
+};
+
+/** bytes and record_bytes as AWS counts them: data before base64 and partition keys. */
+struct batch_limits {
+    size_t records;
+    uint64_t bytes; /* a single record may be more, up to record_bytes */
+    uint64_t record_bytes;
+};
+
+struct batch_options {
+    struct spool *spool;
+    struct spool_route *route;
+    bool lanes[LANE_COUNT];
+    enum batch_format format;
+    struct partition partition;
+    struct batch_limits limits;
+    const struct batch_frame *frame;
+    const void *frame_context;
+};
+
+/** Unacknowledged records of a lane, all of them between first and last. */
+struct batch_range {
+    enum lane lane;
+    uint64_t first;
+    uint64_t last;
+    size_t count;
+};
+
+/** A record, and the one of its lane before it. */
+struct batch_mark {
+    uint64_t sequence;
+    uint64_t previous;
+};
+
+/** A record that no request can carry. */
+struct batch_refusal {
+    enum lane lane;
+    struct batch_mark mark;
+    uint32_t sensor;
+    uint64_t bytes;
+    int reason; /* E_TOO_BIG: more than limits.record_bytes; E_DAMAGED: it cannot be read whole */
+};
+
+/** Where a body goes: into a hash, then into a connection. */
+struct batch_sink {
+    struct hash_sha256 hash;
+    uint64_t check;
+    uint64_t total_bytes;
+    struct writer *out;
+    bool holding;
+    uint8_t
+        held; /* the last byte so far, which goes out only once the whole is known to be right */
+};
+
+/** Read count to range_count after batch_build; the rest is the batch's own. About 12 KB. */
+struct batch {
+    size_t count;
+    uint64_t data_bytes; /* as the limits count */
+    uint64_t body_bytes;
+    char body_hash[BATCH_HASH_TEXT_BYTES]; /* SHA-256 of the body, in hexadecimal */
+    struct batch_range ranges[LANE_COUNT];
+    size_t range_count;
+    struct batch_refusal refusal;
+
+    struct batch_options options;
+    struct batch_mark *marks; /* limits.records of them */
+    uint64_t body_check;
+    struct batch_sink sink;
+    struct render_json render;
+    struct base64 base64;
+    struct spool_reader reader;
+    struct record record;
+    struct writer body;
+    struct writer data;
+    uint8_t body_buffer[BATCH_BODY_BUFFER_BYTES];
+    uint8_t data_buffer[BATCH_DATA_BUFFER_BYTES];
+};
+
+/** Texts and contexts in OPTIONS must outlive the batch. E_INVALID: a limit of 0; E_NO_MEMORY. */
+int batch_open(const struct batch_options *options, struct batch *batch);
+void batch_close(struct batch *batch);
+
+/**
+ * First pass: takes what there is, at most RECORDS_MAX records and no more than the limits say, and
+ * pins it in the spool until batch_release. 0; E_END: there is nothing to send; E_REFUSED: the
+ * first record that is due can never be sent, see batch->refusal and batch_refuse; the spool's
+ * errors.
+ */
+int batch_build(struct batch *batch, size_t records_max);
+
+/**
+ * Second pass: writes the body into OUT, body_bytes in all. Returns 0 or OUT's error; E_CHANGED if
+ * the spool does not give the same bytes again (a block was damaged or evicted, or the time of its
+ * records became known in between): then at least the last byte was not written, and the batch has
+ * to be built anew.
+ */
+int batch_write(struct batch *batch, struct writer *out);
+
+/**
+ * Acknowledges the records whose bit is set in DELIVERED (bit I % 8 of byte I / 8), all of them
+ * where that is NULL. Returns how many.
+ */
+size_t batch_acknowledge(struct batch *batch, const uint8_t *delivered);
+
+/** Gives up the record of batch->refusal: it is dead for this route. */
+void batch_refuse(struct batch *batch);
+
+/** Unpins. */
+void batch_release(struct batch *batch);
+
+#endif

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/batch/batch.h"
+#include "platform/base/bytes.h"
+#include "platform/base/error.h"
+#include "platform/hash.h"
+#include "tests/unit/fake_route.h"
+
+enum { BODY_BYTES_MAX = 1 << 20 };
+
+/* A frame that shows what it was called with: <0:data/key,1:data/key> */
+static void begin(const void *context, struct writer *out)
+{
+    writer_text(out, context);
+}
+
+static void record_begin(const void *context, struct writer *out, size_t index)
+{
+    (void)context;
+    writer_unsigned(out, index);
+    writer_char(out, ':');
+}
+
+static void record_end(const void *context, struct writer *out, const char *key, size_t key_bytes)
+{
+    (void)context;
+    writer_char(out, '/');
+    writer_bytes(out, key, key_bytes);
+    writer_char(out, ',');
+}
+
+static void end(const void *context, struct writer *out)
+{
+    (void)context;
+    writer_char(out, '>');
+}
+
+static const struct batch_frame frame = {begin, record_begin, record_end, end};
+
+struct fixture {
+    struct spool spool;
+    struct batch batch;
+    char body[BODY_BYTES_MAX];
+    struct writer out;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    *state = fixture;
+    return fixture == NULL ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    batch_close(&fixture->batch);
+    free(fixture);
+    return 0;
+}
+
+static struct batch_options usual_options(struct fixture *fixture)
+{
+    return (struct batch_options){.spool = &fixture->spool,
+                                  .route = fake_route_of(&fixture->spool),
+                                  .lanes = {true, true, true},
+                                  .format = BATCH_RAW,
+                                  .partition = {.kind = PARTITION_FIXED, .fixed = "key"},
+                                  .limits = {500, 1 << 20, 1 << 20},
+                                  .frame = &frame,
+                                  .frame_context = "<"};
+}
+
+static void open_batch(struct fixture *fixture, const struct batch_options *options)
+{
+    assert_int_equal(batch_open(options, &fixture->batch), E_OK);
+}
+
+static void open_usual(struct fixture *fixture)
+{
+    const struct batch_options options = usual_options(fixture);
+    open_batch(fixture, &options);
+}
+
+static void add(struct fixture *fixture, enum lane lane, uint64_t sequence, const char *document)
+{
+    (void)fake_route_add_document(&fixture->spool, lane, sequence, document, strlen(document));
+}
+
+static int write_body(struct fixture *fixture)
+{
+    writer_to_memory(&fixture->out, fixture->body, sizeof fixture->body);
+    int rc = batch_write(&fixture->batch, &fixture->out);
+    (void)writer_finish(&fixture->out);
+    return rc;
+}
+
+/* The second pass gives what the first announced. */
+static void assert_passes_agree(struct fixture *fixture)
+{
+    uint8_t digest[HASH_SHA256_BYTES];
+    char text[BATCH_HASH_TEXT_BYTES];
+    assert_int_equal(write_body(fixture), E_OK);
+    assert_int_equal(fixture->out.used_bytes, fixture->batch.body_bytes);
+    hash_sha256(fixture->body, fixture->out.used_bytes, digest);
+    bytes_put_hex(text, digest, sizeof digest);
+    assert_string_equal(text, fixture->batch.body_hash);
+}
+
+static void assert_builds(struct fixture *fixture, const char *expected)
+{
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_passes_agree(fixture);
+    assert_string_equal(fixture->body, expected);
+}
+
+static void test_golden_body(void **state)
+{
+    struct fixture *fixture = *state;
+    open_usual(fixture);
+    add(fixture, LANE_NORMAL, 5, "{}");
+    add(fixture, LANE_NORMAL, 6, "{\"a\":1}");
+    assert_builds(fixture, "<0:e30=/key,1:eyJhIjoxfQ==/key,>");
+    assert_int_equal(fixture->batch.count, 2);
+    assert_int_equal(fixture->batch.data_bytes, 2 + 7 + 3 + 3);
+    assert_int_equal(fixture->spool.pinned[LANE_NORMAL], 6);
+    batch_release(&fixture->batch);
+    assert_int_equal(fixture->spool.pinned[LANE_NORMAL], 0);
+}
+
+static void test_nothing_to_send(void **state)
+{
+    struct fixture *fixture = *state;
+    open_usual(fixture);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_END);
+}
+
+/* Alarms go first, then in order of sequence; lanes that the route does not carry stay. */
+static void test_lanes_in_order(void **state)
+{
+    struct fixture *fixture = *state;
+    struct batch_options options = usual_options(fixture);
+    add(fixture, LANE_BULK, 1, "b1");
+    add(fixture, LANE_NORMAL, 2, "n2");
+    add(fixture, LANE_ALARM, 3, "a3");
+    add(fixture, LANE_NORMAL, 4, "n4");
+    open_batch(fixture, &options);
+    assert_builds(fixture, "<0:YTM=/key,1:bjI=/key,2:bjQ=/key,3:YjE=/key,>");
+    assert_int_equal(fixture->batch.range_count, 3);
+    assert_int_equal(fixture->spool.pinned[LANE_BULK], 1);
+    batch_close(&fixture->batch);
+
+    options.lanes[LANE_NORMAL] = false;
+    open_batch(fixture, &options);
+    assert_builds(fixture, "<0:YTM=/key,1:YjE=/key,>");
+    assert_int_equal(fixture->batch.range_count, 2);
+    assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 2);
+    assert_int_equal(fake_route_left(&fixture->spool), 2);
+}
+
+/* ---- limits ---- */
+
+static void test_count_limit(void **state)
+{
+    struct fixture *fixture = *state;
+    struct batch_options options = usual_options(fixture);
+    options.limits.records = 3;
+    open_batch(fixture, &options);
+    for (uint64_t i = 1; i <= 5; i++)
+        add(fixture, i == 1 ? LANE_ALARM : LANE_NORMAL, i, "{}");
+    assert_builds(fixture, "<0:e30=/key,1:e30=/key,2:e30=/key,>");
+    assert_int_equal(batch_build(&fixture->batch, 1), E_OK);
+    assert_int_equal(fixture->batch.count, 1);
+    assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 1);
+    assert_int_equal(fake_route_left(&fixture->spool), 4);
+}
+
+/* Data and keys count, to the byte; base64 and frame do not. */
+static void test_byte_limit(void **state)
+{
+    struct fixture *fixture = *state;
+    for (uint64_t limit = 1; limit <= 24; limit++) {
+        struct batch_options options = usual_options(fixture);
+        fixture->spool.count = 0;
+        options.limits.bytes = limit;
+        open_batch(fixture, &options);
+        for (uint64_t i = 1; i <= 4; i++)
+            add(fixture, LANE_NORMAL, i, "12345");
+        assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+        assert_passes_agree(fixture);
+        /* 5 of data and 3 of key each; a single one may be more than the limit. */
+        assert_int_equal(fixture->batch.count, limit < 16 ? 1 : limit / 8);
+        assert_int_equal(fixture->batch.data_bytes, 8 * fixture->batch.count);
+        batch_close(&fixture->batch);
+    }
+}
+
+/* What was begun and did not fit leaves no trace in hash and length, however large it is. */
+static void test_large_record_waits_for_its_own_batch(void **state)
+{
+    static char large[20000];
+    struct fixture *fixture = *state;
+    struct batch_options options = usual_options(fixture);
+    memset(large, 'x', sizeof large);
+    options.limits.bytes = 100;
+    open_batch(fixture, &options);
+    add(fixture, LANE_NORMAL, 1, "{}");
+    fake_route_add_document(&fixture->spool, LANE_NORMAL, 2, large, sizeof large);
+    add(fixture, LANE_NORMAL, 3, "{}");
+    assert_builds(fixture, "<0:e30=/key,>");
+    assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 1);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_passes_agree(fixture);
+    assert_int_equal(fixture->batch.count, 1);
+    assert_int_equal(fixture->batch.data_bytes, sizeof large + 3);
+    assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 1);
+    assert_builds(fixture, "<0:e30=/key,>");
+}
+
+static void test_record_that_no_request_can_carry(void **state)
+{
+    struct fixture *fixture = *state;
+    struct batch_options options = usual_options(fixture);
+    options.limits.record_bytes = 10;
+    open_batch(fixture, &options);
+    add(fixture, LANE_NORMAL, 1, "1234567");
+    add(fixture, LANE_NORMAL, 2, "12345678");
+    add(fixture, LANE_NORMAL, 3, "{}");
+    assert_builds(fixture, "<0:MTIzNDU2Nw==/key,>");
+    assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 1);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_REFUSED);
+    assert_int_equal(fixture->batch.refusal.reason, E_TOO_BIG);
+    assert_int_equal(fixture->batch.refusal.mark.sequence, 2);
+    assert_int_equal(fixture->batch.refusal.bytes, 11);
+    batch_refuse(&fixture->batch);
+    assert_true(fixture->spool.records[1].dead);
+    assert_builds(fixture, "<0:e30=/key,>");
+}
+
+static void test_limits_of_zero(void **state)
+{
+    struct fixture *fixture = *state;
+    struct batch_options options = usual_options(fixture);
+    options.limits.records = 0;
+    assert_int_equal(batch_open(&options, &fixture->batch), E_INVALID);
+}
+
+/* ---- two passes ---- */
+
+static void add_many(struct fixture *fixture, size_t count)
+{
+    for (uint64_t i = 1; i <= count; i++)
+        if (i % 7 == 0)
+            add(fixture, LANE_BULK, i, "{\"state\":\"run\",\"rpm\":1480}");
+        else
+            (void)fake_route_add(&fixture->spool, i % 2 == 0 ? LANE_ALARM : LANE_NORMAL, i,
+                                 (int64_t)i);
+}
+
+static void test_many_records_in_all_formats(void **state)
+{
+    struct fixture *fixture = *state;
+    struct batch_options options = usual_options(fixture);
+    fixture->spool.piece_bytes = 5;
+    add_many(fixture, 500);
+    for (enum partition_kind kind = PARTITION_EVEN; kind <= PARTITION_FIXED; kind++) {
+        options.partition.kind = kind;
+        options.format = kind % 2 == 0 ? BATCH_JSON : BATCH_RAW;
+        open_batch(fixture, &options);
+        assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+        assert_int_equal(fixture->batch.count, 500);
+        assert_passes_agree(fixture);
+        batch_close(&fixture->batch);
+    }
+}
+
+/* A record that arrives between the passes waits for the next batch. */
+static void test_new_records_between_passes(void **state)
+{
+    struct fixture *fixture = *state;
+    open_usual(fixture);
+    add(fixture, LANE_NORMAL, 1, "{}");
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    add(fixture, LANE_NORMAL, 2, "{}");
+    add(fixture, LANE_ALARM, 3, "{}");
+    assert_passes_agree(fixture);
+    assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 1);
+    assert_int_equal(fake_route_left(&fixture->spool), 2);
+}
+
+static void changed_value(struct fake_record *fake)
+{
+    fake->record.values[0].mantissa++;
+}
+
+static void changed_time(struct fake_record *fake)
+{
+    fake->record.time_quality = TIME_ESTIMATED;
+}
+
+static void changed_shorter(struct fake_record *fake)
+{
+    fake->record.values[0].mantissa = 1;
+}
+
+static void changed_longer(struct fake_record *fake)
+{
+    fake->record.values[0].mantissa = INT64_MAX;
+}
+
+static void damaged(struct fake_record *fake)
+{
+    fake->damaged = true;
+}
+
+static void evicted(struct fake_record *fake)
+{
+    fake->dead = true;
+}
+
+/* Whatever changes in between, the last byte of the announced body is never written. */
+static void test_changes_between_passes(void **state)
+{
+    static void (*const changes[])(struct fake_record *) = {
+        changed_value, changed_time, changed_shorter, changed_longer, damaged, evicted};
+    struct fixture *fixture = *state;
+    struct batch_options options = usual_options(fixture);
+    options.format = BATCH_JSON;
+    open_batch(fixture, &options);
+    for (size_t change = 0; change < sizeof changes / sizeof changes[0]; change++)
+        for (size_t at = 0; at < 20; at++) {
+            fixture->spool.count = 0;
+            for (uint64_t i = 1; i <= 20; i++)
+                (void)fake_route_add(&fixture->spool, LANE_NORMAL, i, 1000);
+            assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+            changes[change](&fixture->spool.records[at]);
+            assert_int_equal(write_body(fixture), E_CHANGED);
+            assert_true(fixture->out.used_bytes < fixture->batch.body_bytes);
+            assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+            assert_passes_agree(fixture);
+        }
+}
+
+static void test_connection_that_breaks_off(void **state)
+{
+    struct fixture *fixture = *state;
+    open_usual(fixture);
+    add_many(fixture, 300);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    for (size_t room = 0; room < fixture->batch.body_bytes; room += 997) {
+        writer_to_memory(&fixture->out, fixture->body, room);
+        assert_int_equal(batch_write(&fixture->batch, &fixture->out), E_TOO_BIG);
+    }
+    assert_passes_agree(fixture);
+}
+
+/* ---- damage ---- */
+
+static void test_damaged_blocks_are_passed_over(void **state)
+{
+    struct fixture *fixture = *state;
+    open_usual(fixture);
+    for (uint64_t i = 1; i <= 4; i++)
+        add(fixture, LANE_NORMAL, i, "{}");
+    fixture->spool.records[0].damaged = true;
+    fixture->spool.records[2].damaged = true;
+    assert_builds(fixture, "<0:e30=/key,1:e30=/key,>");
+    /* Two runs: the damaged ones are neither delivered nor counted. */
+    assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 2);
+    assert_int_equal(fixture->spool.ack_calls, 2);
+}
+
+static void test_document_with_a_damaged_piece(void **state)
+{
+    struct fixture *fixture = *state;
+    open_usual(fixture);
+    fixture->spool.piece_bytes = 4;
+    add(fixture, LANE_NORMAL, 1, "{}");
+    add(fixture, LANE_NORMAL, 2, "{\"a\":12345}");
+    fixture->spool.piece_error = E_DAMAGED;
+    assert_builds(fixture, "<0:e30=/key,>");
+    assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 1);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_REFUSED);
+    assert_int_equal(fixture->batch.refusal.reason, E_DAMAGED);
+    assert_int_equal(fixture->batch.refusal.mark.previous, 1);
+}
+
+static void test_errors_of_the_spool(void **state)
+{
+    struct fixture *fixture = *state;
+    open_usual(fixture);
+    add(fixture, LANE_NORMAL, 1, "{}");
+    fixture->spool.read_error = E_TIMEOUT;
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_TIMEOUT);
+    fixture->spool.read_error = E_OK;
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    fixture->spool.read_error = E_TIMEOUT;
+    assert_int_equal(write_body(fixture), E_TIMEOUT);
+}
+
+/* ---- acknowledging ---- */
+
+/* Every subset of ten records in two lanes: exactly those, in as few calls as runs. */
+static void test_every_subset(void **state)
+{
+    struct fixture *fixture = *state;
+    open_usual(fixture);
+    for (unsigned bits = 0; bits < 1024; bits++) {
+        const uint8_t delivered[] = {(uint8_t)bits, (uint8_t)(bits >> 8)};
+        size_t expected = 0;
+        fixture->spool.count = 0;
+        for (uint64_t i = 1; i <= 10; i++)
+            add(fixture, i % 2 == 0 ? LANE_ALARM : LANE_NORMAL, i * 3, "{}");
+        assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+        size_t count = batch_acknowledge(&fixture->batch, delivered);
+        for (size_t i = 0; i < 10; i++) {
+            /* The alarms are 0 to 4 in the batch, then the normal ones. */
+            const struct fake_record *fake =
+                &fixture->spool.records[i < 5 ? 2 * i + 1 : 2 * i - 10];
+            bool wanted = (bits >> i & 1) != 0;
+            assert_int_equal(fake->delivered, wanted);
+            expected += wanted;
+        }
+        assert_int_equal(count, expected);
+        /* What is left comes first in the next batch. */
+        assert_int_equal(fake_route_left(&fixture->spool), 10 - expected);
+        int rc = batch_build(&fixture->batch, SIZE_MAX);
+        assert_int_equal(rc, expected == 10 ? E_END : E_OK);
+        if (rc == E_OK)
+            assert_passes_agree(fixture);
+        assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 10 - expected);
+        assert_int_equal(fake_route_left(&fixture->spool), 0);
+    }
+}
+
+static void test_one_call_for_a_run(void **state)
+{
+    static uint8_t delivered[63];
+    struct fixture *fixture = *state;
+    open_usual(fixture);
+    for (uint64_t i = 1; i <= 500; i++)
+        add(fixture, LANE_NORMAL, i, "{}");
+    memset(delivered, 0xff, sizeof delivered);
+    delivered[10] = 0;
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_int_equal(batch_acknowledge(&fixture->batch, delivered), 492);
+    assert_int_equal(fixture->spool.ack_calls, 2);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_golden_body),
+        TEST(test_nothing_to_send),
+        TEST(test_lanes_in_order),
+        TEST(test_count_limit),
+        TEST(test_byte_limit),
+        TEST(test_large_record_waits_for_its_own_batch),
+        TEST(test_record_that_no_request_can_carry),
+        TEST(test_limits_of_zero),
+        TEST(test_many_records_in_all_formats),
+        TEST(test_new_records_between_passes),
+        TEST(test_changes_between_passes),
+        TEST(test_connection_that_breaks_off),
+        TEST(test_damaged_blocks_are_passed_over),
+        TEST(test_document_with_a_damaged_piece),
+        TEST(test_errors_of_the_spool),
+        TEST(test_every_subset),
+        TEST(test_one_call_for_a_run),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
