@@ -26,8 +26,8 @@ struct block_header {
     uint8_t lane;
     uint8_t time_quality;
     uint16_t record_count;
-    uint16_t room_used; /* bytes behind the header */
-    uint16_t fragment;  /* 0.. fragment_count - 1 */
+    uint16_t room_used;      /* bytes behind the header */
+    uint16_t fragment;       /* 0.. fragment_count - 1 */
     uint16_t fragment_count; /* 1: not fragmented */
     uint64_t spool_id;
     uint64_t first_sequence;
@@ -41,7 +41,7 @@ struct block_header {
 void block_seal(uint8_t block[BLOCK_BYTES], const struct block_header *header);
 
 /** Reads the header and checks magic, format, sizes and checksum of the COUNT bytes at BLOCK.
- *  0; E_DAMAGED; E_VERSION for a newer format; E_CHECKSUM. */
+ *  0; E_DAMAGED; E_VERSION for a newer format; E_CHECKSUM for flipped bits. */
 int block_open(const uint8_t *block, size_t count, struct block_header *ret_header);
 
 /** Bytes of the block as stored: the header and room_used. */

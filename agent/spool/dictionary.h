@@ -35,6 +35,7 @@ int dictionary_encode(const struct sensor_definition *definition, uint8_t *bytes
  * Decodes into one allocation that ret_definition and all that it points to live in; the caller
  * frees it. E_DAMAGED, E_NO_MEMORY.
  */
-int dictionary_decode(const uint8_t *bytes, size_t count, struct sensor_definition **ret_definition);
+int dictionary_decode(const uint8_t *bytes, size_t count,
+                      struct sensor_definition **ret_definition);
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef RUNNEL_AGENT_SPOOL_RECORD_H
 #define RUNNEL_AGENT_SPOOL_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,7 +18,7 @@ enum record_shape {
     RECORD_DOCUMENT, /* a JSON object as received */
 };
 
-/** Numbers are part of the format on flash. */
+/** The numbers are part of the format on flash. */
 enum time_quality { TIME_SYNCED, TIME_CORRECTED, TIME_ESTIMATED };
 
 struct record {
@@ -28,6 +29,7 @@ struct record {
     int64_t wall_ms; /* the same instant since 1970 UTC, as good as time_quality says */
     enum time_quality time_quality;
     enum record_shape shape;
+    bool usual; /* values: all decimal, with the decimals that the dictionary says */
     size_t value_count;
     struct value values[SAMPLE_CHANNELS_MAX]; /* texts point into the block */
     const uint8_t *document;                  /* its first or only piece, inside the block */
@@ -35,45 +37,39 @@ struct record {
     size_t document_bytes; /* of all pieces */
 };
 
-/** Encoded sizes: a record without values; the most that one may take with every channel a text. */
-enum { RECORD_BYTES_MIN = 3 };
+enum {
+    RECORD_BYTES_MIN = 4,   /* the smallest record: distance, sensor, time, number of values */
+    RECORD_HEAD_BYTES = 40, /* more than all that can stand before a document's first byte */
+    RECORD_SENSOR_MAX = 1 << 29,
+};
 
-/**
- * How a record is encoded depends on its neighbours in the block and on what its sensor usually
- * sends.
- */
+/** The neighbour before, which a record is encoded against. */
 struct record_frame {
-    uint64_t previous_sequence;              /* of the record before, or the block's first - 1 */
-    int64_t previous_boot_ms;                /* of the record before, or the block's time base */
-    size_t channel_count;                    /* of the sensor; the usual decimals per channel */
-    uint8_t decimals[SAMPLE_CHANNELS_MAX];
+    uint64_t previous_sequence; /* of the record before, or the block's first less one */
+    int64_t previous_boot_ms;   /* of the record before, or the block's time base */
 };
 
 /**
- * Encodes RECORD (sequence, sensor, boot_ms and its values or whole document) into
- * BYTES[0..SIZE). Returns the count; E_FULL if SIZE does not hold it; E_INVALID if a value cannot
- * be represented (decimals > 18, a text over 255 bytes).
+ * Encodes sequence, sensor, boot_ms and the values or the length of the document into
+ * BYTES[0..SIZE); a document's own bytes follow, written by the caller. CHANNELS are the sensor's
+ * CHANNEL_COUNT channels, whose decimals need not be repeated. Returns the count; E_FULL if SIZE
+ * does not hold it; E_INVALID for a value that the format cannot hold (decimals above
+ * SAMPLE_DECIMALS_MAX, a text above SAMPLE_TEXT_BYTES_MAX, float64 that is not finite).
  */
-int record_encode(const struct record *record, const struct record_frame *frame, uint8_t *bytes,
+int record_encode(const struct record *record, const struct record_frame *frame,
+                  const struct channel *channels, size_t channel_count, uint8_t *bytes,
                   size_t size);
 
-/** Encodes all of a document record but the document, as the start of a fragmented one. */
-int record_encode_head(const struct record *record, const struct record_frame *frame,
-                       uint8_t *bytes, size_t size);
-
 /**
- * Reads a record's sequence, sensor and boot_ms, which need no dictionary. DOCUMENT_PIECE_BYTES
- * limits nothing: a document may reach beyond COUNT when the block is fragmented. Returns the
- * bytes taken up to the body, or E_DAMAGED.
+ * Decodes what record_encode wrote from BYTES[0..COUNT). A document's first piece is what lies
+ * behind its length, at most up to COUNT. Decimals of usual values are left at 0: see
+ * record_set_decimals. Returns the bytes taken, the piece among them, or E_DAMAGED.
  */
-int record_decode_head(const uint8_t *bytes, size_t count, uint64_t previous_sequence,
-                       int64_t previous_boot_ms, struct record *ret_record);
+int record_decode(const uint8_t *bytes, size_t count, const struct record_frame *frame,
+                  struct record *ret_record);
 
-/**
- * Reads the body that follows the head. DECIMALS are the sensor's usual ones, CHANNEL_COUNT of
- * them. Returns the bytes taken, or E_DAMAGED.
- */
-int record_decode_body(const uint8_t *bytes, size_t count, const uint8_t *decimals,
-                       size_t channel_count, struct record *record);
+/** Gives usual values their decimals. E_DAMAGED if the sensor has fewer channels than values. */
+int record_set_decimals(struct record *record, const struct channel *channels,
+                        size_t channel_count);
 
 #endif

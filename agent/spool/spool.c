@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/spool/spool.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/spool/spool_state.h"
+#include "platform/base/bytes.h"
+#include "platform/base/error.h"
+#include "platform/clock.h"
+#include "platform/fs.h"
+#include "platform/random.h"
+
+enum { DIRECTORY_MODE = 0750, PAGE_BYTES = 4096, SIZE_MIN = 256 * 1024 };
+
+/* ---- opening ---- */
+
+static int open_waits(struct spool *spool)
+{
+    pthread_condattr_t attributes;
+    (void)pthread_mutex_init(&spool->lock, NULL);
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&spool->room, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    int rc = stop_open(&spool->stop);
+    return rc < 0 ? rc : stop_event_open(&spool->wake_fd);
+}
+
+/* A commit of everything in RAM must fit into what a small file keeps free. */
+static size_t head_blocks(uint64_t size_bytes)
+{
+    uint64_t eighth = size_bytes / PAGE_BYTES / 8;
+    size_t blocks = CONFIG_SPOOL_HEAD_BLOCKS;
+    return eighth < blocks ? (size_t)eighth : blocks;
+}
+
+static struct spool *allocate(const struct spool_options *options, int *ret_error)
+{
+    char path[FS_PATH_BYTES];
+    struct spool *spool = calloc(1, sizeof *spool);
+    *ret_error = E_NO_MEMORY;
+    if (spool == NULL)
+        return NULL;
+    spool->options = *options;
+    spool->lock_fd = spool->wake_fd = spool->stop.fd = -1;
+    spool->size_bytes = options->size_bytes / PAGE_BYTES * PAGE_BYTES;
+    spool->ack_due_ms = spool->sleeping_to_ms = INT64_MAX;
+    spool->next_boot = spool->next_event = 1;
+    atomic_init(&spool->store_ready, false);
+    clock_boot_id(spool->boot_id);
+    *ret_error = open_waits(spool);
+    if (*ret_error == E_OK)
+        *ret_error = fs_join(options->path, "spool.mdb", path, sizeof path);
+    if (*ret_error == E_OK)
+        *ret_error = spool_head_open(spool, head_blocks(options->size_bytes));
+    if (*ret_error < 0)
+        return spool;
+    spool->path = strdup(path);
+    spool->device = strdup(options->device);
+    if (spool->path == NULL || spool->device == NULL)
+        *ret_error = E_NO_MEMORY;
+    return spool;
+}
+
+static int64_t wall_ms(struct spool *spool)
+{
+    struct spool_clock_reading now;
+    spool->options.clock(spool->options.clock_context, &now);
+    return now.boot_ms + now.offset_ms;
+}
+
+static void begin_new(struct spool *spool)
+{
+    random_bytes(&spool->id, sizeof spool->id);
+    spool->next_sequence = 1;
+    spool->reserved = 1 + RESERVATION;
+    spool->counters_since_ms = wall_ms(spool);
+    spool->create = true;
+}
+
+/* The numbers that the last run had reserved and that nobody will ever see. */
+static void skip_unused(struct spool *spool, bool clean)
+{
+    spool->next_sequence = spool->reserved;
+    if (clean)
+        return;
+    spool->counters_since_ms = wall_ms(spool);
+    (void)pthread_mutex_lock(&spool->lock);
+    spool_event_locked(spool, "stopped-uncleanly sequence-skipped-to=%" PRIu64,
+                       spool->next_sequence);
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
+static int open_existing(struct spool *spool)
+{
+    bool clean = false;
+    int rc = spool_table_load(spool, &clean);
+    if (rc < 0)
+        return rc;
+    atomic_store(&spool->store_ready, true);
+    if (spool->options.open_only) {
+        spool->next_sequence = spool->reserved;
+        return E_OK;
+    }
+    skip_unused(spool, clean);
+    return spool_commit_first(spool);
+}
+
+static int open_file(struct spool *spool)
+{
+    int rc = store_open(spool->path, spool->size_bytes, &spool->store);
+    if (rc == E_NOT_FOUND && !spool->options.open_only) {
+        begin_new(spool);
+        return E_OK;
+    }
+    return rc < 0 ? rc : open_existing(spool);
+}
+
+static int explain(const struct spool_options *options, int rc, char fault[SPOOL_FAULT_BYTES])
+{
+    const char *remedy = "see the log";
+    if (rc == E_BUSY)
+        remedy = "another runnel runs here: stop it, or give this one a path of its own";
+    else if (rc == E_VERSION)
+        remedy = "written by a newer version or another word size: move spool.mdb aside";
+    else if (rc == E_DAMAGED)
+        remedy = "move spool.mdb aside and keep it";
+    else if (error_errno(rc) == EACCES || error_errno(rc) == EPERM)
+        remedy = "it must belong to the user that runs runnel";
+    else if (rc == E_RANGE)
+        remedy = "the smallest size is 256KiB";
+    (void)snprintf(fault, SPOOL_FAULT_BYTES, "spool %.100s: %s: %s", options->path, ERROR_TEXT(rc),
+                   remedy);
+    return rc;
+}
+
+int spool_open(const struct spool_options *options, char fault[SPOOL_FAULT_BYTES],
+               struct spool **ret_spool)
+{
+    int rc;
+    if (options->size_bytes < SIZE_MIN)
+        return explain(options, E_RANGE, fault);
+    struct spool *spool = allocate(options, &rc);
+    if (rc == E_OK)
+        rc = fs_make_directories(options->path, DIRECTORY_MODE);
+    if (rc == E_OK)
+        rc = fs_lock_directory(options->path, &spool->lock_fd);
+    if (rc == E_OK)
+        rc = open_file(spool);
+    if (rc < 0) {
+        spool_close(spool);
+        return explain(options, rc, fault);
+    }
+    *ret_spool = spool;
+    return E_OK;
+}
+
+int spool_start(struct spool *spool)
+{
+    return thread_start(&spool->committer, "commit", spool_commit_run, spool);
+}
+
+int spool_stop(struct spool *spool, int64_t deadline_ms)
+{
+    stop_request(&spool->stop);
+    int rc = thread_join(&spool->committer, deadline_ms);
+    return rc < 0 ? rc : spool_commit_last(spool);
+}
+
+void spool_abandon(struct spool *spool)
+{
+    stop_request(&spool->stop);
+    (void)thread_join(&spool->committer, INT64_MAX);
+    spool_close(spool);
+}
+
+static void free_sensors(struct spool *spool)
+{
+    for (uint32_t i = 0; i < spool->sensor_count; i++) {
+        free(spool->sensors[i].definition);
+        free(spool->sensors[i].bytes);
+    }
+}
+
+void spool_close(struct spool *spool)
+{
+    if (spool == NULL)
+        return;
+    store_close(spool->store);
+    if (spool->lock_fd >= 0)
+        (void)close(spool->lock_fd);
+    if (spool->wake_fd >= 0)
+        (void)close(spool->wake_fd);
+    if (spool->stop.fd >= 0)
+        stop_close(&spool->stop);
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++)
+        free(spool->routes[i]);
+    free_sensors(spool);
+    spool_head_close(spool);
+    (void)pthread_cond_destroy(&spool->room);
+    (void)pthread_mutex_destroy(&spool->lock);
+    free(spool->path);
+    free(spool->device);
+    free(spool);
+}
+
+void spool_get_id(const struct spool *spool, uint8_t ret_id[SPOOL_ID_BYTES])
+{
+    bytes_put_be64(ret_id, spool->id);
+}
+
+/* ---- the dictionary ---- */
+
+static uint32_t find_sensor_locked(const struct spool *spool, const uint8_t *bytes, size_t count)
+{
+    for (uint32_t i = 0; i < spool->sensor_count; i++)
+        if (spool->sensors[i].byte_count == count &&
+            memcmp(spool->sensors[i].bytes, bytes, count) == 0)
+            return i + 1;
+    return 0;
+}
+
+static int add_sensor_locked(struct spool *spool, const uint8_t *bytes, size_t count,
+                             uint32_t *ret_sensor)
+{
+    struct sensor_entry *entry = &spool->sensors[spool->sensor_count];
+    if (spool->sensor_count == SENSORS_MAX)
+        return E_FULL;
+    int rc = dictionary_decode(bytes, count, &entry->definition);
+    if (rc < 0)
+        return rc;
+    entry->bytes = malloc(count);
+    if (entry->bytes == NULL) {
+        free(entry->definition);
+        return E_NO_MEMORY;
+    }
+    memcpy(entry->bytes, bytes, count);
+    entry->byte_count = count;
+    entry->stored = false;
+    *ret_sensor = ++spool->sensor_count;
+    return E_OK;
+}
+
+int spool_define_sensor(struct spool *spool, const struct sensor_definition *definition,
+                        uint32_t *ret_sensor)
+{
+    uint8_t bytes[DEFINITION_BYTES_MAX];
+    int count = dictionary_encode(definition, bytes, sizeof bytes);
+    if (count < 0)
+        return count;
+    (void)pthread_mutex_lock(&spool->lock);
+    uint32_t known = find_sensor_locked(spool, bytes, (size_t)count);
+    int rc = E_OK;
+    if (known != 0)
+        *ret_sensor = known;
+    else
+        rc = add_sensor_locked(spool, bytes, (size_t)count, ret_sensor);
+    (void)pthread_mutex_unlock(&spool->lock);
+    return rc;
+}
+
+const struct sensor_definition *spool_sensor(struct spool *spool, uint32_t sensor)
+{
+    (void)pthread_mutex_lock(&spool->lock);
+    const struct sensor_definition *definition =
+        sensor == 0 || sensor > spool->sensor_count ? NULL : spool->sensors[sensor - 1].definition;
+    (void)pthread_mutex_unlock(&spool->lock);
+    return definition;
+}
+
+/* ---- followed files ---- */
+
+static struct source *find_source_locked(struct spool *spool, const char *name, bool add)
+{
+    for (size_t i = 0; i < spool->source_count; i++)
+        if (strcmp(spool->sources[i].name, name) == 0)
+            return &spool->sources[i];
+    if (!add || spool->source_count == SOURCES_MAX)
+        return NULL;
+    struct source *source = &spool->sources[spool->source_count++];
+    memset(source, 0, sizeof *source);
+    (void)snprintf(source->name, sizeof source->name, "%s", name);
+    return source;
+}
+
+void spool_find_origin(struct spool *spool, const char *source, struct sample_origin *ret_origin)
+{
+    (void)pthread_mutex_lock(&spool->lock);
+    const struct source *known = find_source_locked(spool, source, false);
+    *ret_origin = known == NULL ? (struct sample_origin){.present = false} : known->committed;
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
+/* ---- appending ---- */
+
+/* Whether the lane takes a record: 0, E_FULL, E_REFUSED. */
+static int admit_locked(const struct spool *spool, const struct spool_append *append)
+{
+    const struct lane_state *state = &spool->lanes[append->lane];
+    if (append->sample->origin.present && spool->crowded)
+        return E_FULL;
+    if (state->full && spool->options.lanes[append->lane].full == SPOOL_REFUSE)
+        return E_REFUSED;
+    return E_OK;
+}
+
+/* drop-newest: the record gets its number, is accepted and evicted in one. */
+static bool drop_newest_locked(struct spool *spool, enum lane lane)
+{
+    const struct lane_state *state = &spool->lanes[lane];
+    if (!state->full || spool->options.lanes[lane].full != SPOOL_DROP_NEWEST)
+        return false;
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
+        if ((state->routes & 1U << i) == 0)
+            continue;
+        spool->routes[i]->counters[lane].accepted++;
+        spool->routes[i]->counters[lane].evicted++;
+        spool->routes[i]->dirty = true;
+    }
+    return true;
+}
+
+static void note_source_locked(struct spool *spool, const struct spool_append *append)
+{
+    struct source *source = find_source_locked(spool, append->source, true);
+    if (source == NULL)
+        return; /* without a place for its offset the file is read again after a restart */
+    source->read = append->sample->origin;
+    source->lane = append->lane;
+    source->dirty = true;
+}
+
+static void hide_locked(struct lane_state *state, uint64_t sequence, size_t bytes, bool store_first)
+{
+    if (store_first && state->hidden_first == 0) {
+        state->hidden_first = sequence;
+        state->hidden_since_ms = clock_boot_ms();
+    }
+    if (store_first && state->later_first == 0)
+        state->later_first = sequence;
+    state->hidden_records++;
+    state->hidden_bytes += bytes;
+    if (state->later_first != 0) {
+        state->later_records++;
+        state->later_bytes += bytes;
+    }
+}
+
+static void note_append_locked(struct spool *spool, const struct spool_append *append,
+                               const struct record *record, size_t bytes)
+{
+    struct lane_state *state = &spool->lanes[append->lane];
+    bool store_first = append->sample->origin.present;
+    int64_t window_ms = spool->options.lanes[append->lane].window_ms;
+    if (state->pending++ == 0)
+        state->due_ms = record->boot_ms + window_ms;
+    if (store_first)
+        note_source_locked(spool, append);
+    if (store_first || state->hidden_first != 0)
+        hide_locked(state, record->sequence, bytes, store_first);
+    else
+        spool_route_waits_locked(spool, append->lane, 1, bytes);
+    if (store_first)
+        spool_commit_due_locked(spool,
+                                state->hidden_since_ms + spool->options.lanes[append->lane].age_ms);
+    spool_commit_due_locked(spool, spool->free_count < spool->block_count / 4 ? 0 : state->due_ms);
+}
+
+static void fill_record(const struct spool_append *append, uint64_t sequence, int64_t now_boot_ms,
+                        struct record *record)
+{
+    const struct sample *sample = append->sample;
+    record->sequence = sequence;
+    record->lane = append->lane;
+    record->sensor = append->sensor;
+    record->boot_ms = sample->boot_ms != 0 ? sample->boot_ms : now_boot_ms;
+    record->shape = sample->document != NULL ? RECORD_DOCUMENT : RECORD_VALUES;
+    record->value_count = sample->document != NULL ? 0 : sample->value_count;
+    memcpy(record->values, sample->values, record->value_count * sizeof record->values[0]);
+    record->document = sample->document;
+    record->document_bytes = sample->document_bytes;
+}
+
+static int append_locked(struct spool *spool, const struct spool_append *append,
+                         const struct spool_clock_reading *clock, uint64_t *ret_sequence)
+{
+    struct record record;
+    int rc = admit_locked(spool, append);
+    if (rc < 0)
+        return rc;
+    if (spool->next_sequence >= spool->reserved) {
+        spool_commit_due_locked(spool, 0);
+        return E_AGAIN;
+    }
+    fill_record(append, spool->next_sequence, clock->boot_ms, &record);
+    if (!drop_newest_locked(spool, append->lane)) {
+        rc = spool_head_append_locked(spool, &record, clock);
+        if (rc < 0) {
+            spool_commit_due_locked(spool, 0);
+            return rc;
+        }
+        note_append_locked(spool, append, &record, (size_t)rc);
+    }
+    spool->next_sequence++;
+    *ret_sequence = record.sequence;
+    return E_OK;
+}
+
+static int check_append(const struct spool *spool, const struct spool_append *append)
+{
+    const struct sample *sample = append->sample;
+    if (append->lane >= LANE_COUNT || append->sensor == 0 ||
+        sample->value_count > SAMPLE_CHANNELS_MAX)
+        return E_INVALID;
+    if (sample->document_bytes > (size_t)CONFIG_DOCUMENT_KIB * 1024 ||
+        sample->document_bytes / BLOCK_ROOM_BYTES + 2 > spool->block_count / 2)
+        return E_TOO_BIG;
+    return E_OK;
+}
+
+static void wait_for_room_locked(struct spool *spool, int64_t deadline_ms)
+{
+    struct timespec until = {.tv_sec = (time_t)(deadline_ms / 1000),
+                             .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
+    (void)pthread_cond_timedwait(&spool->room, &spool->lock, &until);
+}
+
+int spool_append(struct spool *spool, const struct spool_append *append, uint64_t *ret_sequence)
+{
+    struct spool_clock_reading clock;
+    int rc = check_append(spool, append);
+    if (rc < 0)
+        return rc;
+    spool->options.clock(spool->options.clock_context, &clock);
+    (void)pthread_mutex_lock(&spool->lock);
+    if (append->sensor > spool->sensor_count)
+        rc = E_INVALID;
+    else
+        rc = append_locked(spool, append, &clock, ret_sequence);
+    while (rc == E_AGAIN && clock_mono_ms() < append->deadline_ms) {
+        wait_for_room_locked(spool, append->deadline_ms);
+        rc = append_locked(spool, append, &clock, ret_sequence);
+    }
+    if (rc == E_REFUSED)
+        spool->lanes[append->lane].refused++;
+    (void)pthread_mutex_unlock(&spool->lock);
+    return rc;
+}
+
+void spool_count_refused(struct spool *spool, enum lane lane)
+{
+    (void)pthread_mutex_lock(&spool->lock);
+    spool->lanes[lane].refused++;
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
+void spool_commit_soon(struct spool *spool)
+{
+    (void)pthread_mutex_lock(&spool->lock);
+    spool->commit_now = true;
+    spool_commit_due_locked(spool, 0);
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
+/* ---- tickets ---- */
+
+/* Whether the record waits in the head, neither committed nor with every holding route. */
+static bool is_pending_locked(const struct spool *spool, enum lane lane, uint64_t sequence)
+{
+    uint8_t holders = spool->lanes[lane].holders;
+    struct spool_head_walk walk;
+    const struct head_block *block = spool->lanes[lane].head.first;
+    while (block != NULL && (block->header.fragment > 0 || block->header.last_sequence < sequence))
+        block = block->next;
+    if (block == NULL)
+        return false;
+    spool_head_walk_start(&walk, block);
+    while (spool_head_walk_next(&walk)) {
+        uint16_t index = (uint16_t)(walk.index - 1);
+        if (walk.record.sequence == sequence)
+            return index >= block->committed_count &&
+                   (holders == 0 || (block->done[index] & holders) != holders);
+    }
+    return false;
+}
+
+/* Who still waits in LANE, and since when. */
+static void note_waiting_locked(struct spool *spool, enum lane lane)
+{
+    int64_t since_ms = 0;
+    for (const struct spool_ticket *t = spool->tickets; t != NULL; t = t->next)
+        if (t->lane == lane && (since_ms == 0 || t->since_ms < since_ms))
+            since_ms = t->since_ms;
+    spool->lanes[lane].waited_for_ms = since_ms;
+}
+
+static void accept_tickets_locked(struct spool *spool, enum lane lane, uint64_t first,
+                                  uint64_t last)
+{
+    struct spool_ticket **link = &spool->tickets;
+    bool any = false;
+    while (*link != NULL) {
+        struct spool_ticket *ticket = *link;
+        if (ticket->lane != lane || ticket->sequence < first || ticket->sequence > last) {
+            link = &ticket->next;
+            continue;
+        }
+        *link = ticket->next;
+        ticket->accepted = true;
+        stop_event_signal(ticket->event_fd);
+        any = true;
+    }
+    if (any)
+        note_waiting_locked(spool, lane);
+}
+
+void spool_tickets_up_to_locked(struct spool *spool, enum lane lane, uint64_t sequence)
+{
+    accept_tickets_locked(spool, lane, 0, sequence);
+}
+
+void spool_tickets_at_locked(struct spool *spool, enum lane lane, uint64_t sequence)
+{
+    accept_tickets_locked(spool, lane, sequence, sequence);
+}
+
+void spool_ticket_wait(struct spool *spool, struct spool_ticket *ticket)
+{
+    (void)pthread_mutex_lock(&spool->lock);
+    ticket->accepted = !is_pending_locked(spool, ticket->lane, ticket->sequence);
+    if (ticket->accepted) {
+        stop_event_signal(ticket->event_fd);
+    } else {
+        ticket->since_ms = clock_boot_ms();
+        ticket->next = spool->tickets;
+        spool->tickets = ticket;
+        note_waiting_locked(spool, ticket->lane);
+        spool_commit_due_locked(spool, ticket->since_ms + spool->options.wait_ms);
+    }
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
+bool spool_ticket_accepted(struct spool *spool, struct spool_ticket *ticket)
+{
+    (void)pthread_mutex_lock(&spool->lock);
+    bool accepted = ticket->accepted;
+    (void)pthread_mutex_unlock(&spool->lock);
+    return accepted;
+}
+
+void spool_ticket_forget(struct spool *spool, struct spool_ticket *ticket)
+{
+    (void)pthread_mutex_lock(&spool->lock);
+    struct spool_ticket **link = &spool->tickets;
+    while (*link != NULL && *link != ticket)
+        link = &(*link)->next;
+    if (*link != NULL)
+        *link = ticket->next;
+    note_waiting_locked(spool, ticket->lane);
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
+/* ---- numbers ---- */
+
+/* When the lane's oldest block on flash began, as wall time; INT64_MAX if there is none. */
+static int64_t oldest_on_flash(struct spool *spool, enum lane lane)
+{
+    struct store_key key = store_key_block(lane, 0, 0);
+    struct block_header header;
+    struct store_txn *txn;
+    const uint8_t *value;
+    size_t bytes;
+    uint64_t first;
+    uint16_t fragment;
+    int64_t oldest_ms = INT64_MAX;
+    if (!atomic_load(&spool->store_ready) || store_begin_read(spool->store, &txn) < 0)
+        return oldest_ms;
+    int rc = store_at_or_after(txn, &key, &key, &value, &bytes);
+    if (rc == E_OK && store_key_is_block(&key, lane, &first, &fragment) &&
+        block_open(value, bytes, &header) == E_OK)
+        oldest_ms = header.base_boot_ms + header.offset_ms;
+    store_abort(txn);
+    return oldest_ms;
+}
+
+static uint64_t stored_locked(const struct spool *spool, enum lane lane)
+{
+    const struct lane_state *state = &spool->lanes[lane];
+    uint64_t most = state->holders == 0 ? state->flash.records : 0;
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
+        if ((state->holders & 1U << i) == 0)
+            continue;
+        const struct spool_counters *counters = &spool->routes[i]->counters[lane];
+        uint64_t stored =
+            counters->accepted - counters->delivered - counters->dead - counters->evicted;
+        most = stored > most ? stored : most;
+    }
+    return most;
+}
+
+static void get_lane_locked(const struct spool *spool, enum lane lane,
+                            const struct spool_clock_reading *now, int64_t oldest_wall_ms,
+                            struct spool_lane_status *ret_status)
+{
+    const struct lane_state *state = &spool->lanes[lane];
+    int64_t pending_boot_ms = spool_head_oldest_pending_locked(spool, lane);
+    int64_t age_ms = 0;
+    ret_status->pending = state->pending;
+    ret_status->refused = state->refused;
+    ret_status->stored = stored_locked(spool, lane);
+    ret_status->stored_bytes = state->flash.blocks * spool->use.page_bytes;
+    if (pending_boot_ms != INT64_MAX)
+        age_ms = now->boot_ms - pending_boot_ms;
+    if (oldest_wall_ms != INT64_MAX && ret_status->stored > 0 &&
+        now->boot_ms + now->offset_ms - oldest_wall_ms > age_ms)
+        age_ms = now->boot_ms + now->offset_ms - oldest_wall_ms;
+    ret_status->oldest_age_ms = age_ms > 0 ? age_ms : 0;
+}
+
+void spool_get_status(struct spool *spool, struct spool_status *ret_status)
+{
+    int64_t oldest_ms[LANE_COUNT];
+    struct spool_clock_reading now;
+    spool->options.clock(spool->options.clock_context, &now);
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        oldest_ms[lane] = oldest_on_flash(spool, lane);
+    (void)pthread_mutex_lock(&spool->lock);
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        get_lane_locked(spool, lane, &now, oldest_ms[lane], &ret_status->lanes[lane]);
+    ret_status->commits = spool->commits;
+    ret_status->flash_bytes = spool->flash_bytes;
+    ret_status->size_bytes = spool->size_bytes;
+    ret_status->used_bytes = spool->use.used_pages * spool->use.page_bytes;
+    ret_status->counters_since_ms = spool->counters_since_ms;
+    ret_status->durable = atomic_load(&spool->store_ready) && spool->commit_error == E_OK;
+    ret_status->error = spool->commit_error;
+    (void)pthread_mutex_unlock(&spool->lock);
+}

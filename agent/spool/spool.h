@@ -51,7 +51,7 @@ struct spool_options {
     int64_t wait_ms;             /* a commit is due so long after somebody began to wait for it */
     int64_t ack_window_ms;       /* acknowledgements of records on flash wait at most so long */
     unsigned ack_window_records; /* or so many */
-    bool open_only; /* for the command line: no creation, no commit thread */
+    bool open_only;              /* for the command line: no creation, no commit thread */
     void (*clock)(void *context, struct spool_clock_reading *ret_reading);
     void *clock_context;
 };
@@ -70,6 +70,9 @@ int spool_start(struct spool *spool);
 /** Commits what is in RAM, writes the counters and stops the commit thread, at the latest at
  *  DEADLINE_MS. 0; E_TIMEOUT; the error of the last commit. */
 int spool_stop(struct spool *spool, int64_t deadline_ms);
+
+/** Ends like a crash, without a last commit: for tests. Closes everything. */
+void spool_abandon(struct spool *spool);
 
 /** Closes everything; spool_stop comes first where spool_start was called. NULL is allowed. */
 void spool_close(struct spool *spool);
@@ -114,6 +117,7 @@ struct spool_ticket {
     uint64_t sequence;
     int event_fd;
     struct spool_ticket *next; /* the rest is the spool's */
+    int64_t since_ms;
     bool accepted;
 };
 void spool_ticket_wait(struct spool *spool, struct spool_ticket *ticket);
@@ -140,7 +144,8 @@ struct spool_backlog {
     uint64_t records;
     uint64_t bytes; /* encoded; JSON is about ten times that for readings, the same for documents */
 };
-void spool_route_backlog(struct spool_route *route, enum lane lane, struct spool_backlog *ret_backlog);
+void spool_route_backlog(struct spool_route *route, enum lane lane,
+                         struct spool_backlog *ret_backlog);
 
 /** EVENT_FD is signalled once, when the route's records in all lanes reach RECORDS or BYTES. */
 void spool_route_arm(struct spool_route *route, int event_fd, uint64_t records, uint64_t bytes);
@@ -153,14 +158,15 @@ void spool_route_arm(struct spool_route *route, int event_fd, uint64_t records, 
 struct spool_reader {
     struct spool_route *route;
     enum lane lane;
-    uint64_t from;   /* the block in hand serves sequences from here */
-    uint64_t last;   /* of the record returned last (or skipped) */
-    size_t position; /* of the next record in the block */
-    uint16_t index;  /* of the next record in the block */
-    int64_t boot_ms;
-    bool loaded;
-    uint16_t fragment;      /* the piece in hand */
-    uint16_t fragment_count;
+    uint64_t from;    /* the next record wanted */
+    uint64_t last;    /* the record passed last, acknowledged or not */
+    uint64_t limit;   /* records from here on wait for their commit */
+    uint64_t damaged; /* the first sequence of a block that cannot be read; 0: none */
+    bool loaded;      /* a block is in hand: */
+    uint16_t index;   /* of its next record */
+    uint16_t piece;   /* of a document that continues: the piece in hand */
+    size_t position;  /* of the next record */
+    struct record_frame frame;
     struct block_header header;
     uint8_t block[BLOCK_BYTES];
 };
@@ -171,8 +177,8 @@ void spool_reader_start(struct spool_reader *reader, struct spool_route *route, 
 /**
  * The next unacknowledged record, which stays valid until the next call. ret_previous is the
  * sequence of the record of this lane before it (acknowledged or not), for spool_route_ack.
- * E_END: there is none at present; E_DAMAGED: the block that begins at reader->from is damaged and
- * was passed over (call on); LMDB's errors.
+ * E_END: there is none at present; E_DAMAGED: a block is damaged and was passed over (call on);
+ * error_sys and LMDB's: it cannot be read now.
  */
 int spool_reader_next(struct spool_reader *reader, struct record *ret_record,
                       uint64_t *ret_previous);

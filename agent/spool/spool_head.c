@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/spool/spool_state.h"
+#include "platform/base/error.h"
+
+int spool_head_open(struct spool *spool, size_t blocks)
+{
+    spool->blocks = malloc(blocks * sizeof *spool->blocks);
+    spool->commit_blocks = calloc(blocks, sizeof *spool->commit_blocks);
+    if (spool->blocks == NULL || spool->commit_blocks == NULL)
+        return E_NO_MEMORY;
+    /* Touched now: what the agent needs at its fullest is taken at the start, not found missing
+     * in the middle of an outage. */
+    memset(spool->blocks, 0, blocks * sizeof *spool->blocks);
+    for (size_t i = 0; i < blocks; i++) {
+        spool->blocks[i].next = spool->free_blocks;
+        spool->free_blocks = &spool->blocks[i];
+    }
+    spool->block_count = spool->free_count = blocks;
+    return E_OK;
+}
+
+void spool_head_close(struct spool *spool)
+{
+    free(spool->blocks);
+    free(spool->commit_blocks);
+}
+
+/* ---- the blocks of a lane ---- */
+
+static struct head_block *add_block(struct spool *spool, enum lane lane)
+{
+    struct head_lane *head = &spool->lanes[lane].head;
+    struct head_block *block = spool->free_blocks;
+    spool->free_blocks = block->next;
+    spool->free_count--;
+    block->next = NULL;
+    block->open = true;
+    block->writing = block->stored = false;
+    block->committed_count = block->accepted_count = block->done_count = 0;
+    if (head->last != NULL) {
+        head->last->open = false;
+        head->last->next = block;
+    } else {
+        head->first = block;
+    }
+    head->last = block;
+    head->blocks++;
+    return block;
+}
+
+static void remove_block(struct spool *spool, struct head_block *previous, struct head_block *block)
+{
+    struct head_lane *head = &spool->lanes[block->header.lane].head;
+    if (previous != NULL)
+        previous->next = block->next;
+    else
+        head->first = block->next;
+    if (head->last == block)
+        head->last = previous;
+    head->blocks--;
+    block->next = spool->free_blocks;
+    spool->free_blocks = block;
+    spool->free_count++;
+    (void)pthread_cond_broadcast(&spool->room);
+}
+
+static void start_block(struct spool *spool, struct head_block *block, const struct record *record,
+                        const struct spool_clock_reading *clock)
+{
+    block->header = (struct block_header){
+        .lane = (uint8_t)record->lane,
+        .time_quality = (uint8_t)clock->quality,
+        .fragment_count = 1,
+        .spool_id = spool->id,
+        .first_sequence = record->sequence,
+        .last_sequence = record->sequence,
+        .base_boot_ms = record->boot_ms,
+        .offset_ms = clock->offset_ms,
+    };
+    memcpy(block->header.boot_id, spool->boot_id, sizeof block->header.boot_id);
+    block->last_boot_ms = record->boot_ms;
+}
+
+/* ---- appending ---- */
+
+static int64_t magnitude(int64_t value)
+{
+    return value < 0 ? -value : value;
+}
+
+/* A block has one offset for all its records: after a step of the clock the next one begins. */
+static bool fits_clock(const struct head_block *block, const struct spool_clock_reading *clock)
+{
+    return block->header.time_quality == clock->quality &&
+           magnitude(block->header.offset_ms - clock->offset_ms) <= CLOCK_STEP_MS;
+}
+
+static void note_record(struct head_block *block, const struct record *record, size_t bytes)
+{
+    uint16_t index = block->header.record_count++;
+    block->header.room_used = (uint16_t)(block->header.room_used + bytes);
+    block->header.last_sequence = record->sequence;
+    block->last_boot_ms = record->boot_ms;
+    block->done[index] = block->dead[index] = 0;
+}
+
+/* Encodes RECORD behind the others of BLOCK; a document only if it fits whole. */
+static int add_record(struct spool *spool, struct head_block *block, const struct record *record)
+{
+    const struct sensor_definition *sensor = spool->sensors[record->sensor - 1].definition;
+    bool first = block->header.record_count == 0;
+    struct record_frame frame = {
+        .previous_sequence = first ? record->sequence - 1 : block->header.last_sequence,
+        .previous_boot_ms = block->last_boot_ms,
+    };
+    uint8_t *to = block->bytes + BLOCK_HEADER_BYTES + block->header.room_used;
+    size_t room = BLOCK_ROOM_BYTES - (size_t)block->header.room_used;
+    if (block->header.record_count == BLOCK_RECORDS_MAX)
+        return E_FULL;
+    int count = record_encode(record, &frame, sensor->channels, sensor->channel_count, to, room);
+    if (count < 0)
+        return count;
+    if (record->shape == RECORD_DOCUMENT) {
+        if (record->document_bytes > room - (size_t)count)
+            return E_FULL;
+        memcpy(to + count, record->document, record->document_bytes);
+        count += (int)record->document_bytes;
+    }
+    note_record(block, record, (size_t)count);
+    return count;
+}
+
+/* Cuts a document over as many blocks as it takes: the first holds the head of the record. */
+static int add_fragmented(struct spool *spool, struct record *record,
+                          const struct spool_clock_reading *clock)
+{
+    struct record_frame frame = {.previous_sequence = record->sequence - 1,
+                                 .previous_boot_ms = record->boot_ms};
+    size_t fragments =
+        (record->document_bytes + RECORD_HEAD_BYTES + BLOCK_ROOM_BYTES - 1) / BLOCK_ROOM_BYTES;
+    const uint8_t *from = record->document;
+    size_t left = record->document_bytes;
+    if (fragments > spool->block_count - 1)
+        return E_TOO_BIG;
+    if (fragments > spool->free_count)
+        return E_AGAIN;
+    for (size_t i = 0; i < fragments; i++) {
+        struct head_block *block = add_block(spool, record->lane);
+        start_block(spool, block, record, clock);
+        uint8_t *to = block->bytes + BLOCK_HEADER_BYTES;
+        int head = i > 0 ? 0 : record_encode(record, &frame, NULL, 0, to, BLOCK_ROOM_BYTES);
+        size_t room = BLOCK_ROOM_BYTES - (size_t)head;
+        size_t take = left < room ? left : room;
+        memcpy(to + head, from, take);
+        block->header.room_used = (uint16_t)((size_t)head + take);
+        block->header.fragment = (uint16_t)i;
+        block->header.fragment_count = (uint16_t)fragments;
+        block->header.record_count = i == 0 ? 1 : 0;
+        block->done[0] = block->dead[0] = 0;
+        block->open = false;
+        from += take;
+        left -= take;
+    }
+    return (int)record->document_bytes;
+}
+
+int spool_head_append_locked(struct spool *spool, struct record *record,
+                             const struct spool_clock_reading *clock)
+{
+    struct head_block *tail = spool->lanes[record->lane].head.last;
+    int rc = E_FULL;
+    if (tail != NULL && tail->open && fits_clock(tail, clock))
+        rc = add_record(spool, tail, record);
+    if (rc != E_FULL)
+        return rc;
+    if (record->shape == RECORD_DOCUMENT &&
+        record->document_bytes > BLOCK_ROOM_BYTES - RECORD_HEAD_BYTES)
+        return add_fragmented(spool, record, clock);
+    if (spool->free_count == 0)
+        return E_AGAIN;
+    struct head_block *previous = tail;
+    struct head_block *block = add_block(spool, record->lane);
+    start_block(spool, block, record, clock);
+    rc = add_record(spool, block, record);
+    if (rc < 0)
+        remove_block(spool, previous, block);
+    return rc;
+}
+
+/* ---- walking ---- */
+
+void spool_head_walk_start(struct spool_head_walk *walk, const struct head_block *block)
+{
+    *walk = (struct spool_head_walk){
+        .block = block,
+        .frame = {.previous_sequence = block->header.first_sequence - 1,
+                  .previous_boot_ms = block->header.base_boot_ms},
+    };
+}
+
+bool spool_head_walk_next(struct spool_head_walk *walk)
+{
+    const struct block_header *header = &walk->block->header;
+    if (walk->index == header->record_count)
+        return false;
+    int count = record_decode(walk->block->bytes + BLOCK_HEADER_BYTES + walk->position,
+                              header->room_used - walk->position, &walk->frame, &walk->record);
+    if (count < 0)
+        return false;
+    walk->position += (size_t)count;
+    walk->index++;
+    walk->frame.previous_sequence = walk->record.sequence;
+    walk->frame.previous_boot_ms = walk->record.boot_ms;
+    return true;
+}
+
+/* ---- acceptance ---- */
+
+void spool_head_accept_locked(struct spool *spool, struct head_block *block, uint16_t index)
+{
+    enum lane lane = (enum lane)block->header.lane;
+    struct lane_state *state = &spool->lanes[lane];
+    block->accepted_count++;
+    state->pending--;
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
+        unsigned bit = 1U << i;
+        if ((state->routes & bit) == 0)
+            continue;
+        struct spool_counters *counters = &spool->routes[i]->counters[lane];
+        counters->accepted++;
+        if ((block->dead[index] & bit) != 0)
+            counters->dead++;
+        else if ((block->done[index] & bit) != 0)
+            counters->delivered++;
+    }
+}
+
+/* A route that does not hold may not have had what leaves the head: for it, that is evicted. */
+static void count_evicted(struct spool *spool, const struct head_block *block)
+{
+    const struct lane_state *state = &spool->lanes[block->header.lane];
+    uint8_t others = state->routes & (uint8_t)~state->holders;
+    if (others == 0 || block->stored)
+        return;
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
+        if ((others & 1U << i) == 0)
+            continue;
+        struct spool_route *route = spool->routes[i];
+        for (uint16_t record = 0; record < block->header.record_count; record++) {
+            if ((block->done[record] & 1U << i) != 0)
+                continue;
+            route->counters[block->header.lane].evicted++;
+            if (route->waiting[block->header.lane].records > 0)
+                route->waiting[block->header.lane].records--;
+        }
+        route->dirty = true;
+    }
+}
+
+static bool settle_block(struct spool *spool, struct head_block *previous, struct head_block *block)
+{
+    const struct block_header *header = &block->header;
+    bool accepted = block->accepted_count == header->record_count;
+    bool done = block->done_count == header->record_count;
+    if (block->writing || !accepted || (block->open && !done))
+        return false;
+    /* What a commit put on flash is read from there; only what never got there is gone now. */
+    if (done && header->fragment == 0)
+        count_evicted(spool, block);
+    remove_block(spool, previous, block);
+    return true;
+}
+
+void spool_head_settle_lane_locked(struct spool *spool, enum lane lane)
+{
+    struct head_block *previous = NULL;
+    struct head_block *block = spool->lanes[lane].head.first;
+    bool removed = false; /* the fragments of a document share the fate of the first */
+    while (block != NULL) {
+        struct head_block *next = block->next;
+        if (block->header.fragment == 0)
+            removed = settle_block(spool, previous, block);
+        else if (removed)
+            remove_block(spool, previous, block);
+        if (!removed)
+            previous = block;
+        block = next;
+    }
+}
+
+int64_t spool_head_oldest_pending_locked(const struct spool *spool, enum lane lane)
+{
+    const struct lane_state *state = &spool->lanes[lane];
+    const struct head_block *block = state->head.first;
+    struct spool_head_walk walk;
+    while (block != NULL && block->accepted_count == block->header.record_count)
+        block = block->next;
+    if (block == NULL)
+        return INT64_MAX;
+    spool_head_walk_start(&walk, block);
+    while (spool_head_walk_next(&walk)) {
+        uint16_t index = (uint16_t)(walk.index - 1);
+        bool delivered =
+            state->holders != 0 && (block->done[index] & state->holders) == state->holders;
+        if (index >= block->committed_count && !delivered)
+            return walk.record.boot_ms;
+    }
+    return INT64_MAX;
+}

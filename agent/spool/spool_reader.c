@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "agent/spool/spool_state.h"
+#include "platform/base/error.h"
+
+void spool_reader_start(struct spool_reader *reader, struct spool_route *route, enum lane lane)
+{
+    struct spool *spool = route->spool;
+    (void)pthread_mutex_lock(&spool->lock);
+    cursor_raise(&route->cursors[lane], route->evicted_to[lane]);
+    reader->last = route->cursors[lane].low;
+    (void)pthread_mutex_unlock(&spool->lock);
+    reader->route = route;
+    reader->lane = lane;
+    reader->from = reader->last + 1;
+    reader->damaged = 0;
+    reader->loaded = false;
+}
+
+/* ---- getting a block ---- */
+
+static void start_block(struct spool_reader *reader, uint64_t limit)
+{
+    reader->limit = limit;
+    reader->position = BLOCK_HEADER_BYTES;
+    reader->index = 0;
+    reader->frame = (struct record_frame){.previous_sequence = reader->header.first_sequence - 1,
+                                          .previous_boot_ms = reader->header.base_boot_ms};
+    reader->piece = 0;
+    reader->loaded = true;
+}
+
+static int copy_from_head_locked(struct spool_reader *reader, uint64_t from)
+{
+    const struct lane_state *state = &reader->route->spool->lanes[reader->lane];
+    const struct head_block *block = state->head.first;
+    uint64_t limit = state->hidden_first != 0 ? state->hidden_first : UINT64_MAX;
+    while (block != NULL && (block->header.fragment > 0 || block->header.last_sequence < from))
+        block = block->next;
+    if (block == NULL || block->header.first_sequence >= limit)
+        return E_END;
+    reader->header = block->header;
+    memcpy(reader->block + BLOCK_HEADER_BYTES, block->bytes + BLOCK_HEADER_BYTES,
+           block->header.room_used);
+    start_block(reader, limit);
+    return E_OK;
+}
+
+static uint64_t head_lowest_locked(const struct spool_reader *reader)
+{
+    const struct head_block *first = reader->route->spool->lanes[reader->lane].head.first;
+    return first == NULL ? UINT64_MAX : first->header.first_sequence;
+}
+
+static int copy_value(struct spool_reader *reader, const uint8_t *value, size_t bytes,
+                      struct block_header *ret_header)
+{
+    if (bytes > BLOCK_BYTES)
+        return E_DAMAGED;
+    memcpy(reader->block, value, bytes);
+    store_release_page(value);
+    int rc = block_open(reader->block, bytes, ret_header);
+    if (rc == E_OK && ret_header->spool_id != reader->route->spool->id)
+        return E_DAMAGED;
+    return rc == E_CHECKSUM ? E_DAMAGED : rc;
+}
+
+/* Takes the block under KEY if it is one of the lane, below BELOW, and reaches FROM. */
+static int take_block(struct spool_reader *reader, struct store_txn *txn,
+                      const struct store_key *found, const uint8_t *value, size_t bytes,
+                      uint64_t from, uint64_t below)
+{
+    uint64_t first;
+    uint16_t fragment;
+    if (!store_key_is_block(found, reader->lane, &first, &fragment) || first >= below ||
+        first == reader->damaged || (fragment > 0 && first < from))
+        return E_NOT_FOUND;
+    if (fragment > 0) {
+        struct store_key key = store_key_block(reader->lane, first, 0);
+        int rc = store_get(txn, &key, &value, &bytes);
+        if (rc < 0)
+            return rc;
+    }
+    int rc = copy_value(reader, value, bytes, &reader->header);
+    if (rc < 0) {
+        reader->damaged = first;
+        if (reader->from < first)
+            reader->from = first;
+        return rc;
+    }
+    if (reader->header.last_sequence < from)
+        return E_NOT_FOUND;
+    start_block(reader, UINT64_MAX);
+    return E_OK;
+}
+
+/* The block that FROM lies in begins at FROM or before it; failing that, the next one serves. */
+static int copy_from_flash(struct spool_reader *reader, uint64_t from, uint64_t below)
+{
+    struct store_key key = store_key_block(reader->lane, from + 1, 0);
+    struct store_key found;
+    struct store_txn *txn;
+    const uint8_t *value;
+    size_t bytes;
+    int rc = store_begin_read(reader->route->spool->store, &txn);
+    if (rc < 0)
+        return rc;
+    rc = store_before(txn, &key, &found, &value, &bytes);
+    if (rc == E_OK)
+        rc = take_block(reader, txn, &found, value, bytes, from, below);
+    if (rc == E_NOT_FOUND) {
+        rc = store_at_or_after(txn, &key, &found, &value, &bytes);
+        if (rc == E_OK)
+            rc = take_block(reader, txn, &found, value, bytes, from, below);
+    }
+    store_abort(txn);
+    return rc;
+}
+
+/*
+ * The head is looked at first and its lowest sequence noted; only then the reading transaction
+ * begins. A block leaves the head only after the commit that holds it has returned, so what is
+ * not in the head any more is in that transaction. If the head changed meanwhile, look again.
+ */
+static int load(struct spool_reader *reader, uint64_t from)
+{
+    struct spool *spool = reader->route->spool;
+    for (;;) {
+        (void)pthread_mutex_lock(&spool->lock);
+        uint64_t lowest = head_lowest_locked(reader);
+        bool in_head = from >= lowest || !atomic_load(&spool->store_ready);
+        int rc = in_head ? copy_from_head_locked(reader, from) : E_OK;
+        (void)pthread_mutex_unlock(&spool->lock);
+        if (in_head)
+            return rc;
+        rc = copy_from_flash(reader, from, lowest);
+        if (rc != E_NOT_FOUND)
+            return rc;
+        (void)pthread_mutex_lock(&spool->lock);
+        bool changed = head_lowest_locked(reader) != lowest;
+        rc = changed ? E_OK : copy_from_head_locked(reader, from);
+        (void)pthread_mutex_unlock(&spool->lock);
+        if (!changed)
+            return rc;
+    }
+}
+
+/* ---- records ---- */
+
+static int complete(struct spool_reader *reader, struct record *record)
+{
+    const struct sensor_definition *sensor = spool_sensor(reader->route->spool, record->sensor);
+    if (sensor == NULL)
+        return E_DAMAGED;
+    record->lane = reader->lane;
+    record->wall_ms = record->boot_ms + reader->header.offset_ms;
+    record->time_quality = (enum time_quality)reader->header.time_quality;
+    return record_set_decimals(record, sensor->channels, sensor->channel_count);
+}
+
+/* The next record of the block in hand: E_NOT_FOUND behind its last. */
+static int next_in_block(struct spool_reader *reader, struct record *record)
+{
+    if (reader->index == reader->header.record_count)
+        return E_NOT_FOUND;
+    int count =
+        record_decode(reader->block + reader->position,
+                      block_bytes(&reader->header) - reader->position, &reader->frame, record);
+    if (count < 0)
+        return count;
+    reader->position += (size_t)count;
+    reader->index++;
+    reader->frame.previous_sequence = record->sequence;
+    reader->frame.previous_boot_ms = record->boot_ms;
+    return E_OK;
+}
+
+static void leave_block(struct spool_reader *reader)
+{
+    reader->from = reader->header.last_sequence + 1;
+    reader->loaded = false;
+}
+
+/* Finds the next record that is owed; its place in the block stays valid. */
+static int next_owed(struct spool_reader *reader, struct record *record, uint64_t *ret_previous)
+{
+    for (;;) {
+        int rc = reader->loaded ? E_OK : load(reader, reader->from);
+        if (rc < 0)
+            return rc;
+        rc = next_in_block(reader, record);
+        if (rc < 0) {
+            leave_block(reader);
+            if (rc == E_NOT_FOUND)
+                continue;
+            return rc;
+        }
+        if (record->sequence >= reader->limit) {
+            reader->from = record->sequence;
+            reader->loaded = false;
+            return E_END;
+        }
+        uint64_t previous = reader->last;
+        bool wanted = record->sequence >= reader->from && record->sequence > previous;
+        if (record->sequence > previous)
+            reader->last = record->sequence;
+        if (wanted && !cursor_contains(&reader->route->cursors[reader->lane], record->sequence)) {
+            *ret_previous = previous;
+            return E_OK;
+        }
+    }
+}
+
+int spool_reader_next(struct spool_reader *reader, struct record *ret_record,
+                      uint64_t *ret_previous)
+{
+    uint64_t previous;
+    int rc = next_owed(reader, ret_record, &previous);
+    if (rc < 0)
+        return rc;
+    rc = complete(reader, ret_record);
+    if (rc < 0)
+        return rc;
+    *ret_previous = previous;
+    return E_OK;
+}
+
+/* ---- documents that continue ---- */
+
+static int piece_from_head_locked(struct spool_reader *reader, uint16_t fragment, size_t *ret_bytes)
+{
+    const struct head_block *block = reader->route->spool->lanes[reader->lane].head.first;
+    while (block != NULL && (block->header.first_sequence != reader->header.first_sequence ||
+                             block->header.fragment != fragment))
+        block = block->next;
+    if (block == NULL)
+        return E_NOT_FOUND;
+    *ret_bytes = block->header.room_used;
+    memcpy(reader->block + BLOCK_HEADER_BYTES, block->bytes + BLOCK_HEADER_BYTES, *ret_bytes);
+    return E_OK;
+}
+
+static int piece_from_flash(struct spool_reader *reader, uint16_t fragment, size_t *ret_bytes)
+{
+    struct store_key key = store_key_block(reader->lane, reader->header.first_sequence, fragment);
+    struct block_header header;
+    struct store_txn *txn;
+    const uint8_t *value;
+    size_t bytes;
+    int rc = store_begin_read(reader->route->spool->store, &txn);
+    if (rc < 0)
+        return rc;
+    rc = store_get(txn, &key, &value, &bytes);
+    if (rc == E_OK)
+        rc = copy_value(reader, value, bytes, &header);
+    store_abort(txn);
+    if (rc == E_OK &&
+        (header.fragment != fragment || header.first_sequence != reader->header.first_sequence))
+        rc = E_DAMAGED;
+    if (rc == E_OK)
+        *ret_bytes = header.room_used;
+    return rc == E_NOT_FOUND ? E_DAMAGED : rc;
+}
+
+int spool_reader_piece(struct spool_reader *reader, const uint8_t **ret_piece, size_t *ret_bytes)
+{
+    struct spool *spool = reader->route->spool;
+    uint16_t fragment = (uint16_t)(reader->piece + 1);
+    if (fragment >= reader->header.fragment_count)
+        return E_END;
+    (void)pthread_mutex_lock(&spool->lock);
+    int rc = piece_from_head_locked(reader, fragment, ret_bytes);
+    (void)pthread_mutex_unlock(&spool->lock);
+    if (rc == E_NOT_FOUND && atomic_load(&spool->store_ready))
+        rc = piece_from_flash(reader, fragment, ret_bytes);
+    if (rc < 0)
+        return rc;
+    reader->piece = fragment;
+    *ret_piece = reader->block + BLOCK_HEADER_BYTES;
+    return E_OK;
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/spool/spool_state.h"
+#include "platform/base/error.h"
+#include "platform/clock.h"
+
+/* ---- opening ---- */
+
+static struct spool_route *find_route(struct spool *spool, const char *name)
+{
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++)
+        if (spool->routes[i] != NULL && spool->routes[i]->used &&
+            strcmp(spool->routes[i]->name, name) == 0)
+            return spool->routes[i];
+    return NULL;
+}
+
+static struct spool_route *add_route(struct spool *spool, const char *name)
+{
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
+        if (spool->routes[i] != NULL)
+            continue;
+        struct spool_route *route = calloc(1, sizeof *route);
+        if (route == NULL)
+            return NULL;
+        route->spool = spool;
+        route->index = i;
+        route->armed_fd = -1;
+        memcpy(route->name, name, strnlen(name, sizeof route->name - 1));
+        spool->routes[i] = route;
+        return route;
+    }
+    return NULL;
+}
+
+/* Before the lane's oldest block on flash; where there is none, before what comes next. */
+static int find_start(struct spool *spool, enum lane lane, uint64_t *ret_low)
+{
+    struct store_key key = store_key_block(lane, 0, 0);
+    struct store_txn *txn;
+    const uint8_t *value;
+    size_t bytes;
+    uint64_t first;
+    uint16_t fragment;
+    int rc = E_NOT_FOUND;
+    if (atomic_load(&spool->store_ready)) {
+        rc = store_begin_read(spool->store, &txn);
+        if (rc < 0)
+            return rc;
+        rc = store_at_or_after(txn, &key, &key, &value, &bytes);
+        store_abort(txn);
+    }
+    if (rc < 0 && rc != E_NOT_FOUND)
+        return rc;
+    if (rc == E_OK && store_key_is_block(&key, lane, &first, &fragment))
+        *ret_low = first - 1;
+    else
+        *ret_low = spool->next_sequence - 1;
+    return E_OK;
+}
+
+/* How many records on flash the route still owes its destination. */
+static int count_owed(struct spool_route *route, enum lane lane, uint64_t *ret_owed)
+{
+    struct spool *spool = route->spool;
+    struct store_key key = store_key_block(lane, 0, 0);
+    struct block_header header;
+    struct store_txn *txn;
+    const uint8_t *value;
+    size_t bytes;
+    uint64_t owed = 0;
+    uint64_t first;
+    uint16_t fragment;
+    int rc = store_begin_read(spool->store, &txn);
+    if (rc < 0)
+        return rc;
+    for (;;) {
+        rc = store_at_or_after(txn, &key, &key, &value, &bytes);
+        if (rc < 0 || !store_key_is_block(&key, lane, &first, &fragment))
+            break;
+        if (block_open(value, bytes, &header) == E_OK) {
+            (void)pthread_mutex_lock(&spool->lock);
+            owed += spool_route_owed_locked(route, lane, &header, value);
+            (void)pthread_mutex_unlock(&spool->lock);
+        }
+        store_release_page(value);
+        key = store_key_block(lane, first, (uint16_t)(fragment + 1));
+    }
+    store_abort(txn);
+    if (rc < 0 && rc != E_NOT_FOUND)
+        return rc;
+    *ret_owed = owed;
+    return E_OK;
+}
+
+/* A route that was not there when records came (a new one, or one that was taken out of the
+ * configuration for a while) is owed what is stored now and was not acknowledged by it. */
+static int start_lane(struct spool_route *route, enum lane lane, bool known)
+{
+    struct spool *spool = route->spool;
+    struct spool_counters *counters = &route->counters[lane];
+    uint64_t owed = 0;
+    int rc = known ? E_OK : find_start(spool, lane, &route->cursors[lane].low);
+    if (rc == E_OK && atomic_load(&spool->store_ready))
+        rc = count_owed(route, lane, &owed);
+    if (rc < 0)
+        return rc;
+    (void)pthread_mutex_lock(&spool->lock);
+    counters->accepted = counters->delivered + counters->dead + counters->evicted + owed;
+    (void)pthread_mutex_unlock(&spool->lock);
+    return E_OK;
+}
+
+static uint64_t stored(const struct spool_counters *counters)
+{
+    return counters->accepted - counters->delivered - counters->dead - counters->evicted;
+}
+
+static void join_lane_locked(struct spool_route *route, enum lane lane)
+{
+    struct lane_state *state = &route->spool->lanes[lane];
+    uint8_t bit = (uint8_t)(1U << route->index);
+    route->waiting[lane].records = stored(&route->counters[lane]);
+    route->waiting[lane].bytes = state->flash.records == 0
+                                     ? 0
+                                     : route->waiting[lane].records * state->flash.blocks *
+                                           BLOCK_ROOM_BYTES / state->flash.records;
+    state->routes |= bit;
+    if (route->hold)
+        state->holders |= bit;
+}
+
+int spool_route_open(struct spool *spool, const struct spool_route_options *options,
+                     struct spool_route **ret_route)
+{
+    struct spool_route *route = find_route(spool, options->name);
+    if (route == NULL)
+        route = add_route(spool, options->name);
+    if (route == NULL)
+        return E_FULL;
+    if (route->open)
+        return E_EXISTS;
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        bool known = route->used && route->lanes[lane];
+        if (!options->lanes[lane] || (known && route->active))
+            continue;
+        int rc = start_lane(route, lane, known);
+        if (rc < 0)
+            return rc;
+    }
+    (void)pthread_mutex_lock(&spool->lock);
+    route->used = route->active = route->open = route->dirty = true;
+    route->hold = options->hold;
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        route->lanes[lane] = options->lanes[lane];
+        if (options->lanes[lane])
+            join_lane_locked(route, lane);
+    }
+    (void)pthread_mutex_unlock(&spool->lock);
+    *ret_route = route;
+    return E_OK;
+}
+
+/* ---- what is owed ---- */
+
+uint64_t spool_route_low_locked(const struct spool_route *route, enum lane lane)
+{
+    uint64_t low = route->cursors[lane].low;
+    return low > route->evicted_to[lane] ? low : route->evicted_to[lane];
+}
+
+uint64_t spool_route_owed_locked(const struct spool_route *route, enum lane lane,
+                                 const struct block_header *header, const uint8_t *block)
+{
+    const struct cursor *cursor = &route->cursors[lane];
+    struct record_frame frame = {.previous_sequence = header->first_sequence - 1,
+                                 .previous_boot_ms = header->base_boot_ms};
+    size_t position = BLOCK_HEADER_BYTES;
+    struct record record;
+    uint64_t owed = 0;
+    uint64_t low = spool_route_low_locked(route, lane);
+    if (header->fragment > 0 || header->last_sequence <= low)
+        return 0;
+    if (low < header->first_sequence &&
+        !cursor_touches(cursor, header->first_sequence, header->last_sequence))
+        return header->record_count;
+    for (uint16_t i = 0; i < header->record_count; i++) {
+        int count =
+            record_decode(block + position, block_bytes(header) - position, &frame, &record);
+        if (count < 0)
+            return owed;
+        position += (size_t)count;
+        frame.previous_sequence = record.sequence;
+        frame.previous_boot_ms = record.boot_ms;
+        if (record.sequence > low && !cursor_contains(cursor, record.sequence))
+            owed++;
+    }
+    return owed;
+}
+
+void spool_route_backlog(struct spool_route *route, enum lane lane,
+                         struct spool_backlog *ret_backlog)
+{
+    (void)pthread_mutex_lock(&route->spool->lock);
+    *ret_backlog = route->waiting[lane];
+    (void)pthread_mutex_unlock(&route->spool->lock);
+}
+
+void spool_route_wake_locked(struct spool_route *route)
+{
+    struct spool_backlog sum = {0};
+    if (route->armed_fd < 0)
+        return;
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        sum.records += route->waiting[lane].records;
+        sum.bytes += route->waiting[lane].bytes;
+    }
+    if (sum.records < route->armed_records && sum.bytes < route->armed_bytes)
+        return;
+    stop_event_signal(route->armed_fd);
+    route->armed_fd = -1;
+}
+
+void spool_route_waits_locked(struct spool *spool, enum lane lane, uint64_t records, uint64_t bytes)
+{
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
+        if ((spool->lanes[lane].routes & 1U << i) == 0)
+            continue;
+        spool->routes[i]->waiting[lane].records += records;
+        spool->routes[i]->waiting[lane].bytes += bytes;
+        spool_route_wake_locked(spool->routes[i]);
+    }
+}
+
+void spool_route_arm(struct spool_route *route, int event_fd, uint64_t records, uint64_t bytes)
+{
+    (void)pthread_mutex_lock(&route->spool->lock);
+    route->armed_fd = event_fd;
+    route->armed_records = records;
+    route->armed_bytes = bytes;
+    spool_route_wake_locked(route);
+    (void)pthread_mutex_unlock(&route->spool->lock);
+}
+
+void spool_route_pin(struct spool_route *route, enum lane lane, uint64_t last)
+{
+    (void)pthread_mutex_lock(&route->spool->lock);
+    route->pinned_to[lane] = last;
+    (void)pthread_mutex_unlock(&route->spool->lock);
+}
+
+void spool_route_unpin(struct spool_route *route)
+{
+    (void)pthread_mutex_lock(&route->spool->lock);
+    memset(route->pinned_to, 0, sizeof route->pinned_to);
+    (void)pthread_mutex_unlock(&route->spool->lock);
+}
+
+/* ---- acknowledging ---- */
+
+/* What an acknowledgement meets in the head. */
+struct met {
+    uint64_t pending; /* not accepted before: counted as delivered when it is accepted */
+    uint64_t in_ram;  /* not on flash */
+};
+
+static void acknowledge_record(struct spool_route *route, struct head_block *block, uint16_t index,
+                               uint64_t sequence, enum spool_outcome outcome, struct met *met)
+{
+    struct spool *spool = route->spool;
+    enum lane lane = (enum lane)block->header.lane;
+    uint8_t holders = spool->lanes[lane].holders;
+    uint8_t bit = (uint8_t)(1U << route->index);
+    bool on_flash = index < block->committed_count;
+    bool done = holders != 0 && (block->done[index] & holders) == holders;
+
+    block->done[index] |= bit;
+    if (outcome == SPOOL_DEAD)
+        block->dead[index] |= bit;
+    if (!on_flash)
+        met->in_ram++;
+    if (!on_flash && !done)
+        met->pending++;
+    if (done || holders == 0 || (block->done[index] & holders) != holders)
+        return;
+    block->done_count++;
+    if (on_flash)
+        return;
+    spool_head_accept_locked(spool, block, index);
+    spool_tickets_at_locked(spool, lane, sequence);
+}
+
+static void acknowledge_head(struct spool_route *route, enum lane lane, uint64_t after,
+                             uint64_t last, enum spool_outcome outcome, struct met *met)
+{
+    struct head_block *block = route->spool->lanes[lane].head.first;
+    struct spool_head_walk walk;
+    for (; block != NULL && block->header.first_sequence <= last; block = block->next) {
+        if (block->header.fragment > 0 || block->header.last_sequence <= after)
+            continue;
+        spool_head_walk_start(&walk, block);
+        while (spool_head_walk_next(&walk) && walk.record.sequence <= last)
+            if (walk.record.sequence > after)
+                acknowledge_record(route, block, (uint16_t)(walk.index - 1), walk.record.sequence,
+                                   outcome, met);
+    }
+}
+
+static void reduce_waiting(struct spool_backlog *waiting, uint64_t records)
+{
+    if (records >= waiting->records) {
+        *waiting = (struct spool_backlog){0};
+        return;
+    }
+    waiting->bytes -= waiting->bytes / waiting->records * records;
+    waiting->records -= records;
+}
+
+static void note_acks_on_flash(struct spool *spool, uint64_t count)
+{
+    if (count == 0)
+        return;
+    spool->acked_on_flash += count;
+    if (spool->ack_due_ms == INT64_MAX)
+        spool->ack_due_ms = clock_boot_ms() + spool->options.ack_window_ms;
+    if (spool->acked_on_flash >= spool->options.ack_window_records)
+        spool->ack_due_ms = 0;
+    spool_commit_due_locked(spool, spool->ack_due_ms);
+}
+
+void spool_route_evict_locked(struct spool_route *route, enum lane lane,
+                              const struct block_header *header, const uint8_t *block)
+{
+    uint64_t owed = spool_route_owed_locked(route, lane, header, block);
+    route->counters[lane].evicted += owed;
+    reduce_waiting(&route->waiting[lane], owed);
+    if (route->evicted_to[lane] < header->last_sequence)
+        route->evicted_to[lane] = header->last_sequence;
+    route->dirty = true;
+}
+
+void spool_route_ack(struct spool_route *route, enum lane lane, uint64_t after, uint64_t last,
+                     uint64_t count, enum spool_outcome outcome)
+{
+    struct spool *spool = route->spool;
+    struct spool_counters *counters = &route->counters[lane];
+    struct met met = {0};
+    (void)pthread_mutex_lock(&spool->lock);
+    if (cursor_add(&route->cursors[lane], after, last, count) == E_OK) {
+        acknowledge_head(route, lane, after, last, outcome, &met);
+        if (outcome == SPOOL_DEAD)
+            counters->dead += count - met.pending;
+        else
+            counters->delivered += count - met.pending;
+        reduce_waiting(&route->waiting[lane], count);
+        route->dirty = true;
+        note_acks_on_flash(spool, count - met.in_ram);
+        spool_head_settle_lane_locked(spool, lane);
+    }
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
+void spool_route_counters(struct spool_route *route, enum lane lane,
+                          struct spool_counters *ret_counters)
+{
+    (void)pthread_mutex_lock(&route->spool->lock);
+    *ret_counters = route->counters[lane];
+    (void)pthread_mutex_unlock(&route->spool->lock);
+    ret_counters->stored = stored(ret_counters);
+}

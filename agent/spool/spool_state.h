@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_SPOOL_SPOOL_STATE_H
+#define RUNNEL_AGENT_SPOOL_SPOOL_STATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "agent/spool/cursor.h"
+#include "agent/spool/spool.h"
+#include "agent/spool/store.h"
+#include "platform/base/log.h"
+#include "platform/thread.h"
+
+/**
+ * What the files spool_*.c share; nobody else includes it.
+ *
+ * spool->lock guards everything below but the store, which has its own. It is never held across
+ * I/O. Functions named *_locked are called with it held.
+ */
+enum {
+    SPOOL_STATE_BYTES = 160,
+    SPOOL_ROUTE_BYTES = 192,
+    SENSORS_MAX = 1024,
+    SOURCES_MAX = 16,
+    EVENTS_WAITING_MAX = 8,
+    EVENT_BYTES = 160,
+    EVENTS_STORED_MAX = 256,
+    BOOTS_STORED_MAX = 64,
+    RESERVATION = 65536,
+    CLOCK_STEP_MS = 500, /* a block is sealed when the offset changes by more */
+    DELETES_MAX = 1024,  /* blocks that one commit deletes */
+};
+
+/** A block in RAM. What is accepted stays so: by a commit, or because every holding route has it.
+ */
+struct head_block {
+    struct head_block *next;
+    struct block_header header;
+    bool open;    /* takes more records */
+    bool writing; /* the commit under way carries it: it must stay */
+    bool stored;  /* an earlier commit wrote it, as far as committed_count */
+    uint16_t committed_count;
+    uint16_t accepted_count;
+    uint16_t done_count; /* records that every holding route has */
+    int64_t last_boot_ms;
+    uint8_t bytes[BLOCK_BYTES];
+    uint8_t done[BLOCK_RECORDS_MAX]; /* per record: the routes that have it, a bit each */
+    uint8_t dead[BLOCK_RECORDS_MAX]; /* of these: those for which it is a dead letter */
+};
+
+struct head_lane {
+    struct head_block *first;
+    struct head_block *last;
+    size_t blocks;
+};
+
+/** One block of the commit under way: the header as of the moment when the counters were taken. */
+struct commit_block {
+    struct head_block *block;
+    struct block_header header;
+};
+
+/** What flash has of a lane, acknowledged or not. */
+struct lane_flash {
+    uint64_t records;
+    uint64_t blocks;
+};
+
+struct lane_state {
+    struct head_lane head;
+    uint64_t pending;
+    uint64_t refused;
+    struct lane_flash flash;
+    uint64_t hidden_first; /* of the first record that waits for its commit to be served; 0: none */
+    uint64_t hidden_records;
+    uint64_t hidden_bytes;
+    uint64_t later_first; /* likewise, but only what came since the commit under way began */
+    uint64_t later_records;
+    uint64_t later_bytes;
+    int64_t hidden_since_ms; /* boot clock, as all times here */
+    int64_t due_ms;          /* when the committer looks again; INT64_MAX: nothing is pending */
+    int64_t waited_for_ms;   /* when somebody began to wait for a commit; 0: nobody does */
+    bool full;               /* the policy says that new records find no room */
+    uint8_t routes;          /* a bit for each route that reads it */
+    uint8_t holders;         /* of these: those that hold records */
+};
+
+struct spool_route {
+    struct spool *spool;
+    unsigned index;
+    bool used;   /* the entry is in the table of routes */
+    bool active; /* it was open when the table was written last: its counters are complete */
+    bool open;   /* a thread reads through it */
+    bool hold;
+    char name[SPOOL_ROUTE_NAME_BYTES];
+    bool lanes[LANE_COUNT];
+    struct spool_counters counters[LANE_COUNT]; /* stored is derived, not kept here */
+    struct spool_backlog waiting[LANE_COUNT];
+    struct cursor cursors[LANE_COUNT]; /* changed by the route's own thread alone */
+    uint64_t evicted_to[LANE_COUNT];   /* the committer's wish, taken up by that thread */
+    uint64_t pinned_to[LANE_COUNT];    /* blocks up to here must stay; 0: none */
+    bool dirty;                        /* something above is newer than on flash */
+    uint8_t cursor_bytes[LANE_COUNT][CURSOR_BYTES_MAX]; /* as the commit under way writes them */
+    size_t cursor_byte_count[LANE_COUNT];
+    uint8_t table_bytes[SPOOL_ROUTE_BYTES]; /* likewise */
+    int armed_fd;                           /* -1: not armed */
+    uint64_t armed_records;
+    uint64_t armed_bytes;
+};
+
+struct sensor_entry {
+    struct sensor_definition *definition;
+    uint8_t *bytes;
+    size_t byte_count;
+    bool stored;
+};
+
+struct source {
+    char name[SAMPLE_NAME_BYTES];
+    enum lane lane;
+    struct sample_origin read;      /* behind the last record in the head */
+    struct sample_origin committed; /* behind the last record on flash */
+    bool dirty;
+};
+
+struct spool_event {
+    int64_t wall_ms;
+    char text[EVENT_BYTES];
+};
+
+struct spool {
+    struct spool_options options;
+    char *path; /* of the file */
+    char *device;
+    int lock_fd;
+    uint64_t size_bytes;
+    uint8_t boot_id[BLOCK_BOOT_ID_BYTES];
+
+    pthread_mutex_t lock;
+    pthread_cond_t room; /* a block of the head became free, or a reservation was renewed */
+
+    uint64_t id;
+    uint64_t next_sequence;
+    uint64_t reserved; /* durable: sequence numbers below may be given out */
+    uint32_t next_event;
+    uint32_t next_boot;
+    int64_t counters_since_ms;
+
+    struct head_block *blocks;
+    struct head_block *free_blocks;
+    size_t block_count;
+    size_t free_count;
+    struct lane_state lanes[LANE_COUNT];
+    struct spool_route *routes[SPOOL_ROUTES_MAX];
+    struct sensor_entry sensors[SENSORS_MAX]; /* number n is at n - 1 */
+    uint32_t sensor_count;
+    struct source sources[SOURCES_MAX];
+    size_t source_count;
+    struct spool_event events[EVENTS_WAITING_MAX];
+    size_t event_count;
+    struct spool_ticket *tickets;
+
+    bool crowded; /* the file is so full that something must go before anything more comes */
+    unsigned squeeze_percent; /* LMDB said that the file is full earlier than reckoned */
+    bool commit_now;
+    uint64_t acked_on_flash; /* records acknowledged since the last commit that are on flash */
+    int64_t ack_due_ms;      /* INT64_MAX: none is due */
+    int64_t retry_ms;        /* after a failed commit: not before */
+    uint64_t commits;
+    uint64_t flash_bytes;
+    struct store_use use;
+    int commit_error;
+    struct log_limit commit_log;
+
+    struct store *store; /* NULL until it is created; then never changes */
+    atomic_bool store_ready;
+    bool create; /* there was no file: the committer makes it */
+    struct thread committer;
+    struct stop stop;
+    int wake_fd;
+    int64_t sleeping_to_ms;             /* when the committer looks again by itself */
+    struct commit_block *commit_blocks; /* block_count of them, the committer's */
+};
+
+/* ---- spool_head.c: blocks in RAM ---- */
+
+int spool_head_open(struct spool *spool, size_t blocks);
+void spool_head_close(struct spool *spool);
+
+/** Puts a record behind the lane's last one. E_AGAIN if there are not enough free blocks. */
+int spool_head_append_locked(struct spool *spool, struct record *record,
+                             const struct spool_clock_reading *clock);
+
+/** Visits the records of BLOCK in order; decoding cannot fail, it was encoded here. */
+struct spool_head_walk {
+    const struct head_block *block;
+    struct record_frame frame;
+    size_t position;
+    uint16_t index;
+    struct record record;
+};
+void spool_head_walk_start(struct spool_head_walk *walk, const struct head_block *block);
+bool spool_head_walk_next(struct spool_head_walk *walk); /* walk->record, walk->index - 1 */
+
+/** Record INDEX of BLOCK counts as accepted from now on, for every route of its lane. */
+void spool_head_accept_locked(struct spool *spool, struct head_block *block, uint16_t index);
+
+/** Takes out the blocks of LANE of which nothing is owed any more or that flash has whole. */
+void spool_head_settle_lane_locked(struct spool *spool, enum lane lane);
+
+/** The boot time of the lane's oldest pending record, INT64_MAX if there is none. */
+int64_t spool_head_oldest_pending_locked(const struct spool *spool, enum lane lane);
+
+/* ---- spool_commit.c: the committer ---- */
+
+void spool_commit_run(void *context);
+int spool_commit_first(struct spool *spool); /* in spool_open: reserves sequence numbers */
+int spool_commit_last(struct spool *spool);  /* in spool_stop */
+
+/** Wakes the committer if it would sleep beyond DUE_MS. */
+void spool_commit_due_locked(struct spool *spool, int64_t due_ms);
+
+/** Tickets of LANE up to SEQUENCE, or exactly SEQUENCE, are accepted. */
+void spool_tickets_up_to_locked(struct spool *spool, enum lane lane, uint64_t sequence);
+void spool_tickets_at_locked(struct spool *spool, enum lane lane, uint64_t sequence);
+
+/* ---- spool_table.c: what is stored beside the blocks ---- */
+
+size_t spool_table_put_state_locked(const struct spool *spool,
+                                    const struct lane_flash flash[LANE_COUNT], uint64_t reserved,
+                                    bool clean, uint8_t bytes[SPOOL_STATE_BYTES]);
+size_t spool_table_put_route_locked(const struct spool_route *route,
+                                    const struct spool_counters counters[LANE_COUNT],
+                                    uint8_t bytes[SPOOL_ROUTE_BYTES]);
+
+/** Reads everything but the blocks. E_DAMAGED, E_VERSION, LMDB's. */
+int spool_table_load(struct spool *spool, bool *ret_clean);
+
+void spool_event_locked(struct spool *spool, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ---- spool_route.c ---- */
+
+/** How many records of the block (its bytes as stored) the route still owes. */
+uint64_t spool_route_owed_locked(const struct spool_route *route, enum lane lane,
+                                 const struct block_header *header, const uint8_t *block);
+uint64_t spool_route_low_locked(const struct spool_route *route, enum lane lane);
+void spool_route_wake_locked(struct spool_route *route);
+
+/** The block leaves flash: what the route is still owed of it counts as evicted. */
+void spool_route_evict_locked(struct spool_route *route, enum lane lane,
+                              const struct block_header *header, const uint8_t *block);
+void spool_route_waits_locked(struct spool *spool, enum lane lane, uint64_t records,
+                              uint64_t bytes);
+
+#endif

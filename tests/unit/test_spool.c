@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/unit.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/spool/spool.h"
+#include "platform/base/error.h"
+#include "platform/clock.h"
+#include "platform/stop.h"
+
+/* A spool in a directory of its own, with one sensor and one route, and a clock that stands. */
+struct bench {
+    char path[64];
+    struct spool_options options;
+    struct spool *spool;
+    struct spool_route *route;
+    uint32_t sensor;
+};
+
+static void read_clock(void *context, struct spool_clock_reading *ret_reading)
+{
+    (void)context;
+    *ret_reading = (struct spool_clock_reading){
+        .boot_ms = clock_boot_ms(), .offset_ms = 1700000000000, .quality = TIME_SYNCED};
+}
+
+static const struct channel channels[] = {
+    {.name = "temp", .unit = "Cel", .decimals = 2},
+    {.name = "hum", .unit = "%RH", .decimals = 1},
+    {.name = "volt", .unit = "V", .decimals = 3},
+};
+static const struct tag tags[] = {{"site", "pump-4"}};
+static const struct sensor_definition definition = {.device = "gw-17",
+                                                    .name = "board",
+                                                    .channel_count = 3,
+                                                    .channels = channels,
+                                                    .tag_count = 1,
+                                                    .tags = tags};
+
+static struct spool_route *open_route(struct bench *bench, const char *name)
+{
+    struct spool_route *route;
+    struct spool_route_options options = {.name = name, .lanes = {true, true, true}, .hold = true};
+    assert_int_equal(spool_route_open(bench->spool, &options, &route), 0);
+    return route;
+}
+
+static void open_bench(struct bench *bench)
+{
+    char fault[SPOOL_FAULT_BYTES] = "";
+    int rc = spool_open(&bench->options, fault, &bench->spool);
+    if (rc != 0)
+        fail_msg("%s", fault);
+    assert_int_equal(spool_define_sensor(bench->spool, &definition, &bench->sensor), 0);
+    bench->route = open_route(bench, "live");
+    assert_int_equal(spool_start(bench->spool), 0);
+}
+
+static void close_bench(struct bench *bench, bool clean)
+{
+    if (clean)
+        assert_int_equal(spool_stop(bench->spool, clock_mono_ms() + 10000), 0);
+    spool_close(bench->spool);
+    bench->spool = NULL;
+}
+
+static void make_bench(struct bench *bench)
+{
+    memset(bench, 0, sizeof *bench);
+    (void)snprintf(bench->path, sizeof bench->path, "/tmp/runnel-spool-XXXXXX");
+    assert_non_null(mkdtemp(bench->path));
+    bench->options = (struct spool_options){
+        .path = bench->path,
+        .size_bytes = 4 * 1024 * 1024,
+        .device = "gw-17",
+        .wait_ms = 1,
+        .ack_window_ms = 30000,
+        .ack_window_records = 10000,
+        .clock = read_clock,
+    };
+    for (int lane = 0; lane < LANE_COUNT; lane++)
+        bench->options.lanes[lane] =
+            (struct spool_lane_options){.window_ms = 3600000, .age_ms = 60000};
+}
+
+static void remove_bench(struct bench *bench)
+{
+    char path[400];
+    DIR *directory = opendir(bench->path);
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        (void)snprintf(path, sizeof path, "%s/%s", bench->path, entry->d_name);
+        (void)unlink(path);
+    }
+    (void)closedir(directory);
+    assert_int_equal(rmdir(bench->path), 0);
+}
+
+static struct sample reading(int64_t number)
+{
+    struct sample sample = {.boot_ms = 1000 + number, .value_count = 3};
+    sample.values[0] = (struct value){.kind = VALUE_DECIMAL, .decimals = 2, .mantissa = number};
+    sample.values[1] = (struct value){.kind = VALUE_DECIMAL, .decimals = 1, .mantissa = -number};
+    sample.values[2] = (struct value){.kind = VALUE_DECIMAL, .decimals = 3, .mantissa = 7};
+    return sample;
+}
+
+static uint64_t append(struct bench *bench, enum lane lane, const struct sample *sample)
+{
+    uint64_t sequence = 0;
+    struct spool_append request = {.lane = lane,
+                                   .sensor = bench->sensor,
+                                   .sample = sample,
+                                   .source = "plc",
+                                   .deadline_ms = clock_mono_ms() + 20000};
+    assert_int_equal(spool_append(bench->spool, &request, &sequence), 0);
+    return sequence;
+}
+
+static void append_readings(struct bench *bench, enum lane lane, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        struct sample sample = reading(i);
+        (void)append(bench, lane, &sample);
+    }
+}
+
+static void wait_accepted(struct bench *bench, enum lane lane, uint64_t sequence)
+{
+    struct spool_ticket ticket = {.lane = lane, .sequence = sequence};
+    assert_int_equal(stop_event_open(&ticket.event_fd), 0);
+    spool_ticket_wait(bench->spool, &ticket);
+    while (!spool_ticket_accepted(bench->spool, &ticket)) {
+        struct pollfd poll_fd = {.fd = ticket.event_fd, .events = POLLIN};
+        assert_int_equal(poll(&poll_fd, 1, 30000), 1);
+    }
+    spool_ticket_forget(bench->spool, &ticket);
+    (void)close(ticket.event_fd);
+}
+
+static struct spool_counters counters(struct spool_route *route, enum lane lane)
+{
+    struct spool_counters result;
+    spool_route_counters(route, lane, &result);
+    assert_int_equal(result.accepted,
+                     result.delivered + result.stored + result.dead + result.evicted);
+    return result;
+}
+
+/* Reads what ROUTE owes in LANE; acknowledges all but every SKIP-th (0: nothing) on the way. */
+static uint64_t drain(struct spool_route *route, enum lane lane, uint64_t skip, bool acknowledge)
+{
+    struct spool_reader reader;
+    struct record record;
+    uint64_t previous;
+    uint64_t count = 0;
+    int rc;
+    spool_reader_start(&reader, route, lane);
+    while ((rc = spool_reader_next(&reader, &record, &previous)) == 0) {
+        count++;
+        assert_true(record.sequence > previous);
+        if (acknowledge && (skip == 0 || count % skip != 0))
+            spool_route_ack(route, lane, previous, record.sequence, 1, SPOOL_DELIVERED);
+    }
+    assert_int_equal(rc, E_END);
+    return count;
+}
+
+static void test_reads_what_was_written(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct spool_reader reader;
+    struct record record;
+    uint64_t previous;
+    make_bench(&bench);
+    open_bench(&bench);
+    append_readings(&bench, LANE_NORMAL, 2000);
+    for (int pass = 0; pass < 2; pass++) { /* from the head, then from flash after a new start */
+        spool_reader_start(&reader, bench.route, LANE_NORMAL);
+        for (int64_t i = 0; i < 2000; i++) {
+            assert_int_equal(spool_reader_next(&reader, &record, &previous), 0);
+            assert_int_equal(record.sequence, i + 1);
+            assert_int_equal(previous, i);
+            assert_int_equal(record.wall_ms, 1700000000000 + 1000 + i);
+            assert_int_equal(record.values[0].mantissa, i);
+            assert_int_equal(record.values[0].decimals, 2);
+            assert_int_equal(record.values[1].mantissa, -i);
+            assert_int_equal(record.time_quality, TIME_SYNCED);
+            assert_string_equal(spool_sensor(bench.spool, record.sensor)->name, "board");
+        }
+        assert_int_equal(spool_reader_next(&reader, &record, &previous), E_END);
+        close_bench(&bench, true);
+        open_bench(&bench);
+    }
+    assert_int_equal(counters(bench.route, LANE_NORMAL).stored, 2000);
+    close_bench(&bench, true);
+    remove_bench(&bench);
+}
+
+static void test_delivered_in_time_never_reaches_flash(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct spool_status status;
+    make_bench(&bench);
+    open_bench(&bench);
+    append_readings(&bench, LANE_NORMAL, 1); /* waits for the file to be made */
+    wait_accepted(&bench, LANE_NORMAL, 1);
+    spool_get_status(bench.spool, &status);
+    uint64_t commits = status.commits;
+    for (int round = 0; round < 200; round++) {
+        append_readings(&bench, LANE_NORMAL, 100);
+        assert_int_equal(drain(bench.route, LANE_NORMAL, 0, true), round == 0 ? 101 : 100);
+    }
+    spool_get_status(bench.spool, &status);
+    assert_int_equal(status.commits, commits);
+    assert_int_equal(status.lanes[LANE_NORMAL].pending, 0);
+    assert_int_equal(counters(bench.route, LANE_NORMAL).delivered, 20001);
+    close_bench(&bench, true);
+    remove_bench(&bench);
+}
+
+static void test_holes_come_first_and_survive(void **state)
+{
+    (void)state;
+    struct bench bench;
+    make_bench(&bench);
+    open_bench(&bench);
+    append_readings(&bench, LANE_BULK, 300);
+    assert_int_equal(drain(bench.route, LANE_BULK, 10, true), 300);
+    assert_int_equal(counters(bench.route, LANE_BULK).delivered, 270);
+    close_bench(&bench, true);
+    open_bench(&bench);
+    assert_int_equal(counters(bench.route, LANE_BULK).stored, 30);
+    assert_int_equal(drain(bench.route, LANE_BULK, 0, true), 30);
+    assert_int_equal(counters(bench.route, LANE_BULK).delivered, 300);
+    assert_int_equal(drain(bench.route, LANE_BULK, 0, true), 0);
+    close_bench(&bench, true);
+    remove_bench(&bench);
+}
+
+static void test_more_holes_than_flash_keeps(void **state)
+{
+    (void)state;
+    struct bench bench;
+    make_bench(&bench);
+    open_bench(&bench);
+    append_readings(&bench, LANE_NORMAL, 500);
+    wait_accepted(&bench, LANE_NORMAL, 500);
+    assert_int_equal(drain(bench.route, LANE_NORMAL, 2, true), 500);
+    assert_int_equal(counters(bench.route, LANE_NORMAL).delivered, 250);
+    close_bench(&bench, true);
+    open_bench(&bench); /* what the stored cursor could not say is sent again, and still adds up */
+    struct spool_counters after = counters(bench.route, LANE_NORMAL);
+    assert_int_equal(after.accepted, 500);
+    assert_int_equal(drain(bench.route, LANE_NORMAL, 0, true), after.stored);
+    assert_true(after.stored > 250);
+    assert_int_equal(counters(bench.route, LANE_NORMAL).delivered, 500);
+    close_bench(&bench, true);
+    remove_bench(&bench);
+}
+
+static void test_two_routes(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct spool_status status;
+    make_bench(&bench);
+    open_bench(&bench);
+    struct spool_route *second = open_route(&bench, "lake");
+    append_readings(&bench, LANE_NORMAL, 1000);
+    assert_int_equal(drain(bench.route, LANE_NORMAL, 0, true), 1000);
+    spool_get_status(bench.spool, &status);
+    assert_int_equal(status.lanes[LANE_NORMAL].pending, 1000);
+    assert_int_equal(drain(second, LANE_NORMAL, 3, true), 1000);
+    spool_get_status(bench.spool, &status);
+    assert_int_equal(status.lanes[LANE_NORMAL].pending, 333);
+    assert_int_equal(counters(bench.route, LANE_NORMAL).accepted, 667);
+    assert_int_equal(counters(second, LANE_NORMAL).delivered, 667);
+    struct sample sample = reading(1);
+    wait_accepted(&bench, LANE_NORMAL, append(&bench, LANE_NORMAL, &sample));
+    assert_int_equal(counters(bench.route, LANE_NORMAL).delivered, 1000);
+    assert_int_equal(counters(second, LANE_NORMAL).stored, 334);
+    close_bench(&bench, true);
+    remove_bench(&bench);
+}
+
+static void test_documents_in_pieces(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct spool_reader reader;
+    struct record record;
+    uint64_t previous;
+    static uint8_t document[60000];
+    for (size_t i = 0; i < sizeof document; i++)
+        document[i] = (uint8_t)('a' + i % 23);
+    static const size_t sizes[] = {1, 3900, 3960, 3961, 4000, 4001, 8000, 12345, 60000};
+    const size_t count = sizeof sizes / sizeof sizes[0];
+    make_bench(&bench);
+    open_bench(&bench);
+    for (size_t i = 0; i < count; i++) {
+        struct sample sample = {.document = document, .document_bytes = sizes[i]};
+        (void)append(&bench, LANE_NORMAL, &sample);
+    }
+    for (int pass = 0; pass < 2; pass++) {
+        spool_reader_start(&reader, bench.route, LANE_NORMAL);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(spool_reader_next(&reader, &record, &previous), 0);
+            assert_int_equal(record.document_bytes, sizes[i]);
+            const uint8_t *piece = record.document;
+            size_t bytes = record.document_piece_bytes;
+            size_t at = 0;
+            do {
+                assert_memory_equal(piece, document + at, bytes);
+                at += bytes;
+            } while (spool_reader_piece(&reader, &piece, &bytes) == 0);
+            assert_int_equal(at, sizes[i]);
+        }
+        assert_int_equal(spool_reader_next(&reader, &record, &previous), E_END);
+        close_bench(&bench, true);
+        open_bench(&bench);
+    }
+    assert_int_equal(drain(bench.route, LANE_NORMAL, 0, true), count);
+    close_bench(&bench, true);
+    open_bench(&bench);
+    assert_int_equal(drain(bench.route, LANE_NORMAL, 0, true), 0);
+    close_bench(&bench, true);
+    remove_bench(&bench);
+}
+
+static void test_unclean_stop_keeps_what_was_accepted(void **state)
+{
+    (void)state;
+    struct bench bench;
+    uint64_t last = 0;
+    make_bench(&bench);
+    open_bench(&bench);
+    for (int i = 0; i < 50; i++) {
+        append_readings(&bench, LANE_NORMAL, 7);
+        struct sample sample = reading(i);
+        last = append(&bench, LANE_ALARM, &sample);
+        wait_accepted(&bench, LANE_ALARM, last);
+    }
+    append_readings(&bench, LANE_NORMAL, 1);
+    wait_accepted(&bench, LANE_NORMAL, last + 1);
+    /* The process "dies": no final commit. The thread is stopped so that the file can be opened. */
+    append_readings(&bench, LANE_NORMAL, 13);
+    uint8_t id[SPOOL_ID_BYTES];
+    uint8_t id_after[SPOOL_ID_BYTES];
+    spool_get_id(bench.spool, id);
+    spool_abandon(bench.spool);
+    open_bench(&bench);
+    spool_get_id(bench.spool, id_after);
+    assert_memory_equal(id, id_after, sizeof id);
+    assert_int_equal(drain(bench.route, LANE_NORMAL, 0, true), 351);
+    assert_int_equal(drain(bench.route, LANE_ALARM, 0, true), 50);
+    struct sample sample = reading(0);
+    assert_true(append(&bench, LANE_NORMAL, &sample) > last + 14); /* never a number twice */
+    (void)counters(bench.route, LANE_NORMAL);
+    close_bench(&bench, true);
+    remove_bench(&bench);
+}
+
+static void test_followed_files_are_stored_first(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct sample_origin origin;
+    make_bench(&bench);
+    open_bench(&bench);
+    for (uint64_t i = 1; i <= 100; i++) {
+        struct sample sample = reading((int64_t)i);
+        sample.origin =
+            (struct sample_origin){.present = true, .device = 8, .inode = 77, .offset = 10 * i};
+        (void)append(&bench, LANE_NORMAL, &sample);
+    }
+    assert_int_equal(drain(bench.route, LANE_NORMAL, 0, true), 0);
+    spool_find_origin(bench.spool, "plc", &origin);
+    assert_false(origin.present);
+    wait_accepted(&bench, LANE_NORMAL, 100);
+    spool_find_origin(bench.spool, "plc", &origin);
+    assert_int_equal(origin.offset, 1000);
+    assert_int_equal(drain(bench.route, LANE_NORMAL, 0, true), 100);
+    close_bench(&bench, true);
+    open_bench(&bench);
+    spool_find_origin(bench.spool, "plc", &origin);
+    assert_int_equal(origin.inode, 77);
+    assert_int_equal(origin.offset, 1000);
+    close_bench(&bench, true);
+    remove_bench(&bench);
+}
+
+static void test_full_evicts_the_oldest_and_counts(void **state)
+{
+    (void)state;
+    struct bench bench;
+    make_bench(&bench);
+    bench.options.size_bytes = 256 * 1024;
+    open_bench(&bench);
+    append_readings(&bench, LANE_NORMAL, 60000);
+    spool_commit_soon(bench.spool);
+    struct sample sample = reading(0);
+    wait_accepted(&bench, LANE_NORMAL, append(&bench, LANE_NORMAL, &sample));
+    struct spool_counters now = counters(bench.route, LANE_NORMAL);
+    assert_int_equal(now.accepted, 60001);
+    assert_true(now.evicted > 30000);
+    assert_int_equal(drain(bench.route, LANE_NORMAL, 0, true), now.stored);
+    now = counters(bench.route, LANE_NORMAL);
+    assert_int_equal(now.stored, 0);
+    close_bench(&bench, true);
+    open_bench(&bench);
+    assert_int_equal(counters(bench.route, LANE_NORMAL).evicted, now.evicted);
+    close_bench(&bench, true);
+    remove_bench(&bench);
+}
+
+static void test_second_process_is_turned_away(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct spool *second;
+    char fault[SPOOL_FAULT_BYTES];
+    make_bench(&bench);
+    open_bench(&bench);
+    assert_int_equal(spool_open(&bench.options, fault, &second), E_BUSY);
+    assert_non_null(strstr(fault, bench.path));
+    close_bench(&bench, true);
+    remove_bench(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reads_what_was_written),
+        cmocka_unit_test(test_delivered_in_time_never_reaches_flash),
+        cmocka_unit_test(test_holes_come_first_and_survive),
+        cmocka_unit_test(test_more_holes_than_flash_keeps),
+        cmocka_unit_test(test_two_routes),
+        cmocka_unit_test(test_documents_in_pieces),
+        cmocka_unit_test(test_unclean_stop_keeps_what_was_accepted),
+        cmocka_unit_test(test_followed_files_are_stored_first),
+        cmocka_unit_test(test_full_evicts_the_oldest_and_counts),
+        cmocka_unit_test(test_second_process_is_turned_away),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
