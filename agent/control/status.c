@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/control/status.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/control/human.h"
+#include "platform/base/error.h"
+#include "platform/base/parse.h"
+#include "platform/fs.h"
+#include "platform/json/json_write.h"
+
+enum { LINE_BYTES = 81, FLOAT_BYTES = 32, DATE_BYTES = 32 };
+
+static double float64_from_bits(uint64_t bits)
+{
+    double number;
+    memcpy(&number, &bits, sizeof(number));
+    return number;
+}
+
+/* The fewest digits that give the same number back. */
+static void format_float64(char text[FLOAT_BYTES], uint64_t bits)
+{
+    double number = float64_from_bits(bits);
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, FLOAT_BYTES, "%.*g", digits, number);
+        if (strtod(text, NULL) == number)
+            return;
+    }
+}
+
+static void format_date(char text[DATE_BYTES], int64_t wall_ms)
+{
+    int64_t days = wall_ms / 86400000;
+    int64_t rest = wall_ms % 86400000;
+    if (rest < 0) {
+        rest += 86400000;
+        days--;
+    }
+    int64_t year;
+    unsigned month;
+    unsigned day;
+    parse_civil_from_days(days, &year, &month, &day);
+    unsigned s = (unsigned)(rest / 1000);
+    snprintf(text, DATE_BYTES, "%04d-%02u-%02uT%02u:%02u:%02u.%03uZ", (int)year, month, day,
+             s / 3600, s / 60 % 60, s % 60, (unsigned)(rest % 1000));
+}
+
+/* ---- JSON ---- */
+
+static void json_age(struct json_write *json, const char *key, int64_t age_ms)
+{
+    if (age_ms < 0)
+        json_write_null(json, key);
+    else
+        json_write_decimal(json, key, age_ms, 3);
+}
+
+static void json_value(struct json_write *json, const char *key, const struct value *value)
+{
+    char number[FLOAT_BYTES];
+    switch (value->kind) {
+    case VALUE_ABSENT:
+        break;
+    case VALUE_DECIMAL:
+        json_write_decimal(json, key, value->mantissa, value->decimals);
+        break;
+    case VALUE_FLOAT64:
+        format_float64(number, value->float64_bits);
+        json_write_key(json, key);
+        writer_text(json->writer, number);
+        break;
+    case VALUE_TEXT:
+        json_write_text_bytes(json, key, value->text, value->text_bytes);
+        break;
+    }
+}
+
+static void json_lanes(struct json_write *json, const struct status *status)
+{
+    json_write_object_begin(json, "lanes");
+    for (size_t i = 0; i < STATUS_LANES; i++) {
+        const struct status_lane *lane = &status->lanes[i];
+        json_write_object_begin(json, lane->name);
+        json_write_unsigned(json, "pending", lane->pending);
+        json_write_unsigned(json, "refused", lane->refused);
+        json_write_unsigned(json, "stored", lane->stored);
+        json_write_unsigned(json, "stored_bytes", lane->stored_bytes);
+        json_age(json, "oldest_age_s", lane->oldest_age_ms);
+        json_write_object_end(json);
+    }
+    json_write_object_end(json);
+}
+
+static void json_counters(struct json_write *json, const char *lane,
+                          const struct status_counters *counters)
+{
+    json_write_object_begin(json, lane);
+    json_write_unsigned(json, "accepted", counters->accepted);
+    json_write_unsigned(json, "delivered", counters->delivered);
+    json_write_unsigned(json, "stored", counters->stored);
+    json_write_unsigned(json, "dead", counters->dead);
+    json_write_unsigned(json, "evicted", counters->evicted);
+    json_write_object_end(json);
+}
+
+static void json_route(struct json_write *json, const struct status *status,
+                       const struct status_route *route)
+{
+    json_write_object_begin(json, route->name);
+    json_write_text(json, "destination", route->destination);
+    json_write_text(json, "state", route->state);
+    json_write_text(json, "error", route->error);
+    json_write_object_begin(json, "lanes");
+    for (size_t i = 0; i < STATUS_LANES; i++) {
+        if (route->lanes[i])
+            json_counters(json, status->lanes[i].name, &route->counters[i]);
+    }
+    json_write_object_end(json);
+    json_write_unsigned(json, "requests", route->requests);
+    json_write_unsigned(json, "retried", route->retried);
+    json_write_unsigned(json, "throttled", route->throttled);
+    json_write_unsigned(json, "bytes_out", route->bytes_out);
+    json_write_unsigned(json, "bytes_in", route->bytes_in);
+    json_write_unsigned(json, "handshakes", route->handshakes);
+    json_write_unsigned(json, "resumed", route->resumed);
+    json_age(json, "delivered_age_s", route->delivered_age_ms);
+    json_write_object_end(json);
+}
+
+static void json_sensor(struct json_write *json, const struct status_sensor *sensor)
+{
+    json_write_object_begin(json, sensor->name);
+    json_write_text(json, "driver", sensor->driver);
+    json_write_unsigned(json, "samples", sensor->samples);
+    json_write_unsigned(json, "errors", sensor->errors);
+    json_write_text(json, "error", sensor->error);
+    json_age(json, "age_s", sensor->age_ms);
+    json_write_object_begin(json, "values");
+    for (size_t i = 0; i < sensor->channel_count; i++)
+        json_value(json, sensor->channels[i].name, &sensor->values[i]);
+    json_write_object_end(json);
+    json_write_object_end(json);
+}
+
+static void json_sensors(struct json_write *json, const struct status *status)
+{
+    json_write_object_begin(json, "sensors");
+    for (size_t i = 0; i < status->sensor_count; i++) {
+        struct status_sensor sensor = {.age_ms = STATUS_NEVER};
+        status->sensor(status->sensor_context, i, &sensor);
+        json_sensor(json, &sensor);
+    }
+    json_write_object_end(json);
+}
+
+static void json_agent(struct json_write *json, const struct status *status)
+{
+    char since[DATE_BYTES];
+    format_date(since, status->counters_since_ms);
+    json_write_text(json, "device", status->device);
+    json_write_text(json, "spool", status->spool);
+    json_write_text(json, "version", status->version);
+    json_write_text(json, "config_id", status->config_id);
+    json_write_signed(json, "uptime_s", status->uptime_ms / 1000);
+    json_write_boolean(json, "healthy", status->healthy);
+    json_write_text(json, "problem", status->problem);
+    json_write_boolean(json, "durable", status->durable);
+    json_write_text(json, "counters_since", since);
+    json_write_object_begin(json, "clock");
+    json_write_text(json, "quality", status->clock_quality);
+    json_write_signed(json, "offset_ms", status->clock_offset_ms);
+    json_write_object_end(json);
+}
+
+static void json_resources(struct json_write *json, const struct status *status)
+{
+    json_write_object_begin(json, "link");
+    json_write_unsigned(json, "month_bytes", status->link_month_bytes);
+    json_write_object_end(json);
+    json_write_object_begin(json, "flash");
+    json_write_unsigned(json, "commits", status->flash_commits);
+    json_write_unsigned(json, "bytes", status->flash_bytes);
+    json_write_unsigned(json, "size_bytes", status->flash_size_bytes);
+    json_write_unsigned(json, "used_bytes", status->flash_used_bytes);
+    json_write_object_end(json);
+    json_write_object_begin(json, "memory");
+    json_write_unsigned(json, "rss", status->memory_rss_bytes);
+    json_write_unsigned(json, "private", status->memory_private_bytes);
+    json_write_object_end(json);
+}
+
+void status_write_json(const struct status *status, struct writer *out)
+{
+    struct json_write json;
+    json_write_start(&json, out);
+    json_write_object_begin(&json, NULL);
+    json_agent(&json, status);
+    json_lanes(&json, status);
+    json_write_object_begin(&json, "routes");
+    for (size_t i = 0; i < status->route_count; i++)
+        json_route(&json, status, &status->routes[i]);
+    json_write_object_end(&json);
+    json_sensors(&json, status);
+    json_resources(&json, status);
+    json_write_object_end(&json);
+}
+
+/* ---- text ---- */
+
+/* One line, cut at 80 columns; what is foreign cannot leave its line or reach the terminal. */
+static void text_line(struct writer *out, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void text_line(struct writer *out, const char *format, ...)
+{
+    char line[LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    for (char *c = line; *c != '\0'; c++) {
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    }
+    writer_text(out, line);
+    writer_char(out, '\n');
+}
+
+/* A text of any length, broken between words. */
+static void text_paragraph(struct writer *out, const char *text)
+{
+    enum { WIDTH = 78 };
+    size_t left = strlen(text);
+    while (left > 0) {
+        size_t count = left;
+        if (count > WIDTH) {
+            for (count = WIDTH; count > 0 && text[count] != ' '; count--)
+                ;
+            count = count > 0 ? count : WIDTH;
+        }
+        text_line(out, "  %.*s", (int)count, text);
+        text += count;
+        left -= count;
+        for (; left > 0 && *text == ' '; text++)
+            left--;
+    }
+}
+
+static void text_agent(struct writer *out, const struct status *status)
+{
+    char since[DATE_BYTES];
+    format_date(since, status->counters_since_ms);
+    text_line(out, "runnel %s on %s: %s", status->version, status->device,
+              status->healthy ? "healthy" : "NOT HEALTHY");
+    if (status->problem != NULL)
+        text_paragraph(out, status->problem);
+    if (!status->durable)
+        text_paragraph(out, "The spool is not durable: a power cut loses what is not delivered.");
+    text_line(out, "up %s, clock %s, memory %s, configuration %s",
+              HUMAN_AGE_TEXT(status->uptime_ms), status->clock_quality,
+              HUMAN_BYTES_TEXT(status->memory_private_bytes), status->config_id);
+    text_line(out, "counters since %.19sZ", since);
+}
+
+static void text_lanes(struct writer *out, const struct status *status)
+{
+    text_line(out, "%s", "");
+    text_line(out, "%-8s %10s %12s %10s %8s %10s", "lane", "pending", "stored", "bytes", "oldest",
+              "refused");
+    for (size_t i = 0; i < STATUS_LANES; i++) {
+        const struct status_lane *lane = &status->lanes[i];
+        bool empty = lane->pending == 0 && lane->stored == 0;
+        text_line(out, "%-8s %10" PRIu64 " %12" PRIu64 " %10s %8s %10" PRIu64, lane->name,
+                  lane->pending, lane->stored, HUMAN_BYTES_TEXT(lane->stored_bytes),
+                  empty ? "-" : HUMAN_AGE_TEXT(lane->oldest_age_ms), lane->refused);
+    }
+    text_line(out, "spool %s: %s of %s used; %s written in %" PRIu64 " commits", status->spool,
+              HUMAN_BYTES_TEXT(status->flash_used_bytes),
+              HUMAN_BYTES_TEXT(status->flash_size_bytes), HUMAN_BYTES_TEXT(status->flash_bytes),
+              status->flash_commits);
+}
+
+static void add_counters(struct status_counters *sum, const struct status_counters *counters)
+{
+    sum->accepted += counters->accepted;
+    sum->delivered += counters->delivered;
+    sum->stored += counters->stored;
+    sum->dead += counters->dead;
+    sum->evicted += counters->evicted;
+}
+
+static void text_route(struct writer *out, const struct status_route *route)
+{
+    struct status_counters sum = {0};
+    for (size_t i = 0; i < STATUS_LANES; i++) {
+        if (route->lanes[i])
+            add_counters(&sum, &route->counters[i]);
+    }
+    text_line(out, "%s", "");
+    text_line(out, "route %s (%s): %s, last delivery %s%s", route->name, route->destination,
+              route->state, HUMAN_AGE_TEXT(route->delivered_age_ms),
+              route->delivered_age_ms < 0 ? "" : " ago");
+    if (route->error != NULL)
+        text_paragraph(out, route->error);
+    text_line(out,
+              "  accepted %" PRIu64 " = delivered %" PRIu64 " + stored %" PRIu64 " + dead %" PRIu64
+              " + evicted %" PRIu64,
+              sum.accepted, sum.delivered, sum.stored, sum.dead, sum.evicted);
+    text_line(out,
+              "  requests %" PRIu64 ", throttled %" PRIu64 ", records sent again %" PRIu64
+              "; %s out, %s in",
+              route->requests, route->throttled, route->retried, HUMAN_BYTES_TEXT(route->bytes_out),
+              HUMAN_BYTES_TEXT(route->bytes_in));
+}
+
+static void text_value(char *line, size_t line_bytes, const struct channel *channel,
+                       const struct value *value)
+{
+    char text[FLOAT_BYTES * 2];
+    char float64[FLOAT_BYTES];
+    struct writer number;
+    writer_to_memory(&number, text, sizeof(text) - 1);
+    if (value->kind == VALUE_DECIMAL)
+        writer_decimal(&number, value->mantissa, value->decimals);
+    else if (value->kind == VALUE_TEXT)
+        writer_bytes(&number, value->text,
+                     value->text_bytes < FLOAT_BYTES ? value->text_bytes : FLOAT_BYTES);
+    else if (value->kind == VALUE_FLOAT64) {
+        format_float64(float64, value->float64_bits);
+        writer_text(&number, float64);
+    }
+    if (value->kind == VALUE_ABSENT || writer_finish(&number) < 0)
+        return;
+    size_t used = strlen(line);
+    snprintf(line + used, line_bytes - used, "%s%s %s%s%s", used == 0 ? "" : ", ", channel->name,
+             text, channel->unit[0] != '\0' ? " " : "", channel->unit);
+}
+
+static void text_sensor(struct writer *out, const struct status_sensor *sensor)
+{
+    char values[LINE_BYTES] = "";
+    for (size_t i = 0; i < sensor->channel_count; i++)
+        text_value(values, sizeof(values), &sensor->channels[i], &sensor->values[i]);
+    text_line(out, "%-16.16s %9" PRIu64 " %7" PRIu64 " %7s  %s", sensor->name, sensor->samples,
+              sensor->errors, HUMAN_AGE_TEXT(sensor->age_ms), values);
+    if (sensor->error != NULL)
+        text_paragraph(out, sensor->error);
+}
+
+void status_write_text(const struct status *status, struct writer *out)
+{
+    text_agent(out, status);
+    text_lanes(out, status);
+    for (size_t i = 0; i < status->route_count; i++)
+        text_route(out, &status->routes[i]);
+    text_line(out, "%s", "");
+    text_line(out, "%-16s %9s %7s %7s  %s", "sensor", "samples", "errors", "age", "values");
+    for (size_t i = 0; i < status->sensor_count; i++) {
+        struct status_sensor sensor = {.age_ms = STATUS_NEVER};
+        status->sensor(status->sensor_context, i, &sensor);
+        text_sensor(out, &sensor);
+    }
+}
+
+/* ---- memory ---- */
+
+/* Adds the number of kB behind KEY at the start of a line. */
+static bool add_kilobytes(const char *text, const char *key, uint64_t *bytes)
+{
+    size_t key_count = strlen(key);
+    for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, key, key_count) != 0)
+            continue;
+        *bytes += (uint64_t)strtoull(line + key_count, NULL, 10) * 1024;
+        return true;
+    }
+    return false;
+}
+
+int status_measure_memory(const char *path, uint64_t *ret_rss_bytes, uint64_t *ret_private_bytes)
+{
+    char text[2048];
+    uint64_t rss = 0;
+    uint64_t private_bytes = 0;
+    int result = fs_read_file(path, text, sizeof(text));
+    if (result < 0)
+        return result;
+    if (!add_kilobytes(text, "Rss:", &rss) ||
+        !add_kilobytes(text, "Private_Dirty:", &private_bytes))
+        return E_DAMAGED;
+    *ret_rss_bytes = rss;
+    *ret_private_bytes = private_bytes;
+    return 0;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_CONTROL_STATUS_H
+#define RUNNEL_AGENT_CONTROL_STATUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "drivers/sample.h"
+#include "platform/base/writer.h"
+
+/**
+ * What the agent says about itself. agent.c fills these plain structs from the stages, this file
+ * writes them: as JSON for programs, as text for people. Sensors come one at a time through a
+ * function, so that their number costs no memory here.
+ *
+ * Texts belong to who filled the struct and are valid while it is written; a text may be NULL
+ * where that is said. Ages are in ms; STATUS_NEVER for what has not happened yet.
+ */
+enum { STATUS_LANES = 3, STATUS_ROUTES_MAX = 8, STATUS_NEVER = -1 };
+
+struct status_lane {
+    const char *name;
+    uint64_t pending; /* have a sequence number, are neither committed nor done with */
+    uint64_t refused;
+    uint64_t stored;
+    uint64_t stored_bytes;
+    int64_t oldest_age_ms; /* of what is stored or pending; 0: nothing is */
+};
+
+/** accepted = delivered + stored + dead + evicted. */
+struct status_counters {
+    uint64_t accepted, delivered, stored, dead, evicted;
+};
+
+struct status_route {
+    const char *name;
+    const char *destination;
+    const char *state;        /* a word, such as "delivering", "waiting", "backing-off" */
+    const char *error;        /* why it does not deliver, for people; NULL: nothing is wrong */
+    bool lanes[STATUS_LANES]; /* which of status.lanes it carries */
+    struct status_counters counters[STATUS_LANES];
+    uint64_t requests, retried, throttled; /* requests; records sent again; throttled replies */
+    uint64_t bytes_out, bytes_in;          /* on the wire, TLS included */
+    uint64_t handshakes, resumed;
+    int64_t delivered_age_ms; /* since the last record was delivered */
+};
+
+struct status_sensor {
+    const char *name;
+    const char *driver;
+    const char *error; /* the last fault, for people; NULL: the last reading was good */
+    uint64_t samples, errors;
+    int64_t age_ms; /* of the last sample */
+    size_t channel_count;
+    struct channel channels[SAMPLE_CHANNELS_MAX];
+    struct value values[SAMPLE_CHANNELS_MAX]; /* of the last sample */
+};
+
+struct status {
+    const char *device;
+    const char *spool; /* its id, hexadecimal */
+    const char *version;
+    const char *config_id;
+    int64_t uptime_ms;
+    bool healthy;
+    const char *problem; /* why it is not healthy and what to look at; NULL if it is */
+    bool durable;
+    const char *clock_quality; /* "synced", "corrected", "estimated" */
+    int64_t clock_offset_ms;   /* wall minus CLOCK_BOOTTIME */
+    int64_t counters_since_ms; /* wall time */
+
+    struct status_lane lanes[STATUS_LANES];
+
+    struct status_route routes[STATUS_ROUTES_MAX];
+    size_t route_count;
+
+    size_t sensor_count;
+    /** Fills ret_sensor with the INDEX-th sensor; texts stay valid until the next call. */
+    void (*sensor)(void *context, size_t index, struct status_sensor *ret_sensor);
+    void *sensor_context;
+
+    uint64_t link_month_bytes;
+    uint64_t flash_commits, flash_bytes;         /* since the agent started */
+    uint64_t flash_size_bytes, flash_used_bytes; /* of the spool file */
+    uint64_t memory_rss_bytes, memory_private_bytes;
+};
+
+/** One JSON object on one line, without a newline behind it (interface.md: status --json). */
+void status_write_json(const struct status *status, struct writer *out);
+
+/** For people: plain ASCII, at most 80 columns; health and its reason first. */
+void status_write_text(const struct status *status, struct writer *out);
+
+/**
+ * Resident and private dirty memory (what nobody else shares and the kernel cannot drop) from PATH,
+ * which is /proc/self/smaps_rollup but in tests. 0; E_DAMAGED: it does not say; fs_read_file's
+ * errors.
+ */
+int status_measure_memory(const char *path, uint64_t *ret_rss_bytes, uint64_t *ret_private_bytes);
+
+#endif
