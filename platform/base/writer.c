@@ -31,7 +31,7 @@ void writer_fail(struct writer *writer, int code)
 
 static void flush(struct writer *writer)
 {
-    if (writer->flush == NULL) {
+    if (writer->flush == NULL || writer->buffer_bytes == 0) {
         writer_fail(writer, E_TOO_BIG);
         return;
     }
