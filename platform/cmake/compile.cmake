@@ -4,7 +4,7 @@
 include(CheckCCompilerFlag)
 include(CheckPIESupported)
 
-# Meant for tests, each in a build folder of its own: address,undefined and thread exclude each other.
+# For tests, each in a build folder of its own: address,undefined and thread exclude each other.
 set(RUNNEL_SANITIZE "" CACHE STRING "address, undefined or thread (comma-separated), or nothing")
 
 add_library(runnel_flags INTERFACE)
