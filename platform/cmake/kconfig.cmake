@@ -43,8 +43,9 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kconfig_files}
 file(STRINGS ${RUNNEL_CONFIG} lines REGEX "^CONFIG_[A-Za-z0-9_]+=")
 foreach(line IN LISTS lines)
     string(REGEX MATCH "^(CONFIG_[A-Za-z0-9_]+)=(.*)$" ignored "${line}")
+    set(symbol ${CMAKE_MATCH_1}) # the next REGEX overwrites CMAKE_MATCH_1
     string(REGEX REPLACE "^\"(.*)\"$" "\\1" value "${CMAKE_MATCH_2}")
-    set(${CMAKE_MATCH_1} "${value}")
+    set(${symbol} "${value}")
 endforeach()
 
 # menuconfig writes .config; the next build sees that it changed and configures itself again.
