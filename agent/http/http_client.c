@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/http/http_client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "platform/base/error.h"
+#include "platform/clock.h"
+#include "platform/net.h"
+#include "platform/stream.h"
+
+enum {
+    PIECE_BYTES = 4096,
+    EARLY_REPLY_MS = 1000, /* what a server said before it stopped listening is here or nearly */
+};
+
+struct http_client {
+    bool use_tls;
+    uint16_t port;
+    char *host;
+    char *ca_file;
+    char *cert_file;
+    char *key_file;
+    int64_t connect_ms;
+    int64_t idle_ms;
+    int64_t total_ms;
+    const struct stop *stop;
+    struct tls *tls;       /* made with the first connection */
+    struct stream *stream; /* NULL: not connected */
+    int fd;                /* the stream's, to ask whether there is something to read */
+    bool served;
+    int64_t idle_since_ms; /* clock_boot_ms: a server's patience ends while we are suspended, too */
+    struct http_statistics statistics;
+    struct http_parser parser;
+    uint8_t out[PIECE_BYTES];
+    uint8_t in[PIECE_BYTES];
+};
+
+/* One try at one request. */
+struct exchange {
+    struct http_client *client;
+    const struct http_request *request;
+    struct http_outcome *outcome;
+    uint64_t total_bytes;
+    uint64_t written_bytes;
+    int64_t deadline_ms;
+    bool finishing; /* the body has been written whole and rightly */
+    bool sent;
+    bool answered;  /* status line and headers are in */
+    bool left_over; /* the server said more than was asked for */
+    int broken;     /* why the connection failed, not what a function returned */
+    int refused;    /* why the reply was, by the parser or by a function */
+};
+
+static int64_t later(int64_t ms)
+{
+    int64_t now_ms = clock_mono_ms();
+    return ms > INT64_MAX - now_ms ? INT64_MAX : now_ms + ms;
+}
+
+static int64_t earlier_of(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+static const char *remedy(int code)
+{
+    switch (code) {
+    case E_NAME:
+        return "; check the host name, /etc/resolv.conf and the link";
+    case E_TIMEOUT:
+        return "; check the link and the firewall";
+    case E_CERTIFICATE:
+        return "; check ca_file, the host name and this device's clock";
+    case E_SYNTAX:
+        return "; what answers there is no HTTP server: check the port and proxies on the way";
+    default:
+        break;
+    }
+    switch (error_errno(code)) {
+    case ECONNREFUSED:
+        return "; check the port and whether the server runs";
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+        return "; check the link and the default route";
+    default:
+        return "";
+    }
+}
+
+/* Says where CODE happened; WHY replaces its text unless it is empty. Returns CODE. */
+static int fail(const struct http_client *client, struct http_outcome *outcome, const char *doing,
+                int code, const char *why)
+{
+    char text[ERROR_TEXT_BYTES];
+    size_t host_bytes = strlen(client->host);
+    if (why[0] == '\0')
+        why = error_text(code, text, sizeof text);
+    if (strncmp(why, client->host, host_bytes) == 0 && strncmp(why + host_bytes, ": ", 2) == 0)
+        why += host_bytes + 2; /* TLS has named the host already: once is enough */
+    (void)snprintf(outcome->fault, sizeof outcome->fault, "%s %s:%u: %s%s", doing, client->host,
+                   (unsigned)client->port, why, remedy(code));
+    return code;
+}
+
+void http_client_disconnect(struct http_client *client)
+{
+    stream_close(client->stream);
+    client->stream = NULL;
+    client->served = false;
+}
+
+/* Nothing may come from a server between replies: whatever does is its goodbye, or the reply to
+ * nobody's question. Reading finds what TLS has taken in already, too, and lets its own messages
+ * pass. */
+static bool is_reusable(struct http_client *client)
+{
+    return client->stream != NULL && clock_boot_ms() - client->idle_since_ms < HTTP_IDLE_MS &&
+           stream_read(client->stream, client->in, sizeof client->in, clock_mono_ms()) == E_TIMEOUT;
+}
+
+static int open_tls(struct http_client *client, struct http_outcome *outcome)
+{
+    const struct tls_options options = {
+        .ca_file = client->ca_file, .cert_file = client->cert_file, .key_file = client->key_file};
+    char where[TLS_WHERE_BYTES] = "";
+    if (client->tls != NULL)
+        return 0;
+    int rc = tls_open(&options, where, &client->tls);
+    return rc < 0 ? fail(client, outcome, "preparing TLS for", rc, where) : 0;
+}
+
+/* Makes the stream; FD is taken also on failure. */
+static int wrap_socket(struct http_client *client, int fd, int64_t deadline_ms,
+                       char where[TLS_WHERE_BYTES])
+{
+    if (client->use_tls)
+        return tls_connect(client->tls, fd, client->host, deadline_ms, client->stop, where,
+                           &client->stream);
+    int rc = net_stream(fd, client->stop, &client->stream);
+    if (rc < 0)
+        (void)close(fd);
+    return rc;
+}
+
+static int connect_client(struct http_client *client, struct http_outcome *outcome)
+{
+    char where[TLS_WHERE_BYTES] = "";
+    int fd;
+    int rc = client->use_tls ? open_tls(client, outcome) : 0;
+    if (rc < 0)
+        return rc;
+    int64_t deadline_ms = later(client->connect_ms);
+    rc = net_connect(client->host, client->port, deadline_ms, client->stop, &fd);
+    if (rc == 0)
+        rc = wrap_socket(client, fd, deadline_ms, where);
+    if (rc < 0)
+        return fail(client, outcome, "connecting to", rc, where);
+    client->fd = fd;
+    return 0;
+}
+
+static int take_connection(struct http_client *client, struct http_outcome *outcome)
+{
+    outcome->reused = is_reusable(client);
+    if (outcome->reused)
+        return 0;
+    http_client_disconnect(client);
+    return connect_client(client, outcome);
+}
+
+/* A stream looks at its deadline only when it has to wait: who dribbles, or swallows, for ever is
+ * caught here. */
+static int check_time(const struct exchange *exchange, int64_t deadline_ms)
+{
+    if (stop_requested(exchange->client->stop))
+        return E_STOP;
+    return clock_mono_ms() >= deadline_ms ? E_TIMEOUT : 0;
+}
+
+/* A success before the request was out is none: the server cannot know all of it. */
+static int on_head(void *context, const struct http_reply *reply)
+{
+    struct exchange *exchange = context;
+    const struct http_request *request = exchange->request;
+    exchange->answered = true;
+    if (!exchange->sent && reply->status < 300)
+        return E_CLOSED;
+    return request->on_head == NULL ? 0 : request->on_head(request->context, reply);
+}
+
+static int on_body(void *context, const uint8_t *bytes, size_t count)
+{
+    const struct exchange *exchange = context;
+    const struct http_request *request = exchange->request;
+    return request->on_body == NULL ? 0 : request->on_body(request->context, bytes, count);
+}
+
+static int feed_reply(struct exchange *exchange, size_t count)
+{
+    const struct http_parse_events events = {on_head, on_body, exchange};
+    struct http_client *client = exchange->client;
+    exchange->outcome->reply_begun = true;
+    if (!client->use_tls)
+        client->statistics.bytes_in += count;
+    int used = http_parse_feed(&client->parser, client->in, count, &events);
+    exchange->left_over = used >= 0 && (size_t)used < count;
+    exchange->refused = used < 0 ? used : 0;
+    return exchange->refused;
+}
+
+/* Takes what comes first: a piece of the reply, or the end of the connection. */
+static int read_piece(struct exchange *exchange, int64_t deadline_ms)
+{
+    struct http_client *client = exchange->client;
+    int count = stream_read(client->stream, client->in, sizeof client->in, deadline_ms);
+    if (count > 0)
+        return feed_reply(exchange, (size_t)count);
+    if (count == E_END && http_parse_end(&client->parser) == 0)
+        return 0;
+    exchange->broken = count == E_END ? E_CLOSED : count;
+    return exchange->broken;
+}
+
+static int read_reply(struct exchange *exchange, int64_t deadline_ms)
+{
+    struct http_client *client = exchange->client;
+    while (!http_parse_done(&client->parser)) {
+        int rc = check_time(exchange, deadline_ms);
+        if (rc < 0)
+            exchange->broken = rc;
+        else
+            rc = read_piece(exchange, earlier_of(deadline_ms, later(client->idle_ms)));
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* A server that has seen enough of a request answers and stops listening; the rest need not go
+ * over a link that is paid by the byte. What is readable may as well be TLS's own business, or a
+ * 100 (Continue). */
+static int listen_while_sending(struct exchange *exchange)
+{
+    struct pollfd poll_fd = {.fd = exchange->client->fd, .events = POLLIN};
+    if (poll(&poll_fd, 1, 0) == 0)
+        return 0;
+    int rc = read_piece(exchange, clock_mono_ms());
+    if (rc == E_TIMEOUT) {
+        exchange->broken = 0;
+        return 0;
+    }
+    return rc == 0 && exchange->answered ? E_CLOSED : rc;
+}
+
+static void start_time(struct exchange *exchange)
+{
+    struct http_client *client = exchange->client;
+    exchange->outcome->sent_mono_ms = clock_mono_ms();
+    exchange->deadline_ms = later(client->total_ms);
+    client->statistics.requests++;
+}
+
+static int write_piece(struct exchange *exchange, const uint8_t *bytes, size_t count)
+{
+    struct http_client *client = exchange->client;
+    int rc = check_time(exchange, exchange->deadline_ms);
+    if (rc == 0)
+        rc = stream_write(client->stream, bytes, count,
+                          earlier_of(exchange->deadline_ms, later(client->idle_ms)));
+    if (rc < 0) {
+        exchange->broken = rc;
+        return rc;
+    }
+    exchange->written_bytes += count;
+    if (!client->use_tls)
+        client->statistics.bytes_out += count;
+    return 0;
+}
+
+/* The writer flushes only when another byte follows or when it is finished: before the function
+ * that writes the body has come to a good end, the last byte does not leave. */
+static int send_piece(void *context, const uint8_t *bytes, size_t count)
+{
+    struct exchange *exchange = context;
+    if (!exchange->finishing && exchange->written_bytes + count >= exchange->total_bytes)
+        return E_CHANGED;
+    if (exchange->written_bytes == 0) {
+        start_time(exchange);
+        return write_piece(exchange, bytes, count);
+    }
+    int rc = listen_while_sending(exchange);
+    return rc < 0 ? rc : write_piece(exchange, bytes, count);
+}
+
+static int write_body(struct exchange *exchange, struct writer *out)
+{
+    const struct http_request *request = exchange->request;
+    int rc = request->write_body == NULL ? 0 : request->write_body(request->context, out);
+    if (exchange->broken < 0)
+        return exchange->broken;
+    return rc < 0 ? rc : out->error;
+}
+
+static int send_request(struct exchange *exchange)
+{
+    struct http_client *client = exchange->client;
+    struct writer out;
+
+    writer_to_function(&out, client->out, sizeof client->out, send_piece, exchange);
+    writer_bytes(&out, exchange->request->head, exchange->request->head_bytes);
+    int rc = write_body(exchange, &out);
+    if (rc < 0)
+        return rc;
+    if (writer_total_bytes(&out) != exchange->total_bytes)
+        return E_CHANGED;
+    exchange->finishing = true;
+    rc = writer_finish(&out);
+    if (rc < 0)
+        return rc;
+    exchange->sent = true;
+    exchange->outcome->sent = true;
+    return 0;
+}
+
+/* Sending ended with CODE because the server stopped listening: it may have said why. */
+static int read_early_reply(struct exchange *exchange, int code)
+{
+    if (code == E_STOP)
+        return code;
+    int rc = read_reply(exchange, later(EARLY_REPLY_MS));
+    if (rc == 0 || exchange->outcome->reply_begun)
+        return rc;
+    exchange->broken = code;
+    return code;
+}
+
+static bool may_keep(const struct exchange *exchange)
+{
+    return exchange->sent && !exchange->left_over && exchange->client->parser.reply.keep_alive;
+}
+
+static int talk(struct exchange *exchange)
+{
+    http_parse_start(&exchange->client->parser);
+    int rc = send_request(exchange);
+    if (exchange->refused < 0)
+        return exchange->refused;
+    if (rc == 0 || exchange->answered)
+        return read_reply(exchange, exchange->deadline_ms);
+    return exchange->broken < 0 ? read_early_reply(exchange, rc) : rc;
+}
+
+static int explain(const struct exchange *exchange, int code)
+{
+    bool early = exchange->answered && !exchange->sent && code == E_CLOSED;
+    return fail(exchange->client, exchange->outcome,
+                exchange->sent ? "reading the reply of" : "sending to", code,
+                early ? "it answered before it had the whole request" : "");
+}
+
+static int try_once(struct exchange *exchange)
+{
+    struct http_client *client = exchange->client;
+    int rc = take_connection(client, exchange->outcome);
+    if (rc < 0)
+        return rc;
+    rc = talk(exchange);
+    if (rc < 0 || !may_keep(exchange)) {
+        http_client_disconnect(client);
+        return rc < 0 ? explain(exchange, rc) : 0;
+    }
+    client->served = true;
+    client->idle_since_ms = clock_boot_ms();
+    return 0;
+}
+
+static bool may_try_again(const struct exchange *exchange)
+{
+    const struct http_outcome *outcome = exchange->outcome;
+    return outcome->reused && !outcome->reply_begun && exchange->broken < 0 &&
+           exchange->broken != E_TIMEOUT && exchange->broken != E_STOP;
+}
+
+int http_client_exchange(struct http_client *client, const struct http_request *request,
+                         struct http_outcome *ret_outcome)
+{
+    struct http_outcome outcome = {0};
+    struct exchange exchange = {.client = client,
+                                .request = request,
+                                .outcome = &outcome,
+                                .total_bytes = request->head_bytes + request->body_bytes};
+    const struct exchange fresh = exchange;
+
+    int rc = try_once(&exchange);
+    if (rc < 0 && may_try_again(&exchange)) {
+        exchange = fresh;
+        outcome.fault[0] = '\0';
+        rc = try_once(&exchange);
+    }
+    outcome.done_mono_ms = clock_mono_ms();
+    *ret_outcome = outcome;
+    return rc;
+}
+
+/* The hosts that give credentials to what runs on AWS's own machines; links to them never leave
+ * the machine or its hypervisor. */
+static bool is_metadata_host(const char *host)
+{
+    static const char *const hosts[] = {"169.254.169.254", "169.254.170.2", "169.254.170.23",
+                                        "fd00:ec2::254", "fd00:ec2::23"};
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
+        if (strcmp(host, hosts[i]) == 0)
+            return true;
+    return false;
+}
+
+static int check_options(const struct http_client_options *options)
+{
+    if (options->host == NULL || options->host[0] == '\0' || options->port == 0 ||
+        options->connect_ms <= 0 || options->idle_ms <= 0 || options->total_ms <= 0)
+        return E_INVALID;
+    if (!options->tls && !net_is_loopback(options->host) && !is_metadata_host(options->host))
+        return E_REFUSED;
+    return 0;
+}
+
+/* False if memory is short; a text that is not given stays NULL. */
+static bool copy_text(char **to, const char *text)
+{
+    *to = text == NULL ? NULL : strdup(text);
+    return text == NULL || *to != NULL;
+}
+
+static bool copy_texts(struct http_client *client, const struct http_client_options *options)
+{
+    return copy_text(&client->host, options->host) &&
+           copy_text(&client->ca_file, options->tls_options.ca_file) &&
+           copy_text(&client->cert_file, options->tls_options.cert_file) &&
+           copy_text(&client->key_file, options->tls_options.key_file);
+}
+
+int http_client_open(const struct http_client_options *options, struct http_client **ret_client)
+{
+    int rc = check_options(options);
+    if (rc < 0)
+        return rc;
+    struct http_client *client = calloc(1, sizeof *client);
+    if (client == NULL)
+        return E_NO_MEMORY;
+    client->use_tls = options->tls;
+    client->port = options->port;
+    client->connect_ms = options->connect_ms;
+    client->idle_ms = options->idle_ms;
+    client->total_ms = options->total_ms;
+    client->stop = options->stop;
+    client->fd = -1;
+    if (!copy_texts(client, options)) {
+        http_client_close(client);
+        return E_NO_MEMORY;
+    }
+    *ret_client = client;
+    return 0;
+}
+
+void http_client_close(struct http_client *client)
+{
+    if (client == NULL)
+        return;
+    http_client_disconnect(client);
+    tls_close(client->tls);
+    free(client->host);
+    free(client->ca_file);
+    free(client->cert_file);
+    free(client->key_file);
+    free(client);
+}
+
+void http_client_get_statistics(const struct http_client *client,
+                                struct http_statistics *ret_statistics)
+{
+    struct http_statistics statistics = client->statistics;
+    if (client->tls != NULL) {
+        struct tls_statistics tls;
+        tls_get_statistics(client->tls, &tls);
+        statistics.bytes_in = tls.bytes_in;
+        statistics.bytes_out = tls.bytes_out;
+        statistics.handshakes = tls.handshakes;
+        statistics.resumed = tls.resumed;
+    }
+    *ret_statistics = statistics;
+}

@@ -21,9 +21,10 @@ struct http_client;
 
 enum { HTTP_FAULT_BYTES = 200, HTTP_IDLE_MS = 15000 };
 
+/** The texts are copied; STOP must outlive the client. */
 struct http_client_options {
-    bool tls; /* false only towards loopback and metadata hosts */
-    const char *host;
+    bool tls;         /* false only towards loopback and metadata hosts */
+    const char *host; /* a name or an address, IPv6 without brackets */
     uint16_t port;
     struct tls_options tls_options;
     int64_t connect_ms; /* name, TCP and handshake together */
@@ -35,10 +36,13 @@ struct http_client_options {
 struct http_request {
     const char *head; /* request line and headers with the empty line behind them (http_write.h) */
     size_t head_bytes;
-    /** Writes exactly the announced bytes of the body into OUT (its error sticks), or returns an
-     *  error: the connection is then closed before the last byte. NULL: no body. */
+    uint64_t body_bytes; /* what Content-Length says */
+    /** Writes exactly body_bytes into OUT (its error sticks; do not finish it), or returns an
+     *  error (< 0): in both cases the last byte leaves only after it has returned 0, else the
+     *  connection is closed before. Called again if the request is sent again. NULL: no body. */
     int (*write_body)(void *context, struct writer *out);
-    /** Called once the status line and headers are in. Returns 0, or an error that ends it. */
+    /** Called once the status line and headers are in. Returns 0, or an error that ends it. NULL:
+     *  not called. */
     int (*on_head)(void *context, const struct http_reply *reply);
     /** Called with each piece of the body. Likewise. NULL: the body is passed over. */
     int (*on_body)(void *context, const uint8_t *bytes, size_t count);
@@ -46,22 +50,28 @@ struct http_request {
 };
 
 struct http_outcome {
-    bool sent;            /* the last byte of the request was handed to the connection */
+    bool sent;            /* the last byte of the request was handed to a connection */
     bool reused;          /* the connection had served before */
     bool reply_begun;     /* at least one byte of a reply arrived */
-    int64_t sent_mono_ms; /* first byte out */
+    int64_t sent_mono_ms; /* first byte out, 0 if there was none; of the second try, if there was */
     int64_t done_mono_ms; /* last byte in, or the failure */
-    char fault[HTTP_FAULT_BYTES];
+    char fault[HTTP_FAULT_BYTES]; /* on failure, for people: what, where, what to check */
 };
 
+/** Connects to nothing yet; files of tls_options are read with the first connection, so that one
+ *  that is missing is told by that exchange and may still come. E_INVALID: no host, port or time;
+ *  E_REFUSED: a host that may not be reached without TLS; E_NO_MEMORY. */
 int http_client_open(const struct http_client_options *options, struct http_client **ret_client);
 void http_client_close(struct http_client *client); /* NULL is allowed */
 
 /**
- * One exchange. 0: a whole reply arrived (of whatever status). E_CLOSED, E_TIMEOUT, E_SYNTAX (the
- * reply is no HTTP), E_TOO_BIG (its head), E_STOP, E_NAME, E_CERTIFICATE, error_sys, error_tls or
- * what the functions returned: what became of the request is told by ret_outcome. A reused
- * connection that died before any byte of the reply is replaced and the request sent again, once.
+ * One exchange. 0: a whole reply arrived, of whatever status; if it came before the request was
+ * out (sent is false: the server had seen enough), it is an error status (>= 300). E_CLOSED,
+ * E_TIMEOUT, E_SYNTAX (the reply is no HTTP), E_TOO_BIG (its head), E_STOP, E_NAME, E_CERTIFICATE,
+ * E_CHANGED (write_body wrote more or less than body_bytes), error_sys, error_tls or what the
+ * functions returned: what became of the request is told by ret_outcome, which is always filled. A
+ * reused connection that died before any byte of the reply is replaced and the request sent again,
+ * once.
  */
 int http_client_exchange(struct http_client *client, const struct http_request *request,
                          struct http_outcome *ret_outcome);
@@ -69,6 +79,8 @@ int http_client_exchange(struct http_client *client, const struct http_request *
 /** Drops the connection, so that the next exchange makes a new one. */
 void http_client_disconnect(struct http_client *client);
 
+/** Since it was opened; bytes are those of the TCP connection, TLS included. Asked for by the
+ * thread that uses the client. */
 struct http_statistics {
     uint64_t requests, bytes_in, bytes_out, handshakes, resumed;
 };
