@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/control/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/control/config_reader.h"
+#include "platform/base/error.h"
+#include "platform/fs.h"
+
+enum { WAIT_MS = 1000, MARGIN_MS = 10000 };
+
+const char *config_lane_name(enum cfg_lane lane)
+{
+    static const char *const names[CFG_LANES] = {"alarm", "normal", "bulk"};
+    return names[lane];
+}
+
+const char *config_variable(const struct config_options *options, const char *name)
+{
+    const char *value = options->get_variable != NULL
+                            ? options->get_variable(options->context, name)
+                            : getenv(name);
+    return value == NULL || value[0] == '\0' ? NULL : value;
+}
+
+/* ---- the spool ---- */
+
+/* systemd lists several directories with colons between them (systemd.exec(5)). */
+static const char *first_of(struct config_reader *reader, const char *list)
+{
+    char path[FS_PATH_BYTES];
+    size_t count = strcspn(list, ":");
+    if (count >= sizeof path) {
+        config_fault(reader->faults, NULL, "STATE_DIRECTORY", "is too long a path");
+        return list;
+    }
+    memcpy(path, list, count);
+    path[count] = '\0';
+    return config_pool_text(reader->pool, path);
+}
+
+static void resolve_path(struct config_reader *reader)
+{
+    struct cfg_spool *spool = &reader->config->spool;
+    const char *state = config_variable(reader->options, "RUNNEL_STATE");
+    const char *systemd = config_variable(reader->options, "STATE_DIRECTORY");
+    if (state != NULL)
+        spool->path = config_pool_text(reader->pool, state);
+    else if (spool->path == NULL)
+        spool->path = systemd != NULL ? first_of(reader, systemd) : CONFIG_SPOOL_PATH;
+}
+
+static const struct json_node *lanes_node(const struct config_reader *reader)
+{
+    return config_read_member(config_read_member(reader->root, "spool"), "lanes");
+}
+
+/* Lanes without a share divide what the others leave. */
+static void resolve_shares(struct config_reader *reader)
+{
+    struct cfg_lane_setup *lanes = reader->config->spool.lanes;
+    unsigned sum = 0;
+    unsigned open = 0;
+    for (int i = 0; i < CFG_LANES; i++) {
+        sum += lanes[i].share_percent;
+        open += lanes[i].share_percent == 0 ? 1 : 0;
+    }
+    if (sum + open > 100) {
+        config_fault(reader->faults, lanes_node(reader), NULL,
+                     "the shares take %u%% and leave too little; together at most 100%%", sum);
+        return;
+    }
+    for (int i = 0; i < CFG_LANES; i++)
+        if (lanes[i].share_percent == 0)
+            lanes[i].share_percent = (100 - sum) / open;
+}
+
+/* A window of 0 is a wish to have every record on flash, not an oversight. */
+static void check_windows(struct config_reader *reader)
+{
+    for (int i = 0; i < CFG_LANES; i++) {
+        const struct cfg_lane_setup *lane = &reader->config->spool.lanes[i];
+        const char *name = config_lane_name((enum cfg_lane)i);
+        const struct json_node *node = config_read_member(lanes_node(reader), name);
+        if (lane->window_ms != 0 && lane->window_ms < lane->age_ms + MARGIN_MS)
+            config_fault_warn(reader->faults, node, "window",
+                              "shorter than age + 10s: every record is written to flash also "
+                              "while online; lengthen window or shorten age");
+    }
+}
+
+/* ---- the device ---- */
+
+/* Part of partition keys, file names and topics later on: loosened more easily than tightened. */
+static void check_device(struct config_reader *reader)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:@-";
+    const char *device = reader->config->device;
+    const struct json_node *node = config_read_member(reader->root, "device");
+    if (device != NULL && device[strspn(device, allowed)] != '\0')
+        config_fault(reader->faults, node != NULL ? node : reader->root,
+                     node != NULL ? NULL : "device",
+                     "is no name for a device; use letters, digits, \"_\", \".\", \":\", \"@\" "
+                     "and \"-\"");
+}
+
+/* ---- all together ---- */
+
+static int read_config(struct config_reader *reader, const struct json_node *root)
+{
+    struct config *config = reader->config;
+    reader->root = root;
+    config->spool.wait_ms = WAIT_MS;
+    config_read_object(reader, root, &schema_root, config);
+    check_device(reader);
+    resolve_path(reader);
+    resolve_shares(reader);
+    check_windows(reader);
+    config_sensors_resolve(reader);
+    config_routes_resolve(reader);
+    if (config_pool_failed(reader->pool))
+        return E_NO_MEMORY;
+    return reader->faults->faults > 0 ? E_CONFIG : 0;
+}
+
+static int load(struct config_reader *reader, struct config_files **ret_files)
+{
+    const struct json_node *root = NULL;
+    reader->pool = config_pool_open();
+    if (reader->pool == NULL)
+        return E_NO_MEMORY;
+    reader->config = config_pool_take(reader->pool, sizeof *reader->config);
+    if (reader->config == NULL)
+        return E_NO_MEMORY;
+    reader->config->pool = reader->pool;
+    int rc = config_files_open(reader->options, reader->faults, ret_files, &root);
+    if (rc < 0)
+        return rc;
+    reader->config->file = config_pool_text(reader->pool, config_files_name(*ret_files));
+    return read_config(reader, root);
+}
+
+int config_load(const struct config_options *options, struct config **ret_config)
+{
+    struct config_files *files = NULL;
+    struct config_reader reader = {.options = options};
+    reader.faults = calloc(1, sizeof *reader.faults);
+    if (reader.faults == NULL)
+        return E_NO_MEMORY;
+    int rc = load(&reader, &files);
+    if (options->faults != NULL)
+        config_fault_print(reader.faults, options->faults);
+    config_files_close(files);
+    free(reader.faults);
+    if (rc < 0)
+        config_pool_close(reader.pool);
+    else
+        *ret_config = reader.config;
+    return rc;
+}
+
+void config_free(struct config *config)
+{
+    if (config != NULL)
+        config_pool_close(config->pool);
+}

@@ -76,6 +76,7 @@ struct cfg_credentials {
 };
 
 struct cfg_endpoint {
+    const char *url;
     bool tls;         /* false only towards loopback */
     const char *host; /* a name or an address, IPv6 without brackets */
     uint16_t port;
@@ -98,6 +99,7 @@ struct cfg_route {
     const char *ca_file;   /* NULL: the system's */
     const char *cert_file; /* NULL: none; key_file likewise */
     const char *key_file;
+    const char *credentials_name;
     const struct cfg_credentials *credentials;
 };
 

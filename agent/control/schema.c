@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/control/schema.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/control/config.h"
+#include "agent/control/nearest.h"
+#include "platform/base/error.h"
+#include "platform/base/parse.h"
+
+#define KIB       ((int64_t)1024)
+#define MIB       (1024 * KIB)
+#define SECOND_MS ((int64_t)1000)
+#define MINUTE_MS (60 * SECOND_MS)
+#define DAY_MS    (1440 * MINUTE_MS)
+
+/* The spool is mapped into memory whole: 32-bit address space is short of it (FORMAT.md). */
+#if UINTPTR_MAX > 0xffffffff
+#define SPOOL_SIZE_MAX (1024 * 1024 * MIB)
+#else
+#define SPOOL_SIZE_MAX (256 * MIB)
+#endif
+
+#define QUOTED(token)  #token
+#define TEXT_OF(macro) QUOTED(macro)
+
+/* What every stream took before AWS raised the limit to 10 MiB, with a margin. */
+#if CONFIG_BATCH_KIB >= 4096
+#define BATCH_BYTES "4MiB"
+#else
+#define BATCH_BYTES TEXT_OF(CONFIG_BATCH_KIB) "KiB"
+#endif
+
+#ifdef CONFIG_DEST_KINESIS
+#define DESTINATIONS        "kinesis"
+#define DESTINATIONS_ABSENT "firehose|apigateway|s3|archive"
+#else
+#define DESTINATIONS        ""
+#define DESTINATIONS_ABSENT "kinesis|firehose|apigateway|s3|archive"
+#endif
+
+#define AT(structure, member) .offset = offsetof(struct structure, member)
+
+#define LANE_TABLE(lane, full_standard, window_standard, age_standard)                             \
+    static const struct schema_key lane##_keys[] = {                                               \
+        {.name = "full",                                                                           \
+         .kind = SCHEMA_CHOICE,                                                                    \
+         AT(cfg_lane_setup, full),                                                                 \
+         .standard = full_standard,                                                                \
+         .choices = "drop-oldest|drop-newest|refuse",                                              \
+         .help = "what gives way when the spool is full"},                                         \
+        {.name = "window",                                                                         \
+         .kind = SCHEMA_DURATION,                                                                  \
+         AT(cfg_lane_setup, window_ms),                                                            \
+         .standard = window_standard,                                                              \
+         .high = DAY_MS,                                                                           \
+         .help = "the longest time that a sample may exist only in RAM; 0s: written at once"},     \
+        {.name = "age",                                                                            \
+         .kind = SCHEMA_DURATION,                                                                  \
+         AT(cfg_lane_setup, age_ms),                                                               \
+         .standard = age_standard,                                                                 \
+         .high = DAY_MS,                                                                           \
+         .help = "how long a record may wait for a batch to fill"},                                \
+        {.name = "share",                                                                          \
+         .kind = SCHEMA_PERCENT,                                                                   \
+         AT(cfg_lane_setup, share_percent),                                                        \
+         .low = 1,                                                                                 \
+         .high = 100,                                                                              \
+         .help = "of the spool when it is full; lanes without one divide the rest equally"},       \
+        {.name = NULL}};                                                                           \
+    static const struct schema_table lane##_table = {.keys = lane##_keys}
+
+LANE_TABLE(alarm, "refuse", "0s", "0s");
+LANE_TABLE(normal, "drop-oldest", "75s", "60s");
+LANE_TABLE(bulk, "drop-oldest", "10m", "5m");
+
+static const struct schema_key lanes_keys[] = {
+    {.name = "alarm",
+     .kind = SCHEMA_OBJECT,
+     AT(cfg_spool, lanes[CFG_LANE_ALARM]),
+     .members = &alarm_table,
+     .help = "few and important: written at once, sent at once, refused when nothing else is left"},
+    {.name = "normal",
+     .kind = SCHEMA_OBJECT,
+     AT(cfg_spool, lanes[CFG_LANE_NORMAL]),
+     .members = &normal_table,
+     .help = "readings; while the link is up they never touch flash"},
+    {.name = "bulk",
+     .kind = SCHEMA_OBJECT,
+     AT(cfg_spool, lanes[CFG_LANE_BULK]),
+     .members = &bulk_table,
+     .help = "many and patient"},
+    {.name = NULL},
+};
+static const struct schema_table lanes_table = {.keys = lanes_keys};
+
+static const struct schema_key spool_keys[] = {
+    {.name = "path",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_spool, path),
+     .high = 400,
+     .help = "the state directory, on flash that survives a reboot"},
+    {.name = "size",
+     .kind = SCHEMA_SIZE,
+     AT(cfg_spool, size_bytes),
+     .standard = CONFIG_SPOOL_SIZE,
+     .low = 256 * KIB,
+     .high = SPOOL_SIZE_MAX,
+     .help = "of the spool file, taken once"},
+    {.name = "ack_window",
+     .kind = SCHEMA_DURATION,
+     AT(cfg_spool, ack_window_ms),
+     .standard = "30s",
+     .high = 10 * MINUTE_MS,
+     .help = "how long an acknowledgement may exist only in RAM"},
+    {.name = "lanes", .kind = SCHEMA_OBJECT, .members = &lanes_table, .help = "the three lanes"},
+    {.name = "volatile", .kind = SCHEMA_ABSENT, .help = "allow a state directory in RAM"},
+    {.name = NULL},
+};
+static const struct schema_table spool_table = {.keys = spool_keys};
+
+static const struct schema_key sensor_keys[] = {
+    {.name = "name",
+     .kind = SCHEMA_NAME,
+     AT(cfg_sensor, name),
+     .required = true,
+     .help = "the sensor in every record: \"name\": \"board\""},
+    {.name = "driver",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_sensor, driver_name),
+     .required = true,
+     .help = "what reads it: \"driver\": \"proc\""},
+    {.name = "interval",
+     .kind = SCHEMA_DURATION,
+     AT(cfg_sensor, interval_ms),
+     .standard = "10s",
+     .low = 10,
+     .high = 31 * DAY_MS,
+     .help = "from sample to sample"},
+    {.name = "timeout",
+     .kind = SCHEMA_DURATION,
+     AT(cfg_sensor, timeout_ms),
+     .standard = "5s",
+     .low = 10,
+     .high = 10 * MINUTE_MS,
+     .help = "how long the hardware may take to answer"},
+    {.name = "lane",
+     .kind = SCHEMA_CHOICE,
+     AT(cfg_sensor, lane),
+     .standard = "normal",
+     .choices = "alarm|normal|bulk",
+     .help = "the priority of its records"},
+    {.name = "tags",
+     .kind = SCHEMA_TAGS,
+     AT(cfg_sensor, tags),
+     .count_offset = offsetof(struct cfg_sensor, tag_count),
+     .help = "texts that go with each record: { \"site\": \"pump-4\" }"},
+    {.name = "transforms", .kind = SCHEMA_ABSENT, .help = "a chain of small changes"},
+    {.name = NULL},
+};
+static const struct schema_table sensor_table = {.keys = sensor_keys, .open = true};
+
+static const struct schema_key batch_keys[] = {
+    {.name = "records",
+     .kind = SCHEMA_INTEGER,
+     AT(cfg_route, batch_records),
+     .standard = TEXT_OF(CONFIG_BATCH_RECORDS),
+     .low = 1,
+     .high = CONFIG_BATCH_RECORDS,
+     .help = "the most in one request; CONFIG_BATCH_RECORDS at most (PutRecords takes 500)"},
+    {.name = "bytes",
+     .kind = SCHEMA_SIZE,
+     AT(cfg_route, batch_bytes),
+     .standard = BATCH_BYTES,
+     .low = KIB,
+     .high = CONFIG_BATCH_KIB * KIB,
+     .help = "the most data and keys in one request; CONFIG_BATCH_KIB at most"},
+    {.name = NULL},
+};
+static const struct schema_table batch_table = {.keys = batch_keys};
+
+static const struct schema_key route_keys[] = {
+    {.name = "name",
+     .kind = SCHEMA_NAME,
+     AT(cfg_route, name),
+     .required = true,
+     .help = "its cursor in the spool is kept under this name: \"name\": \"live\""},
+    {.name = "destination",
+     .kind = SCHEMA_CHOICE,
+     AT(cfg_route, destination),
+     .required = true,
+     .choices = DESTINATIONS,
+     .absent = DESTINATIONS_ABSENT,
+     .symbol = "CONFIG_DEST_",
+     .help = "where it leads: \"destination\": \"kinesis\""},
+    {.name = "region",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_route, region),
+     .high = 40,
+     .help = "else that of the ARN, AWS_REGION, AWS_DEFAULT_REGION or CONFIG_REGION"},
+    {.name = "stream",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_route, stream),
+     .high = 400,
+     .help = "the stream's name or ARN, else CONFIG_STREAM"},
+    {.name = "endpoint",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_route, endpoint.url),
+     .high = 300,
+     .help =
+         "https://host[:port], else AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL or the region's"},
+    {.name = "lanes",
+     .kind = SCHEMA_LANES,
+     AT(cfg_route, lanes),
+     .standard = "all",
+     .help = "which lanes it carries: [ \"alarm\", \"normal\" ]"},
+    {.name = "hold",
+     .kind = SCHEMA_BOOLEAN,
+     AT(cfg_route, hold),
+     .standard = "true",
+     .help = "keep records until this route has delivered them"},
+    {.name = "order",
+     .kind = SCHEMA_CHOICE,
+     .offset = SCHEMA_NOWHERE,
+     .standard = "fifo",
+     .choices = "fifo",
+     .absent = "fresh-first|strict",
+     .help = "what is sent first"},
+    {.name = "partition",
+     .kind = SCHEMA_PARTITION,
+     .standard = "even",
+     .choices = "even|device|sensor|random",
+     .help = "how records spread over shards; or { \"fixed\": \"KEY\" }"},
+    {.name = "format",
+     .kind = SCHEMA_CHOICE,
+     AT(cfg_route, format),
+     .standard = "json",
+     .choices = "json|raw",
+     .absent = "senml",
+     .help = "json: the whole record; raw: a document's own bytes"},
+    {.name = "layout",
+     .kind = SCHEMA_CHOICE,
+     .offset = SCHEMA_NOWHERE,
+     .standard = "nested",
+     .choices = "nested",
+     .absent = "flat",
+     .help = "of a record as JSON"},
+    {.name = "pack",
+     .kind = SCHEMA_CHOICE,
+     .offset = SCHEMA_NOWHERE,
+     .standard = "none",
+     .choices = "none",
+     .absent = "kpl|lines",
+     .help = "several records as one"},
+    {.name = "compress",
+     .kind = SCHEMA_CHOICE,
+     .offset = SCHEMA_NOWHERE,
+     .standard = "none",
+     .choices = "none",
+     .absent = "gzip",
+     .help = "of a record's bytes"},
+    {.name = "batch", .kind = SCHEMA_OBJECT, .members = &batch_table, .help = "one request"},
+    {.name = "ca_file",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_route, ca_file),
+     .high = 400,
+     .help = "PEM, whom to trust; else AWS_CA_BUNDLE or the system's"},
+    {.name = "cert_file",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_route, cert_file),
+     .high = 400,
+     .help = "PEM, a client certificate"},
+    {.name = "key_file",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_route, key_file),
+     .high = 400,
+     .help = "PEM, its key"},
+    {.name = "credentials",
+     .kind = SCHEMA_NAME,
+     AT(cfg_route, credentials_name),
+     .standard = "default",
+     .help = "one of \"credentials\""},
+    {.name = "proxy", .kind = SCHEMA_ABSENT, .help = "an HTTP proxy"},
+    {.name = "role_arn", .kind = SCHEMA_ABSENT, .help = "a role to assume"},
+    {.name = NULL},
+};
+static const struct schema_table route_table = {.keys = route_keys, .selector = "destination"};
+
+static const struct schema_key credentials_keys[] = {
+    {.name = "provider",
+     .kind = SCHEMA_CHOICE,
+     AT(cfg_credentials, provider),
+     .required = true,
+     .choices = "chain|env|file",
+     .absent = "iot|container|imds|web_identity|oauth2",
+     .symbol = "CONFIG_CREDENTIALS_",
+     .help = "\"chain\" asks the environment, then the shared files"},
+    {.name = "profile",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_credentials, profile),
+     .high = 100,
+     .help = "in the shared file, else AWS_PROFILE or \"default\""},
+    {.name = "file",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_credentials, file),
+     .high = 400,
+     .help = "the shared file, else AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials"},
+    {.name = NULL},
+};
+static const struct schema_table credentials_table = {.keys = credentials_keys,
+                                                      .selector = "provider"};
+
+static const struct schema_key root_keys[] = {
+    {.name = "device",
+     .kind = SCHEMA_TEXT,
+     AT(config, device),
+     .standard = CONFIG_DEVICE,
+     .high = 128,
+     .help = "what this machine is called in every record"},
+    {.name = "spool",
+     .kind = SCHEMA_OBJECT,
+     AT(config, spool),
+     .members = &spool_table,
+     .help = "the durable buffer"},
+    {.name = "sensors",
+     .kind = SCHEMA_LIST,
+     AT(config, sensors),
+     .members = &sensor_table,
+     .element_bytes = sizeof(struct cfg_sensor),
+     .count_offset = offsetof(struct config, sensor_count),
+     .help = "what is measured; else the drivers of CONFIG_SENSORS"},
+    {.name = "routes",
+     .kind = SCHEMA_LIST,
+     AT(config, routes),
+     .members = &route_table,
+     .element_bytes = sizeof(struct cfg_route),
+     .count_offset = offsetof(struct config, route_count),
+     .high = CFG_ROUTES_MAX,
+     .help = "where it goes; else Kinesis, the stream CONFIG_STREAM"},
+    {.name = "credentials",
+     .kind = SCHEMA_MAP,
+     AT(config, credentials),
+     .members = &credentials_table,
+     .element_bytes = sizeof(struct cfg_credentials),
+     .count_offset = offsetof(struct config, credentials_count),
+     .help = "named sources of AWS keys; \"default\" is the chain"},
+    {.name = "coap", .kind = SCHEMA_ABSENT, .symbol = "CONFIG_COAP", .help = "CoAP peers"},
+    {.name = "link", .kind = SCHEMA_ABSENT, .help = "a data budget"},
+    {.name = NULL},
+};
+const struct schema_table schema_root = {.keys = root_keys};
+
+const struct schema_key *schema_find(const struct schema_table *table, const char *name)
+{
+    for (const struct schema_key *key = table->keys; key->name != NULL; key++)
+        if (strcmp(key->name, name) == 0)
+            return key;
+    return NULL;
+}
+
+/* ---- scalars ---- */
+
+/* Takes the next word off "a|b|c"; NULL behind the last. */
+static const char *next_word(const char **words, size_t *ret_count)
+{
+    const char *word = *words;
+    if (word == NULL)
+        return NULL;
+    *ret_count = strcspn(word, "|");
+    *words = word[*ret_count] == '|' ? word + *ret_count + 1 : NULL;
+    return word;
+}
+
+int schema_choice(const char *words, const char *text)
+{
+    size_t count = 0;
+    const char *word = NULL;
+    for (int place = 0; (word = next_word(&words, &count)) != NULL; place++)
+        if (strlen(text) == count && memcmp(word, text, count) == 0)
+            return place;
+    return -1;
+}
+
+static void why_choice(const struct schema_key *key, const char *text, char *why)
+{
+    const char *words = key->choices;
+    const char *word = NULL;
+    size_t count = 0;
+    struct nearest nearest;
+    nearest_start(&nearest, text);
+    int used = snprintf(why, SCHEMA_WHY_BYTES, "is none of ");
+    while ((word = next_word(&words, &count)) != NULL && used < SCHEMA_WHY_BYTES) {
+        nearest_offer(&nearest, word, count);
+        used += snprintf(why + used, (size_t)(SCHEMA_WHY_BYTES - used), "%.*s%s", (int)count, word,
+                         words == NULL ? "" : ", ");
+    }
+    const char *best = nearest_result(&nearest);
+    if (best != NULL && used < SCHEMA_WHY_BYTES)
+        (void)snprintf(why + used, (size_t)(SCHEMA_WHY_BYTES - used), "; did you mean \"%s\"?",
+                       best);
+}
+
+static void why_absent(const struct schema_key *key, const char *text, char *why)
+{
+    if (key->symbol == NULL) {
+        (void)snprintf(why, SCHEMA_WHY_BYTES, "is not available in this version; choose %s",
+                       key->choices);
+        return;
+    }
+    int used = snprintf(why, SCHEMA_WHY_BYTES, "is not in this program; enable %s", key->symbol);
+    for (; *text != '\0' && used + 1 < SCHEMA_WHY_BYTES; text++)
+        why[used++] = (char)(*text >= 'a' && *text <= 'z' ? *text - 'a' + 'A' : *text);
+    why[used] = '\0';
+}
+
+void schema_why(const struct schema_key *key, const char *text, char why[SCHEMA_WHY_BYTES])
+{
+    static const char *const whys[] = {
+        [SCHEMA_TEXT] = "is not a text; write it in double quotes",
+        [SCHEMA_NAME] = "is not a name; use 1 to 31 letters, digits, \"_\", \".\" and \"-\"",
+        [SCHEMA_DURATION] = "is not a duration; write it like \"10s\"",
+        [SCHEMA_SIZE] = "is not a size; write it like \"64KiB\"",
+        [SCHEMA_INTEGER] = "is not a whole number; write it like 5",
+        [SCHEMA_DECIMAL] = "is not a number; write it like 0.5",
+        [SCHEMA_PERCENT] = "is not a percentage; write it like \"50%\"",
+        [SCHEMA_BOOLEAN] = "is neither true nor false; write it without quotes",
+        [SCHEMA_LANES] = "is not a list of lanes; write it like [ \"alarm\", \"normal\" ]",
+        [SCHEMA_TAGS] = "is not an object of texts; write it like { \"site\": \"pump-4\" }",
+        [SCHEMA_OBJECT] = "is not an object; write it in braces",
+        [SCHEMA_LIST] = "is not a list; write it in brackets",
+        [SCHEMA_MAP] = "is not an object; write it in braces",
+    };
+    if (key->kind == SCHEMA_CHOICE || key->kind == SCHEMA_PARTITION)
+        why_choice(key, text, why);
+    else
+        (void)snprintf(why, SCHEMA_WHY_BYTES, "%s", whys[key->kind]);
+}
+
+static void print_number(enum schema_kind kind, int64_t number, char *text, size_t text_bytes)
+{
+    static const struct {
+        enum schema_kind kind;
+        int64_t unit;
+        const char *name;
+    } units[] = {
+        {SCHEMA_DURATION, DAY_MS, "d"},    {SCHEMA_DURATION, MINUTE_MS, "m"},
+        {SCHEMA_DURATION, SECOND_MS, "s"}, {SCHEMA_DURATION, 1, "ms"},
+        {SCHEMA_SIZE, 1024 * MIB, "GiB"},  {SCHEMA_SIZE, MIB, "MiB"},
+        {SCHEMA_SIZE, KIB, "KiB"},         {SCHEMA_PERCENT, 1, "%"},
+    };
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (units[i].kind == kind && number != 0 && number % units[i].unit == 0) {
+            (void)snprintf(text, text_bytes, "%" PRId64 "%s", number / units[i].unit,
+                           units[i].name);
+            return;
+        }
+    (void)snprintf(text, text_bytes, "%" PRId64 "%s", number, kind == SCHEMA_DURATION ? "s" : "");
+}
+
+static int check_range(const struct schema_key *key, int64_t number, char *why)
+{
+    char low[32];
+    char high[32];
+    if ((key->low == 0 && key->high == 0) || (number >= key->low && number <= key->high))
+        return 0;
+    print_number(key->kind, key->low, low, sizeof low);
+    print_number(key->kind, key->high, high, sizeof high);
+    (void)snprintf(why, SCHEMA_WHY_BYTES, "is out of range; choose from %s to %s", low, high);
+    return E_RANGE;
+}
+
+static int parse_percent(const char *text, size_t count, int64_t *ret_number)
+{
+    uint64_t number = 0;
+    if (count < 2 || text[count - 1] != '%')
+        return E_SYNTAX;
+    int rc = parse_unsigned(text, count - 1, &number);
+    if (rc == 0)
+        *ret_number = number > 1000 ? 1000 : (int64_t)number;
+    return rc;
+}
+
+static int parse_number(enum schema_kind kind, const char *text, int64_t *ret_number)
+{
+    size_t count = strlen(text);
+    uint64_t size = 0;
+    unsigned decimals = 0;
+    int rc = 0;
+    switch (kind) {
+    case SCHEMA_DURATION:
+        return parse_duration_ms(text, count, ret_number);
+    case SCHEMA_PERCENT:
+        return parse_percent(text, count, ret_number);
+    case SCHEMA_DECIMAL:
+        return parse_decimal(text, count, ret_number, &decimals);
+    case SCHEMA_SIZE:
+        rc = parse_size_bytes(text, count, &size);
+        if (rc == 0)
+            *ret_number = size > INT64_MAX ? INT64_MAX : (int64_t)size;
+        return rc;
+    default:
+        return parse_signed(text, count, ret_number);
+    }
+}
+
+static bool is_name(const char *text)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+    size_t count = strspn(text, allowed);
+    return count > 0 && count < CFG_NAME_BYTES && text[count] == '\0';
+}
+
+static int check_text(const struct schema_key *key, const char *text, char *why)
+{
+    size_t count = strlen(text);
+    if (count == 0) {
+        (void)snprintf(why, SCHEMA_WHY_BYTES, "is empty; write something or leave the key out");
+        return E_RANGE;
+    }
+    if (key->high != 0 && count > (size_t)key->high) {
+        (void)snprintf(why, SCHEMA_WHY_BYTES, "is too long; use at most %" PRId64 " bytes",
+                       key->high);
+        return E_RANGE;
+    }
+    for (size_t i = 0; i < count; i++)
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
+            (void)snprintf(why, SCHEMA_WHY_BYTES, "contains a control character; remove it");
+            return E_SYNTAX;
+        }
+    return 0;
+}
+
+static int parse_choice(const struct schema_key *key, const char *text, char *why,
+                        struct schema_value *ret_value)
+{
+    int place = schema_choice(key->choices, text);
+    if (place >= 0) {
+        ret_value->number = place;
+        return 0;
+    }
+    if (schema_choice(key->absent, text) >= 0) {
+        why_absent(key, text, why);
+        return E_UNSUPPORTED;
+    }
+    why_choice(key, text, why);
+    return E_SYNTAX;
+}
+
+static int parse_boolean(const struct schema_key *key, const char *text, char *why,
+                         struct schema_value *ret_value)
+{
+    if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0) {
+        schema_why(key, text, why);
+        return E_SYNTAX;
+    }
+    ret_value->flag = text[0] == 't';
+    return 0;
+}
+
+int schema_parse(const struct schema_key *key, const char *text, char why[SCHEMA_WHY_BYTES],
+                 struct schema_value *ret_value)
+{
+    struct schema_value value = {.text = text};
+    int rc = 0;
+    if (key->kind == SCHEMA_CHOICE)
+        rc = parse_choice(key, text, why, &value);
+    else if (key->kind == SCHEMA_BOOLEAN)
+        rc = parse_boolean(key, text, why, &value);
+    else if (key->kind == SCHEMA_TEXT)
+        rc = check_text(key, text, why);
+    else {
+        rc = key->kind == SCHEMA_NAME ? (is_name(text) ? 0 : E_SYNTAX)
+                                      : parse_number(key->kind, text, &value.number);
+        if (rc == E_RANGE)
+            (void)snprintf(why, SCHEMA_WHY_BYTES, "is out of range; choose a smaller number");
+        else if (rc < 0)
+            schema_why(key, text, why);
+        else if (key->kind != SCHEMA_NAME && key->kind != SCHEMA_DECIMAL)
+            rc = check_range(key, value.number, why);
+    }
+    if (rc == 0)
+        *ret_value = value;
+    return rc;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "agent/control/config.h"
+
+enum { TEXT_BYTES = 32 };
+
+static const char *duration(int64_t ms, char text[TEXT_BYTES])
+{
+    if (ms % 1000 != 0)
+        (void)snprintf(text, TEXT_BYTES, "%" PRId64 "ms", ms);
+    else if (ms % 60000 != 0 || ms == 0)
+        (void)snprintf(text, TEXT_BYTES, "%" PRId64 "s", ms / 1000);
+    else if (ms % 3600000 != 0)
+        (void)snprintf(text, TEXT_BYTES, "%" PRId64 "m", ms / 60000);
+    else
+        (void)snprintf(text, TEXT_BYTES, "%" PRId64 "h", ms / 3600000);
+    return text;
+}
+
+static const char *size(uint64_t bytes, char text[TEXT_BYTES])
+{
+    if (bytes % 1024 != 0)
+        (void)snprintf(text, TEXT_BYTES, "%" PRIu64, bytes);
+    else if (bytes % 1048576 != 0)
+        (void)snprintf(text, TEXT_BYTES, "%" PRIu64 "KiB", bytes / 1024);
+    else
+        (void)snprintf(text, TEXT_BYTES, "%" PRIu64 "MiB", bytes / 1048576);
+    return text;
+}
+
+static void print_lane(const struct config *config, enum cfg_lane lane, FILE *to)
+{
+    static const char *const full[] = {"drop-oldest", "drop-newest", "refuse"};
+    const struct cfg_lane_setup *setup = &config->spool.lanes[lane];
+    char window[TEXT_BYTES];
+    char age[TEXT_BYTES];
+    (void)fprintf(to, "lane     %s: window %s, age %s, share %u%%, %s when full\n",
+                  config_lane_name(lane), duration(setup->window_ms, window),
+                  duration(setup->age_ms, age), setup->share_percent, full[setup->full]);
+}
+
+static void print_sensor(const struct cfg_sensor *sensor, FILE *to)
+{
+    char interval[TEXT_BYTES];
+    (void)fprintf(to, "sensor   %s: %s every %s, lane %s\n", sensor->name, sensor->driver_name,
+                  duration(sensor->interval_ms, interval), config_lane_name(sensor->lane));
+}
+
+static void print_route(const struct cfg_route *route, FILE *to)
+{
+    static const char *const providers[] = {"chain", "env", "file"};
+    char bytes[TEXT_BYTES];
+    (void)fprintf(to, "route    %s: kinesis, stream %s in %s at %s\n", route->name, route->stream,
+                  route->region, route->endpoint.url);
+    (void)fprintf(to, "         lanes");
+    for (int i = 0; i < CFG_LANES; i++)
+        if (route->lanes[i])
+            (void)fprintf(to, " %s", config_lane_name((enum cfg_lane)i));
+    (void)fprintf(to, "; at most %u records, %s a request; credentials %s (%s)\n",
+                  route->batch_records, size(route->batch_bytes, bytes), route->credentials->name,
+                  providers[route->credentials->provider]);
+}
+
+void config_print(const struct config *config, FILE *to)
+{
+    char bytes[TEXT_BYTES];
+    (void)fprintf(to, "file     %s\n", config->file[0] != '\0' ? config->file : "none (Kconfig)");
+    (void)fprintf(to, "device   %s\n", config->device);
+    (void)fprintf(to, "spool    %s, %s\n", config->spool.path,
+                  size(config->spool.size_bytes, bytes));
+    for (int i = 0; i < CFG_LANES; i++)
+        print_lane(config, (enum cfg_lane)i, to);
+    for (size_t i = 0; i < config->sensor_count; i++)
+        print_sensor(&config->sensors[i], to);
+    for (size_t i = 0; i < config->route_count; i++)
+        print_route(&config->routes[i], to);
+}

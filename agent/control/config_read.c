@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/control/config_reader.h"
+#include "agent/control/expand.h"
+#include "agent/control/nearest.h"
+#include "platform/base/error.h"
+
+enum { QUOTE_BYTES = 100 };
+
+static void read_key(struct config_reader *reader, const struct json_node *object,
+                     const struct schema_key *key, void *target);
+
+/* As it is spelt in the file: what ${file:} stands for is never shown. */
+static const char *quote(const struct json_node *node, char text[QUOTE_BYTES])
+{
+    switch (node->kind) {
+    case JSON_KIND_TEXT:
+        (void)snprintf(text, QUOTE_BYTES, "\"%.90s\"", node->text);
+        break;
+    case JSON_KIND_OBJECT:
+        (void)snprintf(text, QUOTE_BYTES, "an object");
+        break;
+    case JSON_KIND_ARRAY:
+        (void)snprintf(text, QUOTE_BYTES, "a list");
+        break;
+    default:
+        (void)snprintf(text, QUOTE_BYTES, "%s", node->text == NULL ? "null" : node->text);
+    }
+    return text;
+}
+
+static void fault_value(struct config_reader *reader, const struct json_node *node, const char *why)
+{
+    char quoted[QUOTE_BYTES];
+    config_fault(reader->faults, node, NULL, "%s %s", quote(node, quoted), why);
+}
+
+static void fault_kind(struct config_reader *reader, const struct json_node *node,
+                       const struct schema_key *key)
+{
+    char why[SCHEMA_WHY_BYTES];
+    schema_why(key, node->text == NULL ? "" : node->text, why);
+    fault_value(reader, node, why);
+}
+
+const struct json_node *config_read_member(const struct json_node *object, const char *key)
+{
+    const struct json_node *member = json_read_member(object, key);
+    return member == NULL || member->kind == JSON_KIND_NULL ? NULL : member;
+}
+
+/* ---- scalars ---- */
+
+static bool is_written_as(const struct json_node *node, enum schema_kind kind)
+{
+    switch (kind) {
+    case SCHEMA_INTEGER:
+    case SCHEMA_DECIMAL:
+        return node->kind == JSON_KIND_NUMBER;
+    case SCHEMA_BOOLEAN:
+        return node->kind == JSON_KIND_BOOLEAN;
+    case SCHEMA_SIZE:
+        return node->kind == JSON_KIND_NUMBER || node->kind == JSON_KIND_TEXT;
+    default:
+        return node->kind == JSON_KIND_TEXT;
+    }
+}
+
+/* TEXT with its ${...} replaced, or NULL and the reason in WHY. */
+static const char *expand(struct config_reader *reader, const struct schema_key *key,
+                          const char *text, char why[EXPAND_WHY_BYTES])
+{
+    char expanded[EXPAND_BYTES];
+    const char *root = reader->options->root;
+    const char *device = reader->config->device;
+    bool is_device = key == schema_find(&schema_root, "device");
+    const struct expand sources = {.root = root == NULL ? "" : root,
+                                   .device = is_device        ? NULL
+                                             : device == NULL ? ""
+                                                              : device};
+    if (expand_text(&sources, text, expanded, why) < 0)
+        return NULL;
+    return config_pool_text(reader->pool, expanded);
+}
+
+const char *config_read_text(struct config_reader *reader, const struct json_node *node,
+                             const struct schema_key *key)
+{
+    char why[EXPAND_WHY_BYTES];
+    if (!is_written_as(node, key->kind)) {
+        fault_kind(reader, node, key);
+        return NULL;
+    }
+    const char *text = expand(reader, key, node->text, why);
+    if (text == NULL)
+        config_fault(reader->faults, node, NULL, "%s", why);
+    return text;
+}
+
+const char *config_read_scalar(struct config_reader *reader, const struct json_node *node,
+                               const struct schema_key *key, struct schema_value *ret_value)
+{
+    char why[SCHEMA_WHY_BYTES];
+    const char *text = config_read_text(reader, node, key);
+    if (text == NULL)
+        return NULL;
+    if (schema_parse(key, text, why, ret_value) < 0) {
+        fault_value(reader, node, why);
+        return NULL;
+    }
+    return text;
+}
+
+static void store(const struct schema_key *key, const struct schema_value *value, void *target)
+{
+    _Static_assert(sizeof(enum cfg_full) == sizeof(int), "choices are stored as int");
+    if (key->offset == SCHEMA_NOWHERE)
+        return;
+    char *at = (char *)target + key->offset;
+    const uint64_t size = (uint64_t)value->number;
+    const unsigned number = (unsigned)value->number;
+    switch (key->kind) {
+    case SCHEMA_TEXT:
+    case SCHEMA_NAME:
+        memcpy(at, &value->text, sizeof value->text);
+        break;
+    case SCHEMA_DURATION:
+    case SCHEMA_SIZE:
+        memcpy(at, &size, sizeof size);
+        break;
+    case SCHEMA_BOOLEAN:
+        memcpy(at, &value->flag, sizeof value->flag);
+        break;
+    default:
+        memcpy(at, &number, sizeof number);
+    }
+}
+
+static void read_scalar(struct config_reader *reader, const struct json_node *node,
+                        const struct schema_key *key, void *target)
+{
+    struct schema_value value;
+    if (config_read_scalar(reader, node, key, &value) != NULL)
+        store(key, &value, target);
+}
+
+/* ---- what is no scalar ---- */
+
+static void read_lanes(struct config_reader *reader, const struct json_node *node,
+                       const struct schema_key *key, void *target)
+{
+    static const struct schema_key element = {.kind = SCHEMA_CHOICE,
+                                              .choices = "alarm|normal|bulk"};
+    bool *lanes = (bool *)((char *)target + key->offset);
+    if (node->kind != JSON_KIND_ARRAY || node->first == NULL) {
+        fault_kind(reader, node, key);
+        return;
+    }
+    for (const struct json_node *child = node->first; child != NULL; child = child->next) {
+        struct schema_value value;
+        if (config_read_scalar(reader, child, &element, &value) == NULL)
+            continue;
+        if (lanes[value.number])
+            config_fault(reader->faults, child, NULL, "this lane is there twice; remove one");
+        lanes[value.number] = true;
+    }
+}
+
+static size_t count_children(const struct json_node *node)
+{
+    size_t count = 0;
+    for (const struct json_node *child = node->first; child != NULL; child = child->next)
+        count++;
+    return count;
+}
+
+static bool reject_duplicate(struct config_reader *reader, const struct json_node *node)
+{
+    if (node->duplicate)
+        config_fault_key(reader->faults, node, "this key is there twice; remove one");
+    return node->duplicate;
+}
+
+static bool check_name(struct config_reader *reader, const struct json_node *node)
+{
+    static const struct schema_key name = {.kind = SCHEMA_NAME};
+    char why[SCHEMA_WHY_BYTES];
+    struct schema_value value;
+    if (schema_parse(&name, node->key, why, &value) == 0)
+        return true;
+    config_fault_key(reader->faults, node, "\"%.64s\" %s", node->key, why);
+    return false;
+}
+
+static void read_tags(struct config_reader *reader, const struct json_node *node,
+                      const struct schema_key *key, void *target)
+{
+    static const struct schema_key text = {.kind = SCHEMA_TEXT, .high = 255};
+    size_t count = 0;
+    if (node->kind != JSON_KIND_OBJECT) {
+        fault_kind(reader, node, key);
+        return;
+    }
+    struct cfg_tag *tags = config_pool_take(reader->pool, CFG_TAGS_MAX * sizeof *tags);
+    for (const struct json_node *child = node->first; child != NULL; child = child->next) {
+        struct schema_value value;
+        if (reject_duplicate(reader, child) || child->kind == JSON_KIND_NULL ||
+            !check_name(reader, child) ||
+            config_read_scalar(reader, child, &text, &value) == NULL || tags == NULL)
+            continue;
+        if (count == CFG_TAGS_MAX) {
+            config_fault_key(reader->faults, child, "one tag too many; 16 are the most");
+            break;
+        }
+        tags[count++] = (struct cfg_tag){config_pool_text(reader->pool, child->key), value.text};
+    }
+    struct cfg_sensor *sensor = target;
+    sensor->tags = tags;
+    sensor->tag_count = count;
+}
+
+static void read_partition_object(struct config_reader *reader, const struct json_node *node,
+                                  struct cfg_route *route)
+{
+    static const struct schema_key text = {.kind = SCHEMA_TEXT, .high = 256};
+    const struct json_node *child = node->first;
+    struct schema_value value;
+    if (child != NULL && strcmp(child->key, "field") == 0) {
+        config_fault_key(reader->faults, child,
+                         "is not available in this version; choose { \"fixed\": \"KEY\" } or "
+                         "even, device, sensor, random");
+        return;
+    }
+    if (child == NULL || child->next != NULL || strcmp(child->key, "fixed") != 0) {
+        fault_value(reader, node, "is no partition; write it like { \"fixed\": \"KEY\" }");
+        return;
+    }
+    if (config_read_scalar(reader, child, &text, &value) == NULL)
+        return;
+    route->partition = CFG_PARTITION_FIXED;
+    route->partition_key = value.text;
+}
+
+static void read_partition(struct config_reader *reader, const struct json_node *node,
+                           const struct schema_key *key, void *target)
+{
+    struct cfg_route *route = target;
+    const struct schema_key choice = {.kind = SCHEMA_CHOICE, .choices = key->choices};
+    struct schema_value value;
+    if (node->kind == JSON_KIND_OBJECT)
+        read_partition_object(reader, node, route);
+    else if (config_read_scalar(reader, node, &choice, &value) != NULL)
+        route->partition = (enum cfg_partition)value.number;
+}
+
+static void read_element(struct config_reader *reader, const struct json_node *node,
+                         const struct schema_key *key, char *element)
+{
+    static const struct schema_key object = {.kind = SCHEMA_OBJECT};
+    if (node->kind != JSON_KIND_OBJECT) {
+        fault_kind(reader, node, &object);
+        return;
+    }
+    if (key->kind == SCHEMA_MAP && check_name(reader, node)) {
+        const char *name = config_pool_text(reader->pool, node->key);
+        memcpy(element, &name, sizeof name);
+    }
+    config_read_object(reader, node, key->members, element);
+}
+
+/* The elements stand in the order of the children, one for each, also where one has faults. */
+static void read_elements(struct config_reader *reader, const struct json_node *node,
+                          const struct schema_key *key, void *target)
+{
+    if (node->kind != (key->kind == SCHEMA_LIST ? JSON_KIND_ARRAY : JSON_KIND_OBJECT)) {
+        fault_kind(reader, node, key);
+        return;
+    }
+    size_t count = count_children(node);
+    if (key->high != 0 && count > (size_t)key->high) {
+        config_fault(reader->faults, node, NULL, "there are %zu; %d are the most", count,
+                     (int)key->high);
+        return;
+    }
+    char *elements = config_pool_take(reader->pool, (count + 1) * key->element_bytes);
+    if (elements == NULL)
+        return;
+    memcpy((char *)target + key->offset, &elements, sizeof elements);
+    memcpy((char *)target + key->count_offset, &count, sizeof count);
+    for (const struct json_node *child = node->first; child != NULL; child = child->next) {
+        bool skip = key->kind == SCHEMA_MAP &&
+                    (reject_duplicate(reader, child) || child->kind == JSON_KIND_NULL);
+        if (!skip)
+            read_element(reader, child, key, elements);
+        elements += key->element_bytes;
+    }
+}
+
+static void fault_absent(struct config_reader *reader, const struct json_node *node,
+                         const struct schema_key *key)
+{
+    if (key->symbol != NULL)
+        config_fault_key(reader->faults, node, "is not in this program; enable %s", key->symbol);
+    else
+        config_fault_key(reader->faults, node, "is not available in this version; remove it");
+}
+
+/* ---- objects ---- */
+
+static void read_present(struct config_reader *reader, const struct json_node *node,
+                         const struct schema_key *key, void *target)
+{
+    switch (key->kind) {
+    case SCHEMA_LANES:
+        read_lanes(reader, node, key, target);
+        break;
+    case SCHEMA_TAGS:
+        read_tags(reader, node, key, target);
+        break;
+    case SCHEMA_PARTITION:
+        read_partition(reader, node, key, target);
+        break;
+    case SCHEMA_OBJECT:
+        if (node->kind == JSON_KIND_OBJECT)
+            config_read_object(reader, node, key->members, (char *)target + key->offset);
+        else
+            fault_kind(reader, node, key);
+        break;
+    case SCHEMA_LIST:
+    case SCHEMA_MAP:
+        read_elements(reader, node, key, target);
+        break;
+    case SCHEMA_ABSENT:
+        fault_absent(reader, node, key);
+        break;
+    default:
+        read_scalar(reader, node, key, target);
+    }
+}
+
+static void read_standard(struct config_reader *reader, const struct json_node *object,
+                          const struct schema_key *key, void *target)
+{
+    char why[SCHEMA_WHY_BYTES];
+    struct schema_value value = {0};
+    if (key->kind == SCHEMA_LANES) {
+        memset((char *)target + key->offset, true, CFG_LANES * sizeof(bool));
+        return;
+    }
+    if (key->kind == SCHEMA_PARTITION)
+        return; /* zero is "even" */
+    const char *text = expand(reader, key, key->standard, why);
+    if (text == NULL || schema_parse(key, text, why, &value) < 0)
+        config_fault(reader->faults, object, key->name, "%s%s%s", text == NULL ? "" : key->standard,
+                     text == NULL ? "" : " ", why);
+    else
+        store(key, &value, target);
+}
+
+static void read_key(struct config_reader *reader, const struct json_node *object,
+                     const struct schema_key *key, void *target)
+{
+    const struct json_node *node = config_read_member(object, key->name);
+    if (node != NULL)
+        read_present(reader, node, key, target);
+    else if (key->kind == SCHEMA_OBJECT)
+        config_read_object(reader, NULL, key->members, (char *)target + key->offset);
+    else if (key->standard != NULL)
+        read_standard(reader, object, key, target);
+    else if (key->required && object != NULL)
+        config_fault(reader->faults, object, key->name, "is missing; %s", key->help);
+}
+
+void config_read_unknown(struct config_reader *reader, const struct json_node *node,
+                         const char *best)
+{
+    if (best != NULL)
+        config_fault_key(reader->faults, node, "there is no such key; did you mean \"%s\"?", best);
+    else
+        config_fault_key(reader->faults, node, "there is no such key; remove it");
+}
+
+static void check_members(struct config_reader *reader, const struct json_node *object,
+                          const struct schema_table *table)
+{
+    for (const struct json_node *node = object->first; node != NULL; node = node->next) {
+        struct nearest nearest;
+        if (reject_duplicate(reader, node) || table->open || schema_find(table, node->key) != NULL)
+            continue;
+        nearest_start(&nearest, node->key);
+        for (const struct schema_key *key = table->keys; key->name != NULL; key++)
+            nearest_offer(&nearest, key->name, strlen(key->name));
+        config_read_unknown(reader, node, nearest_result(&nearest));
+    }
+}
+
+/* Whether OBJECT is of a kind that this program lacks: then its keys mean nothing here. */
+static bool is_of_absent_kind(const struct json_node *object, const struct schema_key *selector)
+{
+    const struct json_node *node = config_read_member(object, selector->name);
+    return node != NULL && node->kind == JSON_KIND_TEXT &&
+           schema_choice(selector->absent, node->text) >= 0;
+}
+
+void config_read_object(struct config_reader *reader, const struct json_node *object,
+                        const struct schema_table *table, void *target)
+{
+    if (object != NULL && table->selector != NULL) {
+        const struct schema_key *selector = schema_find(table, table->selector);
+        if (is_of_absent_kind(object, selector)) {
+            read_key(reader, object, selector, target);
+            return;
+        }
+    }
+    if (object != NULL)
+        check_members(reader, object, table);
+    for (const struct schema_key *key = table->keys; key->name != NULL; key++)
+        read_key(reader, object, key, target);
+}

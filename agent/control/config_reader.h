@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_CONTROL_CONFIG_READER_H
+#define RUNNEL_AGENT_CONTROL_CONFIG_READER_H
+
+#include "agent/control/config.h"
+#include "agent/control/config_fault.h"
+#include "agent/control/config_pool.h"
+#include "agent/control/schema.h"
+
+/**
+ * What the files behind config.h share while one configuration is read. Each of them reports what
+ * it finds wrong in faults and goes on, so that one run shows everything.
+ */
+struct config_reader {
+    const struct config_options *options;
+    struct config *config;
+    struct config_pool *pool;
+    struct config_faults *faults;
+    const struct json_node *root; /* NULL: there is no file, everything is a default */
+};
+
+/* ---- config_files.c ---- */
+
+/** The parsed file and its fragments; nodes and names live until config_files_close. */
+struct config_files;
+
+/** Reads the configuration file and its fragments and merges them into ret_root, which is NULL if
+ *  there is none and none was asked for. 0; E_CONFIG: reported; E_NO_MEMORY. */
+int config_files_open(const struct config_options *options, struct config_faults *faults,
+                      struct config_files **ret_files, const struct json_node **ret_root);
+
+/** Of the main file, or "" if there is none. */
+const char *config_files_name(const struct config_files *files);
+void config_files_close(struct config_files *files); /* NULL is allowed */
+
+/* ---- config_read.c ---- */
+
+/** Fills TARGET as TABLE says from OBJECT (NULL: defaults alone). */
+void config_read_object(struct config_reader *reader, const struct json_node *object,
+                        const struct schema_table *table, void *target);
+
+/** NODE's text with its ${...} replaced, owned by the pool; reports and returns NULL if it is no
+ *  text or cannot be replaced. KEY says what was expected. */
+const char *config_read_text(struct config_reader *reader, const struct json_node *node,
+                             const struct schema_key *key);
+
+/** Checks the scalar NODE against KEY and gives its text, for a driver. NULL: reported. */
+const char *config_read_scalar(struct config_reader *reader, const struct json_node *node,
+                               const struct schema_key *key, struct schema_value *ret_value);
+
+/** Reports that NODE is no member of the object that it stands in; BEST: what was meant, or NULL.
+ */
+void config_read_unknown(struct config_reader *reader, const struct json_node *node,
+                         const char *best);
+
+/** OBJECT's member KEY; null counts as absent. */
+const struct json_node *config_read_member(const struct json_node *object, const char *key);
+
+/* ---- config_sensors.c, config_routes.c ---- */
+
+/** Finds the drivers, checks their keys and makes the settings. */
+void config_sensors_resolve(struct config_reader *reader);
+
+/** Regions, endpoints, credentials, and what routes and lanes must have between them. */
+void config_routes_resolve(struct config_reader *reader);
+
+/** The variable NAME, or NULL if it is unset or empty. */
+const char *config_variable(const struct config_options *options, const char *name);
+
+#endif

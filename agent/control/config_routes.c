@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "agent/control/config_endpoint.h"
+#include "agent/control/config_reader.h"
+#include "agent/control/nearest.h"
+#include "platform/base/error.h"
+#include "platform/net.h"
+
+enum { REGION_BYTES = 41, STREAM_BYTES_MAX = 128 };
+
+/* A route and the object that it was read from (NULL: Kconfig's). */
+struct subject {
+    struct config_reader *reader;
+    const struct json_node *node;
+    struct cfg_route *route;
+};
+
+static const struct schema_table *route_table(void)
+{
+    return schema_find(&schema_root, "routes")->members;
+}
+
+/* Reports at the member KEY if it is written, else at the route. */
+static void fault(const struct subject *subject, const char *key, const char *what)
+{
+    const struct json_node *node = config_read_member(subject->node, key);
+    if (node != NULL)
+        config_fault(subject->reader->faults, node, NULL, "%s", what);
+    else
+        config_fault(subject->reader->faults, subject->node, key, "%s", what);
+}
+
+static const char *variable(const struct subject *subject, const char *name)
+{
+    return config_variable(subject->reader->options, name);
+}
+
+static const char *keep(const struct subject *subject, const char *text)
+{
+    return config_pool_text(subject->reader->pool, text);
+}
+
+/* ---- stream and region ---- */
+
+static bool is_stream_name(const char *text)
+{
+    size_t count =
+        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
+    return count > 0 && count <= STREAM_BYTES_MAX && text[count] == '\0';
+}
+
+/* arn:PARTITION:kinesis:REGION:ACCOUNT:stream/NAME. Writes the region; returns the name or NULL. */
+static const char *parse_arn(const char *arn, char region[REGION_BYTES])
+{
+    char account[13] = "";
+    int used = 0;
+    int fields =
+        sscanf(arn, "arn:%*[a-z-]:kinesis:%40[a-z0-9-]:%12[0-9]:stream/%n", region, account, &used);
+    if (fields != 2 || used == 0 || strlen(account) != 12 || !is_stream_name(arn + used))
+        return NULL;
+    return arn + used;
+}
+
+static void resolve_stream(const struct subject *subject, char arn_region[REGION_BYTES])
+{
+    struct cfg_route *route = subject->route;
+    if (route->stream == NULL && CONFIG_STREAM[0] != '\0')
+        route->stream = CONFIG_STREAM;
+    if (route->stream == NULL) {
+        if (config_read_member(subject->node, "stream") == NULL)
+            fault(subject, "stream", "is missing; write the name or ARN of a Kinesis stream");
+        return;
+    }
+    if (strncmp(route->stream, "arn:", 4) == 0) {
+        route->stream_arn = route->stream;
+        route->stream = parse_arn(route->stream_arn, arn_region);
+    }
+    if (route->stream == NULL)
+        fault(subject, "stream",
+              "is no ARN of a stream; write it like arn:aws:kinesis:REGION:ACCOUNT:stream/NAME");
+    else if (!is_stream_name(route->stream))
+        fault(subject, "stream",
+              "is no name of a stream; use 1 to 128 letters, digits, \"_\", \".\" and \"-\"");
+}
+
+static void resolve_region(const struct subject *subject, const char *arn_region)
+{
+    struct cfg_route *route = subject->route;
+    const char *written = route->region;
+    const char *const choices[] = {
+        written, arn_region[0] != '\0' ? arn_region : NULL, variable(subject, "AWS_REGION"),
+        variable(subject, "AWS_DEFAULT_REGION"), CONFIG_REGION[0] != '\0' ? CONFIG_REGION : NULL};
+    char url[CONFIG_ENDPOINT_URL_BYTES];
+    route->region = NULL;
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0] && route->region == NULL; i++)
+        if (choices[i] != NULL)
+            route->region = keep(subject, choices[i]);
+    if (route->region == NULL) {
+        if (config_read_member(subject->node, "region") == NULL)
+            fault(subject, "region", "is missing; write it like \"eu-west-1\", or set AWS_REGION");
+    } else if (config_endpoint_kinesis(route->region, false, false, url) < 0) {
+        fault(subject, "region", "is no region; write it like \"eu-west-1\"");
+        route->region = NULL;
+    } else if (arn_region[0] != '\0' && strcmp(route->region, arn_region) != 0)
+        fault(subject, "region", "differs from the region in the stream's ARN; remove it");
+}
+
+/* ---- endpoint ---- */
+
+static bool read_switch(const struct subject *subject, const char *name)
+{
+    const char *value = variable(subject, name);
+    if (value == NULL || strcasecmp(value, "false") == 0)
+        return false;
+    if (strcasecmp(value, "true") != 0)
+        config_fault(subject->reader->faults, NULL, name, "is neither true nor false");
+    return true;
+}
+
+/* The values are not shown: people write keys into URLs. */
+static void take_endpoint(const struct subject *subject, const char *source, const char *url)
+{
+    struct config_endpoint endpoint;
+    int rc = config_endpoint_parse(url, &endpoint);
+    const char *what = rc == E_REFUSED
+                           ? "plain http leads only to this machine itself; write https://"
+                           : "is no endpoint; write it like https://host or https://host:port";
+    if (rc == 0)
+        subject->route->endpoint = (struct cfg_endpoint){.url = keep(subject, url),
+                                                         .tls = endpoint.tls,
+                                                         .host = keep(subject, endpoint.host),
+                                                         .port = endpoint.port};
+    else if (source == NULL)
+        fault(subject, "endpoint", what);
+    else
+        config_fault(subject->reader->faults, NULL, source, "%s", what);
+}
+
+static void resolve_endpoint(const struct subject *subject)
+{
+    static const char *const sources[] = {"AWS_ENDPOINT_URL_KINESIS", "AWS_ENDPOINT_URL"};
+    struct cfg_route *route = subject->route;
+    char url[CONFIG_ENDPOINT_URL_BYTES];
+    if (route->endpoint.url != NULL) {
+        take_endpoint(subject, NULL, route->endpoint.url);
+        return;
+    }
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++)
+        if (variable(subject, sources[i]) != NULL) {
+            take_endpoint(subject, sources[i], variable(subject, sources[i]));
+            return;
+        }
+    bool fips = read_switch(subject, "AWS_USE_FIPS_ENDPOINT");
+    bool dual_stack = read_switch(subject, "AWS_USE_DUALSTACK_ENDPOINT");
+    if (route->region != NULL && config_endpoint_kinesis(route->region, fips, dual_stack, url) == 0)
+        take_endpoint(subject, NULL, url);
+}
+
+static void resolve_files(const struct subject *subject)
+{
+    struct cfg_route *route = subject->route;
+    const char *bundle = variable(subject, "AWS_CA_BUNDLE");
+    if (route->ca_file == NULL && bundle != NULL)
+        route->ca_file = keep(subject, bundle);
+    if (route->cert_file != NULL && route->key_file == NULL &&
+        config_read_member(subject->node, "key_file") == NULL)
+        fault(subject, "key_file", "is missing; cert_file needs its key");
+    if (route->key_file != NULL && route->cert_file == NULL &&
+        config_read_member(subject->node, "cert_file") == NULL)
+        fault(subject, "cert_file", "is missing; key_file needs its certificate");
+}
+
+/* HTTPS_PROXY is honoured by what else runs here: that it is not by this program must be said. */
+static void warn_of_proxy(const struct subject *subject)
+{
+    const char *host = subject->route->endpoint.host;
+    if (host != NULL && !net_is_loopback(host) && variable(subject, "HTTPS_PROXY") != NULL)
+        config_fault_warn(subject->reader->faults, NULL, "HTTPS_PROXY",
+                          "this version does not use proxies; the route \"%s\" connects directly",
+                          subject->route->name == NULL ? "" : subject->route->name);
+}
+
+/* ---- credentials ---- */
+
+static void check_credentials(struct config_reader *reader, const struct json_node *node,
+                              struct cfg_credentials *credentials)
+{
+    if (credentials->provider != CFG_PROVIDER_ENV)
+        return;
+    if (credentials->profile != NULL)
+        config_fault(reader->faults, config_read_member(node, "profile"), NULL,
+                     "the provider \"env\" has no profiles; choose \"file\" or \"chain\"");
+    if (credentials->file != NULL)
+        config_fault(reader->faults, config_read_member(node, "file"), NULL,
+                     "the provider \"env\" reads no file; choose \"file\" or \"chain\"");
+}
+
+/* read_elements left room for one more. */
+static void add_default_credentials(struct config_reader *reader)
+{
+    struct config *config = reader->config;
+    for (size_t i = 0; i < config->credentials_count; i++)
+        if (config->credentials[i].name != NULL &&
+            strcmp(config->credentials[i].name, "default") == 0)
+            return;
+    if (config->credentials == NULL)
+        config->credentials = config_pool_take(reader->pool, sizeof *config->credentials);
+    if (config->credentials != NULL)
+        config->credentials[config->credentials_count++] =
+            (struct cfg_credentials){.name = "default", .provider = CFG_PROVIDER_CHAIN};
+}
+
+static void resolve_all_credentials(struct config_reader *reader)
+{
+    const struct json_node *map = config_read_member(reader->root, "credentials");
+    const struct json_node *node = map == NULL ? NULL : map->first;
+    for (size_t i = 0; i < reader->config->credentials_count && node != NULL; i++) {
+        check_credentials(reader, node, &reader->config->credentials[i]);
+        node = node->next;
+    }
+    add_default_credentials(reader);
+}
+
+static void resolve_credentials(const struct subject *subject)
+{
+    const struct config *config = subject->reader->config;
+    const char *wanted = subject->route->credentials_name;
+    struct nearest nearest;
+    char what[160];
+    if (wanted == NULL)
+        return;
+    nearest_start(&nearest, wanted);
+    for (size_t i = 0; i < config->credentials_count; i++) {
+        const char *name = config->credentials[i].name;
+        if (name == NULL)
+            continue;
+        if (strcmp(name, wanted) == 0) {
+            subject->route->credentials = &config->credentials[i];
+            return;
+        }
+        nearest_offer(&nearest, name, strlen(name));
+    }
+    const char *best = nearest_result(&nearest);
+    (void)snprintf(what, sizeof what, "\"%.31s\" is not among \"credentials\"; %s%s%s", wanted,
+                   best == NULL ? "add it there" : "did you mean \"", best == NULL ? "" : best,
+                   best == NULL ? "" : "\"?");
+    fault(subject, "credentials", what);
+}
+
+/* ---- all together ---- */
+
+static void check_name(const struct subject *subject, size_t index)
+{
+    const struct config *config = subject->reader->config;
+    const char *name = subject->route->name;
+    for (size_t i = 0; name != NULL && i < index; i++)
+        if (config->routes[i].name != NULL && strcmp(config->routes[i].name, name) == 0) {
+            char what[120];
+            (void)snprintf(what, sizeof what,
+                           "\"%s\" is the name of routes[%zu] already; names are unique", name, i);
+            fault(subject, "name", what);
+        }
+}
+
+/* A route to a destination that this program lacks was not read any further. */
+static bool was_read(const struct cfg_route *route)
+{
+    return route->credentials_name != NULL;
+}
+
+static void resolve(struct config_reader *reader, const struct json_node *node, size_t index)
+{
+    const struct subject subject = {reader, node, &reader->config->routes[index]};
+    char arn_region[REGION_BYTES] = "";
+    if (!was_read(subject.route))
+        return;
+    check_name(&subject, index);
+    resolve_stream(&subject, arn_region);
+    resolve_region(&subject, arn_region);
+    resolve_endpoint(&subject);
+    resolve_files(&subject);
+    resolve_credentials(&subject);
+    warn_of_proxy(&subject);
+}
+
+/* CONFIG_STREAM alone is enough for a route. */
+static void use_standard(struct config_reader *reader)
+{
+    struct config *config = reader->config;
+    if (CONFIG_STREAM[0] == '\0')
+        return;
+    config->routes = config_pool_take(reader->pool, sizeof *config->routes);
+    if (config->routes == NULL)
+        return;
+    config->route_count = 1;
+    config_read_object(reader, NULL, route_table(), config->routes);
+    config->routes[0].name = "live";
+}
+
+static bool is_carried(const struct config *config, enum cfg_lane lane)
+{
+    for (size_t i = 0; i < config->route_count; i++)
+        if (config->routes[i].lanes[lane] || !was_read(&config->routes[i]))
+            return true;
+    return false;
+}
+
+static void check_lanes(struct config_reader *reader)
+{
+    const struct config *config = reader->config;
+    const struct json_node *list = config_read_member(reader->root, "sensors");
+    const struct json_node *node = list == NULL ? NULL : list->first;
+    for (size_t i = 0; i < config->sensor_count; i++) {
+        enum cfg_lane lane = config->sensors[i].lane;
+        const struct json_node *written = config_read_member(node, "lane");
+        if (!is_carried(config, lane))
+            config_fault(reader->faults, written != NULL ? written : node,
+                         written != NULL ? NULL : "lane",
+                         "no route carries the lane \"%s\"; add it to the \"lanes\" of one",
+                         config_lane_name(lane));
+        node = node == NULL ? NULL : node->next;
+    }
+}
+
+void config_routes_resolve(struct config_reader *reader)
+{
+    const struct json_node *list = config_read_member(reader->root, "routes");
+    const struct json_node *node = list == NULL ? NULL : list->first;
+    if (list == NULL)
+        use_standard(reader);
+    resolve_all_credentials(reader);
+    for (size_t i = 0; i < reader->config->route_count; i++) {
+        resolve(reader, node, i);
+        node = node == NULL ? NULL : node->next;
+    }
+    if (reader->config->route_count > 0)
+        check_lanes(reader);
+    else if (list == NULL || list->kind == JSON_KIND_ARRAY)
+        config_fault(reader->faults, list != NULL ? list : reader->root,
+                     list != NULL ? NULL : "routes",
+                     "there is none, so nothing would be delivered; add one like "
+                     "{ \"name\": \"live\", \"destination\": \"kinesis\", \"stream\": \"NAME\" }");
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/control/config_reader.h"
+#include "agent/control/nearest.h"
+
+/* A list that is being read for a driver, or its one sensor object. */
+struct settings {
+    struct config_reader *reader;
+    const struct driver *driver;
+    struct driver_setting *items;
+    size_t count;
+    size_t capacity;
+};
+
+enum { SETTING_KEY_BYTES = 128 };
+
+static const struct schema_table *sensor_table(void)
+{
+    return schema_find(&schema_root, "sensors")->members;
+}
+
+/* ---- the driver ---- */
+
+static void fault_driver(struct config_reader *reader, const struct json_node *node,
+                         const char *name)
+{
+    char symbol[CFG_NAME_BYTES] = "";
+    struct nearest nearest;
+    nearest_start(&nearest, name);
+    for (size_t i = 0; driver_at(i) != NULL; i++)
+        nearest_offer(&nearest, driver_at(i)->name, strlen(driver_at(i)->name));
+    for (size_t i = 0; name[i] != '\0' && i + 1 < sizeof symbol; i++)
+        symbol[i] = (char)(name[i] >= 'a' && name[i] <= 'z' ? name[i] - 'a' + 'A' : name[i]);
+    const char *best = nearest_result(&nearest);
+    const char *member = node == NULL ? "CONFIG_SENSORS" : "driver";
+    if (best != NULL)
+        config_fault(reader->faults, node, member,
+                     "\"%.31s\" is not in this program; did you mean \"%s\"?", name, best);
+    else
+        config_fault(reader->faults, node, member,
+                     "\"%.31s\" is not in this program; enable CONFIG_DRIVER_%s", name, symbol);
+}
+
+/* ---- its keys ---- */
+
+static struct schema_key as_schema(const struct driver_key *key)
+{
+    static const enum schema_kind kinds[] = {
+        [DRIVER_KEY_TEXT] = SCHEMA_TEXT,         [DRIVER_KEY_INTEGER] = SCHEMA_INTEGER,
+        [DRIVER_KEY_DECIMAL] = SCHEMA_DECIMAL,   [DRIVER_KEY_BOOLEAN] = SCHEMA_BOOLEAN,
+        [DRIVER_KEY_DURATION] = SCHEMA_DURATION, [DRIVER_KEY_SIZE] = SCHEMA_SIZE,
+    };
+    return (struct schema_key){.name = key->name, .kind = kinds[key->kind], .help = key->help};
+}
+
+/* "list" of "list[].member" and of "list[]", or the whole of a plain key. */
+static size_t base_bytes(const struct driver_key *key)
+{
+    return strcspn(key->name, "[");
+}
+
+static bool is_list(const struct driver_key *key)
+{
+    return key->name[base_bytes(key)] == '[';
+}
+
+/* What stands behind "list[]": "member", or "" for a list of plain values. */
+static const char *member_of(const struct driver_key *key)
+{
+    const char *behind = key->name + base_bytes(key) + 2;
+    return *behind == '.' ? behind + 1 : behind;
+}
+
+static bool has_base(const struct driver_key *key, const char *base)
+{
+    return strlen(base) == base_bytes(key) && memcmp(key->name, base, base_bytes(key)) == 0;
+}
+
+static const struct driver_key *find_plain(const struct driver *driver, const char *name)
+{
+    for (const struct driver_key *key = driver->keys; key->name != NULL; key++)
+        if (!is_list(key) && strcmp(key->name, name) == 0)
+            return key;
+    return NULL;
+}
+
+static const struct driver_key *find_in_list(const struct driver *driver, const char *list,
+                                             const char *member)
+{
+    for (const struct driver_key *key = driver->keys; key->name != NULL; key++)
+        if (is_list(key) && has_base(key, list) &&
+            (member == NULL || strcmp(member_of(key), member) == 0))
+            return key;
+    return NULL;
+}
+
+static void add_setting(struct settings *settings, const char *name, const struct json_node *node,
+                        const struct driver_key *key)
+{
+    struct config_reader *reader = settings->reader;
+    const struct schema_key schema = as_schema(key);
+    struct schema_value value;
+    const char *text = config_read_scalar(reader, node, &schema, &value);
+    if (text == NULL || settings->count == settings->capacity)
+        return;
+    settings->items[settings->count++] =
+        (struct driver_setting){.key = config_pool_text(reader->pool, name), .value = text};
+}
+
+static void unknown_member(struct settings *settings, const struct json_node *list,
+                           const struct json_node *node)
+{
+    struct nearest nearest;
+    nearest_start(&nearest, node->key);
+    for (const struct driver_key *key = settings->driver->keys; key->name != NULL; key++)
+        if (is_list(key) && has_base(key, list->key))
+            nearest_offer(&nearest, member_of(key), strlen(member_of(key)));
+    config_read_unknown(settings->reader, node, nearest_result(&nearest));
+}
+
+static bool is_passed_over(struct settings *settings, const struct json_node *node)
+{
+    if (node->duplicate)
+        config_fault_key(settings->reader->faults, node, "this key is there twice; remove one");
+    return node->duplicate || node->kind == JSON_KIND_NULL;
+}
+
+static void read_element(struct settings *settings, const struct json_node *list,
+                         const struct json_node *element, size_t index)
+{
+    char name[SETTING_KEY_BYTES];
+    for (const struct json_node *node = element->first; node != NULL; node = node->next) {
+        const struct driver_key *key = find_in_list(settings->driver, list->key, node->key);
+        if (is_passed_over(settings, node))
+            continue;
+        (void)snprintf(name, sizeof name, "%.40s[%zu].%.40s", list->key, index, node->key);
+        if (key == NULL)
+            unknown_member(settings, list, node);
+        else
+            add_setting(settings, name, node, key);
+    }
+    for (const struct driver_key *key = settings->driver->keys; key->name != NULL; key++)
+        if (key->required && is_list(key) && has_base(key, list->key) &&
+            config_read_member(element, member_of(key)) == NULL)
+            config_fault(settings->reader->faults, element, member_of(key), "is missing; %s",
+                         key->help);
+}
+
+static void read_list(struct settings *settings, const struct json_node *list)
+{
+    char name[SETTING_KEY_BYTES];
+    struct config_reader *reader = settings->reader;
+    const struct driver_key *plain = find_in_list(settings->driver, list->key, "");
+    size_t index = 0;
+    if (list->kind != JSON_KIND_ARRAY) {
+        config_fault(reader->faults, list, NULL, "this is no list; write it in brackets");
+        return;
+    }
+    for (const struct json_node *node = list->first; node != NULL; node = node->next, index++) {
+        (void)snprintf(name, sizeof name, "%.40s[%zu]", list->key, index);
+        if (plain != NULL)
+            add_setting(settings, name, node, plain);
+        else if (node->kind == JSON_KIND_OBJECT)
+            read_element(settings, list, node, index);
+        else
+            config_fault(reader->faults, node, NULL, "this is no object; write it in braces");
+    }
+}
+
+static void unknown_key(struct settings *settings, const struct json_node *node)
+{
+    struct nearest nearest;
+    nearest_start(&nearest, node->key);
+    for (const struct schema_key *key = sensor_table()->keys; key->name != NULL; key++)
+        nearest_offer(&nearest, key->name, strlen(key->name));
+    for (const struct driver_key *key = settings->driver->keys; key->name != NULL; key++)
+        nearest_offer(&nearest, key->name, base_bytes(key));
+    const char *best = nearest_result(&nearest);
+    if (best != NULL)
+        config_read_unknown(settings->reader, node, best);
+    else
+        config_fault_key(settings->reader->faults, node,
+                         "the driver \"%s\" has no such key; remove it", settings->driver->name);
+}
+
+static void read_setting(struct settings *settings, const struct json_node *node)
+{
+    const struct driver_key *key = find_plain(settings->driver, node->key);
+    if (node->duplicate || node->kind == JSON_KIND_NULL ||
+        schema_find(sensor_table(), node->key) != NULL)
+        return; /* the first are reported already */
+    if (key != NULL)
+        add_setting(settings, key->name, node, key);
+    else if (find_in_list(settings->driver, node->key, NULL) != NULL)
+        read_list(settings, node);
+    else
+        unknown_key(settings, node);
+}
+
+/* All values below NODE: the most settings that can come of it. The scanner bounded the depth. */
+static size_t count_values(const struct json_node *node)
+{
+    size_t count = 1;
+    for (const struct json_node *child = node->first; child != NULL; child = child->next)
+        count += count_values(child);
+    return count;
+}
+
+static void read_settings(struct config_reader *reader, const struct json_node *object,
+                          struct cfg_sensor *sensor)
+{
+    struct settings settings = {.reader = reader, .driver = sensor->driver};
+    settings.capacity = object == NULL ? 0 : count_values(object);
+    settings.items =
+        config_pool_take(reader->pool, (settings.capacity + 1) * sizeof *settings.items);
+    if (settings.items == NULL)
+        return;
+    for (const struct json_node *node = object == NULL ? NULL : object->first; node != NULL;
+         node = node->next)
+        read_setting(&settings, node);
+    for (const struct driver_key *key = sensor->driver->keys; key->name != NULL; key++)
+        if (key->required && !is_list(key) && config_read_member(object, key->name) == NULL)
+            config_fault(reader->faults, object, key->name, "is missing; %s", key->help);
+    sensor->settings = settings.items;
+    sensor->setting_count = settings.count;
+}
+
+static void resolve(struct config_reader *reader, const struct json_node *node, size_t index)
+{
+    struct cfg_sensor *sensor = &reader->config->sensors[index];
+    if (sensor->name != NULL)
+        for (size_t i = 0; i < index; i++) {
+            const char *other = reader->config->sensors[i].name;
+            if (other != NULL && strcmp(other, sensor->name) == 0)
+                config_fault(reader->faults, config_read_member(node, "name"), NULL,
+                             "\"%s\" is the name of sensors[%zu] already; names are unique", other,
+                             i);
+        }
+    if (sensor->driver_name == NULL)
+        return;
+    sensor->driver = driver_find(sensor->driver_name);
+    if (sensor->driver == NULL)
+        fault_driver(reader, node, sensor->driver_name);
+    else
+        read_settings(reader, node, sensor);
+}
+
+/* Without "sensors" the drivers of CONFIG_SENSORS run under their own names. */
+static void use_standard(struct config_reader *reader)
+{
+    struct config *config = reader->config;
+    size_t most = sizeof CONFIG_SENSORS / 2 + 1;
+    struct cfg_sensor *sensors = config_pool_take(reader->pool, most * sizeof *sensors);
+    char name[CFG_NAME_BYTES];
+    const char *at = CONFIG_SENSORS;
+    int used = 0;
+    if (sensors == NULL)
+        return;
+    config->sensors = sensors;
+    for (; sscanf(at, " %31s%n", name, &used) == 1; at += used) {
+        struct cfg_sensor *sensor = &sensors[config->sensor_count++];
+        config_read_object(reader, NULL, sensor_table(), sensor);
+        sensor->name = config_pool_text(reader->pool, name);
+        sensor->driver_name = sensor->name;
+    }
+}
+
+void config_sensors_resolve(struct config_reader *reader)
+{
+    const struct json_node *list = config_read_member(reader->root, "sensors");
+    const struct json_node *node = list == NULL ? NULL : list->first;
+    if (list == NULL)
+        use_standard(reader);
+    for (size_t i = 0; i < reader->config->sensor_count; i++) {
+        resolve(reader, node, i);
+        node = node == NULL ? NULL : node->next;
+    }
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/control/expand.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "platform/base/error.h"
+#include "platform/base/writer.h"
+#include "platform/fs.h"
+
+enum { VALUE_BYTES = EXPAND_BYTES, NAME_BYTES = 300 };
+
+struct source {
+    const char *name;
+    bool takes_argument;
+    int (*get)(const struct expand *expand, const char *argument, char value[VALUE_BYTES],
+               char *why);
+};
+
+static int explain(char *why, int code, const char *text)
+{
+    (void)snprintf(why, EXPAND_WHY_BYTES, "%s", text);
+    return code;
+}
+
+/* Reads PATH below the root, without the NUL and the line end that the kernel puts behind it. */
+static int read_value(const struct expand *expand, const char *path, char value[VALUE_BYTES])
+{
+    char full[FS_PATH_BYTES];
+    int count = snprintf(full, sizeof full, "%s%s", expand->root, path);
+    if (count < 0 || (size_t)count >= sizeof full)
+        return E_TOO_BIG;
+    int rc = fs_read_file(full, value, VALUE_BYTES);
+    if (rc < 0)
+        return rc;
+    size_t used = strlen(value);
+    while (used > 0 && isspace((unsigned char)value[used - 1]))
+        value[--used] = '\0';
+    return used > 0 ? 0 : E_NOT_FOUND;
+}
+
+static int get_hostname(const struct expand *expand, const char *argument, char value[VALUE_BYTES],
+                        char *why)
+{
+    (void)expand;
+    (void)argument;
+    if (gethostname(value, VALUE_BYTES) < 0 || value[0] == '\0')
+        return explain(why, E_NOT_FOUND, "this machine has no host name; set one");
+    value[VALUE_BYTES - 1] = '\0';
+    return 0;
+}
+
+static int get_machine_id(const struct expand *expand, const char *argument,
+                          char value[VALUE_BYTES], char *why)
+{
+    (void)argument;
+    int rc = read_value(expand, "/etc/machine-id", value);
+    if (rc < 0)
+        rc = read_value(expand, "/var/lib/dbus/machine-id", value);
+    if (rc < 0 || strspn(value, "0123456789abcdef") != 32 || value[32] != '\0')
+        return explain(why, E_NOT_FOUND,
+                       "/etc/machine-id holds none; run systemd-machine-id-setup");
+    return 0;
+}
+
+/* What board makers write instead of a number: all machines of a kind would share one name. */
+static bool is_filler(const char *value)
+{
+    static const char *const fillers[] = {
+        "to be filled by o.e.m.",
+        "default string",
+        "not specified",
+        "not applicable",
+        "none",
+        "system serial number",
+        "n/a",
+        "unknown",
+        "0123456789",
+        "123456789",
+        "invalid",
+        "oem",
+    };
+    for (size_t i = 0; i < sizeof fillers / sizeof fillers[0]; i++)
+        if (strcasecmp(value, fillers[i]) == 0)
+            return true;
+    return value[strspn(value, "0")] == '\0' || value[strspn(value, "fF")] == '\0';
+}
+
+/* The line "Serial : 00000000abcdef01" that ARM kernels print. */
+static int cpuinfo_serial(const struct expand *expand, char value[VALUE_BYTES])
+{
+    char path[FS_PATH_BYTES];
+    char line[256];
+    int rc = E_NOT_FOUND;
+    (void)snprintf(path, sizeof path, "%s/proc/cpuinfo", expand->root);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return rc;
+    while (rc < 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "Serial", 6) == 0 && sscanf(line, "Serial : %255s", value) == 1)
+            rc = 0;
+    (void)fclose(file);
+    return rc;
+}
+
+static int get_serial(const struct expand *expand, const char *argument, char value[VALUE_BYTES],
+                      char *why)
+{
+    static const char *const paths[] = {
+        "/proc/device-tree/serial-number",
+        "/sys/firmware/devicetree/base/serial-number",
+        "/sys/class/dmi/id/product_serial",
+        "/sys/class/dmi/id/board_serial",
+    };
+    (void)argument;
+    if (cpuinfo_serial(expand, value) == 0 && !is_filler(value))
+        return 0;
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        if (read_value(expand, paths[i], value) == 0 && !is_filler(value))
+            return 0;
+    return explain(why, E_NOT_FOUND,
+                   "this machine tells no serial number; use ${machine-id}, ${hostname} or a name");
+}
+
+static int get_mac(const struct expand *expand, const char *argument, char value[VALUE_BYTES],
+                   char *why)
+{
+    char path[NAME_BYTES + 40];
+    int rc = E_NOT_FOUND;
+    (void)snprintf(path, sizeof path, "/sys/class/net/%s/address", argument);
+    if (strchr(argument, '/') == NULL && strcmp(argument, "..") != 0)
+        rc = read_value(expand, path, value);
+    if (rc < 0 || value[strspn(value, "0:")] == '\0')
+        return explain(why, E_NOT_FOUND,
+                       "there is no such network interface, or it has no hardware address");
+    return 0;
+}
+
+static int get_file(const struct expand *expand, const char *argument, char value[VALUE_BYTES],
+                    char *why)
+{
+    (void)expand;
+    const struct expand anywhere = {.root = ""};
+    int rc = read_value(&anywhere, argument, value);
+    if (rc == E_TOO_BIG)
+        return explain(why, rc, "the file is larger than 511 bytes");
+    if (rc == E_NOT_FOUND)
+        return explain(why, rc, "the file is empty");
+    if (rc < 0)
+        (void)snprintf(why, EXPAND_WHY_BYTES, "the file cannot be read: %s", ERROR_TEXT(rc));
+    return rc;
+}
+
+static int get_device(const struct expand *expand, const char *argument, char value[VALUE_BYTES],
+                      char *why)
+{
+    (void)argument;
+    if (expand->device == NULL)
+        return explain(why, E_SYNTAX, "the device cannot be named after itself");
+    (void)snprintf(value, VALUE_BYTES, "%s", expand->device);
+    return 0;
+}
+
+static int get_thing(const struct expand *expand, const char *argument, char value[VALUE_BYTES],
+                     char *why)
+{
+    (void)expand;
+    (void)argument;
+    (void)value;
+    return explain(why, E_UNSUPPORTED, "not available in this version; use ${device}");
+}
+
+static const struct source sources[] = {
+    {"hostname", false, get_hostname}, {"machine-id", false, get_machine_id},
+    {"serial", false, get_serial},     {"mac", true, get_mac},
+    {"file", true, get_file},          {"device", false, get_device},
+    {"thing", false, get_thing},
+};
+
+static int get_value(const struct expand *expand, const char *name, char value[VALUE_BYTES],
+                     char *why)
+{
+    size_t count = strcspn(name, ":");
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+        const struct source *source = &sources[i];
+        if (strlen(source->name) != count || memcmp(name, source->name, count) != 0)
+            continue;
+        const char *argument = name[count] == ':' ? name + count + 1 : "";
+        if ((argument[0] != '\0') != source->takes_argument)
+            return explain(why, E_SYNTAX,
+                           source->takes_argument
+                               ? "it needs an argument, like ${mac:eth0} or ${file:/etc/name}"
+                               : "it takes no argument");
+        return source->get(expand, argument, value, why);
+    }
+    return explain(why, E_SYNTAX,
+                   "unknown; there are ${hostname}, ${machine-id}, ${serial}, ${mac:IF}, "
+                   "${file:PATH} and ${device}");
+}
+
+/* Replaces the ${NAME} that AT begins with and moves AT behind it. */
+static int expand_one(const struct expand *expand, const char **at, struct writer *out, char *why)
+{
+    char name[NAME_BYTES];
+    char value[VALUE_BYTES] = "";
+    char reason[EXPAND_WHY_BYTES];
+    size_t count = strcspn(*at + 2, "}");
+    if ((*at)[2 + count] == '\0' || count >= sizeof name)
+        return explain(why, E_SYNTAX, "\"${\" without \"}\"; write $${ for the characters ${");
+    memcpy(name, *at + 2, count);
+    name[count] = '\0';
+    int rc = get_value(expand, name, value, reason);
+    if (rc < 0) {
+        (void)snprintf(why, EXPAND_WHY_BYTES, "${%.60s}: %.130s", name, reason);
+        return rc;
+    }
+    writer_text(out, value);
+    *at += count + 3;
+    return 0;
+}
+
+int expand_text(const struct expand *expand, const char *text, char ret_text[EXPAND_BYTES],
+                char why[EXPAND_WHY_BYTES])
+{
+    char expanded[EXPAND_BYTES];
+    struct writer out;
+    writer_to_memory(&out, expanded, sizeof expanded - 1);
+    for (const char *at = text; *at != '\0';) {
+        if (strncmp(at, "$${", 3) == 0) {
+            writer_text(&out, "${");
+            at += 3;
+        } else if (strncmp(at, "${", 2) == 0) {
+            int rc = expand_one(expand, &at, &out, why);
+            if (rc < 0)
+                return rc;
+        } else
+            writer_char(&out, *at++);
+    }
+    int rc = writer_finish(&out);
+    if (rc < 0)
+        return explain(why, rc, "longer than 511 bytes once its ${...} are replaced");
+    memcpy(ret_text, expanded, writer_total_bytes(&out));
+    ret_text[writer_total_bytes(&out)] = '\0';
+    return 0;
+}

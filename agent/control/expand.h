@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_CONTROL_EXPAND_H
+#define RUNNEL_AGENT_CONTROL_EXPAND_H
+
+#include <stddef.h>
+
+/**
+ * Replaces ${...} in a configured text, so that one image serves a fleet:
+ *
+ *   ${hostname}    gethostname(2)
+ *   ${machine-id}  /etc/machine-id, else /var/lib/dbus/machine-id
+ *   ${serial}      the device tree's serial-number, "Serial" in /proc/cpuinfo, or DMI's
+ *                  product_serial and board_serial (which only root may read), unless it is one of
+ *                  the fillers that board makers leave there
+ *   ${mac:IF}      the hardware address of a network interface
+ *   ${file:PATH}   a file's text without the line ends behind it
+ *   ${device}      the configured device, in every other text
+ *
+ * $${ stands for ${ itself.
+ */
+enum { EXPAND_BYTES = 512, EXPAND_WHY_BYTES = 200 };
+
+struct expand {
+    const char *root;   /* put before /etc, /proc, /sys and /var; "" but in tests */
+    const char *device; /* NULL while the device itself is expanded */
+};
+
+/**
+ * Writes TEXT with its ${...} replaced. 0; E_SYNTAX, E_NOT_FOUND, E_TOO_BIG, E_UNSUPPORTED, and WHY
+ * says what and what helps; no file's contents are in it.
+ */
+int expand_text(const struct expand *expand, const char *text, char ret_text[EXPAND_BYTES],
+                char why[EXPAND_WHY_BYTES]);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_CONTROL_SCHEMA_H
+#define RUNNEL_AGENT_CONTROL_SCHEMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * What runnel.json may say, as one table: it drives reading, defaults and faults. Pure.
+ */
+enum schema_kind {
+    SCHEMA_TEXT,      /* const char *; high: the most bytes, 0 for 511 */
+    SCHEMA_NAME,      /* const char *: letters, digits, _ . -, at most 31 */
+    SCHEMA_DURATION,  /* int64_t, ms */
+    SCHEMA_SIZE,      /* uint64_t, bytes */
+    SCHEMA_INTEGER,   /* unsigned */
+    SCHEMA_DECIMAL,   /* a driver's number, kept as spelt */
+    SCHEMA_PERCENT,   /* unsigned */
+    SCHEMA_BOOLEAN,   /* bool */
+    SCHEMA_CHOICE,    /* an enum: the place of the word in choices */
+    SCHEMA_LANES,     /* bool[CFG_LANES] */
+    SCHEMA_TAGS,      /* const struct cfg_tag *, and their number at count_offset */
+    SCHEMA_PARTITION, /* struct cfg_route as a whole */
+    SCHEMA_OBJECT,    /* members, in place */
+    SCHEMA_LIST,      /* an array of element_bytes each, their number at count_offset */
+    SCHEMA_MAP,       /* likewise, written as an object; the key becomes the element's name */
+    SCHEMA_ABSENT,    /* known, but not in this program */
+};
+
+struct schema_table;
+
+/* The offset of a key that is only checked, because the program knows one value alone. */
+#define SCHEMA_NOWHERE SIZE_MAX
+
+struct schema_key {
+    const char *name;
+    enum schema_kind kind;
+    size_t offset;
+    const char *standard; /* the default, written as the user would, without quotes; or NULL */
+    bool required;
+    int64_t low, high;   /* ms, bytes or the number itself; both 0: any */
+    const char *choices; /* "a|b|c" */
+    const char *absent;  /* choices that this program does not have */
+    const char *symbol;  /* Kconfig's, that brings what is absent: CONFIG_COAP; CONFIG_DEST_ is
+                            completed by the choice; NULL: no version has it yet */
+    const struct schema_table *members;
+    size_t element_bytes;
+    size_t count_offset;
+    const char *help; /* for the reference page, and behind "is missing" */
+};
+
+struct schema_table {
+    const struct schema_key *keys; /* NULL name at the end */
+    bool open;                     /* further members belong to the driver */
+    const char *selector;          /* the key that says whether the rest can be understood */
+};
+
+extern const struct schema_table schema_root;
+
+/** The key called NAME, or NULL. */
+const struct schema_key *schema_find(const struct schema_table *table, const char *name);
+
+/** The place of TEXT among WORDS ("a|b|c", may be NULL), or -1. */
+int schema_choice(const char *words, const char *text);
+
+/** A scalar, by kind: text; number (durations, sizes, whole numbers, percentages, a choice's
+ *  place); flag. */
+struct schema_value {
+    const char *text;
+    int64_t number;
+    bool flag;
+};
+
+enum { SCHEMA_WHY_BYTES = 200 };
+
+/**
+ * Reads TEXT as KEY's kind, which is a scalar's. 0; E_SYNTAX, E_RANGE or E_UNSUPPORTED (a choice
+ * that is not in this program), then WHY goes on behind the quoted value: `is not a duration;
+ * write it like "10s"`.
+ */
+int schema_parse(const struct schema_key *key, const char *text, char why[SCHEMA_WHY_BYTES],
+                 struct schema_value *ret_value);
+
+/** Only the WHY of a value that is not even written as KEY's kind wants it. */
+void schema_why(const struct schema_key *key, const char *text, char why[SCHEMA_WHY_BYTES]);
+
+#endif
