@@ -152,6 +152,25 @@ int control_client_open(const char *path, int64_t deadline_ms, struct control_cl
     return 0;
 }
 
+const char *control_client_fault(int code, const char *path, char text[CONTROL_CLIENT_FAULT_BYTES])
+{
+    const char *what = "";
+    if (code == E_NOT_FOUND)
+        what =
+            "no agent runs there; start it with `runnel run`, or set RUNNEL_SOCKET to its socket";
+    else if (code == error_sys(EACCES))
+        what = "permission denied; be root or in the group that owns the socket";
+    else if (code == E_VERSION)
+        what = "the agent speaks another protocol; use the runnel that it was started from";
+    else if (code == E_REFUSED)
+        what = "the agent refused; it serves too many connections at the moment";
+    else if (code == E_TOO_BIG)
+        what = "too long; a socket's path has at most 107 bytes";
+    (void)snprintf(text, CONTROL_CLIENT_FAULT_BYTES, "%s: %s", path,
+                   *what != '\0' ? what : ERROR_TEXT(code));
+    return text;
+}
+
 void control_client_close(struct control_client *client)
 {
     if (client == NULL || client->fd < 0)

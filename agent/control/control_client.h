@@ -26,6 +26,11 @@ struct control_client {
  */
 int control_client_open(const char *path, int64_t deadline_ms, struct control_client *ret_client);
 
+/** Writes for people why the agent at PATH could not be talked to (CODE), and what helps. Returns
+ *  TEXT. */
+enum { CONTROL_CLIENT_FAULT_BYTES = 320 };
+const char *control_client_fault(int code, const char *path, char text[CONTROL_CLIENT_FAULT_BYTES]);
+
 /** NULL and a client that was never opened (fd -1) are allowed. */
 void control_client_close(struct control_client *client);
 

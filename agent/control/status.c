@@ -222,11 +222,14 @@ static void text_line(struct writer *out, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
-    for (char *c = line; *c != '\0'; c++) {
-        if (*c < ' ' || *c > '~')
-            *c = '?';
+    size_t count = strlen(line);
+    while (count > 0 && line[count - 1] == ' ')
+        count--;
+    for (size_t i = 0; i < count; i++) {
+        if (line[i] < ' ' || line[i] > '~')
+            line[i] = '?';
     }
-    writer_text(out, line);
+    writer_bytes(out, line, count);
     writer_char(out, '\n');
 }
 
@@ -268,7 +271,7 @@ static void text_agent(struct writer *out, const struct status *status)
 
 static void text_lanes(struct writer *out, const struct status *status)
 {
-    text_line(out, "%s", "");
+    writer_char(out, '\n');
     text_line(out, "%-8s %10s %12s %10s %8s %10s", "lane", "pending", "stored", "bytes", "oldest",
               "refused");
     for (size_t i = 0; i < STATUS_LANES; i++) {
@@ -300,7 +303,7 @@ static void text_route(struct writer *out, const struct status_route *route)
         if (route->lanes[i])
             add_counters(&sum, &route->counters[i]);
     }
-    text_line(out, "%s", "");
+    writer_char(out, '\n');
     text_line(out, "route %s (%s): %s, last delivery %s%s", route->name, route->destination,
               route->state, HUMAN_AGE_TEXT(route->delivered_age_ms),
               route->delivered_age_ms < 0 ? "" : " ago");
@@ -357,7 +360,7 @@ void status_write_text(const struct status *status, struct writer *out)
     text_lanes(out, status);
     for (size_t i = 0; i < status->route_count; i++)
         text_route(out, &status->routes[i]);
-    text_line(out, "%s", "");
+    writer_char(out, '\n');
     text_line(out, "%-16s %9s %7s %7s  %s", "sensor", "samples", "errors", "age", "values");
     for (size_t i = 0; i < status->sensor_count; i++) {
         struct status_sensor sensor = {.age_ms = STATUS_NEVER};

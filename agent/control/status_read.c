@@ -18,6 +18,7 @@ struct entry {
     size_t value;
     size_t parent; /* the entry of the object that it is a member of */
     bool null;
+    bool array; /* its elements have no names */
 };
 
 struct status_read {
@@ -70,10 +71,11 @@ static int add_path(struct status_read *status, const struct json_token *token, 
 {
     char path[PATH_BYTES];
     int count = 0;
-    if (token->depth == 0) {
-        path[0] = '\0';
-    } else {
+    path[0] = '\0';
+    if (token->depth > 0) {
         entry->parent = status->open[token->depth - 1];
+        if (status->entries[entry->parent].array)
+            status->name[0] = '\0';
         const char *parent = path_of(status, entry->parent);
         count = snprintf(path, sizeof(path), "%s%s%s", parent, *parent != '\0' ? "/" : "",
                          status->name);
@@ -88,7 +90,8 @@ static int add_path(struct status_read *status, const struct json_token *token, 
 
 static int add_entry(struct status_read *status, const struct json_token *token, const char *value)
 {
-    struct entry entry = {.null = token->event == JSON_NULL};
+    struct entry entry = {.null = token->event == JSON_NULL,
+                          .array = token->event == JSON_ARRAY_BEGIN};
     void *memory = status->entries;
     int result =
         grow(&memory, &status->entry_capacity, status->entry_count + 1, sizeof(entry), ENTRIES_MAX);
