@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_UPLINK_VERDICT_H
+#define RUNNEL_AGENT_UPLINK_VERDICT_H
+
+#include <stdbool.h>
+
+/**
+ * What to do about an answer, or about none. One row per error that AWS names (Common Errors,
+ * Kinesis PutRecords, SigV4 and S3 error pages); what is unknown is kept and tried again. No answer
+ * drops data. Pure.
+ */
+enum verdict {
+    VERDICT_DELIVERED,           /* look at each record */
+    VERDICT_RETRY_RECORD,        /* this record again */
+    VERDICT_RETRY_BATCH,         /* all of it again: it is not known what was stored */
+    VERDICT_THROTTLE,            /* again, more slowly */
+    VERDICT_REFRESH_CREDENTIALS, /* get new ones, then again at once, once */
+    VERDICT_FIX_CLOCK,           /* learn the time from the reply, then again at once, once */
+    VERDICT_BISECT,              /* something in the batch is refused: find it by halving */
+    VERDICT_DEAD,                /* refused for good */
+    VERDICT_OPERATOR,            /* somebody must act; again, slowly */
+};
+
+struct verdict_question {
+    int error;           /* of the exchange; E_OK: a whole reply arrived */
+    int status;          /* its HTTP status */
+    bool understood;     /* it answers for exactly the records that were sent */
+    const char *code;    /* of the request: __type or x-amzn-ErrorType; "" if there is none */
+    const char *message; /* likewise */
+    bool skewed;         /* its Date differs by more than 4 min from the time that was signed */
+};
+
+/** The verdict on a request. */
+enum verdict verdict_of_request(const struct verdict_question *question);
+
+/** The verdict on a record that a reply calls failed: VERDICT_THROTTLE or VERDICT_RETRY_RECORD. */
+enum verdict verdict_of_record(const char *code);
+
+/** What helps, for people, or NULL: most errors pass by themselves. */
+const char *verdict_remedy(const struct verdict_question *question);
+
+#endif
