@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/uplink/dest/kinesis.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/uplink/verdict.h"
+#include "platform/base/error.h"
+#include "platform/json/json_scan.h"
+#include "platform/json/json_write.h"
+
+/* A reply has at most some 170 bytes per record; more than this is none. */
+enum { REPLY_BYTES_MIN = 65536, REPLY_BYTES_PER_RECORD = 1024 };
+
+enum member { MEMBER_OTHER, MEMBER_RECORDS, MEMBER_TYPE, MEMBER_MESSAGE };
+enum entry_member { ENTRY_OTHER, ENTRY_CODE, ENTRY_MESSAGE, ENTRY_SEQUENCE };
+
+struct kinesis {
+    struct dest dest;
+    const char *stream;
+    bool is_arn;
+
+    size_t sent;
+    uint8_t *delivered;
+    size_t index; /* of the entry in hand */
+    uint64_t bytes;
+    bool broken; /* no JSON, or not of the form that answers for what was sent */
+    bool records_seen;
+    bool in_records;
+    bool type_seen; /* __type: an error of the whole request */
+    enum member member;
+    enum entry_member entry_member;
+    bool entry_stored;
+    bool entry_failed;
+    char entry_code[DEST_CODE_BYTES];
+    char entry_message[DEST_MESSAGE_BYTES];
+    struct dest_reply reply;
+    struct json_scan scan;
+};
+
+/* ---- request ---- */
+
+static void begin(const void *context, struct writer *out)
+{
+    const struct kinesis *kinesis = context;
+    writer_text(out, kinesis->is_arn ? "{\"StreamARN\":" : "{\"StreamName\":");
+    json_write_string(out, kinesis->stream, strlen(kinesis->stream));
+    writer_text(out, ",\"Records\":[");
+}
+
+static void record_begin(const void *context, struct writer *out, size_t index)
+{
+    (void)context;
+    writer_text(out, index == 0 ? "{\"Data\":\"" : ",{\"Data\":\"");
+}
+
+static void record_end(const void *context, struct writer *out, const char *key, size_t key_bytes)
+{
+    (void)context;
+    writer_text(out, "\",\"PartitionKey\":");
+    json_write_string(out, key, key_bytes);
+    writer_char(out, '}');
+}
+
+static void end(const void *context, struct writer *out)
+{
+    (void)context;
+    writer_text(out, "]}");
+}
+
+/* ---- reply ---- */
+
+static void copy_text(char *to, size_t to_bytes, const char *from)
+{
+    size_t count = strlen(from);
+    if (count >= to_bytes) {
+        count = to_bytes - 1;
+        while (count > 0 && ((uint8_t)from[count] & 0xc0) == 0x80)
+            count--;
+    }
+    memcpy(to, from, count);
+    to[count] = '\0';
+}
+
+/* "namespace#Code:url" is told by its Code. */
+static void copy_code(char to[DEST_CODE_BYTES], const char *from)
+{
+    const char *hash = strrchr(from, '#');
+    copy_text(to, DEST_CODE_BYTES, hash == NULL ? from : hash + 1);
+    to[strcspn(to, ":")] = '\0';
+}
+
+static enum member member_of(const char *key)
+{
+    if (strcmp(key, "Records") == 0)
+        return MEMBER_RECORDS;
+    if (strcmp(key, "__type") == 0)
+        return MEMBER_TYPE;
+    if (strcmp(key, "message") == 0 || strcmp(key, "Message") == 0)
+        return MEMBER_MESSAGE;
+    return MEMBER_OTHER;
+}
+
+static enum entry_member entry_member_of(const char *key)
+{
+    if (strcmp(key, "ErrorCode") == 0)
+        return ENTRY_CODE;
+    if (strcmp(key, "ErrorMessage") == 0)
+        return ENTRY_MESSAGE;
+    if (strcmp(key, "SequenceNumber") == 0)
+        return ENTRY_SEQUENCE;
+    return ENTRY_OTHER;
+}
+
+static void on_member(struct kinesis *kinesis, const struct json_token *token)
+{
+    if (token->event == JSON_KEY)
+        kinesis->member = member_of(token->text);
+    else if (token->event == JSON_ARRAY_BEGIN && kinesis->member == MEMBER_RECORDS) {
+        kinesis->broken |= kinesis->records_seen;
+        kinesis->records_seen = kinesis->in_records = true;
+    } else if (token->event == JSON_ARRAY_END)
+        kinesis->in_records = false;
+    else if (token->event == JSON_STRING && kinesis->member == MEMBER_TYPE) {
+        kinesis->type_seen = true;
+        copy_code(kinesis->reply.code, token->text);
+    } else if (token->event == JSON_STRING && kinesis->member == MEMBER_MESSAGE)
+        copy_text(kinesis->reply.message, sizeof kinesis->reply.message, token->text);
+}
+
+static void on_entry_member(struct kinesis *kinesis, const struct json_token *token)
+{
+    bool text = token->event == JSON_STRING && token->text_bytes > 0;
+    if (token->event == JSON_KEY)
+        kinesis->entry_member = entry_member_of(token->text);
+    else if (kinesis->entry_member == ENTRY_SEQUENCE)
+        kinesis->entry_stored |= text;
+    else if (kinesis->entry_member == ENTRY_MESSAGE && text)
+        copy_text(kinesis->entry_message, sizeof kinesis->entry_message, token->text);
+    else if (kinesis->entry_member == ENTRY_CODE && token->event != JSON_NULL) {
+        kinesis->entry_failed |= text || token->event != JSON_STRING;
+        if (text)
+            copy_code(kinesis->entry_code, token->text);
+    }
+}
+
+static void entry_begin(struct kinesis *kinesis)
+{
+    kinesis->entry_member = ENTRY_OTHER;
+    kinesis->entry_stored = kinesis->entry_failed = false;
+    kinesis->entry_code[0] = kinesis->entry_message[0] = '\0';
+}
+
+static void entry_end(struct kinesis *kinesis)
+{
+    struct dest_reply *reply = &kinesis->reply;
+    size_t index = kinesis->index++;
+    if (index >= kinesis->sent) {
+        kinesis->broken = true;
+        return;
+    }
+    if (kinesis->entry_stored && !kinesis->entry_failed) {
+        kinesis->delivered[index / 8] |= (uint8_t)(1 << index % 8);
+        reply->delivered++;
+        return;
+    }
+    if (reply->failed++ == 0 && !kinesis->type_seen) {
+        memcpy(reply->code, kinesis->entry_code, sizeof reply->code);
+        memcpy(reply->message, kinesis->entry_message, sizeof reply->message);
+    }
+    reply->throttled += verdict_of_record(kinesis->entry_code) == VERDICT_THROTTLE;
+}
+
+/* An element of Records: an object, or anything else, which is nothing that was stored. */
+static void on_entry(struct kinesis *kinesis, const struct json_token *token)
+{
+    if (token->event == JSON_ARRAY_END)
+        return;
+    if (token->event != JSON_OBJECT_END)
+        entry_begin(kinesis);
+    if (token->event != JSON_OBJECT_BEGIN)
+        entry_end(kinesis);
+}
+
+static int on_token(void *context, const struct json_token *token)
+{
+    struct kinesis *kinesis = context;
+    if (token->depth == 1)
+        on_member(kinesis, token);
+    else if (token->depth == 2 && kinesis->in_records)
+        on_entry(kinesis, token);
+    else if (token->depth == 3 && kinesis->in_records)
+        on_entry_member(kinesis, token);
+    return E_OK;
+}
+
+static void reply_start(struct dest *dest, size_t sent, uint8_t *delivered)
+{
+    struct kinesis *kinesis = (struct kinesis *)dest;
+    kinesis->sent = sent;
+    kinesis->delivered = delivered;
+    memset(delivered, 0, (sent + 7) / 8);
+    kinesis->index = 0;
+    kinesis->bytes = 0;
+    kinesis->broken = kinesis->records_seen = kinesis->in_records = kinesis->type_seen = false;
+    kinesis->member = MEMBER_OTHER;
+    kinesis->reply = (struct dest_reply){0};
+    json_scan_start(&kinesis->scan, on_token, kinesis);
+}
+
+static int reply_feed(struct dest *dest, const uint8_t *bytes, size_t count)
+{
+    struct kinesis *kinesis = (struct kinesis *)dest;
+    kinesis->bytes += count;
+    if (kinesis->bytes > REPLY_BYTES_MIN + REPLY_BYTES_PER_RECORD * (uint64_t)kinesis->sent)
+        return E_TOO_BIG;
+    if (!kinesis->broken && json_scan_feed(&kinesis->scan, bytes, count) < 0)
+        kinesis->broken = true;
+    return E_OK;
+}
+
+/* Of a reply that is not understood only the request's own error is worth anything. */
+static void forget_entries(struct kinesis *kinesis)
+{
+    struct dest_reply *reply = &kinesis->reply;
+    memset(kinesis->delivered, 0, (kinesis->sent + 7) / 8);
+    reply->delivered = reply->failed = reply->throttled = 0;
+    if (!kinesis->type_seen)
+        reply->code[0] = '\0';
+}
+
+static void reply_end(struct dest *dest, struct dest_reply *ret_reply)
+{
+    struct kinesis *kinesis = (struct kinesis *)dest;
+    bool whole = !kinesis->broken && json_scan_end(&kinesis->scan) == E_OK;
+    bool answers = kinesis->records_seen && kinesis->index == kinesis->sent && !kinesis->broken;
+    kinesis->reply.understood = whole && answers && !kinesis->type_seen;
+    if (!kinesis->reply.understood)
+        forget_entries(kinesis);
+    *ret_reply = kinesis->reply;
+}
+
+/* ---- open and close ---- */
+
+static void close_kinesis(struct dest *dest)
+{
+    free(dest);
+}
+
+/* 64 KiB are left free below 10 MiB: senders were refused within a few bytes of the limit. */
+static const struct dest_operations operations = {
+    .name = "kinesis",
+    .service = "kinesis",
+    .target = "Kinesis_20131202.PutRecords",
+    .content_type = "application/x-amz-json-1.1",
+    .limits = {.records = 500, .bytes = (10240 - 64) * 1024, .record_bytes = 1024 * 1024},
+    .frame = {begin, record_begin, record_end, end},
+    .reply_start = reply_start,
+    .reply_feed = reply_feed,
+    .reply_end = reply_end,
+    .close = close_kinesis,
+};
+
+int kinesis_open(const struct dest_options *options, struct dest **ret_dest)
+{
+    const char *stream = options->stream_arn != NULL ? options->stream_arn : options->stream;
+    if (stream == NULL || stream[0] == '\0')
+        return E_INVALID;
+    struct kinesis *kinesis = calloc(1, sizeof *kinesis);
+    if (kinesis == NULL)
+        return E_NO_MEMORY;
+    kinesis->dest.operations = &operations;
+    kinesis->stream = stream;
+    kinesis->is_arn = options->stream_arn != NULL;
+    *ret_dest = &kinesis->dest;
+    return E_OK;
+}
