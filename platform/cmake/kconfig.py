@@ -15,6 +15,7 @@ defconfig or another board takes effect.
 """
 import hashlib
 import os
+import re
 import sys
 
 try:
@@ -23,12 +24,28 @@ except ImportError:
     sys.exit("kconfiglib is missing. On Debian: apt-get install python3-kconfiglib")
 
 
+def places(path_config):
+    """PATH:LINE of every symbol that the file assigns; the last one counts."""
+    found = {}
+    with open(path_config, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            match = re.match(r"(?:# )?CONFIG_(\w+)(?:=| is not set)", line)
+            if match:
+                found[match[1]] = f"{path_config}:{number}"
+    return found
+
+
 def load(path_kconfig, path_config):
-    """The parsed configuration and what is wrong with it."""
+    """The parsed configuration and what is wrong with it, each fault with its place."""
     config = kconfiglib.Kconfig(path_kconfig, warn_to_stderr=False)
     config.warn_assign_undef = True
     config.load_config(path_config)
-    faults = list(config.warnings)
+    place = places(path_config)
+    faults = []
+    for warning in config.warnings:
+        named = next((word for word in re.findall(r"\w+", warning) if word in place), None)
+        is_placed = warning.startswith(path_config) or named is None
+        faults.append(warning if is_placed else f"{place[named]}: {warning}")
     for symbol in config.unique_defined_syms:
         wanted = symbol.user_value
         if wanted is None or symbol.choice is not None:
@@ -36,8 +53,8 @@ def load(path_kconfig, path_config):
         if symbol.orig_type in (kconfiglib.BOOL, kconfiglib.TRISTATE):
             wanted = kconfiglib.TRI_TO_STR[wanted]
         if symbol.str_value != wanted:
-            faults.append(f"{path_config}: CONFIG_{symbol.name}={wanted} does not hold, it became "
-                          f"'{symbol.str_value}': see its dependencies and its range")
+            faults.append(f"{place[symbol.name]}: CONFIG_{symbol.name}={wanted} does not hold, it "
+                          f"became '{symbol.str_value}': see its dependencies and its range")
     return config, faults
 
 

@@ -1,0 +1,266 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+Builds and runs the tests; called by tests/run.
+
+usage: tests/run [LABEL...]      without a label: all but the long ones
+       tests/run --list
+
+The last line is `N passed, N failed`, with `, N skipped` where a test said that it cannot run here.
+The exit code is 0 only if something ran and nothing failed. A build counts as a test: warnings are
+errors.
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+
+CPUS = len(os.sched_getaffinity(0))
+
+
+class Suite:
+    """The tests that one label of tests/run stands for."""
+
+    def __init__(self, label, about, folder="host", options=(), target="all", tests=None,
+                 packages=(), before=None, is_long=False):
+        self.label = label
+        self.about = about
+        self.folder = folder          # below build/
+        self.options = options        # for cmake
+        self.target = target          # None: the tests need nothing built
+        self.tests = tests or label   # labels in ctest, separated by |
+        self.packages = packages      # groups of install.sh
+        self.before = before          # a command that prepares the build
+        self.is_long = is_long
+
+
+EVERY_TEST = "unit|fuzz|fault|e2e"
+ARMHF = ("tests/tools/sysroot.sh", "armhf")
+
+# Fast ones first.
+SUITES = (
+    Suite("tools", "style, include rules, the build itself", target=None, packages=("checks",)),
+    Suite("unit", "one program per module"),
+    Suite("fuzz", "recorded inputs through every parser of foreign bytes"),
+    Suite("clang", "unit tests, built by the second compiler", "clang",
+          ("-DCMAKE_C_COMPILER=clang",), tests="unit|fuzz", packages=("clang",)),
+    Suite("armhf", "unit tests on 32-bit ARM, emulated", "armhf", ("-DBOARD=qemu-armv7",), "unit",
+          "unit", ("armhf",), ARMHF),
+    Suite("asan", "all of these under AddressSanitizer and UBSan", "asan",
+          ("-DRUNNEL_SANITIZE=address,undefined",), tests=EVERY_TEST, packages=("e2e",)),
+    Suite("tsan", "all of these under ThreadSanitizer", "tsan",
+          ("-DRUNNEL_SANITIZE=thread",), tests=EVERY_TEST, packages=("e2e",)),
+    Suite("boards", "every board's defconfig builds and installs", target=None,
+          packages=("armhf",), before=ARMHF),
+    Suite("fault", "killed, cut off, full and broken"),
+    Suite("e2e", "the program against the sink and independent clients", packages=("e2e",)),
+    Suite("e2e-full", "the same at full length", packages=("e2e",), is_long=True),
+    Suite("bench", "what it costs: CPU, memory, flash, bytes on the wire", packages=("bench",),
+          is_long=True),
+    Suite("fresh", "both commands of the README in a fresh Debian (needs root)", target=None,
+          packages=("chroot",), is_long=True),
+)
+ALIASES = {"ubsan": "asan"}
+
+RESULT = re.compile(r"\s*\d+/\d+ Test +#\d+: (\S+) \.*\s*(.*?)\s+([\d.]+) sec\s*$")
+# What ctest says about its own work.
+CHATTER = re.compile(r"\s*(Start +\d+: |Test project |UpdateCTestConfiguration|Label Time Summary|"
+                     r"Total Test time|The following tests |Errors while running|Output from these|"
+                     r"Use \"--rerun|\d+% tests passed|No tests were found|"
+                     r"\S+ += +[\d.]+ sec\*proc|\d+ - \S+ \(|\d+/\d+ Test|Internal ctest |"
+                     r"Could not find executable|Looked in the following|/?[^ :]+/test_\w+$)")
+# Ninja's progress and the compiler's command lines; what they complain about stays.
+BUILD_CHATTER = re.compile(r"\[\d+/\d+\] |-- |(ccache )?\S*/(cc|gcc|clang|[\w-]+-gcc) |"
+                           r"ninja: Entering")
+
+
+def environment():
+    """The tests' own: nothing of this user's cloud, proxies or language reaches them."""
+    env = {name: value for name, value in os.environ.items()
+           if not re.match(r"(?i)(AWS_|RUNNEL_|.*_proxy$|LC_|LANG)", name)}
+    env.update(LC_ALL="C.UTF-8", PYTHONDONTWRITEBYTECODE="1",
+               ASAN_OPTIONS="detect_stack_use_after_return=1:strict_string_checks=1",
+               UBSAN_OPTIONS="print_stacktrace=1",
+               TSAN_OPTIONS="halt_on_error=1:second_deadlock_stack=1")
+    return env
+
+
+def fixed_addresses():
+    """ThreadSanitizer of gcc 12 fails on kernels that spread addresses more than it expects."""
+    command = ["setarch", "-R"]
+    try:
+        works = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        works = False
+    return command if works else []
+
+
+class Runner:
+    def __init__(self, root):
+        self.root = pathlib.Path(root)
+        self.counts = {"passed": 0, "failed": 0, "skipped": 0}
+        self.failures = []
+        self.built = {}
+        self.ccache = any((pathlib.Path(folder) / "ccache").exists()
+                          for folder in os.get_exec_path())
+
+    def line(self, verdict, name, seconds, why=""):
+        print(f"{verdict:<5} {name:<44} {seconds:8.2f} s{'  ' + why if why else ''}", flush=True)
+
+    def count(self, verdict, name):
+        self.counts[verdict] += 1
+        if verdict == "failed":
+            self.failures.append(name)
+
+    def step(self, name, command):
+        """Runs a command as a test; what it said is shown when it fails."""
+        started = time.monotonic()
+        result = subprocess.run(command, cwd=self.root, env=environment(), stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                errors="replace", check=False)
+        is_good = result.returncode == 0
+        self.line("ok" if is_good else "FAIL", name, time.monotonic() - started)
+        if not is_good:
+            for text in result.stdout.splitlines():
+                if not BUILD_CHATTER.match(text):
+                    print("      | " + text)
+        self.count("passed" if is_good else "failed", name)
+        return is_good
+
+    def build(self, suite):
+        """Configures and builds once per folder and target; True if tests can be run."""
+        folder = self.root / "build" / suite.folder
+        if suite.folder not in self.built:
+            if suite.before and not self.step(f"{suite.label}/prepare", suite.before):
+                return False
+            launcher = ["-DCMAKE_C_COMPILER_LAUNCHER=ccache"] if self.ccache else []
+            self.built[suite.folder] = set()
+            if not self.step(f"{suite.folder}/configure",
+                             ["cmake", "-G", "Ninja", "-S", ".", "-B", folder, *launcher,
+                              *suite.options]):
+                self.built[suite.folder] = None
+        elif suite.before:
+            self.step(f"{suite.label}/prepare", suite.before)
+        done = self.built[suite.folder]
+        if done is None:
+            return False
+        if suite.target and suite.target not in done:
+            done.add(suite.target)
+            # What can be built is built and tested, also when something else cannot.
+            self.step(f"{suite.folder}/build",
+                      ["ninja", "-C", folder, f"-j{CPUS}", "-k0", suite.target])
+        return True
+
+    def show(self, suite, output):
+        """Passes on ctest's output, one line per test; failures are followed by their log."""
+        for text in output:
+            text = text.rstrip("\n")
+            match = RESULT.match(text)
+            if match:
+                name, verdict, seconds = match.groups()
+                word = {"Passed": "ok", "***Skipped": "skip"}.get(verdict, "FAIL")
+                why = "" if verdict in ("Passed", "***Skipped", "***Failed") else verdict.strip("*")
+                self.line(word, self.name(suite, name), float(seconds), why)
+            elif text.strip() and not CHATTER.match(text):
+                print("      | " + text, flush=True)
+
+    def name(self, suite, test):
+        return test if suite.folder == "host" else f"{suite.label}: {test}"
+
+    def tally(self, suite, path):
+        """Counts what ctest wrote down. A test whose program is missing has failed."""
+        count = 0
+        for case in xml.etree.ElementTree.parse(path).getroot().iter("testcase"):
+            count += 1
+            skipped = case.find("skipped")
+            reason = skipped.get("message", "") if skipped is not None else ""
+            if case.get("status") == "run":
+                verdict = "passed"
+            elif reason.startswith("SKIP_") or case.get("status") == "disabled":
+                verdict = "skipped"
+            else:
+                verdict = "failed"
+            self.count(verdict, self.name(suite, case.get("name")))
+        return count
+
+    def run(self, suite):
+        print(f"\n== {suite.label}: {suite.about}", flush=True)
+        if not self.build(suite):
+            return
+        folder = self.root / "build" / suite.folder
+        path = folder / f"tests-{suite.label}.xml"
+        path.unlink(missing_ok=True)
+        prefix = fixed_addresses() if suite.label == "tsan" else []
+        command = [*prefix, "ctest", "--test-dir", folder, "-L", f"^({suite.tests})$", f"-j{CPUS}",
+                   "--output-on-failure", "--test-output-size-failed", "60000",
+                   "--output-junit", path]
+        with subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              errors="replace") as ctest:
+            self.show(suite, ctest.stdout)
+        if not path.exists():
+            self.line("FAIL", f"{suite.label}/ctest", 0, f"ctest ended with {ctest.returncode}")
+            self.count("failed", f"{suite.label}/ctest")
+        elif self.tally(suite, path) == 0:
+            self.line("skip", suite.label, 0, "no test has this label")
+            self.count("skipped", suite.label)
+
+    def finish(self):
+        """Prints the summary; the exit code."""
+        if self.failures:
+            print("\nFailed:")
+            for name in self.failures:
+                print(f"  {name}")
+        text = f"{self.counts['passed']} passed, {self.counts['failed']} failed"
+        if self.counts["skipped"]:
+            text += f", {self.counts['skipped']} skipped"
+        print(f"\n{text}", flush=True)
+        return 0 if self.counts["passed"] and not self.counts["failed"] else 1
+
+
+def choose(labels):
+    """The suites that LABELS name, in our order."""
+    wanted = {ALIASES.get(label, label) for label in labels}
+    unknown = wanted - {suite.label for suite in SUITES}
+    if unknown:
+        sys.exit(f"tests/run: no label {', '.join(sorted(unknown))}; tests/run --list shows them")
+    if wanted:
+        return [suite for suite in SUITES if suite.label in wanted]
+    return [suite for suite in SUITES if not suite.is_long]
+
+
+def show_labels():
+    for suite in SUITES:
+        print(f"{suite.label:<10} {suite.about}{' (only when asked for)' if suite.is_long else ''}")
+    for alias, label in ALIASES.items():
+        print(f"{alias:<10} is part of {label}")
+
+
+def main(labels):
+    if labels == ["--list"]:
+        return show_labels()
+    if any(label.startswith("-") for label in labels):
+        print(__doc__)
+        return 0 if labels in (["-h"], ["--help"]) else 2
+    suites = choose(labels)
+    root = pathlib.Path(__file__).resolve().parents[2]
+    packages = dict.fromkeys(["build"] + [group for suite in suites for group in suite.packages])
+    if subprocess.run([root / "tests/tools/install.sh", *packages], check=False).returncode != 0:
+        return 1
+    runner = Runner(root)
+    started = time.monotonic()
+    for suite in suites:
+        runner.run(suite)
+    minutes, seconds = divmod(int(time.monotonic() - started), 60)
+    print(f"\n{minutes} min {seconds} s")
+    return runner.finish()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
