@@ -154,10 +154,12 @@ static void read_lanes(struct config_reader *reader, const struct json_node *nod
     static const struct schema_key element = {.kind = SCHEMA_CHOICE,
                                               .choices = "alarm|normal|bulk"};
     bool *lanes = (bool *)((char *)target + key->offset);
-    if (node->kind != JSON_KIND_ARRAY || node->first == NULL) {
+    if (node->kind != JSON_KIND_ARRAY) {
         fault_kind(reader, node, key);
         return;
     }
+    if (node->first == NULL)
+        config_fault(reader->faults, node, NULL, "names no lane; leave the key out for all lanes");
     for (const struct json_node *child = node->first; child != NULL; child = child->next) {
         struct schema_value value;
         if (config_read_scalar(reader, child, &element, &value) == NULL)

@@ -300,12 +300,27 @@ static void use_standard(struct config_reader *reader)
     config->routes[0].name = "live";
 }
 
+/* A route whose lanes could not be read may be meant to carry any. */
 static bool is_carried(const struct config *config, enum cfg_lane lane)
 {
-    for (size_t i = 0; i < config->route_count; i++)
-        if (config->routes[i].lanes[lane] || !was_read(&config->routes[i]))
+    for (size_t i = 0; i < config->route_count; i++) {
+        const bool *lanes = config->routes[i].lanes;
+        bool unknown = !lanes[CFG_LANE_ALARM] && !lanes[CFG_LANE_NORMAL] && !lanes[CFG_LANE_BULK];
+        if (lanes[lane] || unknown)
             return true;
+    }
     return false;
+}
+
+static void fault_lane(struct config_reader *reader, const struct json_node *node,
+                       enum cfg_lane lane)
+{
+    const struct json_node *written = config_read_member(node, "lane");
+    const char *member = written != NULL ? NULL : node != NULL ? "lane" : "sensors";
+    const struct json_node *place = written != NULL ? written : node != NULL ? node : reader->root;
+    config_fault(reader->faults, place, member,
+                 "no route carries the lane \"%s\"; add it to the \"lanes\" of one",
+                 config_lane_name(lane));
 }
 
 static void check_lanes(struct config_reader *reader)
@@ -314,13 +329,8 @@ static void check_lanes(struct config_reader *reader)
     const struct json_node *list = config_read_member(reader->root, "sensors");
     const struct json_node *node = list == NULL ? NULL : list->first;
     for (size_t i = 0; i < config->sensor_count; i++) {
-        enum cfg_lane lane = config->sensors[i].lane;
-        const struct json_node *written = config_read_member(node, "lane");
-        if (!is_carried(config, lane))
-            config_fault(reader->faults, written != NULL ? written : node,
-                         written != NULL ? NULL : "lane",
-                         "no route carries the lane \"%s\"; add it to the \"lanes\" of one",
-                         config_lane_name(lane));
+        if (!is_carried(config, config->sensors[i].lane))
+            fault_lane(reader, node, config->sensors[i].lane);
         node = node == NULL ? NULL : node->next;
     }
 }

@@ -34,12 +34,13 @@ static void fault_driver(struct config_reader *reader, const struct json_node *n
     for (size_t i = 0; name[i] != '\0' && i + 1 < sizeof symbol; i++)
         symbol[i] = (char)(name[i] >= 'a' && name[i] <= 'z' ? name[i] - 'a' + 'A' : name[i]);
     const char *best = nearest_result(&nearest);
-    const char *member = node == NULL ? "CONFIG_SENSORS" : "driver";
+    const struct json_node *written = config_read_member(node, "driver");
+    const char *member = written == NULL ? "CONFIG_SENSORS" : NULL;
     if (best != NULL)
-        config_fault(reader->faults, node, member,
+        config_fault(reader->faults, written, member,
                      "\"%.31s\" is not in this program; did you mean \"%s\"?", name, best);
     else
-        config_fault(reader->faults, node, member,
+        config_fault(reader->faults, written, member,
                      "\"%.31s\" is not in this program; enable CONFIG_DRIVER_%s", name, symbol);
 }
 

@@ -383,19 +383,27 @@ int schema_choice(const char *words, const char *text)
     return -1;
 }
 
+/* Appends WORDS with commas between them to WHY and returns the bytes used. */
+static int list_words(const char *words, char *why, int used)
+{
+    const char *word = NULL;
+    size_t count = 0;
+    while ((word = next_word(&words, &count)) != NULL && used < SCHEMA_WHY_BYTES)
+        used += snprintf(why + used, (size_t)(SCHEMA_WHY_BYTES - used), "%.*s%s", (int)count, word,
+                         words == NULL ? "" : ", ");
+    return used;
+}
+
 static void why_choice(const struct schema_key *key, const char *text, char *why)
 {
     const char *words = key->choices;
     const char *word = NULL;
     size_t count = 0;
     struct nearest nearest;
+    int used = list_words(words, why, snprintf(why, SCHEMA_WHY_BYTES, "is none of "));
     nearest_start(&nearest, text);
-    int used = snprintf(why, SCHEMA_WHY_BYTES, "is none of ");
-    while ((word = next_word(&words, &count)) != NULL && used < SCHEMA_WHY_BYTES) {
+    while ((word = next_word(&words, &count)) != NULL)
         nearest_offer(&nearest, word, count);
-        used += snprintf(why + used, (size_t)(SCHEMA_WHY_BYTES - used), "%.*s%s", (int)count, word,
-                         words == NULL ? "" : ", ");
-    }
     const char *best = nearest_result(&nearest);
     if (best != NULL && used < SCHEMA_WHY_BYTES)
         (void)snprintf(why + used, (size_t)(SCHEMA_WHY_BYTES - used), "; did you mean \"%s\"?",
@@ -405,8 +413,9 @@ static void why_choice(const struct schema_key *key, const char *text, char *why
 static void why_absent(const struct schema_key *key, const char *text, char *why)
 {
     if (key->symbol == NULL) {
-        (void)snprintf(why, SCHEMA_WHY_BYTES, "is not available in this version; choose %s",
-                       key->choices);
+        (void)list_words(
+            key->choices, why,
+            snprintf(why, SCHEMA_WHY_BYTES, "is not available in this version; choose "));
         return;
     }
     int used = snprintf(why, SCHEMA_WHY_BYTES, "is not in this program; enable %s", key->symbol);

@@ -1,0 +1,975 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/control/config.h"
+#include "agent/control/config_endpoint.h"
+#include "agent/control/expand.h"
+#include "agent/control/nearest.h"
+#include "platform/base/error.h"
+
+/* ---- drivers of this test, instead of drivers/registry.c ---- */
+
+static const struct driver_key plain_keys[] = {{.name = NULL}};
+
+static const struct driver_key meter_keys[] = {
+    {"bus", DRIVER_KEY_TEXT, true, "where: \"tcp://host:502\""},
+    {"unit_id", DRIVER_KEY_INTEGER, false, "1"},
+    {"gain", DRIVER_KEY_DECIMAL, false, "1"},
+    {"swap", DRIVER_KEY_BOOLEAN, false, "false"},
+    {"pause", DRIVER_KEY_DURATION, false, "10ms"},
+    {"buffer", DRIVER_KEY_SIZE, false, "1KiB"},
+    {"channels[].name", DRIVER_KEY_TEXT, true, "its name"},
+    {"channels[].register", DRIVER_KEY_INTEGER, true, "its number"},
+    {"masks[]", DRIVER_KEY_TEXT, false, "none"},
+    {.name = NULL},
+};
+
+static const struct driver drivers[] = {
+    {.name = "proc", .summary = "", .keys = plain_keys},
+    {.name = "thermal", .summary = "", .keys = plain_keys},
+    {.name = "meter", .summary = "", .keys = meter_keys},
+};
+
+const struct driver *driver_at(size_t index)
+{
+    return index < sizeof drivers / sizeof drivers[0] ? &drivers[index] : NULL;
+}
+
+const struct driver *driver_find(const char *name)
+{
+    for (size_t i = 0; driver_at(i) != NULL; i++)
+        if (strcmp(driver_at(i)->name, name) == 0)
+            return driver_at(i);
+    return NULL;
+}
+
+/* ---- a configuration in a directory of its own ---- */
+
+struct fixture {
+    char directory[32];
+    char file[64];
+    const char *const *variables; /* "NAME=value", NULL at the end */
+    char *faults;
+    size_t fault_bytes;
+    struct config *config;
+};
+
+static const char *get_variable(void *context, const char *name)
+{
+    const struct fixture *fixture = context;
+    size_t count = strlen(name);
+    for (const char *const *at = fixture->variables; at != NULL && *at != NULL; at++)
+        if (strncmp(*at, name, count) == 0 && (*at)[count] == '=')
+            return *at + count + 1;
+    return NULL;
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void write_below(const struct fixture *fixture, const char *name, const char *text)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/%s", fixture->directory, name);
+    for (char *slash = strchr(path + strlen(fixture->directory) + 1, '/'); slash != NULL;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(path, 0700);
+        *slash = '/';
+    }
+    write_file(path, text);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    assert_non_null(fixture);
+    strcpy(fixture->directory, "/tmp/test_config.XXXXXX");
+    assert_non_null(mkdtemp(fixture->directory));
+    (void)snprintf(fixture->file, sizeof fixture->file, "%s/r.json", fixture->directory);
+    *state = fixture;
+    return 0;
+}
+
+static void forget(struct fixture *fixture)
+{
+    config_free(fixture->config);
+    free(fixture->faults);
+    fixture->config = NULL;
+    fixture->faults = NULL;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    char command[64];
+    forget(fixture);
+    (void)snprintf(command, sizeof command, "rm -r %s", fixture->directory);
+    assert_int_equal(system(command), 0);
+    free(fixture);
+    return 0;
+}
+
+static int load_path(struct fixture *fixture, const char *path)
+{
+    forget(fixture);
+    FILE *faults = open_memstream(&fixture->faults, &fixture->fault_bytes);
+    assert_non_null(faults);
+    const struct config_options options = {.path = path,
+                                           .root = fixture->directory,
+                                           .get_variable = get_variable,
+                                           .context = fixture,
+                                           .faults = faults};
+    int rc = config_load(&options, &fixture->config);
+    assert_int_equal(fclose(faults), 0);
+    return rc;
+}
+
+static int load(struct fixture *fixture, const char *text)
+{
+    write_file(fixture->file, text);
+    return load_path(fixture, fixture->file);
+}
+
+static const struct config *expect_good(struct fixture *fixture, const char *text)
+{
+    if (load(fixture, text) != 0)
+        fail_msg("%s", fixture->faults);
+    return fixture->config;
+}
+
+/* EXPECTED are all lines without the file's name before them. */
+static void expect_lines(struct fixture *fixture, const char *text, int rc, const char *expected)
+{
+    char stripped[8192] = "";
+    size_t used = 0;
+    assert_int_equal(load(fixture, text), rc);
+    size_t prefix = strlen(fixture->file);
+    for (const char *at = fixture->faults; *at != '\0';) {
+        if (strncmp(at, fixture->file, prefix) == 0)
+            at += prefix + 1;
+        size_t count = strcspn(at, "\n") + 1;
+        assert_true(used + count < sizeof stripped);
+        memcpy(stripped + used, at, count);
+        used += count;
+        at += count;
+    }
+    stripped[used] = '\0';
+    assert_string_equal(stripped, expected);
+}
+
+static void expect_faults(struct fixture *fixture, const char *text, const char *expected)
+{
+    expect_lines(fixture, text, E_CONFIG, expected);
+    assert_null(fixture->config);
+}
+
+#define ROUTE                                                                                      \
+    "\"routes\": [ { \"name\": \"live\", \"destination\": \"kinesis\", \"region\": \"eu-west-1\"," \
+    " \"stream\": \"telemetry\" } ]"
+#define HEAD "{ \"device\": \"gw-17\", " ROUTE ",\n"
+
+/* ---- what is good ---- */
+
+static void test_defaults(void **state)
+{
+    const struct config *config = expect_good(*state, "{ \"device\": \"gw-17\", " ROUTE " }");
+    assert_string_equal(config->device, "gw-17");
+    assert_string_equal(config->spool.path, CONFIG_SPOOL_PATH);
+    assert_int_equal(config->spool.size_bytes, 32u << 20);
+    assert_int_equal(config->spool.ack_window_ms, 30000);
+    assert_int_equal(config->spool.wait_ms, 1000);
+    const struct cfg_lane_setup *lanes = config->spool.lanes;
+    assert_int_equal(lanes[CFG_LANE_ALARM].full, CFG_FULL_REFUSE);
+    assert_int_equal(lanes[CFG_LANE_ALARM].window_ms, 0);
+    assert_int_equal(lanes[CFG_LANE_NORMAL].full, CFG_FULL_DROP_OLDEST);
+    assert_int_equal(lanes[CFG_LANE_NORMAL].window_ms, 75000);
+    assert_int_equal(lanes[CFG_LANE_NORMAL].age_ms, 60000);
+    assert_int_equal(lanes[CFG_LANE_BULK].window_ms, 600000);
+    assert_int_equal(lanes[CFG_LANE_BULK].age_ms, 300000);
+    assert_int_equal(config->route_count, 1);
+    const struct cfg_route *route = config->routes;
+    assert_true(route->lanes[CFG_LANE_ALARM] && route->lanes[CFG_LANE_NORMAL] &&
+                route->lanes[CFG_LANE_BULK] && route->hold);
+    assert_int_equal(route->partition, CFG_PARTITION_EVEN);
+    assert_int_equal(route->format, CFG_FORMAT_JSON);
+    assert_int_equal(route->batch_records, CONFIG_BATCH_RECORDS);
+    assert_string_equal(route->stream, "telemetry");
+    assert_null(route->stream_arn);
+    assert_string_equal(route->endpoint.host, "kinesis.eu-west-1.amazonaws.com");
+    assert_int_equal(route->endpoint.port, 443);
+    assert_true(route->endpoint.tls);
+    assert_null(route->ca_file);
+    assert_string_equal(route->credentials->name, "default");
+    assert_int_equal(route->credentials->provider, CFG_PROVIDER_CHAIN);
+}
+
+static void test_without_sensors_kconfig_decides(void **state)
+{
+    const struct config *config = expect_good(*state, "{ \"device\": \"gw-17\", " ROUTE " }");
+    assert_int_equal(config->sensor_count, 1);
+    assert_string_equal(config->sensors[0].name, "proc");
+    assert_ptr_equal(config->sensors[0].driver, driver_find("proc"));
+    assert_int_equal(config->sensors[0].interval_ms, 10000);
+    config = expect_good(*state, HEAD "\"sensors\": [] }");
+    assert_int_equal(config->sensor_count, 0);
+}
+
+static void test_everything_set(void **state)
+{
+    const struct config *config = expect_good(
+        *state,
+        "// a comment\n{ \"device\": \"gw-17\", \"spool\": { \"path\": \"state\", \"size\": "
+        "\"1MiB\","
+        " \"ack_window\": \"1s\", \"lanes\": { \"bulk\": { \"full\": \"drop-newest\","
+        " \"window\": \"20s\", \"age\": \"10s\", \"share\": \"50%\" } } },\n"
+        "\"sensors\": [ { \"name\": \"m\", \"driver\": \"meter\", \"interval\": \"250ms\","
+        " \"timeout\": \"2s\", \"lane\": \"bulk\", \"tags\": { \"site\": \"pump-4 ${device}\" },"
+        " \"bus\": \"tcp://${device}:502\", \"gain\": 0.10, \"swap\": true, \"unit_id\": -7,"
+        " \"pause\": \"5s\", \"buffer\": 512, \"masks\": [ \"a\", \"b\" ],"
+        " \"channels\": [ { \"name\": \"p\", \"register\": 12 },"
+        " { \"name\": \"q\", \"register\": 13 } ] } ],\n"
+        "\"credentials\": { \"shop\": { \"provider\": \"file\", \"profile\": \"p1\","
+        " \"file\": \"/etc/keys\" } },\n"
+        "\"routes\": [ { \"name\": \"live\", \"destination\": \"kinesis\", \"lanes\": [ \"bulk\" ],"
+        " \"hold\": false, \"partition\": { \"fixed\": \"k-${device}\" }, \"format\": \"raw\","
+        " \"layout\": \"nested\", \"order\": \"fifo\", \"pack\": \"none\", \"compress\": \"none\","
+        " \"batch\": { \"records\": 10, \"bytes\": \"64KiB\" }, \"credentials\": \"shop\","
+        " \"stream\": \"arn:aws:kinesis:eu-west-1:123456789012:stream/tele.metry\","
+        " \"endpoint\": \"http://[::1]:4567/\", \"ca_file\": \"ca\", \"cert_file\": \"c\","
+        " \"key_file\": \"k\" } ] }");
+    assert_int_equal(config->spool.lanes[CFG_LANE_BULK].full, CFG_FULL_DROP_NEWEST);
+    assert_int_equal(config->spool.lanes[CFG_LANE_BULK].share_percent, 50);
+    assert_int_equal(config->spool.lanes[CFG_LANE_ALARM].share_percent, 25);
+    assert_int_equal(config->spool.lanes[CFG_LANE_NORMAL].share_percent, 25);
+    assert_string_equal(config->spool.path, "state");
+    assert_int_equal(config->spool.size_bytes, 1 << 20);
+    const struct cfg_sensor *sensor = config->sensors;
+    assert_int_equal(sensor->interval_ms, 250);
+    assert_int_equal(sensor->timeout_ms, 2000);
+    assert_int_equal(sensor->lane, CFG_LANE_BULK);
+    assert_int_equal(sensor->tag_count, 1);
+    assert_string_equal(sensor->tags[0].name, "site");
+    assert_string_equal(sensor->tags[0].value, "pump-4 gw-17");
+    static const char *const settings[][2] = {
+        {"bus", "tcp://gw-17:502"},
+        {"gain", "0.10"},
+        {"swap", "true"},
+        {"unit_id", "-7"},
+        {"pause", "5s"},
+        {"buffer", "512"},
+        {"masks[0]", "a"},
+        {"masks[1]", "b"},
+        {"channels[0].name", "p"},
+        {"channels[0].register", "12"},
+        {"channels[1].name", "q"},
+        {"channels[1].register", "13"},
+    };
+    assert_int_equal(sensor->setting_count, sizeof settings / sizeof settings[0]);
+    for (size_t i = 0; i < sensor->setting_count; i++) {
+        assert_string_equal(sensor->settings[i].key, settings[i][0]);
+        assert_string_equal(sensor->settings[i].value, settings[i][1]);
+    }
+    const struct cfg_route *route = config->routes;
+    assert_true(route->lanes[CFG_LANE_BULK] && !route->lanes[CFG_LANE_ALARM] && !route->hold);
+    assert_int_equal(route->partition, CFG_PARTITION_FIXED);
+    assert_string_equal(route->partition_key, "k-gw-17");
+    assert_int_equal(route->format, CFG_FORMAT_RAW);
+    assert_int_equal(route->batch_records, 10);
+    assert_int_equal(route->batch_bytes, 65536);
+    assert_string_equal(route->region, "eu-west-1");
+    assert_string_equal(route->stream, "tele.metry");
+    assert_string_equal(route->stream_arn,
+                        "arn:aws:kinesis:eu-west-1:123456789012:stream/tele.metry");
+    assert_string_equal(route->endpoint.host, "::1");
+    assert_int_equal(route->endpoint.port, 4567);
+    assert_false(route->endpoint.tls);
+    assert_string_equal(route->ca_file, "ca");
+    assert_string_equal(route->key_file, "k");
+    assert_string_equal(route->credentials->profile, "p1");
+    assert_string_equal(route->credentials->file, "/etc/keys");
+    assert_int_equal(config->credentials_count, 2);
+}
+
+static void test_print(void **state)
+{
+    const struct config *config = expect_good(*state, "{ \"device\": \"gw-17\", " ROUTE " }");
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *to = open_memstream(&text, &bytes);
+    assert_non_null(to);
+    config_print(config, to);
+    assert_int_equal(fclose(to), 0);
+    assert_non_null(strstr(text, "device   gw-17\n"));
+    assert_non_null(strstr(text, "lane     bulk: window 10m, age 5m, share 33%, drop-oldest"));
+    assert_non_null(strstr(text, "sensor   proc: proc every 10s, lane normal\n"));
+    assert_non_null(strstr(text, "route    live: kinesis, stream telemetry in eu-west-1 at "
+                                 "https://kinesis.eu-west-1.amazonaws.com\n"));
+    free(text);
+}
+
+/* ---- faults ---- */
+
+static void test_all_faults_at_once_in_order(void **state)
+{
+    expect_faults(
+        *state,
+        "{\n  \"devize\": \"x\",\n  \"device\": \"gw\",\n"
+        "  \"spool\": { \"ack_window\": \"11m\", \"lanes\": { \"slow\": {} } },\n"
+        "  \"sensors\": [\n    { \"name\": \"a b\", \"driver\": \"termal\",\n"
+        "      \"interval\": \"10 sec\", \"lane\": \"urgent\" },\n    7\n  ],\n"
+        "  \"routes\": [ { \"name\": \"live\", \"destination\": \"kinesis\","
+        " \"region\": \"eu-west-1\", \"stream\": \"s\", \"hold\": \"yes\" } ]\n}\n",
+        "2:3: devize: there is no such key; did you mean \"device\"?\n"
+        "4:28: spool.ack_window: \"11m\" is out of range; choose from 0s to 10m\n"
+        "4:46: spool.lanes.slow: there is no such key; remove it\n"
+        "6:15: sensors[0].name: \"a b\" is not a name; use 1 to 31 letters, digits, \"_\", \".\" "
+        "and \"-\"\n"
+        "6:32: sensors[0].driver: \"termal\" is not in this program; did you mean \"thermal\"?\n"
+        "7:19: sensors[0].interval: \"10 sec\" is not a duration; write it like \"10s\"\n"
+        "7:37: sensors[0].lane: \"urgent\" is none of alarm, normal, bulk\n"
+        "8:5: sensors[1]: 7 is not an object; write it in braces\n"
+        "10:105: routes[0].hold: \"yes\" is neither true nor false; write it without quotes\n");
+}
+
+static void test_unknown_and_duplicate_keys(void **state)
+{
+    expect_faults(*state, HEAD "\"sensor\": [], \"zzz\": 1, \"sensors\": [], \"sensors\": [] }",
+                  "2:1: sensor: there is no such key; did you mean \"sensors\"?\n"
+                  "2:15: zzz: there is no such key; remove it\n"
+                  "2:40: sensors: this key is there twice; remove one\n");
+    expect_faults(*state,
+                  HEAD "\"sensors\": [ { \"name\": \"m\", \"driver\": \"meter\", \"bus\": \"b\","
+                       " \"uint_id\": 1, \"channel\": 1, \"what\": 2, \"intervall\": \"1s\","
+                       " \"name\": \"n\" } ] }",
+                  "2:60: sensors[0].uint_id: there is no such key; did you mean \"unit_id\"?\n"
+                  "2:74: sensors[0].channel: there is no such key; did you mean \"channels\"?\n"
+                  "2:88: sensors[0].what: the driver \"meter\" has no such key; remove it\n"
+                  "2:99: sensors[0].intervall: there is no such key; did you mean \"interval\"?\n"
+                  "2:118: sensors[0].name: this key is there twice; remove one\n");
+}
+
+static void test_driver_keys(void **state)
+{
+    expect_faults(*state, HEAD "\"sensors\": [ { \"name\": \"m\", \"driver\": \"meter\" } ] }",
+                  "2:14: sensors[0].bus: is missing; where: \"tcp://host:502\"\n");
+    expect_faults(
+        *state,
+        HEAD "\"sensors\": [ { \"name\": \"m\", \"driver\": \"meter\", \"bus\": 502,\n"
+             "\"unit_id\": 1.5, \"gain\": \"2\", \"swap\": 1, \"pause\": \"soon\",\n"
+             "\"buffer\": \"1XB\", \"masks\": \"a\", \"channels\": [ { \"nam\": \"p\" }, 3 ] } ] }",
+        "2:55: sensors[0].bus: 502 is not a text; write it in double quotes\n"
+        "3:12: sensors[0].unit_id: 1.5 is not a whole number; write it like 5\n"
+        "3:25: sensors[0].gain: \"2\" is not a number; write it like 0.5\n"
+        "3:38: sensors[0].swap: 1 is neither true nor false; write it without quotes\n"
+        "3:50: sensors[0].pause: \"soon\" is not a duration; write it like \"10s\"\n"
+        "4:11: sensors[0].buffer: \"1XB\" is not a size; write it like \"64KiB\"\n"
+        "4:27: sensors[0].masks: this is no list; write it in brackets\n"
+        "4:46: sensors[0].channels[0].name: is missing; its name\n"
+        "4:46: sensors[0].channels[0].register: is missing; its number\n"
+        "4:48: sensors[0].channels[0].nam: there is no such key; did you mean \"name\"?\n"
+        "4:62: sensors[0].channels[1]: this is no object; write it in braces\n");
+}
+
+static void test_drivers_and_names(void **state)
+{
+    expect_faults(
+        *state,
+        HEAD "\"sensors\": [ { \"name\": \"a\", \"driver\": \"modbus\" },\n"
+             "{ \"name\": \"a\", \"driver\": \"proc\" },\n"
+             "{ \"name\": \"aaaaaaaaaabbbbbbbbbbccccccccccdd\", \"driver\": \"proc\" },\n"
+             "{ \"driver\": \"proc\" }, { \"name\": \"b\" } ] }",
+        "2:39: sensors[0].driver: \"modbus\" is not in this program; enable "
+        "CONFIG_DRIVER_MODBUS\n"
+        "3:11: sensors[1].name: \"a\" is the name of sensors[0] already; names are "
+        "unique\n"
+        "4:11: sensors[2].name: \"aaaaaaaaaabbbbbbbbbbccccccccccdd\" is not a name; use 1 "
+        "to 31 letters, digits, \"_\", \".\" and \"-\"\n"
+        "5:1: sensors[3].name: is missing; the sensor in every record: \"name\": "
+        "\"board\"\n"
+        "5:23: sensors[4].driver: is missing; what reads it: \"driver\": \"proc\"\n");
+}
+
+static void test_what_is_not_in_this_program(void **state)
+{
+    expect_faults(*state,
+                  HEAD
+                  "\"coap\": {}, \"link\": {},\n"
+                  "\"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\", \"transforms\": [] } "
+                  "],\n\"credentials\": { \"x\": { \"provider\": \"web_identity\", \"z\": 1 } },\n"
+                  "\"spool\": { \"volatile\": true } }",
+                  "2:1: coap: is not in this program; enable CONFIG_COAP\n"
+                  "2:13: link: is not available in this version; remove it\n"
+                  "3:47: sensors[0].transforms: is not available in this version; remove it\n"
+                  "4:37: credentials.x.provider: \"web_identity\" is not in this program; enable "
+                  "CONFIG_CREDENTIALS_WEB_IDENTITY\n"
+                  "5:12: spool.volatile: is not available in this version; remove it\n");
+    expect_faults(
+        *state,
+        "{ \"device\": \"d\", \"routes\": [\n"
+        "{ \"name\": \"s\", \"destination\": \"s3\", \"bucket\": \"b\" },\n"
+        "{ \"name\": \"k\", \"destination\": \"kinesis\", \"stream\": \"s\", \"region\": "
+        "\"eu-west-1\", \"order\": \"strict\",\n\"layout\": \"flat\", \"pack\": \"kpl\", "
+        "\"compress\": \"gzip\", \"format\": \"senml\",\n"
+        "\"proxy\": \"p\", \"role_arn\": \"r\", \"partition\": { \"field\": \"f\" } } ] }",
+        "2:31: routes[0].destination: \"s3\" is not in this program; enable "
+        "CONFIG_DEST_S3\n"
+        "3:89: routes[1].order: \"strict\" is not available in this version; choose "
+        "fifo\n"
+        "4:11: routes[1].layout: \"flat\" is not available in this version; choose "
+        "nested\n"
+        "4:27: routes[1].pack: \"kpl\" is not available in this version; choose none\n"
+        "4:46: routes[1].compress: \"gzip\" is not available in this version; choose "
+        "none\n"
+        "4:64: routes[1].format: \"senml\" is not available in this version; choose "
+        "json, raw\n"
+        "5:1: routes[1].proxy: is not available in this version; remove it\n"
+        "5:15: routes[1].role_arn: is not available in this version; remove it\n"
+        "5:47: routes[1].partition.field: is not available in this version; choose { "
+        "\"fixed\": \"KEY\" } or even, device, sensor, random\n");
+}
+
+#define KINESIS                                                                                    \
+    "{ \"device\": \"d\", \"routes\": [ { \"name\": \"k\", \"destination\": \"kinesis\",\n"
+
+static void test_route_faults(void **state)
+{
+    expect_faults(*state, KINESIS "\"stream\": \"a/b\", \"region\": \"eu_west\" } ] }",
+                  "2:11: routes[0].stream: is no name of a stream; use 1 to 128 letters, digits, "
+                  "\"_\", \".\" and \"-\"\n"
+                  "2:28: routes[0].region: is no region; write it like \"eu-west-1\"\n");
+    expect_faults(*state,
+                  KINESIS "\"lanes\": [], \"batch\": { \"records\": 501, \"bytes\": 1 } } ] }",
+                  "1:30: routes[0].stream: is missing; write the name or ARN of a Kinesis stream\n"
+                  "1:30: routes[0].region: is missing; write it like \"eu-west-1\", or set "
+                  "AWS_REGION\n"
+                  "2:10: routes[0].lanes: names no lane; leave the key out for all lanes\n"
+                  "2:36: routes[0].batch.records: 501 is out of range; choose from 1 to 500\n"
+                  "2:50: routes[0].batch.bytes: 1 is out of range; choose from 1KiB to 10176KiB\n");
+}
+
+static void test_arn(void **state)
+{
+    static const char *const bad[] = {
+        "arn:aws:firehose:eu-west-1:123456789012:stream/s",
+        "arn:aws:kinesis:eu-west-1:12:stream/s",
+        "arn:aws:kinesis:eu-west-1:123456789012:stream/",
+        "arn:aws:kinesis::123456789012:stream/s",
+        "arn:aws:kinesis:eu-west-1:123456789012:stream/a b",
+        "arn:",
+    };
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[400];
+        (void)snprintf(text, sizeof text,
+                       KINESIS "\"region\": \"eu-west-1\", \"stream\": \"%s\" } ] }", bad[i]);
+        expect_faults(fixture, text,
+                      "2:34: routes[0].stream: is no ARN of a stream; write it like "
+                      "arn:aws:kinesis:REGION:ACCOUNT:stream/NAME\n");
+    }
+    expect_faults(
+        fixture,
+        KINESIS "\"region\": \"eu-west-2\","
+                " \"stream\": \"arn:aws:kinesis:eu-west-1:123456789012:stream/s\" } ] }",
+        "2:11: routes[0].region: differs from the region in the stream's ARN; remove it\n");
+}
+
+static void test_names_of_routes_and_credentials(void **state)
+{
+    expect_faults(
+        *state,
+        "{ \"device\": \"d\", \"credentials\": { \"shop\": { \"provider\": \"env\","
+        " \"profile\": \"p\" }, \"a b\": { \"provider\": \"chian\" }, \"c\": {} },\n"
+        "\"routes\": [ { \"name\": \"k\", \"destination\": \"kinesis\", \"stream\": \"s\","
+        " \"region\": \"eu-west-1\", \"credentials\": \"shpo\", \"cert_file\": \"c\" },\n"
+        "{ \"name\": \"k\", \"destination\": \"kinesis\", \"stream\": \"s\","
+        " \"region\": \"eu-west-1\", \"key_file\": \"c\", \"lanes\": [ \"bulk\", \"bulk\" "
+        "] } ] }",
+        "1:75: credentials.shop.profile: the provider \"env\" has no profiles; choose "
+        "\"file\" or \"chain\"\n"
+        "1:82: credentials.a b: \"a b\" is not a name; use 1 to 31 letters, digits, "
+        "\"_\", \".\" and \"-\"\n"
+        "1:103: credentials.a b.provider: \"chian\" is none of chain, env, file; did you "
+        "mean \"chain\"?\n"
+        "1:119: credentials.c.provider: is missing; \"chain\" asks the environment, then "
+        "the shared files\n"
+        "2:13: routes[0].key_file: is missing; cert_file needs its key\n"
+        "2:107: routes[0].credentials: \"shpo\" is not among \"credentials\"; did you mean "
+        "\"shop\"?\n"
+        "3:1: routes[1].cert_file: is missing; key_file needs its certificate\n"
+        "3:11: routes[1].name: \"k\" is the name of routes[0] already; names are unique\n"
+        "3:116: routes[1].lanes[1]: this lane is there twice; remove one\n");
+}
+
+static void test_lanes_and_windows(void **state)
+{
+    expect_faults(
+        *state,
+        "{ \"device\": \"d\", \"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\" },"
+        " { \"name\": \"b\", \"driver\": \"proc\", \"lane\": \"alarm\" } ],\n"
+        "\"routes\": [ { \"name\": \"k\", \"destination\": \"kinesis\", \"stream\": \"s\","
+        " \"region\": \"eu-west-1\", \"lanes\": [ \"bulk\" ] } ] }",
+        "1:31: sensors[0].lane: no route carries the lane \"normal\"; add it to the "
+        "\"lanes\" of one\n"
+        "1:107: sensors[1].lane: no route carries the lane \"alarm\"; add it to the "
+        "\"lanes\" of one\n");
+    expect_faults(*state,
+                  HEAD "\"spool\": { \"lanes\": { \"alarm\": { \"share\": \"60%\" },"
+                       " \"bulk\": { \"share\": \"40%\" } } } }",
+                  "2:21: spool.lanes: the shares take 100% and leave too little; together at most "
+                  "100%\n");
+    expect_lines(
+        *state, HEAD "\"spool\": { \"lanes\": { \"normal\": { \"window\": \"69s\" } } } }", 0,
+        "2:33: warning: spool.lanes.normal.window: shorter than age + 10s: every record is "
+        "written to flash also while online; lengthen window or shorten age\n");
+    expect_lines(*state,
+                 HEAD "\"spool\": { \"lanes\": { \"normal\": { \"window\": \"70s\" },"
+                      " \"bulk\": { \"window\": \"0s\" } } } }",
+                 0, "");
+}
+
+static void test_no_route(void **state)
+{
+    static const char *const remedy =
+        "there is none, so nothing would be delivered; add one like "
+        "{ \"name\": \"live\", \"destination\": \"kinesis\", \"stream\": \"NAME\" }\n";
+    char expected[256];
+    (void)snprintf(expected, sizeof expected, "1:1: routes: %s", remedy);
+    expect_faults(*state, "{ \"device\": \"d\" }", expected);
+    (void)snprintf(expected, sizeof expected, "1:28: routes: %s", remedy);
+    expect_faults(*state, "{ \"device\": \"d\", \"routes\": [] }", expected);
+    expect_faults(*state, "{ \"device\": \"d\", \"routes\": {} }",
+                  "1:28: routes: an object is not a list; write it in brackets\n");
+}
+
+static void test_text_faults(void **state)
+{
+    expect_faults(*state, "{ \"device\": \"d\"\n \"spool\": {} }",
+                  "2:2: a comma or } was expected\n");
+    expect_faults(*state, "[]", "1:1: a configuration is an object; begin it with {\n");
+    expect_faults(*state, "", "1:1: the text ends too early\n");
+    expect_faults(*state, HEAD "\"spool\": { \"path\": \"\" } }",
+                  "2:20: spool.path: \"\" is empty; write something or leave the key out\n");
+    expect_faults(*state, HEAD "\"spool\": { \"path\": \"a\\u001bb\" } }",
+                  "2:20: spool.path: \"a?b\" contains a control character; remove it\n");
+    expect_faults(*state, "{ \"device\": \"gw 17\", " ROUTE " }",
+                  "1:13: device: is no name for a device; use letters, digits, \"_\", \".\", "
+                  "\":\", \"@\" and \"-\"\n");
+}
+
+static void test_at_most_fifty_lines(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[2048] = "{ ";
+    for (int i = 0; i < 60; i++)
+        (void)snprintf(text + strlen(text), sizeof text - strlen(text), "\"key%d\": 1,\n", i);
+    strcat(text, "\"device\": \"d\", " ROUTE " }");
+    assert_int_equal(load(fixture, text), E_CONFIG);
+    size_t lines = 0;
+    for (const char *at = fixture->faults; *at != '\0'; at++)
+        lines += *at == '\n' ? 1 : 0;
+    assert_int_equal(lines, 51);
+    assert_non_null(strstr(fixture->faults, "and 10 more\n"));
+}
+
+static void test_null_deletes(void **state)
+{
+    const struct config *config =
+        expect_good(*state, HEAD "\"spool\": null, \"sensors\": [ { \"name\": \"m\","
+                                 " \"driver\": \"meter\", \"bus\": \"b\", \"interval\": null,"
+                                 " \"gain\": null } ], \"coap\": null }");
+    assert_int_equal(config->sensors[0].interval_ms, 10000);
+    assert_int_equal(config->sensors[0].setting_count, 1);
+}
+
+/* Whatever is missing from a good configuration, the rest is read without a crash. */
+static void test_every_prefix(void **state)
+{
+    static const char text[] = HEAD "\"sensors\": [ { \"name\": \"m\", \"driver\": \"meter\","
+                                    " \"bus\": \"${device}\" } ] }";
+    for (size_t count = 0; count < sizeof text - 1; count += 3) {
+        char prefix[sizeof text];
+        memcpy(prefix, text, count);
+        prefix[count] = '\0';
+        assert_int_equal(load(*state, prefix), E_CONFIG);
+    }
+    (void)expect_good(*state, text);
+}
+
+/* ---- the environment ---- */
+
+static void test_files(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/none.json", fixture->directory);
+    assert_int_equal(load_path(fixture, path), E_CONFIG);
+    assert_non_null(strstr(fixture->faults, "none.json: cannot be read; is the path right?"));
+    assert_int_equal(load_path(fixture, fixture->directory), E_CONFIG);
+    assert_non_null(strstr(fixture->faults, "cannot be read"));
+    char variable[128];
+    (void)snprintf(variable, sizeof variable, "RUNNEL_CONFIG=%s", fixture->file);
+    const char *const variables[] = {variable, NULL};
+    write_file(fixture->file, "{ \"device\": \"by-variable\", " ROUTE " }");
+    fixture->variables = variables;
+    assert_int_equal(load_path(fixture, NULL), 0);
+    assert_string_equal(fixture->config->device, "by-variable");
+    assert_string_equal(fixture->config->file, fixture->file);
+}
+
+static void test_fragments_merge(void **state)
+{
+    struct fixture *fixture = *state;
+    write_below(
+        fixture, "r.d/20.json",
+        "{ \"device\": \"second\", \"sensors\": [ { \"name\": \"b\", \"lane\": \"bulk\" },\n"
+        "{ \"name\": \"c\", \"driver\": \"thermal\" } ] }");
+    write_below(fixture, "r.d/10.json",
+                "{ \"device\": \"first\", \"spool\": { \"size\": \"2MiB\", \"path\": null },"
+                " \"routes\": [ { \"name\": \"live\", \"batch\": { \"records\": 7 } } ] }");
+    write_below(fixture, "r.d/notes.txt", "{");
+    write_below(fixture, "r.d/.hidden.json", "{");
+    const struct config *config = expect_good(
+        fixture, HEAD "\"spool\": { \"size\": \"1MiB\", \"path\": \"p\", \"ack_window\": \"1s\" },"
+                      " \"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\" },"
+                      " { \"name\": \"b\", \"driver\": \"proc\", \"interval\": \"7s\" } ] }");
+    assert_string_equal(config->device, "second");
+    assert_int_equal(config->spool.size_bytes, 2 << 20);
+    assert_int_equal(config->spool.ack_window_ms, 1000);
+    assert_string_equal(config->spool.path, CONFIG_SPOOL_PATH);
+    assert_int_equal(config->sensor_count, 3);
+    assert_int_equal(config->sensors[1].lane, CFG_LANE_BULK);
+    assert_int_equal(config->sensors[1].interval_ms, 7000);
+    assert_string_equal(config->sensors[2].name, "c");
+    assert_int_equal(config->route_count, 1);
+    assert_int_equal(config->routes[0].batch_records, 7);
+    assert_string_equal(config->routes[0].stream, "telemetry");
+}
+
+static void test_faults_in_fragments(void **state)
+{
+    struct fixture *fixture = *state;
+    char expected[256];
+    write_below(fixture, "r.d/10.json", "{\n \"sensors\": [ { \"name\": \"a\", \"lane\": 1 } ] }");
+    write_file(fixture->file, HEAD "\"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\" } ] }");
+    assert_int_equal(load_path(fixture, fixture->file), E_CONFIG);
+    (void)snprintf(expected, sizeof expected,
+                   "%s/r.d/10.json:2:38: sensors[0].lane: 1 is none of alarm, normal, bulk\n",
+                   fixture->directory);
+    assert_string_equal(fixture->faults, expected);
+    write_below(fixture, "r.d/10.json", "{ \"device\": \"a\", \"device\": \"b\" }");
+    assert_int_equal(load_path(fixture, fixture->file), E_CONFIG);
+    assert_non_null(strstr(fixture->faults, "10.json:1:18: device: this key is there twice"));
+    write_below(fixture, "r.d/10.json", "{");
+    assert_int_equal(load_path(fixture, fixture->file), E_CONFIG);
+    assert_non_null(strstr(fixture->faults, "10.json:1:2: the text ends too early"));
+}
+
+static void test_state_directory(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const both[] = {"RUNNEL_STATE=/a", "STATE_DIRECTORY=/b:/c", NULL};
+    static const char *const named[] = {HEAD "\"spool\": { \"path\": \"/d\" } }",
+                                        "{ \"device\": \"d\", " ROUTE " }"};
+    static const char *const expected[] = {"/a", "/a", "/d", "/b", "/d", CONFIG_SPOOL_PATH};
+    for (size_t i = 0; i < 6; i++) {
+        fixture->variables = both + i / 2;
+        assert_string_equal(expect_good(fixture, named[i % 2])->spool.path, expected[i]);
+    }
+}
+
+static const char *host_with(struct fixture *fixture, const char *region,
+                             const char *const *variables)
+{
+    char text[256];
+    (void)snprintf(text, sizeof text, KINESIS "\"stream\": \"s\"%s%s%s } ] }",
+                   region == NULL ? "" : ", \"region\": \"", region == NULL ? "" : region,
+                   region == NULL ? "" : "\"");
+    fixture->variables = variables;
+    return expect_good(fixture, text)->routes[0].endpoint.host;
+}
+
+static void test_region_and_endpoint(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const regions[] = {"AWS_REGION=ap-south-1", "AWS_DEFAULT_REGION=us-east-1",
+                                          NULL};
+    static const char *const fips[] = {"AWS_USE_FIPS_ENDPOINT=true", NULL};
+    static const char *const dual[] = {"AWS_USE_DUALSTACK_ENDPOINT=TRUE",
+                                       "AWS_USE_FIPS_ENDPOINT=false", NULL};
+    static const char *const urls[] = {"AWS_ENDPOINT_URL_KINESIS=https://k.example:8443",
+                                       "AWS_ENDPOINT_URL=https://any.example", NULL};
+    assert_string_equal(host_with(fixture, NULL, regions), "kinesis.ap-south-1.amazonaws.com");
+    assert_string_equal(host_with(fixture, NULL, regions + 1), "kinesis.us-east-1.amazonaws.com");
+    assert_string_equal(host_with(fixture, "eu-west-1", regions),
+                        "kinesis.eu-west-1.amazonaws.com");
+    assert_string_equal(host_with(fixture, "eu-west-1", fips),
+                        "kinesis-fips.eu-west-1.amazonaws.com");
+    assert_string_equal(host_with(fixture, "cn-north-1", dual),
+                        "kinesis.cn-north-1.api.amazonwebservices.com.cn");
+    assert_string_equal(host_with(fixture, "eu-west-1", urls), "k.example");
+    assert_int_equal(fixture->config->routes[0].endpoint.port, 8443);
+    assert_string_equal(host_with(fixture, "eu-west-1", urls + 1), "any.example");
+}
+
+static void test_bad_variables(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const variables[] = {"AWS_USE_FIPS_ENDPOINT=yes", "AWS_CA_BUNDLE=/ca.pem",
+                                            "HTTPS_PROXY=http://p", NULL};
+    static const char *const url[] = {"AWS_ENDPOINT_URL=http://user:secret@host", NULL};
+    fixture->variables = variables;
+    expect_faults(fixture, "{ \"device\": \"d\", " ROUTE " }",
+                  "AWS_USE_FIPS_ENDPOINT: is neither true nor false\n"
+                  "warning: HTTPS_PROXY: this version does not use proxies; the route \"live\" "
+                  "connects directly\n");
+    fixture->variables = variables + 1;
+    assert_string_equal(expect_good(fixture, "{ \"device\": \"d\", " ROUTE " }")->routes[0].ca_file,
+                        "/ca.pem");
+    fixture->variables = url;
+    expect_faults(fixture, "{ \"device\": \"d\", " ROUTE " }",
+                  "AWS_ENDPOINT_URL: is no endpoint; write it like https://host or "
+                  "https://host:port\n");
+}
+
+/* ---- the small parts ---- */
+
+static void test_endpoint_urls(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url;
+        int rc;
+        const char *host;
+        unsigned port;
+    } rows[] = {
+        {"https://a.example", 0, "a.example", 443},
+        {"https://a.example:65535/", 0, "a.example", 65535},
+        {"https://10.0.0.1:1", 0, "10.0.0.1", 1},
+        {"https://[2001:db8::1]", 0, "2001:db8::1", 443},
+        {"http://localhost", 0, "localhost", 80},
+        {"http://127.0.0.1:4567", 0, "127.0.0.1", 4567},
+        {"http://[::1]:80", 0, "::1", 80},
+        {"http://a.example", E_REFUSED, NULL, 0},
+        {"http://127.0.0.1.example", E_REFUSED, NULL, 0},
+        {"https://", E_SYNTAX, NULL, 0},
+        {"https://a.example:0", E_SYNTAX, NULL, 0},
+        {"https://a.example:65536", E_SYNTAX, NULL, 0},
+        {"https://a.example:", E_SYNTAX, NULL, 0},
+        {"https://a.example/path", E_SYNTAX, NULL, 0},
+        {"https://u:p@a.example", E_SYNTAX, NULL, 0},
+        {"https://[::1", E_SYNTAX, NULL, 0},
+        {"ftp://a.example", E_SYNTAX, NULL, 0},
+        {"a.example", E_SYNTAX, NULL, 0},
+        {"", E_SYNTAX, NULL, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct config_endpoint endpoint = {.port = 7};
+        assert_int_equal(config_endpoint_parse(rows[i].url, &endpoint), rows[i].rc);
+        assert_int_equal(endpoint.port, rows[i].rc == 0 ? rows[i].port : 7);
+        if (rows[i].rc == 0)
+            assert_string_equal(endpoint.host, rows[i].host);
+    }
+}
+
+static void test_kinesis_urls(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *region;
+        bool fips, dual_stack;
+        const char *url;
+    } rows[] = {
+        {"eu-west-1", false, false, "https://kinesis.eu-west-1.amazonaws.com"},
+        {"eu-west-1", false, true, "https://kinesis.eu-west-1.api.aws"},
+        {"us-east-1", true, false, "https://kinesis-fips.us-east-1.amazonaws.com"},
+        {"us-east-1", true, true, "https://kinesis-fips.us-east-1.api.aws"},
+        {"us-gov-west-1", true, false, "https://kinesis.us-gov-west-1.amazonaws.com"},
+        {"us-gov-west-1", true, true, "https://kinesis-fips.us-gov-west-1.api.aws"},
+        {"cn-north-1", false, false, "https://kinesis.cn-north-1.amazonaws.com.cn"},
+        {"cn-north-1", false, true, "https://kinesis.cn-north-1.api.amazonwebservices.com.cn"},
+        {"eusc-de-east-1", false, false, "https://kinesis.eusc-de-east-1.amazonaws.eu"},
+    };
+    char url[CONFIG_ENDPOINT_URL_BYTES];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(
+            config_endpoint_kinesis(rows[i].region, rows[i].fips, rows[i].dual_stack, url), 0);
+        assert_string_equal(url, rows[i].url);
+    }
+    assert_int_equal(config_endpoint_kinesis("", false, false, url), E_SYNTAX);
+    assert_int_equal(config_endpoint_kinesis("eu.evil.example/", false, false, url), E_SYNTAX);
+    assert_int_equal(config_endpoint_kinesis("-eu", false, false, url), E_SYNTAX);
+}
+
+static void expect_expanded(const struct fixture *fixture, const char *text, const char *expected)
+{
+    const struct expand expand = {.root = fixture->directory, .device = "gw"};
+    char expanded[EXPAND_BYTES] = "untouched";
+    char why[EXPAND_WHY_BYTES] = "";
+    int rc = expand_text(&expand, text, expanded, why);
+    if (expected == NULL) {
+        assert_true(rc < 0 && why[0] != '\0');
+        assert_string_equal(expanded, "untouched");
+    } else if (rc != 0)
+        fail_msg("%s", why);
+    else
+        assert_string_equal(expanded, expected);
+}
+
+static void test_expand(void **state)
+{
+    const struct fixture *fixture = *state;
+    char hostname[256] = "";
+    char text[256];
+    assert_int_equal(gethostname(hostname, sizeof hostname - 1), 0);
+    write_below(fixture, "etc/machine-id", "0123456789abcdef0123456789abcdef\n");
+    write_below(fixture, "sys/class/net/eth0/address", "02:00:00:00:00:01\n");
+    write_below(fixture, "sys/class/net/lo/address", "00:00:00:00:00:00\n");
+    write_below(fixture, "name", "from a file\r\n\n");
+    write_below(fixture, "empty", "\n");
+    expect_expanded(fixture, "plain $ } {", "plain $ } {");
+    expect_expanded(fixture, "${hostname}", hostname);
+    expect_expanded(fixture, "a-${machine-id}-b", "a-0123456789abcdef0123456789abcdef-b");
+    expect_expanded(fixture, "${mac:eth0}${device}", "02:00:00:00:00:01gw");
+    expect_expanded(fixture, "$${device}", "${device}");
+    expect_expanded(fixture, "$$", "$$");
+    (void)snprintf(text, sizeof text, "${file:%s/name}", fixture->directory);
+    expect_expanded(fixture, text, "from a file");
+    (void)snprintf(text, sizeof text, "${file:%s/empty}", fixture->directory);
+    expect_expanded(fixture, text, NULL);
+    static const char *const bad[] = {"${mac:lo}",     "${mac:eth9}", "${mac:../net/eth0}",
+                                      "${mac}",        "${mac:}",     "${file:/nowhere/at/all}",
+                                      "${hostname:x}", "${what}",     "${}",
+                                      "${thing}",      "${open",      "${serial}"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        expect_expanded(fixture, bad[i], NULL);
+}
+
+static void test_serial(void **state)
+{
+    const struct fixture *fixture = *state;
+    write_below(fixture, "sys/class/dmi/id/product_serial", "To Be Filled By O.E.M.\n");
+    expect_expanded(fixture, "${serial}", NULL);
+    write_below(fixture, "sys/class/dmi/id/board_serial", "B-1\n");
+    expect_expanded(fixture, "${serial}", "B-1");
+    write_below(fixture, "proc/cpuinfo", "Hardware\t: x\nSerial\t\t: 0000000000000000\n");
+    expect_expanded(fixture, "${serial}", "B-1");
+    write_below(fixture, "proc/cpuinfo", "Hardware\t: x\nSerial\t\t: 10000000abcdef01\n");
+    expect_expanded(fixture, "${serial}", "10000000abcdef01");
+}
+
+static void test_expansion_is_bounded(void **state)
+{
+    const struct fixture *fixture = *state;
+    char text[600];
+    char big[600];
+    memset(big, 'x', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    write_below(fixture, "big", big);
+    (void)snprintf(text, sizeof text, "${file:%s/big}", fixture->directory);
+    expect_expanded(fixture, text, NULL);
+    big[300] = '\0';
+    write_below(fixture, "big", big);
+    expect_expanded(fixture, text, big);
+    (void)snprintf(text, sizeof text, "${file:%s/big}${file:%s/big}", fixture->directory,
+                   fixture->directory);
+    expect_expanded(fixture, text, NULL);
+}
+
+/* What a file holds may be a secret: no fault shows it. */
+static void test_expanded_values_are_not_shown(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[512];
+    write_below(fixture, "secret", "hunter2 hunter2\n");
+    (void)snprintf(text, sizeof text,
+                   "{ \"device\": \"${file:%s/secret}\", \"spool\": { \"size\": "
+                   "\"${file:%s/secret}\" }, " ROUTE " }",
+                   fixture->directory, fixture->directory);
+    assert_int_equal(load(fixture, text), E_CONFIG);
+    assert_non_null(strstr(fixture->faults, "spool.size: \"${file:"));
+    assert_null(strstr(fixture->faults, "hunter2"));
+}
+
+static void test_unresolved_default_device(void **state)
+{
+    expect_faults(*state, "{ " ROUTE " }",
+                  "1:1: device: ${serial}: this machine tells no serial number; use ${machine-id}, "
+                  "${hostname} or a name\n");
+}
+
+static const char *nearest_of(struct nearest *nearest, const char *word)
+{
+    static const char *const words[] = {"interval", "timeout", "lane", "lanes", "name"};
+    nearest_start(nearest, word);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        nearest_offer(nearest, words[i], strlen(words[i]));
+    return nearest_result(nearest);
+}
+
+static void test_nearest(void **state)
+{
+    (void)state;
+    struct nearest nearest;
+    char word[200];
+    assert_string_equal(nearest_of(&nearest, "intervall"), "interval");
+    assert_string_equal(nearest_of(&nearest, "itnerval"), "interval");
+    assert_string_equal(nearest_of(&nearest, "timout"), "timeout");
+    assert_string_equal(nearest_of(&nearest, "lane"), "lane");
+    assert_string_equal(nearest_of(&nearest, "lanez"), "lane");
+    assert_null(nearest_of(&nearest, "driver"));
+    assert_null(nearest_of(&nearest, ""));
+    memset(word, 'x', sizeof word - 1);
+    word[sizeof word - 1] = '\0';
+    assert_null(nearest_of(&nearest, word));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_defaults, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_without_sensors_kconfig_decides, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_everything_set, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_print, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_all_faults_at_once_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unknown_and_duplicate_keys, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_driver_keys, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_drivers_and_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_not_in_this_program, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_route_faults, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_arn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_names_of_routes_and_credentials, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lanes_and_windows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_route, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_text_faults, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_at_most_fifty_lines, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_null_deletes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_every_prefix, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fragments_merge, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_faults_in_fragments, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_state_directory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_region_and_endpoint, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_bad_variables, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_endpoint_urls, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_kinesis_urls, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_expand, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_serial, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_expansion_is_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_expanded_values_are_not_shown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unresolved_default_device, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nearest, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
