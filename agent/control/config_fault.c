@@ -46,6 +46,8 @@ struct subject {
 };
 
 static void add(struct config_faults *faults, const struct subject *subject, const char *format,
+                va_list arguments) __attribute__((format(printf, 3, 0)));
+static void add(struct config_faults *faults, const struct subject *subject, const char *format,
                 va_list arguments)
 {
     const struct json_node *node = subject->node;
