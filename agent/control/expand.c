@@ -243,7 +243,7 @@ int expand_text(const struct expand *expand, const char *text, char ret_text[EXP
     int rc = writer_finish(&out);
     if (rc < 0)
         return explain(why, rc, "longer than 511 bytes once its ${...} are replaced");
-    memcpy(ret_text, expanded, writer_total_bytes(&out));
-    ret_text[writer_total_bytes(&out)] = '\0';
+    memcpy(ret_text, expanded, out.used_bytes);
+    ret_text[out.used_bytes] = '\0';
     return 0;
 }
