@@ -6,7 +6,7 @@
 # usage: chroot.sh COMMAND [ARGUMENT...]      such as: chroot.sh tests/run tools unit
 #
 # Needs root. SUITE names the Debian release (default bookworm). Packages come from this machine's
-# apt sources; the network, its proxies and its certificates are this machine's, too. The clone holds
+# apt sources; the network, its proxies and certificates are this machine's, too. The clone holds
 # what is committed. Mounts live in a namespace of their own; everything is removed at the end.
 set -euo pipefail
 
@@ -30,7 +30,7 @@ folder=$RUNNEL_CHROOT
 suite=${SUITE-bookworm}
 target=$folder/debian
 
-# Debian's own sources in both of apt's formats; others (a vendor's) have no place in a fresh system.
+# Debian's own sources in both of apt's formats; a vendor's have no place in a fresh system.
 mapfile -t sources < <(
     grep -ls "$suite" /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null |
         xargs -r grep -lE 'debian|ubuntu'
