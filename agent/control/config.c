@@ -139,7 +139,11 @@ static int load(struct config_reader *reader, struct config_files **ret_files)
     if (rc < 0)
         return rc;
     reader->config->file = config_pool_text(reader->pool, config_files_name(*ret_files));
-    return read_config(reader, root);
+    rc = read_config(reader, root);
+    if (rc == E_CONFIG && root == NULL)
+        config_fault_at(reader->faults, STANDARD_FILE, 0, 0,
+                        "does not exist and the defaults are not enough; write it or use -c FILE");
+    return rc;
 }
 
 int config_load(const struct config_options *options, struct config **ret_config)

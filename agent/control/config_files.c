@@ -11,8 +11,6 @@
 
 enum { FRAGMENTS_MAX = 64 };
 
-#define STANDARD_FILE "/etc/runnel/runnel.json"
-
 struct document {
     char name[FS_PATH_BYTES];
     struct json_read *read;
@@ -21,18 +19,24 @@ struct document {
 struct config_files {
     const struct config_options *options;
     struct config_faults *faults;
+    char standard[FS_PATH_BYTES];
     char directory[FS_PATH_BYTES]; /* of the fragments */
     size_t count;
     struct document documents[1 + FRAGMENTS_MAX]; /* the main file comes first */
 };
 
-static const char *file_name(const struct config_options *options, bool *ret_asked_for)
+static const char *file_name(struct config_files *files, bool *ret_asked_for)
 {
+    const struct config_options *options = files->options;
     const char *name = options->path;
     if (name == NULL)
         name = config_variable(options, "RUNNEL_CONFIG");
     *ret_asked_for = name != NULL;
-    return name == NULL ? STANDARD_FILE : name;
+    if (name != NULL)
+        return name;
+    (void)snprintf(files->standard, sizeof files->standard, "%s%s",
+                   options->root == NULL ? "" : options->root, STANDARD_FILE);
+    return files->standard;
 }
 
 static int report(struct config_files *files, const char *name, const char *what, int code)
@@ -199,10 +203,12 @@ static const struct json_node *merge_all(struct config_files *files)
 static int read_all(struct config_files *files)
 {
     bool asked_for = false;
-    const char *name = file_name(files->options, &asked_for);
+    const char *name = file_name(files, &asked_for);
     int rc = read_document(files, name);
-    if (rc == E_NOT_FOUND && asked_for)
-        rc = report(files, name, "cannot be read; is the path right?", error_sys(ENOENT));
+    if (rc == E_NOT_FOUND && asked_for) {
+        config_fault_at(files->faults, name, 0, 0, "does not exist; is the path right?");
+        rc = E_CONFIG;
+    }
     if (rc == E_NO_MEMORY || (rc < 0 && files->count == 0))
         return rc;
     int fragments = read_fragments(files);

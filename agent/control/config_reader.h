@@ -21,6 +21,8 @@ struct config_reader {
 
 /* ---- config_files.c ---- */
 
+#define STANDARD_FILE "/etc/runnel/runnel.json"
+
 /** The parsed file and its fragments; nodes and names live until config_files_close. */
 struct config_files;
 

@@ -615,7 +615,7 @@ static void test_files(void **state)
     char path[128];
     (void)snprintf(path, sizeof path, "%s/none.json", fixture->directory);
     assert_int_equal(load_path(fixture, path), E_CONFIG);
-    assert_non_null(strstr(fixture->faults, "none.json: cannot be read; is the path right?"));
+    assert_non_null(strstr(fixture->faults, "none.json: does not exist; is the path right?"));
     assert_int_equal(load_path(fixture, fixture->directory), E_CONFIG);
     assert_non_null(strstr(fixture->faults, "cannot be read"));
     char variable[128];
@@ -626,6 +626,20 @@ static void test_files(void **state)
     assert_int_equal(load_path(fixture, NULL), 0);
     assert_string_equal(fixture->config->device, "by-variable");
     assert_string_equal(fixture->config->file, fixture->file);
+}
+
+static void test_no_file(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(load_path(fixture, NULL), E_CONFIG);
+    assert_non_null(strstr(fixture->faults, "routes: there is none"));
+    assert_non_null(strstr(fixture->faults, "/etc/runnel/runnel.json: does not exist and"));
+    write_below(fixture, "etc/runnel/runnel.d/a.json", "{ \"device\": \"d\", " ROUTE " }");
+    assert_int_equal(load_path(fixture, NULL), 0);
+    assert_string_equal(fixture->config->file, "");
+    write_below(fixture, "etc/runnel/runnel.json", "{ \"sensors\": [] }");
+    assert_int_equal(load_path(fixture, NULL), 0);
+    assert_int_equal(fixture->config->sensor_count, 0);
 }
 
 static void test_fragments_merge(void **state)
@@ -957,6 +971,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_null_deletes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_prefix, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fragments_merge, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_faults_in_fragments, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_state_directory, set_up, tear_down),
