@@ -155,6 +155,8 @@ void status_read_close(struct status_read *status)
 }
 
 static const struct entry *find(const struct status_read *status, const char *format,
+                                va_list arguments) __attribute__((format(printf, 2, 0)));
+static const struct entry *find(const struct status_read *status, const char *format,
                                 va_list arguments)
 {
     char path[PATH_BYTES];
@@ -166,6 +168,8 @@ static const struct entry *find(const struct status_read *status, const char *fo
     return NULL;
 }
 
+static const char *find_value(const struct status_read *status, const char *format,
+                              va_list arguments) __attribute__((format(printf, 2, 0)));
 static const char *find_value(const struct status_read *status, const char *format,
                               va_list arguments)
 {
