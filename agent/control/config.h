@@ -119,8 +119,7 @@ struct config {
 
 struct config_options {
     const char *path; /* -c, or NULL: RUNNEL_CONFIG, else /etc/runnel/runnel.json */
-    const char
-        *root; /* put before paths in /etc, /proc, /sys and /var that are known to us; NULL: "" */
+    const char *root; /* put before the paths in /etc, /proc, /sys and /var; NULL: "" */
     const char *(*get_variable)(void *context, const char *name); /* NULL: getenv(3) */
     void *context;
     FILE *faults; /* one line per fault or warning; NULL: none */
