@@ -11,7 +11,8 @@
 /**
  * Where AWS keys come from: one small table of functions; the chain and the cache are providers
  * like any other, so that a default is a composition, not a special case.
- * Secrets are wiped when they are replaced and are never logged.
+ * Secrets are wiped when they are replaced and are never logged. One thread uses a provider at a
+ * time.
  */
 enum {
     CREDENTIALS_ID_BYTES = 132,
@@ -46,33 +47,59 @@ struct credentials_operations {
     void (*close)(struct credentials_provider *provider);
 };
 
+/** FAULT is "" after success. */
 int credentials_get(struct credentials_provider *provider, int64_t deadline_ms,
                     char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials);
 void credentials_expire(struct credentials_provider *provider);
 void credentials_close(struct credentials_provider *provider); /* NULL is allowed */
 void credentials_wipe(struct credentials *credentials);
 
-/** AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. */
+/** For providers. Copies a key or token; E_TOO_BIG; E_SYNTAX if there is anything in it but visible
+ *  ASCII characters: such a thing is not signed and sent, but told. */
+int credentials_copy(char *to, size_t to_bytes, const char *text, size_t count);
+
+/** For providers. Writes FAULT as printf does and returns CODE. */
+int credentials_fault(char fault[CREDENTIALS_FAULT_BYTES], int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/** AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. E_NO_MEMORY. */
 int credentials_env_open(struct credentials_provider **ret_provider);
 
 /**
- * The shared files ~/.aws/credentials and ~/.aws/config, or AWS_SHARED_CREDENTIALS_FILE and
- * AWS_CONFIG_FILE; PROFILE NULL: AWS_PROFILE, else "default". Read again when they change. A file
- * that others may write is refused; one that others may read gets a warning.
+ * The shared files of the AWS tools (AWS SDKs and Tools Reference Guide, "Shared config and
+ * credentials files"): PATH alone, in the form of ~/.aws/credentials; NULL:
+ * AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials, and where that has no keys AWS_CONFIG_FILE,
+ * else ~/.aws/config. PROFILE NULL: AWS_PROFILE, else "default". What was asked for by name and is
+ * missing is E_CREDENTIALS, else E_NOT_FOUND.
+ * Read again when they change; while a changed file is unfinished, the old keys go on. A file that
+ * others may write is refused; one that others may read gets a warning. E_TOO_BIG: a path has
+ * more than 511 bytes or the profile's name more than 127; E_NO_MEMORY.
  */
 int credentials_file_open(const char *path, const char *profile,
                           struct credentials_provider **ret_provider);
 
-/** Asks PROVIDERS in turn; owns them. The first that does not answer E_NOT_FOUND decides. */
+/** Asks PROVIDERS in turn; owns them, also on failure. The first that does not answer E_NOT_FOUND
+ *  decides; if there is none, so does the chain. E_NO_MEMORY. */
 int credentials_chain_open(struct credentials_provider *const *providers, size_t count,
                            struct credentials_provider **ret_provider);
 
 /**
- * Keeps what SOURCE gave until min(15 min, a quarter of its life) before it expires, then asks
- * again; keeps using the old ones until they expire when SOURCE fails, asking at most every 30 s.
- * Owns SOURCE.
+ * Keeps what SOURCE gave until min(15 min, a quarter of its life) +-10 % before it expires, then
+ * asks again; what never expires is asked for again after 30 s, so that a changed file is noticed.
+ * Keeps using the old ones until they expire when SOURCE fails, asking at most every 30 s. After
+ * credentials_expire it asks at once, but that, too, at most every 30 s.
+ * Owns SOURCE, also on failure. E_NO_MEMORY.
  */
 int credentials_cache_open(struct credentials_provider *source,
                            struct credentials_provider **ret_provider);
+
+/** For tests, the same with a clock (clock_mono_ms) and random numbers (random_below) of theirs. */
+struct credentials_cache_options {
+    int64_t (*mono_ms)(void);
+    uint64_t (*random_below)(uint64_t limit);
+};
+int credentials_cache_open_with(const struct credentials_cache_options *options,
+                                struct credentials_provider *source,
+                                struct credentials_provider **ret_provider);
 
 #endif
