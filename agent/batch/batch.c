@@ -173,6 +173,19 @@ static int read_record(struct batch *batch, uint64_t *ret_previous)
     return rc;
 }
 
+int batch_oldest(struct batch *batch, enum lane lane, int64_t *ret_boot_ms,
+                 uint8_t ret_boot_id[BLOCK_BOOT_ID_BYTES])
+{
+    uint64_t previous;
+    spool_reader_start(&batch->reader, batch->options.route, lane);
+    int rc = read_record(batch, &previous);
+    if (rc < 0)
+        return rc;
+    *ret_boot_ms = batch->record.boot_ms;
+    memcpy(ret_boot_id, batch->reader.header.boot_id, BLOCK_BOOT_ID_BYTES);
+    return E_OK;
+}
+
 static int take_lane(struct batch *batch, enum lane lane, size_t records_max)
 {
     uint64_t previous = 0;

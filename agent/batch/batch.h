@@ -138,6 +138,13 @@ int batch_write(struct batch *batch, struct writer *out);
  */
 size_t batch_acknowledge(struct batch *batch, const uint8_t *delivered);
 
+/**
+ * When the oldest record was taken that a build would take from LANE: CLOCK_BOOTTIME of the boot
+ * BOOT_ID. Not between build and release. 0; E_END: there is none; the spool's errors.
+ */
+int batch_oldest(struct batch *batch, enum lane lane, int64_t *ret_boot_ms,
+                 uint8_t ret_boot_id[BLOCK_BOOT_ID_BYTES]);
+
 /** Gives up the record of batch->refusal: it is dead for this route. */
 void batch_refuse(struct batch *batch);
 

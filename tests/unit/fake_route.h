@@ -15,7 +15,6 @@ struct fake_record {
     bool delivered;
     bool dead;
     bool damaged; /* the reader says E_DAMAGED once and passes it over */
-    unsigned ack_calls;
 };
 
 struct spool {
@@ -25,7 +24,8 @@ struct spool {
     size_t piece_bytes; /* documents come in pieces of this size; 0: whole */
     int piece_error;    /* of the second and later pieces */
     int read_error;     /* of spool_reader_next */
-    int reads;          /* calls of spool_reader_next */
+    int open_error;     /* of spool_route_open */
+    uint8_t boot_id;    /* the first byte of the boot that took the records */
     int armed_fd;
     uint64_t armed_records;
     size_t ack_calls;
@@ -43,6 +43,9 @@ struct fake_record *fake_route_add_document(struct spool *spool, enum lane lane,
 
 /** The one route of SPOOL. */
 struct spool_route *fake_route_of(struct spool *spool);
+
+/** Signals the armed event if enough records are there, as the spool does when some arrive. */
+void fake_route_wake(struct spool *spool);
 
 /** Records not yet acknowledged. */
 size_t fake_route_left(const struct spool *spool);

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_UPLINK_UPLINK_H
+#define RUNNEL_AGENT_UPLINK_UPLINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/aws/credentials.h"
+#include "agent/batch/batch.h"
+#include "agent/spool/spool.h"
+#include "agent/uplink/dest/dest.h"
+#include "platform/tls.h"
+
+/**
+ * One route: a thread that waits until a batch is due, signs it, sends it, and acknowledges to the
+ * spool what the reply says was delivered. All else is sent again: a record is never given up
+ * because of a reply, an error or the time that it takes. When the outcome of a request is unknown,
+ * the whole batch is sent again, its records first.
+ *
+ * Memory is taken when it is opened: below 64 KB without TLS.
+ */
+struct uplink;
+
+enum { UPLINK_ERROR_BYTES = 320 };
+
+enum uplink_state {
+    UPLINK_IDLE,           /* nothing has been sent yet */
+    UPLINK_CONNECTED,      /* the last request delivered */
+    UPLINK_BACKING_OFF,    /* the destination answers, but cannot take data now */
+    UPLINK_OFFLINE,        /* the destination does not answer */
+    UPLINK_NEEDS_OPERATOR, /* it will not take data before somebody acts */
+};
+
+/** Strings must outlive the uplink. */
+struct uplink_options {
+    const char *name;
+    struct spool *spool;
+    bool lanes[LANE_COUNT];
+    bool hold;
+    int64_t age_ms[LANE_COUNT]; /* how long a record may wait for its batch to fill */
+    const char *device;
+
+    struct dest *dest;                        /* the uplink's from a successful uplink_open on */
+    struct credentials_provider *credentials; /* the caller's; used by this route's thread alone */
+    const char *region;
+    const char *host;
+    uint16_t port;
+    bool tls; /* false only for loopback */
+    const char *path;
+    struct tls_options tls_options;
+    const char *user_agent; /* "runnel/1.0" */
+    int64_t connect_ms;     /* 0: 30 s */
+    int64_t silence_ms;     /* the longest silence of the other side; 0: 30 s */
+    int64_t total_ms;       /* for one request, slow links included; 0: 15 min */
+
+    enum batch_format format;
+    enum partition_kind partition;
+    const char *partition_key; /* of PARTITION_FIXED */
+    size_t batch_records;      /* 0: CONFIG_BATCH_RECORDS; never more than the destination takes */
+    uint64_t batch_bytes;      /* 0: CONFIG_BATCH_KIB; likewise */
+
+    /** Told from the route's thread, with each reply that came over TLS and had a Date:
+     *  wall time = clock_boot_ms() + OFFSET_MS. May be NULL. */
+    void (*on_date)(void *context, int64_t offset_ms);
+    void *context;
+};
+
+struct uplink_status {
+    enum uplink_state state;
+    char error[UPLINK_ERROR_BYTES]; /* why it does not deliver, and what helps; "" if it does */
+    int64_t retry_ms;               /* until the next try while it backs off, else 0 */
+    int64_t delivered_age_ms;       /* since the last record was delivered; -1: none yet */
+    int64_t due_ms;     /* for how long data has been due without any being delivered; 0: not */
+    uint64_t requests;  /* sent, whatever became of them */
+    uint64_t retried;   /* records that were sent and have to be sent again */
+    uint64_t throttled; /* replies that called the batch, or records of it, too fast */
+    uint64_t refused;   /* records that no request can carry; they are dead */
+    uint64_t bytes_out, bytes_in; /* on the wire, TLS included */
+    uint64_t handshakes, resumed;
+};
+
+/** Opens the spool's route as well. E_INVALID: no destination, host or path; E_FULL: too many
+ *  routes; E_NO_MEMORY, error_sys, and what http_client_open returns. */
+int uplink_open(const struct uplink_options *options, struct uplink **ret_uplink);
+
+/** Starts the thread. error_sys. */
+int uplink_start(struct uplink *uplink);
+
+/** From now on data is sent as soon as it is there, whatever its age. From any thread. */
+void uplink_drain(struct uplink *uplink);
+
+/** From any thread. */
+void uplink_get_status(struct uplink *uplink, struct uplink_status *ret_status);
+
+/** "idle", "connected", "backing-off", "offline", "needs-operator". */
+const char *uplink_state_name(enum uplink_state state);
+
+/** The spool's route, for its counters. */
+struct spool_route *uplink_route(struct uplink *uplink);
+
+/** Asks the thread to end: a batch in flight gets one second, but no longer than DEADLINE_MS
+ *  (clock_mono_ms). 0 when it has ended or never ran; E_TIMEOUT. */
+int uplink_stop(struct uplink *uplink, int64_t deadline_ms);
+
+/** Frees all, the destination included, before spool_close and credentials_close, unless the thread
+ * still runs: then the process is about to end, and nothing is touched. NULL is allowed. */
+void uplink_close(struct uplink *uplink);
+
+#endif
