@@ -16,7 +16,7 @@ int64_t clock_boot_ms(void);
 /** CLOCK_REALTIME since 1970 UTC: data only, never a deadline; may be wrong, may jump. */
 int64_t clock_wall_ms(void);
 
-/** Whether the kernel says that its clock is synchronised (adjtimex(2): state is not TIME_ERROR). */
+/** Whether the kernel calls its clock synchronised (adjtimex(2): neither TIME_ERROR nor UNSYNC). */
 bool clock_kernel_synced(void);
 
 /** The kernel's random id of this boot, or random bytes where /proc does not give it. */

@@ -20,12 +20,10 @@
 int net_connect(const char *host, uint16_t port, int64_t deadline_ms, const struct stop *stop,
                 int *ret_fd);
 
-/** A plain stream over FD, which it then owns; not on failure. STOP must outlive it. E_NO_MEMORY.
- */
+/** A plain stream over FD, which it owns unless it fails. STOP must outlive it. E_NO_MEMORY. */
 int net_stream(int fd, const struct stop *stop, struct stream **ret_stream);
 
-/** Whether HOST is a loopback address or "localhost": the only hosts that may be reached without
- * TLS. */
+/** Whether HOST is a loopback address or "localhost": the only ones to be reached without TLS. */
 bool net_is_loopback(const char *host);
 
 #endif

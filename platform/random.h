@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Fills BYTES from the kernel (getrandom(2), waiting for its first seeding). Aborts if it cannot. */
+/** Fills BYTES from the kernel (getrandom(2), waits for its first seeding). Aborts if it cannot. */
 void random_bytes(void *bytes, size_t count);
 
 /** A number below LIMIT (> 0), evenly spread. */

@@ -105,7 +105,7 @@ static inline size_t bytes_varint_size(uint64_t value)
     return count;
 }
 
-/** Reads a varint that lies whole in FROM[0..COUNT); returns the bytes it took, 0 if it does not. */
+/** Reads a varint that lies whole in FROM[0..COUNT); returns the bytes it took, else 0. */
 static inline size_t bytes_get_varint(const uint8_t *from, size_t count, uint64_t *ret_value)
 {
     uint64_t value = 0;

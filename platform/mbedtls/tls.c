@@ -200,7 +200,8 @@ static int configure(struct tls *tls)
     mbedtls_ssl_conf_authmode(&tls->config, MBEDTLS_SSL_VERIFY_REQUIRED);
     mbedtls_ssl_conf_verify(&tls->config, note_certificate, tls);
     mbedtls_ssl_conf_ca_chain(&tls->config, &tls->ca, NULL);
-#if defined(MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED)
+#if defined(MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED) &&                              \
+    defined(MBEDTLS_SSL_PROTO_TLS1_3) && defined(MBEDTLS_SSL_SESSION_TICKETS)
     mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
         &tls->config, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
 #endif
@@ -299,8 +300,6 @@ static int receive_some(void *context, unsigned char *bytes, size_t count)
     ssize_t got = recv(stream->fd, bytes, at_most, MSG_DONTWAIT);
     if (got < 0)
         return io_fault(stream, errno, MBEDTLS_ERR_SSL_WANT_READ);
-    if (got == 0)
-        stream->io_error = E_CLOSED; /* no close_notify came before it */
     stream->tls->statistics.bytes_in += (uint64_t)got;
     return (int)got;
 }

@@ -157,6 +157,35 @@ static int listen_deaf(uint16_t *ret_port, int crowd[CROWD])
     return listener;
 }
 
+/* localhost has two addresses. Where the first is deaf, the second is reached before all time is
+ * spent on the first. */
+static void test_second_address(void **state)
+{
+    int crowd[CROWD];
+    int fd;
+    uint16_t port;
+    int listener = listen_here(&port);
+    struct sockaddr_in6 name = {
+        .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int deaf = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)state;
+    if (deaf < 0 || bind(deaf, (const struct sockaddr *)&name, sizeof name) < 0)
+        skip(); /* no IPv6 here */
+    assert_int_equal(listen(deaf, 0), 0);
+    for (size_t i = 0; i < CROWD; i++)
+        if (net_connect("::1", port, within(soon_ms), &stop, &crowd[i]) < 0)
+            crowd[i] = -1;
+    int64_t deadline_ms = within(2000);
+    assert_int_equal(net_connect("localhost", port, deadline_ms, &stop, &fd), 0);
+    assert_true(clock_mono_ms() < deadline_ms);
+    close(fd);
+    for (size_t i = 0; i < CROWD; i++)
+        if (crowd[i] >= 0)
+            close(crowd[i]);
+    close(deaf);
+    close(listener);
+}
+
 static void request_stop(void *context)
 {
     stop_request(context);
@@ -357,8 +386,8 @@ static void test_resolver_is_bounded(void **state)
     close(file);
     unlink(resolv_conf);
     assert_true(WIFEXITED(status));
-    if (WEXITSTATUS(status) == 1 || WEXITSTATUS(status) == 77)
-        skip(); /* no right to a name space or to mount */
+    if (WEXITSTATUS(status) == 1 || WEXITSTATUS(status) == 77 || WEXITSTATUS(status) == 126)
+        skip(); /* no right to a name space or to mount, or this runs in an emulator */
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
@@ -368,6 +397,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_is_loopback),
         cmocka_unit_test_setup_teardown(test_connect, open_stop, close_stop),
         cmocka_unit_test_setup_teardown(test_connect_refused, open_stop, close_stop),
+        cmocka_unit_test_setup_teardown(test_second_address, open_stop, close_stop),
         cmocka_unit_test_setup_teardown(test_connect_gives_up, open_stop, close_stop),
         cmocka_unit_test_setup_teardown(test_read, open_stop, close_stop),
         cmocka_unit_test_setup_teardown(test_reset, open_stop, close_stop),

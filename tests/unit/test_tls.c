@@ -411,7 +411,7 @@ static void test_handshake_gives_up(void **state)
 static void flood(void *context)
 {
     static const unsigned char warning[] = {0x15, 3, 3, 0, 2, 1, 90};
-    unsigned char many[700];
+    static unsigned char many[7 * 9000]; /* so much that the socket never runs dry */
     const int *fd = context;
     for (size_t i = 0; i < sizeof many; i++)
         many[i] = warning[i % sizeof warning];
@@ -431,7 +431,7 @@ static void test_flood_of_warnings(void **state)
     int fd = reach_silence(&other_side);
     assert_int_equal(thread_start(&thread, "flood", flood, &other_side), 0);
     int rc = tls_connect(tls, fd, "localhost", within(soon_ms), &stop, where, &stream);
-    assert_true(rc == E_TIMEOUT || error_tls_code(rc) != 0);
+    assert_int_equal(rc, E_TIMEOUT);
     assert_int_equal(thread_join(&thread, within(late_ms)), 0);
     close(other_side);
     tls_close(tls);
