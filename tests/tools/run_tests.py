@@ -48,7 +48,7 @@ SUITES = (
     Suite("clang", "unit tests, built by the second compiler", "clang",
           ("-DCMAKE_C_COMPILER=clang",), tests="unit|fuzz", packages=("clang",)),
     Suite("armhf", "unit tests on 32-bit ARM, emulated", "armhf", ("-DBOARD=qemu-armv7",), "unit",
-          "unit", ("armhf",), ARMHF),
+          "unit|fuzz", ("armhf",), ARMHF),
     Suite("asan", "all of these under AddressSanitizer and UBSan", "asan",
           ("-DRUNNEL_SANITIZE=address,undefined",), tests=EVERY_TEST, packages=("e2e",)),
     Suite("tsan", "all of these under ThreadSanitizer", "tsan",
