@@ -16,8 +16,8 @@ import tree
 
 def run(*command):
     """Runs it, shows what it says and stops if it fails."""
-    result = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, check=False)
+    result = subprocess.run([str(word) for word in command], cwd=tree.ROOT, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if result.returncode != 0:
         sys.exit(result.stdout)
     return result.stdout
@@ -52,7 +52,7 @@ def main():
     build = tree.ROOT / "build/boards" / board
     run("cmake", "-G", "Ninja", "-S", tree.ROOT, "-B", build, "-DRUNNEL_TESTS=OFF",
         "-DCMAKE_BUILD_TYPE=MinSizeRel", "-DCMAKE_INSTALL_PREFIX=/usr", *options_of(board, build))
-    run("cmake", "--build", build, "-j2")
+    run("cmake", "--build", build, "-j2", "--", "--quiet", "-k0")
     with tempfile.TemporaryDirectory() as folder:
         run("env", f"DESTDIR={folder}", "cmake", "--install", build, "--strip")
         program = pathlib.Path(folder) / "usr/bin/runnel"

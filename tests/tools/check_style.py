@@ -98,8 +98,7 @@ def prefix_of(name):
     stem = os.path.basename(name)[:-2]
     if name == "drivers/registry.c":
         return "driver"
-    return f"driver_{stem}" if tree.glob("drivers/*/*", name) and not tree.glob(
-        "drivers/bus/*", name) else stem
+    return f"driver_{stem}" if name == f"drivers/{stem}/{stem}.c" else stem
 
 
 def check_prefix(root):
@@ -123,7 +122,7 @@ def check_prefix(root):
                 faults.append(f"{name}:{line}: {exported_name} should be static or be called "
                               f"{module}_*")
             elif exported_name not in words and not (
-                    tree.glob("drivers/*/*", name) and exported_name[len("driver_"):] in words):
+                    module.startswith("driver_") and exported_name[len("driver_"):] in words):
                 faults.append(f"{name}:{line}: {exported_name} is in no header: make it static")
     return faults
 
@@ -287,7 +286,7 @@ CHECKS = {
         ("agent/spool/planted.c", "const struct thing\nother_name(int (*call)(void),\n    int x)\n"
          "{\n    return 0;\n}\n", "other_name"),
         ("agent/spool/planted.c", "int planted_alone(void)\n{\n    return 0;\n}\n", "no header"),
-        ("drivers/sim/planted.c", "const struct driver other_driver = {\n    0,\n};\n",
+        ("drivers/planted/planted.c", "const struct driver other_driver = {\n    0,\n};\n",
          "driver_planted_*"),
         ("platform/linux/planted.c", "int other_counter;\n", "planted_*"))),
     "typedef": (check_typedef, (
