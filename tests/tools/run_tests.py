@@ -104,6 +104,7 @@ class Runner:
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
         self.failures = []
         self.built = {}
+        self.ran = {}                 # labels of ctest by folder: no test runs twice
         self.ccache = any((pathlib.Path(folder) / "ccache").exists()
                           for folder in os.get_exec_path())
 
@@ -194,8 +195,11 @@ class Runner:
         path = folder / f"tests-{suite.label}.xml"
         path.unlink(missing_ok=True)
         prefix = fixed_addresses() if suite.label == "tsan" else []
-        command = [*prefix, "ctest", "--test-dir", folder, "-L", f"^({suite.tests})$", f"-j{CPUS}",
-                   "--output-on-failure", "--test-output-size-failed", "60000",
+        ran = self.ran.setdefault(suite.folder, [])
+        without = ["-LE", f"^({'|'.join(ran)})$"] if ran else []
+        ran.append(suite.tests)
+        command = [*prefix, "ctest", "--test-dir", folder, "-L", f"^({suite.tests})$", *without,
+                   f"-j{CPUS}", "--output-on-failure", "--test-output-size-failed", "60000",
                    "--output-junit", path]
         with subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

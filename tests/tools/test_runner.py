@@ -24,6 +24,8 @@ set_tests_properties(good bad gone unable PROPERTIES LABELS mixed)
 set_tests_properties(other PROPERTIES LABELS mixed-full)
 add_test(NAME fine COMMAND ${CMAKE_COMMAND} -E true)
 set_tests_properties(fine PROPERTIES LABELS fine)
+add_test(NAME double COMMAND ${CMAKE_COMMAND} -E true)
+set_tests_properties(double PROPERTIES LABELS "one;two")
 """
 
 
@@ -58,9 +60,12 @@ def main():
     expect("no-such-file" in output, "a failure shows its log", output)
     expect("other" not in output, "a label is not taken for its beginning", output)
 
-    code, output = run(sample("fine"), sample("fine", target="no-such-target"))
-    expect(code == 1 and output.endswith("\n4 passed, 1 failed\n"),
+    code, output = run(sample("fine", target="no-such-target"))
+    expect(code == 1 and output.endswith("\n2 passed, 1 failed\n"),
            "a failed build is a failure, and the tests run nevertheless", output)
+
+    code, output = run(sample("one"), sample("two"))
+    expect(code == 0 and output.count("double") == 1, "no test runs twice", output)
 
     code, output = run(sample("fine"))
     expect(code == 0 and output.endswith("\n3 passed, 0 failed\n"), "success", output)
