@@ -18,7 +18,8 @@
  * what fetch got, close gives everything back and may follow a failed open.
  *
  * A polled driver is fetched on its schedule and read once per fetch. A stream driver (wait_fd is
- * not NULL) is fetched when its descriptor is readable, then read until E_AGAIN.
+ * not NULL) is fetched, read until E_AGAIN, and so on until fetch says E_AGAIN too; then its
+ * descriptor is waited for.
  */
 
 enum driver_key_kind {
@@ -30,7 +31,8 @@ enum driver_key_kind {
     DRIVER_KEY_SIZE,     /* "64KiB" */
 };
 
-/** A key that the driver takes in runnel.json beside name, driver, interval, timeout, lane, tags. */
+/** A key that the driver takes in runnel.json beside name, driver, interval, timeout, lane, tags.
+ */
 struct driver_key {
     const char *name; /* NULL ends the table; "list[].member" for members of an array's objects */
     enum driver_key_kind kind;
@@ -52,10 +54,10 @@ struct driver_context {
     const struct driver_setting *settings;
     size_t setting_count;
     size_t document_bytes_max;
-    bool drain;                        /* finite inputs are read to their end, then E_END */
-    struct sample_origin resume;       /* where a followed file was left, if present */
-    const struct stop *stop;           /* ends every wait */
-    char *fault;                       /* DRIVER_FAULT_BYTES: which path, what, what to check */
+    bool drain;                  /* finite inputs are read to their end, then E_END */
+    struct sample_origin resume; /* where a followed file was left, if present */
+    const struct stop *stop;     /* ends every wait */
+    char *fault;                 /* DRIVER_FAULT_BYTES: which path, what, what to check */
 };
 
 struct driver {
@@ -98,5 +100,13 @@ const struct driver *driver_at(size_t index);
 
 /** The value of KEY among the context's settings, or NULL. */
 const char *driver_setting(const struct driver_context *context, const char *key);
+
+/** printf into FAULT, cut to DRIVER_FAULT_BYTES. */
+void driver_say(char fault[DRIVER_FAULT_BYTES], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/** What UNIT measures ("Cel": "degrees Celsius") if it is a SenML unit name (units.def), or NULL.
+ */
+const char *driver_unit_meaning(const char *unit);
 
 #endif

@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "drivers/driver.h"
+#include "drivers/lines/follow.h"
+#include "drivers/lines/framer.h"
+#include "drivers/lines/writers.h"
+#include "platform/base/error.h"
+#include "platform/base/parse.h"
+#include "platform/fs.h"
+#include "platform/json/json_scan.h"
+
+/*
+ * One JSON object or one number per line, from whoever writes lines: a tty, a FIFO, a file that
+ * grows, or a Unix socket. Objects are checked and kept byte for byte.
+ */
+
+enum kind { KIND_CLOSED, KIND_FILE, KIND_FIFO, KIND_TTY, KIND_UNIX };
+
+static const char unix_prefix[] = "unix:";
+
+struct lines {
+    enum kind kind;
+    bool drain;
+    size_t document_bytes_max;
+    char path[FS_PATH_BYTES]; /* without "unix:" */
+    char unit[SAMPLE_UNIT_BYTES];
+    int fd; /* of a FIFO or tty */
+    bool had_data;
+    struct follow follow;
+    struct writers writers;
+    uint8_t *buffers;
+    struct framer framer;
+    struct framer *current; /* whose lines read takes; NULL: nobody's */
+    bool at_end;            /* its rest is a line */
+    uint64_t skipped;       /* bytes of the file before the first line counted */
+    int refusal;            /* for the next read to report; 0: none */
+    char fault[DRIVER_FAULT_BYTES];
+};
+
+static const struct driver_key keys[] = {
+    {"path", DRIVER_KEY_TEXT, true, "a tty, a FIFO, a file to follow, or unix:/path to listen on"},
+    {"baud", DRIVER_KEY_INTEGER, false, "the speed of a tty (8 bits, no parity); default 9600"},
+    {"unit", DRIVER_KEY_TEXT, false, "the SenML unit of lines that are numbers; default none"},
+    {0}};
+
+/* ---- opening ---- */
+
+static const struct speed {
+    uint64_t baud;
+    speed_t code;
+} speeds[] = {
+    {1200, B1200},       {2400, B2400},       {4800, B4800},       {9600, B9600},
+    {19200, B19200},     {38400, B38400},     {57600, B57600},     {115200, B115200},
+    {230400, B230400},   {460800, B460800},   {921600, B921600},   {1000000, B1000000},
+    {1500000, B1500000}, {2000000, B2000000}, {3000000, B3000000}, {4000000, B4000000},
+};
+
+static int find_speed(const char *text, speed_t *ret_code)
+{
+    uint64_t baud = 9600;
+    if (text != NULL && parse_unsigned(text, strlen(text), &baud) < 0)
+        return E_INVALID;
+    for (size_t i = 0; i < sizeof speeds / sizeof speeds[0]; i++)
+        if (speeds[i].baud == baud) {
+            *ret_code = speeds[i].code;
+            return 0;
+        }
+    return E_INVALID;
+}
+
+static int set_tty(int fd, speed_t speed)
+{
+    struct termios settings;
+    if (tcgetattr(fd, &settings) < 0)
+        return error_sys(errno);
+    cfmakeraw(&settings);
+    settings.c_cflag |= CLOCAL | CREAD;
+    settings.c_cflag &= ~(tcflag_t)(CSTOPB | PARENB);
+    if (cfsetispeed(&settings, speed) < 0 || cfsetospeed(&settings, speed) < 0 ||
+        tcsetattr(fd, TCSANOW, &settings) < 0)
+        return error_sys(errno);
+    return 0;
+}
+
+static int open_tty(struct lines *lines, const struct driver_context *context)
+{
+    speed_t speed;
+    const char *baud = driver_setting(context, "baud");
+    if (find_speed(baud, &speed) < 0) {
+        driver_say(context->fault, "baud \"%s\": use 1200, 2400, ... 115200, ... 4000000", baud);
+        return E_INVALID;
+    }
+    int rc = set_tty(lines->fd, speed);
+    if (rc < 0)
+        driver_say(context->fault, "%s: setting its speed: %s", lines->path, ERROR_TEXT(rc));
+    return rc;
+}
+
+/* A FIFO opened for reading, without waiting, says "no data" until its first writer comes. */
+static int open_stream(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return fd < 0 ? error_sys(errno) : fd;
+}
+
+static int open_unix(struct lines *lines, const struct driver_context *context)
+{
+    lines->kind = KIND_UNIX;
+    int rc = writers_open(&lines->writers, lines->path, lines->buffers, lines->document_bytes_max);
+    if (rc == E_EXISTS)
+        driver_say(context->fault,
+                   "unix:%s: exists and is no socket; remove it or use another path", lines->path);
+    else if (rc == E_BUSY)
+        driver_say(context->fault, "unix:%s: another process listens there", lines->path);
+    else if (rc < 0)
+        driver_say(context->fault, "unix:%s: %s; does its directory exist, and may we write to it?",
+                   lines->path, ERROR_TEXT(rc));
+    return rc;
+}
+
+static int open_file(struct lines *lines, const struct driver_context *context)
+{
+    uint64_t offset;
+    lines->kind = KIND_FILE;
+    int rc = follow_open(&lines->follow, lines->path, &context->resume, lines->drain, &offset);
+    if (rc < 0) {
+        driver_say(context->fault, "%s: %s", lines->path, ERROR_TEXT(rc));
+        return rc;
+    }
+    framer_start(&lines->framer, lines->buffers, lines->document_bytes_max, offset);
+    lines->skipped = offset;
+    lines->current = &lines->framer;
+    return 0;
+}
+
+static int open_fifo_or_tty(struct lines *lines, const struct driver_context *context)
+{
+    lines->fd = open_stream(lines->path);
+    if (lines->fd < 0) {
+        driver_say(context->fault, "%s: %s", lines->path, ERROR_TEXT(lines->fd));
+        return lines->fd;
+    }
+    lines->kind = isatty(lines->fd) ? KIND_TTY : KIND_FIFO;
+    framer_start(&lines->framer, lines->buffers, lines->document_bytes_max, 0);
+    lines->current = &lines->framer;
+    return lines->kind == KIND_TTY ? open_tty(lines, context) : 0;
+}
+
+static int open_path(struct lines *lines, const struct driver_context *context)
+{
+    struct stat status;
+    if (stat(lines->path, &status) == 0) {
+        if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode))
+            return open_fifo_or_tty(lines, context);
+        if (!S_ISREG(status.st_mode)) {
+            driver_say(context->fault, "%s: neither file, FIFO nor tty; a socket is unix:%s",
+                       lines->path, lines->path);
+            return E_INVALID;
+        }
+    }
+    return open_file(lines, context); /* says why stat failed, and finds one that was renamed */
+}
+
+static bool is_under(const char *path, const char *directory)
+{
+    size_t count = strlen(directory);
+    return strncmp(path, directory, count) == 0 && path[count] == '/';
+}
+
+static int set_path(struct lines *lines, const struct driver_context *context, const char *path)
+{
+    bool injected = is_under(path, "/dev") || is_under(path, "/proc") || is_under(path, "/sys");
+    int count =
+        snprintf(lines->path, sizeof lines->path, "%s%s", injected ? context->root : "", path);
+    if (count > 0 && (size_t)count < sizeof lines->path)
+        return 0;
+    driver_say(context->fault, "path: %s", *path == '\0' ? "it is empty" : "it is too long");
+    return E_INVALID;
+}
+
+static int set_unit(struct lines *lines, const struct driver_context *context)
+{
+    const char *unit = driver_setting(context, "unit");
+    if (unit == NULL)
+        return 0;
+    if (driver_unit_meaning(unit) == NULL) {
+        driver_say(context->fault, "unit \"%s\": no SenML unit name; see drivers/units.def", unit);
+        return E_INVALID;
+    }
+    (void)snprintf(lines->unit, sizeof lines->unit, "%s", unit);
+    return 0;
+}
+
+static int lines_open(void *instance, const struct driver_context *context)
+{
+    struct lines *lines = instance;
+    const char *path = driver_setting(context, "path");
+    bool is_unix = path != NULL && strncmp(path, unix_prefix, sizeof unix_prefix - 1) == 0;
+    lines->drain = context->drain;
+    lines->document_bytes_max = context->document_bytes_max;
+    int rc = set_path(lines, context,
+                      path == NULL ? ""
+                      : is_unix    ? path + sizeof unix_prefix - 1
+                                   : path);
+    if (rc == 0)
+        rc = set_unit(lines, context);
+    if (rc < 0)
+        return rc;
+    lines->buffers = calloc(is_unix ? CONFIG_DRIVER_LINES_WRITERS : 1,
+                            framer_buffer_bytes(lines->document_bytes_max));
+    if (lines->buffers == NULL)
+        return E_NO_MEMORY;
+    rc = is_unix ? open_unix(lines, context) : open_path(lines, context);
+    if (rc < 0 || lines->kind == KIND_TTY || driver_setting(context, "baud") == NULL)
+        return rc;
+    driver_say(context->fault, "baud: %s is no tty; leave it out", path);
+    return E_INVALID;
+}
+
+static int lines_channels(const void *instance, struct channel *ret_channels)
+{
+    const struct lines *lines = instance;
+    ret_channels[0] = (struct channel){.name = "value"};
+    memcpy(ret_channels[0].unit, lines->unit, sizeof lines->unit);
+    return 1;
+}
+
+/* ---- fetching ---- */
+
+/* "PATH:LINE: ", or what is known of the line in a file that was not read from its start. */
+static void say_line(struct lines *lines, unsigned column, const char *what)
+{
+    const char *prefix = lines->kind == KIND_UNIX ? unix_prefix : "";
+    if (lines->skipped > 0)
+        driver_say(lines->fault, "%s%s: line %" PRIu64 " behind byte %" PRIu64 ", column %u: %s",
+                   prefix, lines->path, lines->current->line, lines->skipped, column, what);
+    else
+        driver_say(lines->fault, "%s%s:%" PRIu64 ":%u: %s", prefix, lines->path,
+                   lines->current->line, column, what);
+}
+
+static void begin_file(struct lines *lines)
+{
+    framer_start(&lines->framer, lines->buffers, lines->document_bytes_max, 0);
+    lines->skipped = 0;
+    lines->at_end = false;
+}
+
+/* The beginning of a line whose end was cut off is no line. */
+static void begin_cut_file(struct lines *lines)
+{
+    if (framer_has_rest(&lines->framer)) {
+        lines->framer.line++;
+        say_line(lines, 1, "the file was cut inside this line");
+        lines->refusal = E_DAMAGED;
+    }
+    begin_file(lines);
+}
+
+static int fetch_file(struct lines *lines)
+{
+    size_t size;
+    void *room = framer_room(&lines->framer, &size);
+    int rc = follow_read(&lines->follow, room, size, framer_offset(&lines->framer));
+    if (rc > 0) {
+        framer_add(&lines->framer, (size_t)rc);
+        lines->at_end = false;
+        return 0;
+    }
+    if (rc == E_CHANGED) {
+        begin_cut_file(lines);
+        return 0;
+    }
+    if ((rc == E_CLOSED || rc == E_END) && !lines->at_end) {
+        lines->at_end = true;
+        return 0;
+    }
+    if (rc == E_CLOSED) {
+        rc = follow_next(&lines->follow);
+        if (rc == 0)
+            begin_file(lines);
+    }
+    if (rc < 0 && rc != E_AGAIN && rc != E_END)
+        driver_say(lines->fault, "%s: %s", lines->path, ERROR_TEXT(rc));
+    return rc;
+}
+
+/* The last writer has gone. The new descriptor is opened before the old one is closed, so that no
+ * writer in between finds nobody there, and what it wrote stays in the FIFO. */
+static int reopen_fifo(struct lines *lines)
+{
+    struct stat status;
+    if (lines->drain)
+        return E_END;
+    int fd = open_stream(lines->path);
+    if (fd >= 0 && (fstat(fd, &status) < 0 || !S_ISFIFO(status.st_mode))) {
+        (void)close(fd);
+        fd = E_CHANGED;
+    }
+    if (fd < 0) {
+        driver_say(lines->fault, "%s: it was a FIFO before: %s", lines->path, ERROR_TEXT(fd));
+        return fd;
+    }
+    (void)close(lines->fd);
+    lines->fd = fd;
+    lines->had_data = false;
+    begin_file(lines);
+    return 0;
+}
+
+static bool is_hung_up(int fd)
+{
+    struct pollfd state = {.fd = fd};
+    return poll(&state, 1, 0) > 0 && (state.revents & POLLHUP) != 0;
+}
+
+/* Reading 0 bytes: the end, but for a FIFO to which nobody has come yet. */
+static int end_stream(struct lines *lines)
+{
+    if (lines->kind == KIND_FIFO && !lines->had_data && !is_hung_up(lines->fd))
+        return E_AGAIN;
+    lines->at_end = true;
+    return 0;
+}
+
+static int fetch_ended_stream(struct lines *lines)
+{
+    if (lines->kind == KIND_FIFO)
+        return reopen_fifo(lines);
+    if (lines->drain)
+        return E_END;
+    driver_say(lines->fault, "%s: the other side hung up; is it unplugged?", lines->path);
+    return E_CLOSED;
+}
+
+/* A tty has no end: to drain it is to take what has come. */
+static int fetch_stream(struct lines *lines)
+{
+    size_t size;
+    if (lines->at_end) {
+        int rc = fetch_ended_stream(lines);
+        if (rc < 0)
+            return rc;
+    }
+    void *room = framer_room(&lines->framer, &size);
+    ssize_t got = read(lines->fd, room, size);
+    if (got > 0) {
+        framer_add(&lines->framer, (size_t)got);
+        lines->had_data = true;
+        return 0;
+    }
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return lines->kind == KIND_TTY && lines->drain ? E_END : E_AGAIN;
+    if (got == 0 || (errno == EIO && lines->kind == KIND_TTY))
+        return end_stream(lines);
+    int rc = error_sys(errno);
+    driver_say(lines->fault, "%s: %s", lines->path, ERROR_TEXT(rc));
+    return rc;
+}
+
+static int fetch_unix(struct lines *lines)
+{
+    int rc = writers_fetch(&lines->writers, &lines->current, &lines->at_end);
+    if (rc == E_END && !lines->drain)
+        return E_AGAIN;
+    if (rc < 0 && rc != E_AGAIN && rc != E_END)
+        driver_say(lines->fault, "unix:%s: %s", lines->path, ERROR_TEXT(rc));
+    return rc;
+}
+
+static int lines_fetch(void *instance, int64_t deadline_ms)
+{
+    struct lines *lines = instance;
+    (void)deadline_ms; /* nothing here waits */
+    switch (lines->kind) {
+    case KIND_FILE:
+        return fetch_file(lines);
+    case KIND_UNIX:
+        return fetch_unix(lines);
+    default:
+        return fetch_stream(lines);
+    }
+}
+
+/* ---- reading ---- */
+
+static bool is_space(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\r';
+}
+
+static void trim(struct framer_line *line)
+{
+    while (line->count > 0 && is_space(line->bytes[line->count - 1]))
+        line->count--;
+    while (line->count > 0 && is_space(line->bytes[0])) {
+        line->bytes++;
+        line->count--;
+    }
+}
+
+/* Scans once more, now for the place and the reason. */
+static void say_json(struct lines *lines, const struct framer_line *line)
+{
+    struct json_scan scan;
+    json_scan_start(&scan, NULL, NULL);
+    int rc = json_scan_feed(&scan, line->bytes, line->count);
+    if (rc == 0)
+        rc = json_scan_end(&scan);
+    say_line(lines, scan.column, rc < 0 && scan.fault != NULL ? scan.fault : ERROR_TEXT(rc));
+}
+
+static int convert_object(struct lines *lines, const struct framer_line *line,
+                          struct sample *ret_sample)
+{
+    int rc = json_scan_object(line->bytes, line->count);
+    if (rc < 0) {
+        say_json(lines, line);
+        return rc;
+    }
+    ret_sample->value_count = 0;
+    ret_sample->document = line->bytes;
+    ret_sample->document_bytes = line->count;
+    return 0;
+}
+
+static int convert_number(struct lines *lines, const struct framer_line *line,
+                          struct sample *ret_sample)
+{
+    struct value value = {.kind = VALUE_DECIMAL};
+    int rc =
+        parse_decimal((const char *)line->bytes, line->count, &value.mantissa, &value.decimals);
+    if (rc < 0) {
+        say_line(lines, 1,
+                 rc == E_RANGE ? "a number of more digits than 64 bits hold"
+                               : "a JSON object or a number was expected");
+        return rc;
+    }
+    ret_sample->value_count = 1;
+    ret_sample->values[0] = value;
+    ret_sample->document = NULL;
+    ret_sample->document_bytes = 0;
+    return 0;
+}
+
+static int convert(struct lines *lines, const struct framer_line *line, struct sample *ret_sample)
+{
+    int rc = line->bytes[0] == '{' ? convert_object(lines, line, ret_sample)
+                                   : convert_number(lines, line, ret_sample);
+    if (rc < 0)
+        return rc;
+    ret_sample->boot_ms = 0;
+    ret_sample->origin = (struct sample_origin){.present = lines->kind == KIND_FILE,
+                                                .device = lines->follow.device,
+                                                .inode = lines->follow.inode,
+                                                .offset = line->offset};
+    return 0;
+}
+
+static int lines_read(void *instance, struct sample *ret_sample)
+{
+    struct lines *lines = instance;
+    struct framer_line line;
+    int rc = lines->refusal;
+    lines->refusal = 0;
+    if (rc < 0)
+        return rc;
+    if (lines->current == NULL)
+        return E_AGAIN;
+    do {
+        rc = framer_next(lines->current, lines->at_end, &line);
+        if (rc == E_TOO_BIG)
+            say_line(lines, 1, "longer than a document may be (CONFIG_DOCUMENT_KIB)");
+        if (rc < 0)
+            return rc;
+        trim(&line);
+    } while (line.count == 0);
+    return convert(lines, &line, ret_sample);
+}
+
+static int lines_wait_fd(const void *instance)
+{
+    const struct lines *lines = instance;
+    switch (lines->kind) {
+    case KIND_FILE:
+        return lines->follow.inotify_fd;
+    case KIND_UNIX:
+        return lines->writers.epoll_fd;
+    default:
+        return lines->fd;
+    }
+}
+
+static const char *lines_fault(const void *instance)
+{
+    const struct lines *lines = instance;
+    return lines->fault[0] != '\0' ? lines->fault : NULL;
+}
+
+static void lines_close(void *instance)
+{
+    struct lines *lines = instance;
+    if (lines->kind == KIND_FILE)
+        follow_close(&lines->follow);
+    else if (lines->kind == KIND_UNIX)
+        writers_close(&lines->writers);
+    else if (lines->kind != KIND_CLOSED)
+        (void)close(lines->fd);
+    free(lines->buffers);
+    lines->buffers = NULL;
+    lines->current = NULL;
+    lines->kind = KIND_CLOSED;
+}
+
+const struct driver driver_lines = {
+    .name = "lines",
+    .summary = "a JSON object or a number per line, from a tty, FIFO, file or Unix socket",
+    .keys = keys,
+    .instance_bytes = sizeof(struct lines),
+    .open = lines_open,
+    .channels = lines_channels,
+    .fetch = lines_fetch,
+    .read = lines_read,
+    .wait_fd = lines_wait_fd,
+    .fault = lines_fault,
+    .close = lines_close,
+};

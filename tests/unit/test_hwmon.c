@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "platform/base/error.h"
+#include "tests/unit/driver_rig.h"
+
+static void put(struct rig *rig, unsigned chip, const char *attribute, const char *text)
+{
+    char path[96];
+    (void)snprintf(path, sizeof path, "sys/class/hwmon/hwmon%u/%s", chip, attribute);
+    rig_write(rig, path, text);
+}
+
+static void put_device(struct rig *rig, unsigned chip, const char *target)
+{
+    char path[96];
+    (void)snprintf(path, sizeof path, "sys/class/hwmon/hwmon%u/device", chip);
+    assert_int_equal(symlink(target, rig_path(rig, path)), 0);
+}
+
+static void test_every_kind_has_its_unit_and_scale(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, 3, "name", "board\n");
+    put(rig, 3, "temp1_input", "-12345\n");
+    put(rig, 3, "temp1_label", "Tctl\n");
+    put(rig, 3, "temp1_max", "100000\n");
+    put(rig, 3, "in0_input", "3305\n");
+    put(rig, 3, "intrusion0_alarm", "1\n");
+    put(rig, 3, "fan2_input", "1200\n");
+    put(rig, 3, "curr1_input", "250\n");
+    put(rig, 3, "power1_input", "12500000\n");
+    put(rig, 3, "energy1_input", "7\n");
+    put(rig, 3, "humidity1_input", "45600\n");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig->channel_count, 7);
+    assert_int_equal(rig_sample(rig), 0);
+    rig_expect(rig, "board_tctl", -12345, 3, "Cel");
+    rig_expect(rig, "board_in0", 3305, 3, "V");
+    rig_expect(rig, "board_fan2", 1200, 0, "1/min");
+    rig_expect(rig, "board_curr1", 250, 3, "A");
+    rig_expect(rig, "board_power1", 12500000, 6, "W");
+    rig_expect(rig, "board_energy1", 7, 6, "J");
+    rig_expect(rig, "board_humidity1", 45600, 3, "%RH");
+    for (int i = 0; i < rig->channel_count; i++)
+        assert_non_null(driver_unit_meaning(rig->channels[i].unit));
+}
+
+static void test_inputs_come_in_a_fixed_order(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, 0, "name", "a\n");
+    put(rig, 0, "in1_input", "1\n");
+    put(rig, 0, "temp10_input", "2\n");
+    put(rig, 0, "temp2_input", "3\n");
+    put(rig, 10, "name", "c\n");
+    put(rig, 10, "temp1_input", "4\n");
+    put(rig, 2, "name", "b\n");
+    put(rig, 2, "temp1_input", "5\n");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    static const char *const names[] = {"a_temp2", "a_temp10", "a_in1", "b_temp1", "c_temp1"};
+    assert_int_equal(rig->channel_count, 5);
+    for (int i = 0; i < 5; i++)
+        assert_string_equal(rig->channels[i].name, names[i]);
+}
+
+static void test_chips_of_one_name_are_told_apart_by_device(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, 0, "name", "tmp102\n");
+    put(rig, 0, "temp1_input", "1\n");
+    put_device(rig, 0, "../../../0-0048");
+    put(rig, 1, "name", "tmp102\n");
+    put(rig, 1, "temp1_input", "2\n");
+    put_device(rig, 1, "../../../0-0049");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig_sample(rig), 0);
+    rig_expect(rig, "tmp102_0-0048_temp1", 1, 3, "Cel");
+    rig_expect(rig, "tmp102_0-0049_temp1", 2, 3, "Cel");
+    rig_set(rig, "chip", "tmp102@0-0049");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig_sample(rig), 0);
+    assert_int_equal(rig->channel_count, 1);
+    rig_expect(rig, "temp1", 2, 3, "Cel");
+}
+
+static void test_inputs_are_chosen_by_kind_and_number(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, 0, "name", "a\n");
+    put(rig, 0, "temp1_input", "1\n");
+    put(rig, 0, "temp10_input", "2\n");
+    put(rig, 0, "fan1_input", "3\n");
+    put(rig, 0, "in1_input", "4\n");
+    rig_set(rig, "inputs", "fan, temp1");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig->channel_count, 2);
+    assert_string_equal(rig->channels[0].name, "a_temp1");
+    assert_string_equal(rig->channels[1].name, "a_fan1");
+}
+
+static void test_absence_says_what_is_there(void **state)
+{
+    struct rig *rig = *state;
+    assert_int_equal(error_errno(rig_open(rig, "hwmon")), 2);
+    assert_non_null(strstr(rig->fault, "/sys/class/hwmon"));
+    put(rig, 0, "name", "a\n");
+    put(rig, 0, "temp1_input", "1\n");
+    rig_set(rig, "chip", "b");
+    assert_int_equal(rig_open(rig, "hwmon"), E_NOT_FOUND);
+    assert_non_null(strstr(rig->fault, " b"));
+    assert_non_null(strstr(rig->fault, " a@"));
+}
+
+static void test_many_chips_fill_the_fault_and_no_more(void **state)
+{
+    struct rig *rig = *state;
+    for (unsigned i = 0; i < 40; i++)
+        put(rig, i, "name", "a-chip-with-a-long-name-0123456789\n");
+    assert_int_equal(rig_open(rig, "hwmon"), E_NOT_FOUND);
+    assert_int_equal(strlen(rig->fault), DRIVER_FAULT_BYTES - 1);
+}
+
+static void test_more_inputs_than_channels_are_cut_off(void **state)
+{
+    struct rig *rig = *state;
+    char attribute[32];
+    put(rig, 0, "name", "a\n");
+    for (unsigned i = 40; i > 0; i--) {
+        (void)snprintf(attribute, sizeof attribute, "temp%u_input", i);
+        put(rig, 0, attribute, "1\n");
+    }
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig->channel_count, SAMPLE_CHANNELS_MAX);
+    assert_string_equal(rig->channels[0].name, "a_temp1");
+    assert_string_equal(rig->channels[31].name, "a_temp32");
+}
+
+static void test_hostile_attributes(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, 0, "name", "");
+    put(rig, 0, "temp1_input", "12x\n");
+    put(rig, 0, "temp_input", "1\n");
+    put(rig, 0, "temp99999999999999999999_input", "1\n");
+    put(rig, 0, "_input", "1\n");
+    put(rig, 0, "temp1_label", "\xff\x01 \"quoted\"\n");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig->channel_count, 1);
+    assert_string_equal(rig->channels[0].name, "_____quoted_");
+    assert_int_equal(rig_sample(rig), E_SYNTAX);
+    assert_non_null(strstr(rig->driver->fault(rig->instance), "hwmon0/temp1_input"));
+    put(rig, 0, "temp1_input", "99999999999999999999\n");
+    assert_int_equal(rig_sample(rig), E_RANGE);
+    rig_remove(rig, "sys/class/hwmon/hwmon0/temp1_input");
+    assert_int_equal(error_errno(rig_sample(rig)), 2);
+}
+
+static void test_one_input_that_fails_leaves_the_others(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, 0, "name", "a\n");
+    put(rig, 0, "temp1_input", "1\n");
+    put(rig, 0, "temp2_input", "what\n");
+    put(rig, 0, "temp3_input", "3\n");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    rig_remove(rig, "sys/class/hwmon/hwmon0/temp1_input");
+    assert_int_equal(rig_sample(rig), 0);
+    assert_int_equal(rig_value(rig, "a_temp1")->kind, VALUE_ABSENT);
+    assert_int_equal(rig_value(rig, "a_temp2")->kind, VALUE_ABSENT);
+    rig_expect(rig, "a_temp3", 3, 3, "Cel");
+}
+
+#define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(test_every_kind_has_its_unit_and_scale),
+        RIG_TEST(test_inputs_come_in_a_fixed_order),
+        RIG_TEST(test_chips_of_one_name_are_told_apart_by_device),
+        RIG_TEST(test_inputs_are_chosen_by_kind_and_number),
+        RIG_TEST(test_absence_says_what_is_there),
+        RIG_TEST(test_many_chips_fill_the_fault_and_no_more),
+        RIG_TEST(test_more_inputs_than_channels_are_cut_off),
+        RIG_TEST(test_hostile_attributes),
+        RIG_TEST(test_one_input_that_fails_leaves_the_others),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/base/error.h"
+#include "tests/unit/driver_rig.h"
+
+static const char meminfo[] = "MemTotal:        1020304 kB\n"
+                              "MemFree:          100000 kB\n"
+                              "MemAvailable:     520304 kB\n"
+                              "Buffers:           10000 kB\n"
+                              "HugePages_Total:       0\n";
+
+static const char net_dev[] =
+    "Inter-|   Receive                                                |  Transmit\n"
+    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop "
+    "fifo colls carrier compressed\n"
+    "    lo:    3267      29    0    0    0     0          0         0     3267      29    0    0 "
+    "   0     0       0          0\n"
+    "  eth0: 143645886    3417    0    0    0     0          0         0    87001    1147    0    "
+    "0    0     0       0          0\n"
+    " wwan0:1000 1 0 0 0 0 0 0 2000 2 0 0 0 0 0 0\n";
+
+static void make_tree(struct rig *rig)
+{
+    rig_write(rig, "proc/loadavg", "0.04 1.11 12.06 1/94 7661\n");
+    rig_write(rig, "proc/uptime", "1790.40 3500.50\n");
+    rig_write(rig, "proc/meminfo", meminfo);
+    rig_write(rig, "proc/net/dev", net_dev);
+}
+
+static void test_a_machine_is_read(void **state)
+{
+    struct rig *rig = *state;
+    make_tree(rig);
+    rig_set(rig, "disk", rig->root);
+    assert_int_equal(rig_open(rig, "proc"), 0);
+    assert_int_equal(rig_sample(rig), 0);
+    assert_int_equal(rig->sample.value_count, rig->channel_count);
+    assert_int_equal(rig->sample.boot_ms, 0);
+    assert_null(rig->sample.document);
+    assert_false(rig->sample.origin.present);
+    rig_expect(rig, "load1", 4, 2, "");
+    rig_expect(rig, "load5", 111, 2, "");
+    rig_expect(rig, "load15", 1206, 2, "");
+    rig_expect(rig, "memory_total", 1020304LL * 1024, 0, "B");
+    rig_expect(rig, "memory_available", 520304LL * 1024, 0, "B");
+    rig_expect(rig, "memory_used", 500000LL * 1024, 0, "B");
+    rig_expect(rig, "network_rx", 143645886 + 1000, 0, "B");
+    rig_expect(rig, "network_tx", 87001 + 2000, 0, "B");
+    rig_expect(rig, "uptime", 179040, 2, "s");
+    int64_t total = rig_value(rig, "disk_total")->mantissa;
+    assert_true(total > 0);
+    assert_in_range(rig_value(rig, "disk_used")->mantissa, 0, total);
+    assert_in_range(rig_value(rig, "disk_available")->mantissa, 0, total);
+}
+
+static void test_one_interface_is_counted(void **state)
+{
+    struct rig *rig = *state;
+    make_tree(rig);
+    rig_set(rig, "interface", "wwan0");
+    assert_int_equal(rig_open(rig, "proc"), 0);
+    assert_int_equal(rig_sample(rig), 0);
+    rig_expect(rig, "network_rx", 1000, 0, "B");
+    rig_expect(rig, "network_tx", 2000, 0, "B");
+}
+
+static void test_an_interface_that_is_away_is_absent(void **state)
+{
+    struct rig *rig = *state;
+    make_tree(rig);
+    rig_set(rig, "interface", "wwan");
+    assert_int_equal(rig_open(rig, "proc"), 0);
+    assert_int_equal(rig_sample(rig), 0);
+    assert_int_equal(rig_value(rig, "network_rx")->kind, VALUE_ABSENT);
+    assert_int_equal(rig_value(rig, "uptime")->kind, VALUE_DECIMAL);
+}
+
+static void test_no_proc_is_an_error_that_names_it(void **state)
+{
+    struct rig *rig = *state;
+    assert_int_equal(error_errno(rig_open(rig, "proc")), 2);
+    assert_non_null(strstr(rig->fault, "/proc/loadavg"));
+    assert_non_null(strstr(rig->fault, "mounted"));
+}
+
+static void test_no_disk_is_an_error_that_names_it(void **state)
+{
+    struct rig *rig = *state;
+    make_tree(rig);
+    rig_set(rig, "disk", "/nowhere/at/all");
+    assert_int_equal(error_errno(rig_open(rig, "proc")), 2);
+    assert_non_null(strstr(rig->fault, "/nowhere/at/all"));
+}
+
+static void test_files_that_vanish_leave_the_rest(void **state)
+{
+    struct rig *rig = *state;
+    make_tree(rig);
+    assert_int_equal(rig_open(rig, "proc"), 0);
+    rig_remove(rig, "proc/loadavg");
+    rig_remove(rig, "proc/meminfo");
+    assert_int_equal(rig_sample(rig), 0);
+    assert_int_equal(rig_value(rig, "load1")->kind, VALUE_ABSENT);
+    assert_int_equal(rig_value(rig, "memory_total")->kind, VALUE_ABSENT);
+    rig_expect(rig, "uptime", 179040, 2, "s");
+    rig_remove(rig, "proc/uptime");
+    rig_remove(rig, "proc/net/dev");
+    assert_int_equal(error_errno(rig_sample(rig)), 2);
+    assert_non_null(strstr(rig->driver->fault(rig->instance), "/proc/"));
+}
+
+/* Whatever the files hold: no value that is not there, and no reading outside them. */
+static void test_hostile_files_give_no_false_values(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "\n",
+        " \n \n",
+        ":",
+        ":::\n",
+        "MemTotal:",
+        "MemTotal: kB\n",
+        "MemTotal: -5 kB\nMemAvailable: 99999999999999999999999 kB\n",
+        "MemTotal: 9223372036854775807 kB\nMemAvailable: 1",
+        "MemTotal: 5 kB\nMemAvailable: 6 kB",
+        "99999999999999999999999999 nan -\n",
+        "eth0: 18446744073709551616 0 0 0 0 0 0 0 1\n",
+        "eth0: 1 2 3 4 5 6 7 8",
+        "\xff\xfe\x01\x02",
+    };
+    struct rig *rig = *state;
+    make_tree(rig);
+    rig_set(rig, "disk", rig->root);
+    assert_int_equal(rig_open(rig, "proc"), 0);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        rig_write(rig, "proc/loadavg", texts[i]);
+        rig_write(rig, "proc/uptime", texts[i]);
+        rig_write(rig, "proc/meminfo", texts[i]);
+        rig_write(rig, "proc/net/dev", texts[i]);
+        assert_int_equal(rig_sample(rig), 0);
+        assert_int_equal(rig_value(rig, "load1")->kind, VALUE_ABSENT);
+        assert_int_equal(rig_value(rig, "uptime")->kind, VALUE_ABSENT);
+        assert_int_equal(rig_value(rig, "memory_used")->kind, VALUE_ABSENT);
+        assert_int_equal(rig_value(rig, "network_tx")->kind, VALUE_ABSENT);
+        assert_int_equal(rig_value(rig, "disk_total")->kind, VALUE_DECIMAL);
+    }
+}
+
+static void test_every_prefix_is_survived(void **state)
+{
+    struct rig *rig = *state;
+    char text[sizeof net_dev];
+    make_tree(rig);
+    assert_int_equal(rig_open(rig, "proc"), 0);
+    for (size_t count = 0; count < sizeof net_dev; count++) {
+        (void)snprintf(text, sizeof text, "%.*s", (int)count, net_dev);
+        rig_write(rig, "proc/net/dev", text);
+        (void)snprintf(text, sizeof text, "%.*s", (int)count, meminfo);
+        rig_write(rig, "proc/meminfo", text);
+        assert_int_equal(rig_sample(rig), 0);
+    }
+}
+
+static void test_a_table_too_long_is_absent(void **state)
+{
+    struct rig *rig = *state;
+    char *text = malloc(20001);
+    assert_non_null(text);
+    memset(text, 'x', 20000);
+    text[20000] = '\0';
+    make_tree(rig);
+    assert_int_equal(rig_open(rig, "proc"), 0);
+    rig_write(rig, "proc/net/dev", text);
+    rig_write(rig, "proc/loadavg", text);
+    assert_int_equal(rig_sample(rig), 0);
+    assert_int_equal(rig_value(rig, "network_rx")->kind, VALUE_ABSENT);
+    assert_int_equal(rig_value(rig, "load1")->kind, VALUE_ABSENT);
+    free(text);
+}
+
+#define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(test_a_machine_is_read),
+        RIG_TEST(test_one_interface_is_counted),
+        RIG_TEST(test_an_interface_that_is_away_is_absent),
+        RIG_TEST(test_no_proc_is_an_error_that_names_it),
+        RIG_TEST(test_no_disk_is_an_error_that_names_it),
+        RIG_TEST(test_files_that_vanish_leave_the_rest),
+        RIG_TEST(test_hostile_files_give_no_false_values),
+        RIG_TEST(test_every_prefix_is_survived),
+        RIG_TEST(test_a_table_too_long_is_absent),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

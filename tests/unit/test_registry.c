@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/unit.h"
+
+#include <string.h>
+
+#include "drivers/driver.h"
+
+static void test_each_driver_is_found_by_its_name(void **state)
+{
+    size_t count = 0;
+    (void)state;
+    for (const struct driver *driver; (driver = driver_at(count)) != NULL; count++)
+        assert_ptr_equal(driver_find(driver->name), driver);
+#define DRIVER(name) assert_non_null(driver_find(#name));
+#include "drivers/drivers.def"
+#undef DRIVER
+    assert_null(driver_at(count));
+    assert_null(driver_at(count + 1));
+    assert_null(driver_at(SIZE_MAX));
+}
+
+static void test_an_unknown_driver_is_not_found(void **state)
+{
+    (void)state;
+    assert_null(driver_find("telepathy"));
+    assert_null(driver_find(""));
+    assert_null(driver_find("proc "));
+}
+
+static void test_each_driver_keeps_the_contract(void **state)
+{
+    (void)state;
+    for (size_t i = 0; driver_at(i) != NULL; i++) {
+        const struct driver *driver = driver_at(i);
+        assert_non_null(driver->summary);
+        assert_true(driver->instance_bytes > 0);
+        assert_non_null(driver->open);
+        assert_non_null(driver->channels);
+        assert_non_null(driver->fetch);
+        assert_non_null(driver->read);
+        assert_non_null(driver->fault);
+        assert_non_null(driver->close);
+        for (const struct driver_key *key = driver->keys; key->name != NULL; key++)
+            assert_true(strlen(key->help) > 10);
+    }
+}
+
+static void test_settings_are_found_by_key(void **state)
+{
+    const struct driver_setting settings[] = {{"path", "/a"}, {"baud", "9600"}};
+    const struct driver_context context = {.settings = settings, .setting_count = 2};
+    const struct driver_context none = {.setting_count = 0};
+    (void)state;
+    assert_string_equal(driver_setting(&context, "path"), "/a");
+    assert_string_equal(driver_setting(&context, "baud"), "9600");
+    assert_null(driver_setting(&context, "bau"));
+    assert_null(driver_setting(&none, "path"));
+}
+
+static void test_units_are_those_of_senml(void **state)
+{
+    (void)state;
+    assert_string_equal(driver_unit_meaning("Cel"), "degrees Celsius");
+    assert_non_null(driver_unit_meaning("B"));
+    assert_non_null(driver_unit_meaning("1/min"));
+    assert_null(driver_unit_meaning("C°"));
+    assert_null(driver_unit_meaning("cel"));
+    assert_null(driver_unit_meaning(""));
+#define UNIT(name, meaning) assert_true(sizeof(name) <= SAMPLE_UNIT_BYTES);
+#include "drivers/units.def"
+#undef UNIT
+}
+
+static void test_a_fault_is_cut_to_its_room(void **state)
+{
+    char fault[DRIVER_FAULT_BYTES + 1];
+    (void)state;
+    memset(fault, 'x', sizeof fault);
+    driver_say(fault, "%*d", DRIVER_FAULT_BYTES * 2, 7);
+    assert_int_equal(strlen(fault), DRIVER_FAULT_BYTES - 1);
+    assert_int_equal(fault[DRIVER_FAULT_BYTES], 'x');
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_driver_is_found_by_its_name),
+        cmocka_unit_test(test_an_unknown_driver_is_not_found),
+        cmocka_unit_test(test_each_driver_keeps_the_contract),
+        cmocka_unit_test(test_settings_are_found_by_key),
+        cmocka_unit_test(test_units_are_those_of_senml),
+        cmocka_unit_test(test_a_fault_is_cut_to_its_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
