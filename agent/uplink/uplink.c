@@ -78,7 +78,8 @@ struct uplink {
     bool clock_fixed;         /* since the last success */
     bool refreshed;           /* likewise */
     unsigned changes;
-    struct log_limit log_limit;
+    enum uplink_state state_logged;
+    struct log_limit log_limits[UPLINK_NEEDS_OPERATOR + 1];
     uint8_t boot_id[CLOCK_BOOT_ID_BYTES];
     struct answer answer;
     struct credentials credentials;
@@ -116,15 +117,18 @@ struct spool_route *uplink_route(struct uplink *uplink)
     return uplink->route;
 }
 
-static void log_state(struct uplink *uplink, enum uplink_state state, const char *error,
-                      bool changed)
+/* A route that goes back and forth says each of its states once a minute at most, and that all is
+ * well only where it said before that something was not. */
+static void log_state(struct uplink *uplink, enum uplink_state state, const char *error)
 {
     unsigned long silenced = 0;
-    if (changed)
-        uplink->log_limit = (struct log_limit){0};
-    if (!log_limit_passes(&uplink->log_limit, clock_mono_ms(), &silenced))
+    bool good = state == UPLINK_CONNECTED;
+    if (good && uplink->state_logged == state)
         return;
-    if (state == UPLINK_CONNECTED)
+    if (!log_limit_passes(&uplink->log_limits[state], clock_mono_ms(), &silenced))
+        return;
+    uplink->state_logged = state;
+    if (good)
         log_info("route-state route=%s state=%s", uplink->options.name, uplink_state_name(state));
     else
         log_warning("route-state route=%s state=%s error=\"%s\" repeated=%lu", uplink->options.name,
@@ -137,7 +141,6 @@ static void set_state(struct uplink *uplink, enum uplink_state state, const char
 {
     struct shared *shared = &uplink->shared;
     (void)pthread_mutex_lock(&uplink->mutex);
-    bool changed = shared->status.state != state;
     shared->status.state = state;
     (void)snprintf(shared->status.error, sizeof shared->status.error, "%s", error);
     for (char *c = shared->status.error; *c != '\0'; c++)
@@ -145,8 +148,7 @@ static void set_state(struct uplink *uplink, enum uplink_state state, const char
             *c = '\'';
     shared->retry_mono_ms = wait_ms > 0 ? clock_mono_ms() + wait_ms : 0;
     (void)pthread_mutex_unlock(&uplink->mutex);
-    if (changed || state != UPLINK_CONNECTED)
-        log_state(uplink, state, shared->status.error, changed);
+    log_state(uplink, state, shared->status.error);
 }
 
 static void count_exchange(struct uplink *uplink, size_t delivered, size_t again, bool throttled)
