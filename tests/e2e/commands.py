@@ -1,0 +1,84 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Exit codes and messages that scripts rely on: 0 done, 1 failed, 2 usage, 78 bad configuration."""
+import json
+import re
+
+import harness
+from harness import check
+
+GOOD = """// The comments are allowed here.
+{ "device": "gw", "sensors": [ { "name": "w", "driver": "sim", "interval": "1s" } ],
+  "routes": [ { "name": "live", "destination": "kinesis", "region": "us-east-1",
+                "stream": "telemetry" } ] }
+"""
+
+# What is changed in the good one, and what the message must hold besides FILE:LINE:COL.
+FAULTS = (
+    ('"interval": "1s"', '"intervall": "1s"', (3 - 1, "intervall", "interval")),
+    ('"interval": "1s"', '"interval": "1 parsec"', (2, "interval", "")),
+    ('"driver": "sim"', '"driver": "simm"', (2, "driver", "sim")),
+    ('"stream": "telemetry"', '"stream": "telemetry", "stream": "b"', (4, "stream", "")),
+    ('"destination": "kinesis"', '"destination": "kineses"', (3, "destination", "kinesis")),
+    ('} ] }\n', '} ]\n', (0, "", "")),
+)
+
+
+def check_code(result, code):
+    check(result.returncode == code,
+          f"{' '.join(result.args[1:])} gave {result.returncode}, not {code}: "
+          f"{result.stdout}{result.stderr}")
+
+
+def check_faults(agent):
+    path = agent.config_file
+    for old, new, (line, key, remedy) in FAULTS:
+        path.write_text(GOOD.replace(old, new))
+        for command in (("check",), ("run",)):
+            result = agent.call(*command, "-c", path)
+            check_code(result, 78)
+            place = re.search(re.escape(str(path)) + r":(\d+):(\d+): (.*)", result.stderr)
+            check(place, f"no FILE:LINE:COL in {result.stderr!r}")
+            check(line in (0, int(place.group(1))), f"line {line} in {result.stderr!r}")
+            check(key in place.group(3) and remedy in result.stderr, result.stderr)
+
+
+def scenario(run):
+    agent = harness.Agent(run, "https://localhost:9")
+    path = agent.config_file
+    path.write_text(GOOD)
+    check_code(agent.call("check", "-c", path), 0)
+    check_faults(agent)
+    check_code(agent.call("check", "-c", run.folder / "absent.json"), 78)
+
+    for usage in (("nonsense",), (), ("run", "--nonsense"), ("send",), ("send", "a", "b"),
+                  ("check", "extra"), ("run", "--drain=soon")):
+        check_code(agent.call(*usage), 2)
+    check_code(agent.call("run", "--help"), 0)
+    version = agent.call("version", "--json")
+    check_code(version, 0)
+    check("version" in json.loads(version.stdout), version.stdout)
+    check_code(agent.call("version"), 0)
+
+    # Nobody answers.
+    check_code(agent.call("status", "--json"), 1)
+    check_code(agent.call("send", "cli", "--timeout", "50ms", stdin="{}\n"), 1)
+
+    # Somebody answers, and refuses what is no JSON.
+    path.write_text(GOOD)
+    agent.start()
+    check_code(agent.call("status"), 0)
+    check_code(agent.call("send", "cli", stdin='{"id":1}\n'), 0)
+    refused = agent.call("send", "cli", stdin='{"id":2}\n{"id":\n{"id":3}\n')
+    check_code(refused, 1)
+    check("line 2" in refused.stderr, refused.stderr)
+    check(agent.call("run", "-c", path).returncode == 1, "a second agent on one state directory")
+    check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
+
+    # A drain that cannot deliver says so.
+    result = agent.call("run", "-c", path, "--drain=1s")
+    check_code(result, 1)
+
+
+if __name__ == "__main__":
+    harness.main(harness.arguments(__doc__), scenario)

@@ -1,0 +1,125 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+JSON lines from a file through `runnel run --drain` into kinesalite, a Kinesis that others wrote.
+
+4 shards; read back by botocore: every line exactly once, shards within 1 %.
+"""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+import harness
+from harness import check
+
+import botocore.config
+import botocore.session
+
+VERSION = "3.3.3"
+
+
+def install():
+    """Puts kinesalite into a cache folder, once; returns its modules."""
+    cache = pathlib.Path(os.environ.get("RUNNEL_TEST_CACHE", harness.ROOT / "build/cache"))
+    folder = cache / f"kinesalite-{VERSION}"
+    modules = folder / "node_modules"
+    if (modules / "kinesalite/package.json").is_file():
+        return modules
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        raise harness.Skip("kinesalite needs node and npm: apt-get install nodejs npm")
+    # Under another name first: what lies there under its own is whole.
+    cache.mkdir(parents=True, exist_ok=True)
+    partial = pathlib.Path(tempfile.mkdtemp(prefix="kinesalite-", dir=cache))
+    try:
+        result = subprocess.run(
+            [npm, "install", "--prefix", partial, "--no-audit", "--no-fund", "--no-save",
+             f"kinesalite@{VERSION}"], capture_output=True, text=True, timeout=300, check=False)
+        if result.returncode != 0:
+            reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise harness.Skip(f"kinesalite cannot be installed from the npm registry: {reason}")
+        partial.rename(folder)
+    except subprocess.TimeoutExpired:
+        raise harness.Skip("npm install kinesalite took longer than 5 minutes") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return modules
+
+
+def start(run, modules):
+    """Returns the endpoint and the CA file."""
+    folder = run.folder / "certificates"
+    subprocess.run([run.program("runnel-sink"), "--certificates-only", "--dir", folder], check=True)
+    process = harness.Process(
+        ["node", pathlib.Path(__file__).parent / "kinesalite.js", modules, folder / "server.pem",
+         folder / "server.key"], run.folder / "log", stdout=subprocess.PIPE)
+    port = process.popen.stdout.readline().decode().strip()
+    check(port.isdigit(), f"kinesalite did not start: {process.tail()}")
+    return f"https://localhost:{port}", folder / "ca.pem"
+
+
+def connect(endpoint, ca):
+    session = botocore.session.Session()
+    # Large answers take kinesalite a while.
+    settings = botocore.config.Config(read_timeout=120, retries={"max_attempts": 2}, proxies={})
+    return session.create_client(
+        "kinesis", region_name="us-east-1", endpoint_url=endpoint, verify=str(ca),
+        aws_access_key_id=harness.ACCESS_KEY, aws_secret_access_key=harness.SECRET_KEY,
+        config=settings)
+
+
+def create_stream(client, shards):
+    client.create_stream(StreamName="telemetry", ShardCount=shards)
+
+    def active():
+        description = client.describe_stream(StreamName="telemetry")["StreamDescription"]
+        return description["StreamStatus"] == "ACTIVE" and description["Shards"]
+
+    return [shard["ShardId"] for shard in harness.wait_until("the stream", active)]
+
+
+def read_shard(client, shard):
+    """The data of every record of a shard."""
+    iterator = client.get_shard_iterator(StreamName="telemetry", ShardId=shard,
+                                         ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    while True:
+        reply = client.get_records(ShardIterator=iterator, Limit=5000)
+        yield from (record["Data"] for record in reply["Records"])
+        if not reply["Records"]:
+            return
+        iterator = reply["NextShardIterator"]
+
+
+def drain(run, count):
+    modules = install()
+    endpoint, ca = start(run, modules)
+    client = connect(endpoint, ca)
+    shards = create_stream(client, 4)
+    source = harness.lines_file(run.folder / "lines.jsonl", count)
+    lines = source.read_text().splitlines()
+    agent = harness.Agent(run, endpoint, ca, sensors=[harness.lines_sensor(source)])
+    check(agent.drain(1800) == 0, f"the agent did not deliver: {agent.tail()}")
+
+    seen, loads = {}, []
+    for shard in shards:
+        load = 0
+        for data in read_shard(client, shard):
+            record = json.loads(data)
+            number = record["data"]["id"]
+            check(record["data"] == json.loads(lines[number]), f"line {number} was changed: {data}")
+            seen[number] = seen.get(number, 0) + 1
+            load += 1
+        loads.append(load)
+    missing = count - len(seen)
+    twice = sum(times - 1 for times in seen.values())
+    check(missing == 0 and twice == 0, f"{missing} lines are missing, {twice} came twice")
+    harness.check_spread(loads)
+    print(f"kinesalite {VERSION}: {count} lines exactly once, shards {loads}", flush=True)
+
+
+if __name__ == "__main__":
+    options = harness.arguments(__doc__, (("--lines",), {"type": int, "default": 20000}))
+    harness.main(options, lambda run: drain(run, options.lines))

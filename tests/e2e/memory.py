@@ -1,0 +1,129 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+Memory is bounded by configuration, not by what lies in the spool (P5).
+
+Private_Dirty of the agent is sampled while it delivers to a sink that throttles 20 % of requests:
+once with nothing stored, once with many records stored. Both use the same configuration, and lines
+come in through a FIFO all the while. The medians are within 10 %, and nothing exceeds 3 MB.
+"""
+import os
+import statistics
+import threading
+import time
+
+import harness
+from harness import check
+
+SAMPLES = 100
+LIMIT_KIB = 3 * 1024
+RATIO = 1.10
+
+
+class Feeder(threading.Thread):
+    """A writer to a FIFO, at some hundred lines a second."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+        self.done = threading.Event()
+
+    def run(self):
+        with open(self.path, "w", encoding="ascii") as fifo:
+            number = 0
+            while not self.done.wait(0.02):
+                fifo.writelines(f'{{"id":{number + i},"note":"{"x" * 120}"}}\n' for i in range(10))
+                fifo.flush()
+                number += 10
+
+    def stop(self):
+        self.done.set()
+        self.join()
+
+
+def sample(agent, going_on, count=SAMPLES):
+    """Private_Dirty in KiB, at least COUNT times, while GOING_ON says so."""
+    found = []
+    while len(found) < count and going_on():
+        found.append(agent.private_dirty_kib())
+        time.sleep(0.05)
+    return found
+
+
+def started(agent, fifo):
+    agent.start()
+    feeder = Feeder(fifo)
+    feeder.start()
+    return feeder
+
+
+def measure_none(agent, sink, fifo):
+    feeder = started(agent, fifo)
+    try:
+        # What a route touches once, it has touched after some deliveries.
+        harness.wait_until("deliveries", lambda: sink.summary()["served"] >= 5)
+        return sample(agent, lambda: True)
+    finally:
+        feeder.stop()
+        agent.stop()
+
+
+def store(agent, sink, source, count):
+    """Fills the spool while the sink is away."""
+    sensors = agent.config["sensors"]
+    agent.config["sensors"] = [harness.lines_sensor(source)]
+    agent.write_config()
+    sink.outage()
+    agent.start()
+
+    def all_stored():
+        counters = agent.counters()
+        check(counters["evicted"] == 0, f"the spool is too small for this: {counters}")
+        return counters["stored"] >= count
+
+    harness.wait_until(f"{count} stored records", all_stored, 600)
+    check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
+    agent.config["sensors"] = sensors
+    agent.write_config()
+    sink.outage(0)
+
+
+def measure_many(agent, sink, fifo, count):
+    served = sink.summary()["served"]
+    feeder = started(agent, fifo)
+    try:
+        harness.wait_until("deliveries", lambda: sink.summary()["served"] >= served + 5)
+        found = sample(agent, lambda: agent.counters()["stored"] > 2000)
+        left = agent.counters()["stored"]
+        check(len(found) >= 10, f"{count} records were gone after {len(found)} samples")
+        return found, left
+    finally:
+        feeder.stop()
+        agent.stop()
+
+
+def scenario(run, count):
+    sink = harness.Sink(run, "--throttle-rate", "0.2")
+    fifo = run.folder / "fifo"
+    os.mkfifo(fifo)
+    agent = harness.Agent(run, sink.endpoint, sink.ca, sensors=[harness.lines_sensor(fifo)],
+                          spool={"size": "64MiB", "lanes": {"normal": {"age": "200ms"}}})
+    none = measure_none(agent, sink, fifo)
+
+    source = run.folder / "numbers"
+    with source.open("w", encoding="ascii") as file:
+        file.writelines(f"{20 + number % 100 / 10:.1f}\n" for number in range(count))
+    store(agent, sink, source, count)
+    many, left = measure_many(agent, sink, fifo, count)
+
+    ratio = statistics.median(many) / statistics.median(none)
+    print(f"Private_Dirty with nothing stored: median {statistics.median(none)} KiB, peak "
+          f"{max(none)} KiB; with {count} stored (draining to {left}): median "
+          f"{statistics.median(many)} KiB, peak {max(many)} KiB; ratio {ratio:.3f}", flush=True)
+    check(ratio <= RATIO, f"memory grows with the backlog: {ratio:.3f}")
+    check(max(none + many) < LIMIT_KIB, f"more than {LIMIT_KIB} KiB")
+
+
+if __name__ == "__main__":
+    options = harness.arguments(__doc__, (("--records",), {"type": int, "default": 100000}))
+    harness.main(options, lambda run: scenario(run, options.records))
