@@ -176,6 +176,27 @@ static void test_waits_for_the_age_of_the_oldest(void **state)
     assert_int_equal(request_ms(0), 100000 + AGE_NORMAL_MS);
 }
 
+/* When all is delivered, one more comes. */
+static void one_comes_later(int64_t deadline_ms)
+{
+    if (deadline_ms != INT64_MAX || world.spool.count != 1)
+        return;
+    fake_endpoint.mono_ms += 5000;
+    add(LANE_NORMAL, 1);
+    fake_route_wake(&world.spool);
+}
+
+static void test_every_batch_waits_for_its_own_age(void **state)
+{
+    (void)state;
+    open_usual();
+    add(LANE_NORMAL, 1);
+    fake_endpoint.on_wait = one_comes_later;
+    fake_endpoint_run();
+    assert_all_delivered_once();
+    assert_int_equal(request_ms(1) - request_ms(0), 5000 + AGE_NORMAL_MS);
+}
+
 static void test_a_full_batch_goes_at_once(void **state)
 {
     (void)state;
@@ -842,6 +863,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_waits_for_the_age_of_the_oldest),
+        TEST(test_every_batch_waits_for_its_own_age),
         TEST(test_a_full_batch_goes_at_once),
         TEST(test_drain_does_not_wait),
         TEST(test_alarms_go_at_once),
