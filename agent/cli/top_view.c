@@ -265,17 +265,32 @@ static void draw_agent(struct drawing *drawing, const struct status_read *status
     put_style(drawing, PLAIN);
 }
 
+/* Whole cells, then eighths of one where the terminal has them: what is there is always seen. */
+static void draw_cells(struct drawing *drawing, unsigned per_mille)
+{
+    static const char *const parts[] = {"\xe2\x96\x8f", "\xe2\x96\x8e", "\xe2\x96\x8d",
+                                        "\xe2\x96\x8c", "\xe2\x96\x8b", "\xe2\x96\x8a",
+                                        "\xe2\x96\x89", "\xe2\x96\x88"};
+    enum { CELLS = 40, EIGHTHS = 8 };
+    bool utf8 = drawing->screen->utf8;
+    unsigned left = (per_mille * CELLS * EIGHTHS + 999) / 1000;
+    for (unsigned i = 0; i < CELLS; i++) {
+        unsigned part = left < EIGHTHS ? left : EIGHTHS;
+        if (part == 0)
+            put_text(drawing, utf8 ? "\xc2\xb7" : ".");
+        else
+            put_text(drawing, utf8 ? parts[part - 1] : "#");
+        left -= part;
+    }
+}
+
 static void draw_bar(struct drawing *drawing, uint64_t used, uint64_t size)
 {
-    enum { CELLS = 40 };
     unsigned per_mille = size > 0 ? (unsigned)((double)used / (double)size * 1000) : 0;
     per_mille = per_mille <= 1000 ? per_mille : 1000;
-    unsigned filled = (per_mille * CELLS + 500) / 1000;
-    bool utf8 = drawing->screen->utf8;
     put(drawing, " spool    [");
     put_style(drawing, per_mille < 600 ? GOOD : per_mille < 850 ? CAUTION : BAD);
-    for (unsigned i = 0; i < CELLS; i++)
-        put_text(drawing, i < filled ? (utf8 ? "\xe2\x96\x88" : "#") : (utf8 ? "\xc2\xb7" : "."));
+    draw_cells(drawing, per_mille);
     put_style(drawing, PLAIN);
     put(drawing, "] %u.%u %% of %s", per_mille / 10, per_mille % 10, HUMAN_BYTES_TEXT(size));
 }
