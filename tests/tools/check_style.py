@@ -189,9 +189,9 @@ def check_columns(root):
 
 
 def check_unfinished(root):
-    words = re.compile(r"\b(" + "|".join(UNFINISHED) + r"|not implemented|unimplemented|"
-                       r"to be written)\b")
-    return [f"{name}:{number}: {match[1]}: finish it, or leave it out"
+    words = re.compile(r"\b(" + "|".join(UNFINISHED) + r"|not implemented|unimplemented)\b|"
+                       r"\((to be written)\)")
+    return [f"{name}:{number}: {match[0]}: finish it, or leave it out"
             for name in tree.files(root) if name != "tests/tools/check_style.py"
             for number, line in enumerate(read(root, name).splitlines(), 1)
             if (match := words.search(line))]

@@ -13,6 +13,7 @@ errors.
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -98,6 +99,13 @@ def fixed_addresses():
     return command if works else []
 
 
+def forget_if_moved(root, folder):
+    """CMake refuses a build folder that was copied or moved along with its source."""
+    cache = folder / "CMakeCache.txt"
+    if cache.exists() and f"CMAKE_HOME_DIRECTORY:INTERNAL={root}\n" not in cache.read_text():
+        shutil.rmtree(folder)
+
+
 class Runner:
     def __init__(self, root):
         self.root = pathlib.Path(root)
@@ -139,6 +147,7 @@ class Runner:
                 return False
             launcher = ["-DCMAKE_C_COMPILER_LAUNCHER=ccache"] if self.ccache else []
             self.built[suite.folder] = set()
+            forget_if_moved(self.root, folder)
             if not self.step(f"{suite.folder}/configure",
                              ["cmake", "-G", "Ninja", "-S", ".", "-B", folder, *launcher,
                               *suite.options]):
