@@ -366,7 +366,6 @@ static bool go_on_with_old(struct file_provider *file, const char *fault)
     unsigned long silenced;
     if (!file->has_kept)
         return false;
-    file->sources[0].seen = (struct identity){0};
     file->sources[0].seen.bytes = -1; /* unlike any file, also unlike none */
     if (log_limit_passes(&file->complaint, (long long)clock_mono_ms(), &silenced))
         log_warning("credentials-file-unfinished silenced=%lu fault=\"%s\"", silenced, fault);

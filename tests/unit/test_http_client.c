@@ -251,6 +251,7 @@ struct peer {
     int write_error;
     int head_error;
     bool stop_at_head;
+    bool slow; /* takes its time over each piece of a body */
 };
 
 static struct http_client_options plain_options(uint16_t port)
@@ -333,6 +334,8 @@ static int on_body(void *context, const uint8_t *bytes, size_t count)
 {
     struct peer *peer = context;
     size_t room = sizeof peer->body - 1 - peer->body_bytes;
+    if (peer->slow)
+        (void)poll(NULL, 0, 2);
     size_t take = count < room ? count : room;
     memcpy(peer->body + peer->body_bytes, bytes, take);
     peer->body_bytes += take;
@@ -411,9 +414,9 @@ static void test_exchange(void **state)
 static void test_keep_alive(void **state)
 {
     static const struct step steps[] = {
-        {ACCEPT, NULL},       {READ_REQUEST, NULL}, {SEND, ok},      {READ_REQUEST, NULL},
-        {SEND, ok},           {READ_REQUEST, NULL}, {SEND, closing}, {ACCEPT, NULL},
-        {READ_REQUEST, NULL}, {SEND, ok},           {END, NULL}};
+        {ACCEPT, NULL}, {READ_REQUEST, NULL}, {SEND, ok},      {READ_REQUEST, NULL},
+        {SEND, ok},     {READ_REQUEST, NULL}, {SEND, closing}, {READ_TO_END, NULL},
+        {ACCEPT, NULL}, {READ_REQUEST, NULL}, {SEND, ok},      {END, NULL}};
     struct scene *scene = begin(steps);
     (void)state;
     for (int i = 0; i < 4; i++) {
@@ -444,9 +447,10 @@ static void test_disconnect(void **state)
 /* 15 s of idleness are too many, also if they passed while the system was suspended. */
 static void test_idle_connection_is_replaced(void **state)
 {
-    static const struct step steps[] = {{ACCEPT, NULL},       {READ_REQUEST, NULL}, {SEND, ok},
-                                        {READ_REQUEST, NULL}, {SEND, ok},           {ACCEPT, NULL},
-                                        {READ_REQUEST, NULL}, {SEND, ok},           {END, NULL}};
+    static const struct step steps[] = {
+        {ACCEPT, NULL}, {READ_REQUEST, NULL}, {SEND, ok},     {READ_REQUEST, NULL},
+        {SEND, ok},     {READ_TO_END, NULL},  {ACCEPT, NULL}, {READ_REQUEST, NULL},
+        {SEND, ok},     {END, NULL}};
     struct scene *scene = begin(steps);
     (void)state;
     assert_int_equal(post_small(&scene->peer), 0);
@@ -492,9 +496,9 @@ static void test_bytes_behind_the_reply(void **state)
 {
     static const char two[] =
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\n";
-    static const struct step steps[] = {{ACCEPT, NULL}, {READ_REQUEST, NULL}, {SEND, two},
-                                        {ACCEPT, NULL}, {READ_REQUEST, NULL}, {SEND, ok},
-                                        {END, NULL}};
+    static const struct step steps[] = {
+        {ACCEPT, NULL}, {READ_REQUEST, NULL}, {SEND, two}, {READ_TO_END, NULL},
+        {ACCEPT, NULL}, {READ_REQUEST, NULL}, {SEND, ok},  {END, NULL}};
     struct scene *scene = begin(steps);
     (void)state;
     assert_int_equal(post_small(&scene->peer), 0);
@@ -645,9 +649,9 @@ static void test_cut_reply_on_reused_connection(void **state)
 static void test_garbage_drops_the_connection(void **state)
 {
     static const struct step steps[] = {
-        {ACCEPT, NULL}, {READ_REQUEST, NULL}, {SEND, "220 smtp\r\n"},
-        {ACCEPT, NULL}, {READ_REQUEST, NULL}, {SEND, ok},
-        {END, NULL}};
+        {ACCEPT, NULL},      {READ_REQUEST, NULL}, {SEND, "220 smtp\r\n"},
+        {READ_TO_END, NULL}, {ACCEPT, NULL},       {READ_REQUEST, NULL},
+        {SEND, ok},          {END, NULL}};
     struct scene *scene = begin(steps);
     (void)state;
     assert_int_equal(post_small(&scene->peer), E_SYNTAX);
@@ -829,16 +833,17 @@ static void test_silence_on_reused_connection(void **state)
 {
     static const struct step steps[] = {{ACCEPT, NULL},       {READ_REQUEST, NULL}, {SEND, ok},
                                         {READ_REQUEST, NULL}, {READ_TO_END, NULL},  {END, NULL}};
+    struct http_statistics statistics;
     struct scene *scene = begin_with(steps, 2000, LONG_MS);
     (void)state;
     assert_int_equal(post_small(&scene->peer), 0);
     assert_int_equal(post_small(&scene->peer), E_TIMEOUT);
-    end_client(scene);
-    assert_int_equal(scene->server.accepted, 1);
-    free(scene);
+    http_client_get_statistics(scene->peer.client, &statistics);
+    assert_int_equal(statistics.requests, 2);
+    end(scene);
 }
 
-/* Something always comes, but the end never does. */
+/* Something always comes, faster than it can be taken, but the end never does. */
 static void test_total_time(void **state)
 {
     static const struct step steps[] = {{ACCEPT, NULL},
@@ -848,6 +853,7 @@ static void test_total_time(void **state)
                                         {END, NULL}};
     struct scene *scene = begin_with(steps, LONG_MS, 1000);
     (void)state;
+    scene->peer.slow = true;
     assert_int_equal(post_small(&scene->peer), E_TIMEOUT);
     assert_int_equal(scene->peer.reply.status, 200);
     end(scene);
