@@ -52,17 +52,6 @@ static int tear_down(void **state)
     return rmdir(home);
 }
 
-static void write_file(const char *name, mode_t mode, const char *text)
-{
-    char path[PATH_BYTES];
-    in_home(name, path);
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
-    assert_int_equal(fclose(file), 0);
-    assert_int_equal(chmod(path, mode), 0);
-}
-
 static int get(struct credentials_provider *provider)
 {
     memset(&credentials, 0x55, sizeof credentials);
@@ -142,6 +131,17 @@ static void test_env_bad_values(void **state)
 /* ---- shared files ---- */
 
 #ifdef CONFIG_CREDENTIALS_FILE
+static void write_file(const char *name, mode_t mode, const char *text)
+{
+    char path[PATH_BYTES];
+    in_home(name, path);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
 static struct credentials_provider *open_file(const char *path, const char *profile)
 {
     struct credentials_provider *provider;
