@@ -78,7 +78,7 @@ int credentials_env_open(struct credentials_provider **ret_provider);
 int credentials_file_open(const char *path, const char *profile,
                           struct credentials_provider **ret_provider);
 
-/** Asks PROVIDERS in turn; owns them, also on failure. The first that does not answer E_NOT_FOUND
+/** Asks PROVIDERS in turn; owns them once it is open. The first that does not answer E_NOT_FOUND
  *  decides; if there is none, so does the chain. E_NO_MEMORY. */
 int credentials_chain_open(struct credentials_provider *const *providers, size_t count,
                            struct credentials_provider **ret_provider);
@@ -88,7 +88,7 @@ int credentials_chain_open(struct credentials_provider *const *providers, size_t
  * asks again; what never expires is asked for again after 30 s, so that a changed file is noticed.
  * Keeps using the old ones until they expire when SOURCE fails, asking at most every 30 s. After
  * credentials_expire it asks at once, but that, too, at most every 30 s.
- * Owns SOURCE, also on failure. E_NO_MEMORY.
+ * Owns SOURCE once it is open. E_NO_MEMORY.
  */
 int credentials_cache_open(struct credentials_provider *source,
                            struct credentials_provider **ret_provider);

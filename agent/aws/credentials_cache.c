@@ -145,10 +145,8 @@ int credentials_cache_open_with(const struct credentials_cache_options *options,
     static const struct credentials_operations operations = {
         .name = "cache", .get = get_cache, .expire = expire_cache, .close = close_cache};
     struct cache *cache = calloc(1, sizeof *cache);
-    if (cache == NULL) {
-        credentials_close(source);
+    if (cache == NULL)
         return E_NO_MEMORY;
-    }
     cache->provider.operations = &operations;
     cache->source = source;
     cache->mono_ms = options->mono_ms;

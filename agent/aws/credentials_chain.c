@@ -53,16 +53,11 @@ static void expire_chain(struct credentials_provider *provider)
         credentials_expire(chain->links[i]);
 }
 
-static void close_all(struct credentials_provider *const *providers, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        credentials_close(providers[i]);
-}
-
 static void close_chain(struct credentials_provider *provider)
 {
     struct chain *chain = chain_of(provider);
-    close_all(chain->links, chain->count);
+    for (size_t i = 0; i < chain->count; i++)
+        credentials_close(chain->links[i]);
     free(chain);
 }
 
@@ -72,10 +67,8 @@ int credentials_chain_open(struct credentials_provider *const *providers, size_t
     static const struct credentials_operations operations = {
         .name = "chain", .get = get_chain, .expire = expire_chain, .close = close_chain};
     struct chain *chain = malloc(sizeof *chain + count * sizeof chain->links[0]);
-    if (chain == NULL) {
-        close_all(providers, count);
+    if (chain == NULL)
         return E_NO_MEMORY;
-    }
     chain->provider.operations = &operations;
     chain->count = count;
     for (size_t i = 0; i < count; i++)
