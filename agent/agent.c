@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "agent/agent_state.h"
+#include "platform/base/bytes.h"
+#include "platform/base/error.h"
+#include "platform/base/log.h"
+#include "platform/clock.h"
+#include "platform/fs.h"
+#include "platform/hash.h"
+#include "platform/notify.h"
+
+enum {
+    STOP_MS = 2000,        /* the whole way down */
+    ROUTES_STOP_MS = 1000, /* of which for batches in flight */
+    ACK_WINDOW_RECORDS = 10000,
+    DRAIN_LOOK_MS = 20, /* only while draining */
+    CONFIG_BYTES_MAX = 1 << 20,
+};
+
+/* The enumerators of the configuration and of the stages are the same, so that one is the other. */
+_Static_assert((int)CFG_LANE_ALARM == (int)LANE_ALARM && (int)CFG_LANE_BULK == (int)LANE_BULK &&
+                   (int)CFG_LANES == (int)LANE_COUNT,
+               "lanes");
+_Static_assert((int)CFG_FULL_DROP_OLDEST == (int)SPOOL_DROP_OLDEST &&
+                   (int)CFG_FULL_DROP_NEWEST == (int)SPOOL_DROP_NEWEST &&
+                   (int)CFG_FULL_REFUSE == (int)SPOOL_REFUSE,
+               "policies");
+_Static_assert((int)CFG_FORMAT_JSON == (int)BATCH_JSON && (int)CFG_FORMAT_RAW == (int)BATCH_RAW,
+               "formats");
+_Static_assert((int)CFG_PARTITION_EVEN == (int)PARTITION_EVEN &&
+                   (int)CFG_PARTITION_DEVICE == (int)PARTITION_DEVICE &&
+                   (int)CFG_PARTITION_SENSOR == (int)PARTITION_SENSOR &&
+                   (int)CFG_PARTITION_RANDOM == (int)PARTITION_RANDOM &&
+                   (int)CFG_PARTITION_FIXED == (int)PARTITION_FIXED,
+               "partition keys");
+_Static_assert((int)CFG_ROUTES_MAX == (int)SPOOL_ROUTES_MAX &&
+                   (int)CFG_ROUTES_MAX == (int)STATUS_ROUTES_MAX,
+               "routes");
+
+/* ---- the spool ---- */
+
+static void note_storage(struct agent *agent)
+{
+    char type[32];
+    const char *path = agent->config->spool.path;
+    int rc = fs_describe(path, type, sizeof type, &agent->storage_durable);
+    if (rc < 0)
+        log_warning("spool-storage path=%s error=\"%s\"", path, ERROR_TEXT(rc));
+    else if (!agent->storage_durable)
+        log_warning("spool-not-durable path=%s filesystem=%s remedy=\"put spool.path on flash: "
+                    "records here are lost with the power\"",
+                    path, type);
+}
+
+static int open_spool(struct agent *agent)
+{
+    const struct cfg_spool *config = &agent->config->spool;
+    char fault[SPOOL_FAULT_BYTES] = "";
+    uint8_t id[SPOOL_ID_BYTES];
+    struct spool_options options = {
+        .path = config->path,
+        .size_bytes = config->size_bytes,
+        .device = agent->config->device,
+        .wait_ms = config->wait_ms,
+        .ack_window_ms = config->ack_window_ms,
+        .ack_window_records = ACK_WINDOW_RECORDS,
+        .clock = agent_clock_read,
+        .clock_context = &agent->clock,
+    };
+    for (int lane = 0; lane < LANE_COUNT; lane++)
+        options.lanes[lane] = (struct spool_lane_options){
+            .full = (enum spool_full)config->lanes[lane].full,
+            .window_ms = config->lanes[lane].window_ms,
+            .age_ms = config->lanes[lane].age_ms,
+            .share_percent = config->lanes[lane].share_percent,
+        };
+    int rc = spool_open(&options, fault, &agent->spool);
+    if (rc < 0) {
+        log_error("start-failed %s", fault);
+        return rc;
+    }
+    spool_get_id(agent->spool, id);
+    bytes_put_hex(agent->spool_id, id, sizeof id);
+    note_storage(agent);
+    return E_OK;
+}
+
+/* ---- routes ---- */
+
+static int open_provider(const struct cfg_credentials *config,
+                         struct credentials_provider **ret_provider)
+{
+    struct credentials_provider *links[2] = {NULL, NULL};
+    size_t count = 0;
+    int rc = E_OK;
+    if (config->provider != CFG_PROVIDER_FILE)
+        rc = credentials_env_open(&links[count++]);
+    if (rc == E_OK && config->provider != CFG_PROVIDER_ENV)
+        rc = credentials_file_open(config->file, config->profile, &links[count++]);
+    if (rc == E_OK)
+        rc = credentials_chain_open(links, count, ret_provider);
+    if (rc < 0)
+        for (size_t i = 0; i < count; i++)
+            credentials_close(links[i]);
+    return rc;
+}
+
+static int open_credentials(const struct cfg_credentials *config,
+                            struct credentials_provider **ret_provider)
+{
+    struct credentials_provider *source;
+    int rc = open_provider(config, &source);
+    if (rc < 0)
+        return rc;
+    rc = credentials_cache_open(source, ret_provider);
+    if (rc < 0)
+        credentials_close(source);
+    return rc;
+}
+
+static struct uplink_options route_options(struct agent *agent, const struct cfg_route *config)
+{
+    struct uplink_options options = {
+        .name = config->name,
+        .spool = agent->spool,
+        .hold = config->hold,
+        .device = agent->config->device,
+        .region = config->region,
+        .host = config->endpoint.host,
+        .port = config->endpoint.port,
+        .tls = config->endpoint.tls,
+        .path = "/",
+        .tls_options = {.ca_file = config->ca_file,
+                        .cert_file = config->cert_file,
+                        .key_file = config->key_file},
+        .user_agent = agent->user_agent,
+        .format = (enum batch_format)config->format,
+        .partition = (enum partition_kind)config->partition,
+        .partition_key = config->partition_key,
+        .batch_records = config->batch_records,
+        .batch_bytes = config->batch_bytes,
+        .on_date = agent_clock_learn,
+        .context = &agent->clock,
+    };
+    for (int lane = 0; lane < LANE_COUNT; lane++) {
+        options.lanes[lane] = config->lanes[lane];
+        options.age_ms[lane] = agent->config->spool.lanes[lane].age_ms;
+    }
+    return options;
+}
+
+static int open_route(struct agent *agent, size_t index)
+{
+    const struct cfg_route *config = &agent->config->routes[index];
+    struct dest_options dest_options = {.stream = config->stream, .stream_arn = config->stream_arn};
+    struct uplink_options options = route_options(agent, config);
+    int rc = open_credentials(config->credentials, &agent->credentials[index]);
+    options.credentials = agent->credentials[index];
+    if (rc == E_OK)
+        rc = dest_open("kinesis", &dest_options, &options.dest);
+    if (rc == E_OK) {
+        rc = uplink_open(&options, &agent->uplinks[index]);
+        if (rc < 0)
+            dest_close(options.dest);
+    }
+    if (rc < 0)
+        log_error("start-failed route=%s error=\"%s\"", config->name, ERROR_TEXT(rc));
+    return rc;
+}
+
+static int open_routes(struct agent *agent)
+{
+    for (size_t i = 0; i < agent->config->route_count; i++) {
+        int rc = open_route(agent, i);
+        if (rc < 0)
+            return rc;
+    }
+    return E_OK;
+}
+
+/* ---- sensors ---- */
+
+static struct collect_sensor sensor_options(const struct cfg_sensor *config, struct tag *tags)
+{
+    return (struct collect_sensor){
+        .name = config->name,
+        .driver = config->driver,
+        .settings = config->settings,
+        .setting_count = config->setting_count,
+        .interval_ms = config->interval_ms,
+        .timeout_ms = config->timeout_ms,
+        .lane = (enum lane)config->lane,
+        .tags = tags,
+        .tag_count = agent_tags(config, tags),
+    };
+}
+
+static int open_sensors(struct agent *agent, bool drain)
+{
+    const struct config *config = agent->config;
+    agent->sensors = calloc(config->sensor_count + 1, sizeof *agent->sensors);
+    agent->tags = calloc(config->sensor_count * CFG_TAGS_MAX + 1, sizeof *agent->tags);
+    if (agent->sensors == NULL || agent->tags == NULL)
+        return E_NO_MEMORY;
+    for (size_t i = 0; i < config->sensor_count; i++)
+        agent->sensors[i] = sensor_options(&config->sensors[i], &agent->tags[i * CFG_TAGS_MAX]);
+    struct collect_options options = {
+        .sensors = agent->sensors,
+        .sensor_count = config->sensor_count,
+        .device = config->device,
+        .spool = agent->spool,
+        .stop = &agent->stop,
+        .drain = drain,
+        .root = "",
+        .document_bytes_max = (size_t)CONFIG_DOCUMENT_KIB * 1024,
+    };
+    return collect_open(&options, &agent->collect);
+}
+
+/* ---- the whole ---- */
+
+static int open_control(struct agent *agent)
+{
+    char path[CONTROL_PATH_BYTES];
+    char fault[CONTROL_FAULT_BYTES] = "";
+    int rc = control_path(path);
+    if (rc < 0)
+        return rc;
+    struct control_options options = {
+        .path = path,
+        .document_bytes_max = (size_t)CONFIG_DOCUMENT_KIB * 1024,
+        .operations = &agent_control_operations,
+        .context = agent,
+        .stop = &agent->stop,
+    };
+    rc = control_open(&options, fault, &agent->control);
+    if (rc < 0)
+        log_error("start-failed %s", fault);
+    return rc;
+}
+
+/* What is configured, as a name that changes with it. */
+static void name_config(struct agent *agent)
+{
+    uint8_t digest[HASH_SHA256_BYTES];
+    char *text = malloc(CONFIG_BYTES_MAX);
+    int count =
+        text == NULL ? E_NO_MEMORY : fs_read_file(agent->config->file, text, CONFIG_BYTES_MAX);
+    if (count >= 0) {
+        hash_sha256(text, (size_t)count, digest);
+        bytes_put_hex(agent->config_id, digest, (CONFIG_ID_BYTES - 1) / 2);
+    }
+    free(text);
+}
+
+static int open_signals(struct agent *agent)
+{
+    sigset_t signals;
+    (void)sigfillset(&signals);
+    (void)sigdelset(&signals, SIGSEGV);
+    (void)sigdelset(&signals, SIGBUS);
+    (void)sigdelset(&signals, SIGILL);
+    (void)sigdelset(&signals, SIGFPE);
+    (void)sigdelset(&signals, SIGABRT);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (pthread_sigmask(SIG_SETMASK, &signals, NULL) != 0)
+        return error_sys(EINVAL);
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP);
+    agent->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    return agent->signal_fd < 0 ? error_sys(errno) : E_OK;
+}
+
+/* In the order in which data flows; routes before the committer, so that nothing is thought to be
+ * without a holder. */
+static int open_stages(struct agent *agent, bool drain)
+{
+    int rc = stop_open(&agent->stop);
+    if (rc == E_OK)
+        rc = open_signals(agent);
+    if (rc == E_OK)
+        rc = open_spool(agent);
+    if (rc == E_OK)
+        rc = open_routes(agent);
+    if (rc == E_OK)
+        rc = open_sensors(agent, drain);
+    return rc == E_OK ? open_control(agent) : rc;
+}
+
+static int start_stages(struct agent *agent)
+{
+    int rc = spool_start(agent->spool);
+    for (size_t i = 0; rc == E_OK && i < agent->config->route_count; i++)
+        rc = uplink_start(agent->uplinks[i]);
+    return rc == E_OK ? collect_start(agent->collect) : rc;
+}
+
+/* Intake ends first, so that what follows sees the last of it; then batches in flight; then the
+ * last commit, which waiting senders are still told of. A thread that does not end in time is
+ * left to _exit. */
+static bool stop_stages(struct agent *agent)
+{
+    int64_t now_ms = clock_mono_ms();
+    int64_t deadline_ms = now_ms + STOP_MS;
+    bool ended = true;
+    stop_request(&agent->stop);
+    ended = collect_stop(agent->collect, deadline_ms) == E_OK && ended;
+    for (size_t i = 0; i < agent->config->route_count; i++)
+        ended = uplink_stop(agent->uplinks[i], now_ms + ROUTES_STOP_MS) == E_OK && ended;
+    int rc = spool_stop(agent->spool, deadline_ms);
+    if (rc < 0)
+        log_error("last-commit-failed error=\"%s\"", ERROR_TEXT(rc));
+    ended = control_close(agent->control, clock_mono_ms() + ROUTES_STOP_MS) == E_OK && ended;
+    agent->control = NULL;
+    return ended && rc != E_TIMEOUT;
+}
+
+static void close_stages(struct agent *agent)
+{
+    collect_close(agent->collect);
+    for (size_t i = 0; i < CFG_ROUTES_MAX; i++) {
+        uplink_close(agent->uplinks[i]);
+        credentials_close(agent->credentials[i]);
+    }
+    spool_close(agent->spool);
+    free(agent->sensors);
+    free(agent->tags);
+    if (agent->signal_fd >= 0)
+        (void)close(agent->signal_fd);
+    if (agent->stop.fd >= 0)
+        stop_close(&agent->stop);
+}
+
+/* ---- running ---- */
+
+/* Waits until DEADLINE_MS. True when it is time to end. */
+static bool wait_for_signal(struct agent *agent, int64_t deadline_ms)
+{
+    struct signalfd_siginfo signal;
+    if (stop_wait(&agent->stop, agent->signal_fd, POLLIN, deadline_ms) < 0)
+        return false;
+    if (read(agent->signal_fd, &signal, sizeof signal) != (ssize_t)sizeof signal)
+        return false;
+    if (signal.ssi_signo != SIGHUP)
+        return true;
+    log_warning("hangup remedy=\"a changed configuration takes a restart\"");
+    return false;
+}
+
+/* What is neither delivered nor dead nor evicted, on the route that has most of it. */
+static uint64_t count_owed(struct agent *agent)
+{
+    struct spool_status status;
+    uint64_t most = 0;
+    spool_get_status(agent->spool, &status);
+    for (size_t i = 0; i < agent->config->route_count; i++) {
+        uint64_t owed = 0;
+        for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+            struct spool_counters counters;
+            spool_route_counters(uplink_route(agent->uplinks[i]), lane, &counters);
+            owed += agent->config->routes[i].lanes[lane]
+                        ? counters.stored + status.lanes[lane].pending
+                        : 0;
+        }
+        most = owed > most ? owed : most;
+    }
+    return most;
+}
+
+static void hurry(struct agent *agent)
+{
+    (void)collect_stop(agent->collect, clock_mono_ms() + STOP_MS);
+    spool_commit_soon(agent->spool);
+    for (size_t i = 0; i < agent->config->route_count; i++)
+        uplink_drain(agent->uplinks[i]);
+}
+
+static int drain(struct agent *agent, int64_t timeout_ms)
+{
+    int64_t now_ms = clock_mono_ms();
+    int64_t end_ms = timeout_ms == INT64_MAX ? INT64_MAX : now_ms + timeout_ms;
+    bool hurried = false;
+    for (; now_ms < end_ms; now_ms = clock_mono_ms()) {
+        if (!hurried && collect_finished(agent->collect)) {
+            hurry(agent);
+            hurried = true;
+        }
+        if (hurried && count_owed(agent) == 0)
+            return 0;
+        if (wait_for_signal(agent, now_ms + DRAIN_LOOK_MS))
+            break;
+    }
+    log_warning("drain-incomplete records=%" PRIu64 " remedy=\"they stay in the spool: run again\"",
+                count_owed(agent));
+    return 1;
+}
+
+static int run(struct agent *agent, const struct agent_options *options)
+{
+    int result = 0;
+    log_info("started device=%s spool=%s sensors=%zu routes=%zu config=%s", agent->config->device,
+             agent->spool_id, agent->config->sensor_count, agent->config->route_count,
+             agent->config->file);
+    notify_send("READY=1");
+    if (options->drain)
+        result = drain(agent, options->drain_timeout_ms);
+    else
+        while (!wait_for_signal(agent, INT64_MAX))
+            continue;
+    notify_send("STOPPING=1");
+    if (!stop_stages(agent)) {
+        log_warning("stopped threads=left-behind");
+        _exit(result);
+    }
+    log_info("stopped");
+    return result;
+}
+
+int agent_run(const struct agent_options *options)
+{
+    struct agent *agent = calloc(1, sizeof *agent);
+    struct rlimit no_core = {0, 0};
+    if (agent == NULL)
+        return 1;
+    (void)setrlimit(RLIMIT_CORE, &no_core); /* a core dump would hold keys */
+    agent->config = options->config;
+    agent->signal_fd = agent->stop.fd = -1;
+    agent->started_ms = clock_mono_ms();
+    (void)snprintf(agent->user_agent, sizeof agent->user_agent, "runnel/%s", RUNNEL_VERSION);
+    name_config(agent);
+    int result = 1;
+    int rc = tls_prepare();
+    if (rc == E_OK)
+        rc = open_stages(agent, options->drain);
+    if (rc == E_OK)
+        rc = start_stages(agent);
+    if (rc == E_OK)
+        result = run(agent, options);
+    else
+        log_error("start-failed error=\"%s\"", ERROR_TEXT(rc));
+    if (agent->control != NULL)
+        (void)stop_stages(agent);
+    close_stages(agent);
+    free(agent);
+    return result;
+}

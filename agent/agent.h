@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_AGENT_H
+#define RUNNEL_AGENT_AGENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/control/config.h"
+
+/**
+ * The agent in the foreground: builds the stages in the order in which data flows, runs until
+ * SIGTERM or SIGINT, and takes them down again. Nothing here is on the data path.
+ */
+struct agent_options {
+    const struct config *config;
+    bool drain;               /* read finite inputs to their end, deliver all, then end */
+    int64_t drain_timeout_ms; /* INT64_MAX: as long as it takes */
+};
+
+/** The exit code: 0; 1 if a stage could not start, or something was still stored at the timeout. */
+int agent_run(const struct agent_options *options);
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/agent_state.h"
+#include "platform/base/bytes.h"
+#include "platform/base/error.h"
+#include "platform/clock.h"
+
+enum { ALARM_AFTER_MS = 15 * 60 * 1000, PROBLEM_BYTES = 480 };
+
+/* ---- status ---- */
+
+static void fill_sensor(void *context, size_t index, struct status_sensor *ret_sensor)
+{
+    struct agent *agent = context;
+    struct collect_status *status = &agent->sensor_status;
+    collect_get_status(agent->collect, index, status);
+    *ret_sensor = (struct status_sensor){
+        .name = agent->config->sensors[index].name,
+        .driver = agent->config->sensors[index].driver_name,
+        .error = status->error[0] == '\0' ? NULL : status->error,
+        .samples = status->samples,
+        .errors = status->errors,
+        .age_ms = status->age_ms,
+        .channel_count = status->channel_count,
+    };
+    memcpy(ret_sensor->channels, status->channels, sizeof ret_sensor->channels);
+    memcpy(ret_sensor->values, status->values, sizeof ret_sensor->values);
+}
+
+static void fill_lanes(const struct spool_status *spool, struct status *status)
+{
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        const struct spool_lane_status *from = &spool->lanes[lane];
+        status->lanes[lane] = (struct status_lane){
+            .name = lane_name(lane),
+            .pending = from->pending,
+            .refused = from->refused,
+            .stored = from->stored,
+            .stored_bytes = from->stored_bytes,
+            .oldest_age_ms = from->oldest_age_ms,
+        };
+    }
+}
+
+static void fill_counters(struct spool_route *route, const struct cfg_route *config,
+                          struct status_route *ret_route)
+{
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        struct spool_counters counters;
+        spool_route_counters(route, lane, &counters);
+        ret_route->lanes[lane] = config->lanes[lane];
+        ret_route->counters[lane] = (struct status_counters){.accepted = counters.accepted,
+                                                             .delivered = counters.delivered,
+                                                             .stored = counters.stored,
+                                                             .dead = counters.dead,
+                                                             .evicted = counters.evicted};
+    }
+}
+
+static void fill_route(struct agent *agent, size_t index, struct uplink_status *uplink,
+                       struct status_route *ret_route)
+{
+    const struct cfg_route *config = &agent->config->routes[index];
+    uplink_get_status(agent->uplinks[index], uplink);
+    *ret_route = (struct status_route){
+        .name = config->name,
+        .destination = "kinesis",
+        .state = uplink_state_name(uplink->state),
+        .error = uplink->error[0] == '\0' ? NULL : uplink->error,
+        .requests = uplink->requests,
+        .retried = uplink->retried,
+        .throttled = uplink->throttled,
+        .bytes_out = uplink->bytes_out,
+        .bytes_in = uplink->bytes_in,
+        .handshakes = uplink->handshakes,
+        .resumed = uplink->resumed,
+        .delivered_age_ms = uplink->delivered_age_ms,
+    };
+    fill_counters(uplink_route(agent->uplinks[index]), config, ret_route);
+}
+
+/* P8: what is due and was not delivered for a quarter of an hour is a reason for alarm. */
+static bool is_overdue(const struct agent *agent, size_t index, const struct uplink_status *uplink)
+{
+    return agent->config->routes[index].hold && uplink->due_ms >= ALARM_AFTER_MS;
+}
+
+static void fill_health(struct agent *agent, const struct spool_status *spool,
+                        const struct uplink_status uplinks[CFG_ROUTES_MAX],
+                        char problem[PROBLEM_BYTES], struct status *status)
+{
+    status->healthy = true;
+    if (spool->error < 0) {
+        (void)snprintf(problem, PROBLEM_BYTES, "the spool cannot be written: %s",
+                       ERROR_TEXT(spool->error));
+        status->healthy = false;
+    }
+    for (size_t i = 0; i < agent->config->route_count && status->healthy; i++) {
+        if (!is_overdue(agent, i, &uplinks[i]))
+            continue;
+        (void)snprintf(problem, PROBLEM_BYTES, "route %s has delivered nothing for %lld min: %s",
+                       agent->config->routes[i].name, (long long)(uplinks[i].due_ms / 60000),
+                       uplinks[i].error);
+        status->healthy = false;
+    }
+    status->problem = status->healthy ? NULL : problem;
+}
+
+static void fill_rest(struct agent *agent, const struct spool_status *spool, struct status *status)
+{
+    static const char *const qualities[] = {"synced", "corrected", "estimated"};
+    struct spool_clock_reading clock;
+    agent_clock_read(&agent->clock, &clock);
+    status->device = agent->config->device;
+    status->spool = agent->spool_id;
+    status->version = RUNNEL_VERSION;
+    status->config_id = agent->config_id;
+    status->uptime_ms = clock_mono_ms() - agent->started_ms;
+    status->durable = agent->storage_durable && spool->durable;
+    status->clock_quality = qualities[clock.quality];
+    status->clock_offset_ms = clock.offset_ms;
+    status->counters_since_ms = spool->counters_since_ms;
+    status->flash_commits = spool->commits;
+    status->flash_bytes = spool->flash_bytes;
+    status->flash_size_bytes = spool->size_bytes;
+    status->flash_used_bytes = spool->used_bytes;
+    (void)status_measure_memory("/proc/self/smaps_rollup", &status->memory_rss_bytes,
+                                &status->memory_private_bytes);
+}
+
+static void write_status(void *context, bool text, struct writer *out)
+{
+    struct agent *agent = context;
+    struct spool_status spool;
+    struct status status = {.route_count = agent->config->route_count,
+                            .sensor_count = agent->config->sensor_count,
+                            .sensor = fill_sensor,
+                            .sensor_context = agent};
+    struct uplink_status uplinks[CFG_ROUTES_MAX];
+    char problem[PROBLEM_BYTES];
+    spool_get_status(agent->spool, &spool);
+    fill_lanes(&spool, &status);
+    for (size_t i = 0; i < status.route_count; i++) {
+        fill_route(agent, i, &uplinks[i], &status.routes[i]);
+        status.link_month_bytes += uplinks[i].bytes_in + uplinks[i].bytes_out;
+    }
+    fill_health(agent, &spool, uplinks, problem, &status);
+    fill_rest(agent, &spool, &status);
+    if (text)
+        status_write_text(&status, out);
+    else
+        status_write_json(&status, out);
+}
+
+/* ---- send ---- */
+
+size_t agent_tags(const struct cfg_sensor *sensor, struct tag tags[CFG_TAGS_MAX])
+{
+    for (size_t i = 0; i < sensor->tag_count; i++)
+        tags[i] = (struct tag){.name = sensor->tags[i].name, .value = sensor->tags[i].value};
+    return sensor->tag_count;
+}
+
+static const struct cfg_sensor *find_sensor(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->sensor_count; i++)
+        if (strcmp(config->sensors[i].name, name) == 0)
+            return &config->sensors[i];
+    return NULL;
+}
+
+static struct sender *find_sender(struct agent *agent, const char *name)
+{
+    for (size_t i = 0; i < agent->sender_count; i++)
+        if (strcmp(agent->senders[i].name, name) == 0)
+            return &agent->senders[i];
+    return NULL;
+}
+
+/* A sender need not be configured; if it is, it has the lane and the tags of its sensor. */
+static int add_sender(struct agent *agent, const char *name, struct sender **ret_sender)
+{
+    struct tag tags[CFG_TAGS_MAX];
+    const struct cfg_sensor *configured = find_sensor(agent->config, name);
+    struct sensor_definition definition = {
+        .device = agent->config->device, .name = name, .tags = tags};
+    struct sender *sender = &agent->senders[agent->sender_count];
+    if (agent->sender_count == SENDERS_MAX || strlen(name) >= sizeof sender->name)
+        return E_FULL;
+    if (configured != NULL)
+        definition.tag_count = agent_tags(configured, tags);
+    int rc = spool_define_sensor(agent->spool, &definition, &sender->sensor);
+    if (rc < 0)
+        return rc;
+    (void)snprintf(sender->name, sizeof sender->name, "%s", name);
+    sender->lane = configured != NULL ? (enum lane)configured->lane : LANE_NORMAL;
+    agent->sender_count++;
+    *ret_sender = sender;
+    return E_OK;
+}
+
+static int submit(void *context, const struct control_document *document,
+                  struct control_ticket *ticket)
+{
+    struct agent *agent = context;
+    struct sender *sender = find_sender(agent, document->sensor);
+    struct sample sample = {.document = document->bytes, .document_bytes = document->count};
+    int rc = sender != NULL ? E_OK : add_sender(agent, document->sensor, &sender);
+    if (rc < 0)
+        return rc;
+    struct spool_append append = {
+        .lane = sender->lane, .sensor = sender->sensor, .sample = &sample};
+    if (document->lane[0] != '\0')
+        append.lane = lane_find(document->lane);
+    if (append.lane == LANE_COUNT)
+        return E_NOT_FOUND;
+    rc = spool_append(agent->spool, &append, &ticket->sequence);
+    if (rc == E_OK)
+        ticket->lane = (unsigned)append.lane;
+    return rc;
+}
+
+static void forget(void *context, unsigned slot)
+{
+    struct agent *agent = context;
+    if (agent->waiting[slot])
+        spool_ticket_forget(agent->spool, &agent->tickets[slot]);
+    agent->waiting[slot] = false;
+}
+
+static bool accepted(void *context, const struct control_ticket *wanted)
+{
+    struct agent *agent = context;
+    struct spool_ticket *ticket = &agent->tickets[wanted->slot];
+    bool same = agent->waiting[wanted->slot] && ticket->sequence == wanted->sequence &&
+                (unsigned)ticket->lane == wanted->lane;
+    if (!same) {
+        forget(agent, wanted->slot);
+        *ticket = (struct spool_ticket){.lane = (enum lane)wanted->lane,
+                                        .sequence = wanted->sequence,
+                                        .event_fd = wanted->event_fd};
+        spool_ticket_wait(agent->spool, ticket);
+        agent->waiting[wanted->slot] = true;
+    }
+    return spool_ticket_accepted(agent->spool, ticket);
+}
+
+const struct control_operations agent_control_operations = {
+    .status = write_status, .submit = submit, .accepted = accepted, .forget = forget};

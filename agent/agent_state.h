@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_AGENT_STATE_H
+#define RUNNEL_AGENT_AGENT_STATE_H
+
+#include <stdatomic.h>
+
+#include "agent/agent.h"
+#include "agent/control/control.h"
+#include "agent/control/status.h"
+#include "agent/intake/collect.h"
+#include "agent/spool/spool.h"
+#include "agent/uplink/uplink.h"
+
+/** What the files agent*.c share; nobody else includes it. */
+enum { SENDERS_MAX = 64, CONFIG_ID_BYTES = 17, SPOOL_ID_TEXT_BYTES = 17, USER_AGENT_BYTES = 32 };
+
+/** What is known about the time: the kernel's word, or what an endpoint's Date said. */
+struct agent_clock {
+    atomic_llong checked_ms; /* when the kernel was asked last */
+    atomic_bool kernel_synced;
+    atomic_bool learned;
+    atomic_llong learned_offset_ms;
+};
+
+/** A name under which documents were sent. */
+struct sender {
+    char name[CFG_NAME_BYTES];
+    enum lane lane;
+    uint32_t sensor;
+};
+
+struct agent {
+    const struct config *config;
+    struct agent_clock clock;
+    int64_t started_ms;
+    char config_id[CONFIG_ID_BYTES];
+    char spool_id[SPOOL_ID_TEXT_BYTES];
+    char user_agent[USER_AGENT_BYTES];
+    bool storage_durable;
+    struct spool *spool;
+    struct collect_sensor *sensors; /* config->sensor_count of them */
+    struct tag *tags;
+    struct collect *collect;
+    struct credentials_provider *credentials[CFG_ROUTES_MAX];
+    struct uplink *uplinks[CFG_ROUTES_MAX];
+    struct control *control;
+    struct stop stop; /* of intake and control; routes and the spool have their own */
+    int signal_fd;
+    struct sender senders[SENDERS_MAX]; /* the rest is the control thread's */
+    size_t sender_count;
+    struct collect_status sensor_status; /* of the sensor that is being told about */
+    struct spool_ticket tickets[CONFIG_CONTROL_CONNECTIONS];
+    bool waiting[CONFIG_CONTROL_CONNECTIONS];
+};
+
+/* ---- agent_clock.c ---- */
+
+/** For spool_options.clock; CONTEXT is the struct agent_clock. */
+void agent_clock_read(void *context, struct spool_clock_reading *ret_reading);
+
+/** For uplink_options.on_date. */
+void agent_clock_learn(void *context, int64_t offset_ms);
+
+/* ---- agent_control.c ---- */
+
+/** What the control socket asks for; CONTEXT is the struct agent. */
+extern const struct control_operations agent_control_operations;
+
+/** The tags of the sensor called NAME in the configuration, as the dictionary wants them. */
+size_t agent_tags(const struct cfg_sensor *sensor, struct tag tags[CFG_TAGS_MAX]);
+
+#endif
