@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that a step needs and that are missing; says what and why.
 #
-# usage: install.sh GROUP...      build | checks | clang | armhf | e2e | bench | chroot
+# usage: install.sh GROUP...      build | checks | clang | armhf | e2e | node | bench | chroot
 #
 # Returns at once when nothing is missing. Needs root or sudo only when something is.
 set -euo pipefail
@@ -30,6 +30,12 @@ group() {
     e2e)
         why="to check requests against an independent AWS client"
         packages="openssl python3-botocore"
+        ;;
+    node)
+        why="to run kinesalite, a Kinesis that others wrote"
+        packages="nodejs npm"
+        # Who has Node.js from elsewhere keeps it; Debian's would not install beside it.
+        if command -v node >/dev/null && command -v npm >/dev/null; then packages=""; fi
         ;;
     bench)
         why="to measure flash writes on a file system of its own"
@@ -62,6 +68,7 @@ fi
 wanted=()
 for name in "$@"; do
     group "$name"
+    [ -n "$packages" ] || continue
     # shellcheck disable=SC2086 # the packages are words
     missing=$(missing_of $packages)
     [ -n "$missing" ] || continue
