@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/intake/collect.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "agent/intake/sensor.h"
+#include "platform/base/error.h"
+#include "platform/clock.h"
+#include "platform/random.h"
+#include "platform/thread.h"
+
+/* Sensors that start together are spread a little; a stream without a descriptor to wait for is
+ * looked at once a second unless it says how often. */
+enum { SPREAD_MS = 250, LOOK_MS = 1000, SLACK_MS = 5000 };
+
+/* Sensors that share a thread. */
+struct bus {
+    const char *name;
+    bool is_stream;
+    const struct stop *stop;
+    struct sensor *first;
+    struct progress progress;
+    struct thread thread;
+};
+
+struct collect {
+    struct collect_options options;
+    int own_stop;     /* what collect_stop signals */
+    struct stop stop; /* readable if that, or the agent's stop, was asked for */
+    struct sensor *sensors;
+    struct bus *buses; /* at most one per sensor */
+    size_t bus_count;
+};
+
+/* ---- buses ---- */
+
+static const char *find_setting(const struct collect_sensor *setup, const char *key)
+{
+    for (size_t i = 0; i < setup->setting_count; i++)
+        if (strcmp(setup->settings[i].key, key) == 0)
+            return setup->settings[i].value;
+    return NULL;
+}
+
+/* Whether two polled sensors must not be asked at the same time. */
+static bool share_bus(const struct collect_sensor *left, const struct collect_sensor *right)
+{
+    const char *left_bus = find_setting(left, "bus");
+    const char *right_bus = find_setting(right, "bus");
+    if (left_bus == NULL || right_bus == NULL)
+        return left_bus == right_bus && left->driver == right->driver;
+    return strcmp(left_bus, right_bus) == 0;
+}
+
+static struct bus *find_bus(struct collect *collect, const struct sensor *sensor)
+{
+    for (size_t i = 0; i < collect->bus_count; i++) {
+        struct bus *bus = &collect->buses[i];
+        if (!bus->is_stream && !sensor_is_stream(sensor) &&
+            share_bus(bus->first->setup, sensor->setup))
+            return bus;
+    }
+    return NULL;
+}
+
+static struct bus *add_bus(struct collect *collect, const struct sensor *sensor)
+{
+    struct bus *bus = &collect->buses[collect->bus_count++];
+    const char *name = find_setting(sensor->setup, "bus");
+    *bus = (struct bus){.stop = &collect->stop, .is_stream = sensor_is_stream(sensor)};
+    bus->name = bus->is_stream ? sensor->setup->name
+                : name != NULL ? name
+                               : sensor->setup->driver->name;
+    return bus;
+}
+
+static void join_bus(struct collect *collect, struct sensor *sensor)
+{
+    struct bus *bus = find_bus(collect, sensor);
+    if (bus == NULL)
+        bus = add_bus(collect, sensor);
+    sensor->progress = &bus->progress;
+    sensor->next = bus->first;
+    bus->first = sensor;
+}
+
+/* ---- opening and closing ---- */
+
+static int watch(int epoll_fd, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? error_sys(errno) : 0;
+}
+
+/* One descriptor that is readable when either stop is: an epoll can be polled itself. */
+static int open_stop(struct collect *collect)
+{
+    int rc = stop_event_open(&collect->own_stop);
+    if (rc < 0)
+        return rc;
+    collect->stop.fd = epoll_create1(EPOLL_CLOEXEC);
+    if (collect->stop.fd < 0)
+        return error_sys(errno);
+    rc = watch(collect->stop.fd, collect->own_stop);
+    if (rc == 0 && collect->options.stop != NULL)
+        rc = watch(collect->stop.fd, collect->options.stop->fd);
+    return rc;
+}
+
+static int open_sensors(struct collect *collect)
+{
+    size_t count = collect->options.sensor_count;
+    collect->sensors = calloc(count + 1, sizeof *collect->sensors);
+    collect->buses = calloc(count + 1, sizeof *collect->buses);
+    if (collect->sensors == NULL || collect->buses == NULL)
+        return E_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        const struct collect_sensor *setup = &collect->options.sensors[i];
+        if (setup->interval_ms <= 0 && setup->driver->wait_fd == NULL)
+            return E_INVALID;
+        int rc = sensor_init(&collect->sensors[i], setup, &collect->options, &collect->stop);
+        if (rc < 0)
+            return rc;
+    }
+    for (size_t i = 0; i < count; i++)
+        join_bus(collect, &collect->sensors[i]);
+    return 0;
+}
+
+int collect_open(const struct collect_options *options, struct collect **ret_collect)
+{
+    struct collect *collect = calloc(1, sizeof *collect);
+    if (collect == NULL)
+        return E_NO_MEMORY;
+    collect->options = *options;
+    collect->own_stop = -1;
+    collect->stop.fd = -1;
+    int rc = open_stop(collect);
+    if (rc == 0)
+        rc = open_sensors(collect);
+    if (rc < 0) {
+        collect_close(collect);
+        return rc;
+    }
+    *ret_collect = collect;
+    return 0;
+}
+
+static bool is_running(const struct collect *collect)
+{
+    for (size_t i = 0; i < collect->bus_count; i++)
+        if (collect->buses[i].thread.running)
+            return true;
+    return false;
+}
+
+void collect_close(struct collect *collect)
+{
+    if (collect == NULL || is_running(collect))
+        return;
+    for (size_t i = 0; collect->sensors != NULL && i < collect->options.sensor_count; i++)
+        sensor_free(&collect->sensors[i]);
+    free(collect->sensors);
+    free(collect->buses);
+    if (collect->own_stop >= 0)
+        (void)close(collect->own_stop);
+    stop_close(&collect->stop);
+    free(collect);
+}
+
+/* ---- the threads ---- */
+
+static void plan(struct sensor *sensor, int rc)
+{
+    int64_t now_ms = clock_mono_ms();
+    bool succeeded = rc == 0 || rc == E_AGAIN;
+    if (succeeded && sensor_is_stream(sensor))
+        schedule_restart(&sensor->schedule, now_ms);
+    else if (succeeded)
+        schedule_succeeded(&sensor->schedule, now_ms);
+    else
+        schedule_failed(&sensor->schedule, now_ms, random_below(UINT64_MAX));
+}
+
+static struct sensor *find_due(struct bus *bus)
+{
+    struct sensor *due = NULL;
+    for (struct sensor *sensor = bus->first; sensor != NULL; sensor = sensor->next)
+        if (!sensor->ended &&
+            (due == NULL || schedule_due_ms(&sensor->schedule) < schedule_due_ms(&due->schedule)))
+            due = sensor;
+    return due;
+}
+
+static void start_schedules(struct bus *bus)
+{
+    int64_t now_ms = clock_mono_ms();
+    for (struct sensor *sensor = bus->first; sensor != NULL; sensor = sensor->next) {
+        int64_t interval_ms = sensor->setup->interval_ms > 0 ? sensor->setup->interval_ms : LOOK_MS;
+        int64_t spread_ms = interval_ms < SPREAD_MS ? interval_ms : SPREAD_MS;
+        schedule_start(&sensor->schedule, interval_ms,
+                       now_ms + (int64_t)random_below((uint64_t)spread_ms));
+    }
+}
+
+static void run_polled(struct bus *bus)
+{
+    struct sensor *sensor;
+    while ((sensor = find_due(bus)) != NULL) {
+        int64_t due_ms = schedule_due_ms(&sensor->schedule);
+        sensor_promise(&bus->progress, due_ms + SLACK_MS);
+        int rc = stop_wait(bus->stop, -1, 0, due_ms);
+        if (rc == E_TIMEOUT)
+            rc = sensor_round(sensor);
+        else if (rc != E_STOP)
+            log_error("poll-failed bus=%s error=\"%s\"", bus->name, ERROR_TEXT(rc));
+        if (rc == E_STOP)
+            return;
+        sensor->ended = rc == E_END;
+        plan(sensor, rc);
+    }
+}
+
+/* Until there is news, or it is time to look, or (after a failure) to try again. */
+static int wait_for_news(struct bus *bus, int rc)
+{
+    struct sensor *sensor = bus->first;
+    int fd = rc == E_AGAIN ? sensor->setup->driver->wait_fd(sensor->instance) : -1;
+    int64_t until_ms = schedule_due_ms(&sensor->schedule);
+    bool look = rc != E_AGAIN || fd < 0 || sensor->setup->interval_ms > 0;
+    sensor_promise(&bus->progress, look ? until_ms + SLACK_MS : INT64_MAX);
+    return stop_wait(bus->stop, fd, POLLIN, look ? until_ms : INT64_MAX);
+}
+
+static void run_stream(struct bus *bus)
+{
+    struct sensor *sensor = bus->first;
+    while (!stop_requested(bus->stop)) {
+        int rc = sensor_round(sensor);
+        if (rc == E_STOP || rc == E_END)
+            return;
+        plan(sensor, rc);
+        if (rc == 0)
+            continue;
+        rc = wait_for_news(bus, rc);
+        if (rc < 0 && rc != E_TIMEOUT && rc != E_STOP) {
+            log_error("poll-failed bus=%s error=\"%s\"", bus->name, ERROR_TEXT(rc));
+            sensor_close(sensor);
+            plan(sensor, rc);
+            (void)wait_for_news(bus, rc); /* now for the back-off alone */
+        }
+    }
+}
+
+static void run_bus(void *context)
+{
+    struct bus *bus = context;
+    start_schedules(bus);
+    if (bus->is_stream)
+        run_stream(bus);
+    else
+        run_polled(bus);
+    for (struct sensor *sensor = bus->first; sensor != NULL; sensor = sensor->next)
+        sensor_close(sensor);
+    sensor_promise(&bus->progress, INT64_MAX); /* it owes nothing any more */
+}
+
+int collect_start(struct collect *collect)
+{
+    for (size_t i = 0; i < collect->bus_count; i++) {
+        struct bus *bus = &collect->buses[i];
+        char name[32];
+        (void)snprintf(name, sizeof name, "in-%.24s", bus->name);
+        sensor_promise(&bus->progress, clock_mono_ms() + SLACK_MS);
+        int rc = thread_start(&bus->thread, name, run_bus, bus);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+int collect_stop(struct collect *collect, int64_t deadline_ms)
+{
+    int result = 0;
+    stop_event_signal(collect->own_stop);
+    for (size_t i = 0; i < collect->bus_count; i++) {
+        int rc = thread_join(&collect->buses[i].thread, deadline_ms);
+        if (rc < 0)
+            result = rc;
+    }
+    return result;
+}
+
+/* ---- what others may ask ---- */
+
+bool collect_finished(struct collect *collect)
+{
+    struct collect_status status;
+    for (size_t i = 0; i < collect->options.sensor_count; i++) {
+        if (!sensor_is_stream(&collect->sensors[i]))
+            continue;
+        sensor_get_status(&collect->sensors[i], &status);
+        if (status.state != COLLECT_ENDED)
+            return false;
+    }
+    return true;
+}
+
+const char *collect_state_name(enum collect_state state)
+{
+    static const char *const names[] = {"starting", "running", "waiting", "failing", "ended"};
+    return names[state];
+}
+
+void collect_get_status(struct collect *collect, size_t index, struct collect_status *ret_status)
+{
+    sensor_get_status(&collect->sensors[index], ret_status);
+}
+
+int collect_get_progress(struct collect *collect, size_t index,
+                         struct collect_progress *ret_progress)
+{
+    if (index >= collect->bus_count)
+        return E_NOT_FOUND;
+    struct bus *bus = &collect->buses[index];
+    *ret_progress = (struct collect_progress){.bus = bus->name,
+                                              .looped_ms = atomic_load(&bus->progress.looped_ms),
+                                              .due_ms = atomic_load(&bus->progress.due_ms)};
+    return 0;
+}

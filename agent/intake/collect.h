@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_INTAKE_COLLECT_H
+#define RUNNEL_AGENT_INTAKE_COLLECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/spool/spool.h"
+#include "drivers/driver.h"
+#include "drivers/sample.h"
+#include "platform/stop.h"
+
+/**
+ * Asks the sensors on their schedules and hands what they say to the spool. One thread per bus: a
+ * stream driver's sensor has a thread of its own; polled sensors share one if their setting "bus"
+ * is the same, or, where their driver has no such key, if their driver is the same. So a sensor
+ * that hangs delays others only on its own bus, and there at most by its timeout.
+ *
+ * A sensor that fails is closed and opened again after a back-off with full jitter (up to 1 s, 2 s
+ * ... CONFIG_COLLECT_BACKOFF_S); what it said last, and why it says nothing now, is in its status.
+ * A sample that the spool has no room for is waited with if it comes from a stream (which then
+ * waits in the file, FIFO or socket), else for at most a second; then it is counted as refused.
+ */
+struct collect;
+
+enum { COLLECT_ERROR_BYTES = DRIVER_FAULT_BYTES, COLLECT_TEXTS_BYTES = 512 };
+
+struct collect_sensor {
+    const char *name;
+    const struct driver *driver;
+    const struct driver_setting *settings;
+    size_t setting_count;
+    int64_t interval_ms; /* of a stream: also look so often where nothing tells of news; 0: never */
+    int64_t timeout_ms;  /* the longest that one fetch may take */
+    enum lane lane;
+    const struct tag *tags;
+    size_t tag_count;
+};
+
+/** Everything that this points to stays the caller's and must stay valid until collect_close. */
+struct collect_options {
+    const struct collect_sensor *sensors;
+    size_t sensor_count;
+    const char *device;
+    struct spool *spool;
+    const struct stop *stop; /* the agent's, which ends collect as well; or NULL */
+    bool drain;              /* finite inputs are read to their end */
+    const char *root;        /* put before /proc, /sys and /dev; "" but in tests */
+    size_t document_bytes_max;
+};
+
+/** Allocates all that is needed; touches no sensor. E_NO_MEMORY, E_INVALID, error_sys. */
+int collect_open(const struct collect_options *options, struct collect **ret_collect);
+
+/** Starts the threads. On failure some may run: collect_stop, collect_close. E_NO_MEMORY,
+ *  error_sys. */
+int collect_start(struct collect *collect);
+
+/** Whether every stream has come to its end and all it held is in the spool (options.drain). */
+bool collect_finished(struct collect *collect);
+
+/** Ends the threads, of which each closes its sensors, until DEADLINE_MS (clock_mono_ms). 0, or
+ *  E_TIMEOUT if one does not return from its driver: it may be asked again. */
+int collect_stop(struct collect *collect, int64_t deadline_ms);
+
+/** Gives everything back, but nothing while a thread still runs (after E_TIMEOUT of collect_stop).
+ *  NULL is allowed. */
+void collect_close(struct collect *collect);
+
+enum collect_state {
+    COLLECT_STARTING, /* not opened yet */
+    COLLECT_RUNNING,
+    COLLECT_WAITING, /* for room in the spool */
+    COLLECT_FAILING, /* closed or unanswered, in back-off; error says why */
+    COLLECT_ENDED,   /* its input is used up */
+};
+
+/** "starting", "running", "waiting", "failing", "ended". */
+const char *collect_state_name(enum collect_state state);
+
+struct collect_status {
+    enum collect_state state;
+    char error[COLLECT_ERROR_BYTES]; /* why the last try gave no sample; "" if it gave one */
+    uint64_t samples;                /* handed to the spool */
+    uint64_t errors;                 /* failures to open or fetch, and readings refused as bad */
+    uint64_t refused;                /* readings that were bad, or that the spool did not take */
+    uint64_t missed;                 /* slots of the schedule that passed unused */
+    int64_t age_ms;                  /* of the last sample; -1: there is none */
+    size_t channel_count;
+    struct channel channels[SAMPLE_CHANNELS_MAX];
+    struct value values[SAMPLE_CHANNELS_MAX]; /* of the last sample; texts point into texts */
+    size_t document_bytes;                    /* of the last sample, if that was a document */
+    char texts[COLLECT_TEXTS_BYTES];          /* what does not fit is VALUE_ABSENT */
+};
+
+/** What is known of the INDEX-th sensor of the options. */
+void collect_get_status(struct collect *collect, size_t index, struct collect_status *ret_status);
+
+/** For the watchdog: a thread looped at looped_ms and promised to loop again by due_ms; INT64_MAX:
+ *  it sleeps until there is news. Both of clock_mono_ms. */
+struct collect_progress {
+    const char *bus; /* valid until collect_close */
+    int64_t looped_ms;
+    int64_t due_ms;
+};
+
+/** Of the INDEX-th thread. 0, or E_NOT_FOUND behind the last. */
+int collect_get_progress(struct collect *collect, size_t index,
+                         struct collect_progress *ret_progress);
+
+#endif

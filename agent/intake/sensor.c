@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/intake/sensor.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/base/error.h"
+#include "platform/clock.h"
+
+/* How long the spool is asked to make room at a time, and how much later than promised a thread may
+ * be that the system is slow to wake. */
+enum { ROOM_MS = 1000, SLACK_MS = 5000 };
+
+void sensor_promise(struct progress *progress, int64_t due_ms)
+{
+    atomic_store(&progress->looped_ms, clock_mono_ms());
+    atomic_store(&progress->due_ms, due_ms);
+}
+
+int sensor_init(struct sensor *sensor, const struct collect_sensor *setup,
+                const struct collect_options *options, const struct stop *stop)
+{
+    *sensor = (struct sensor){.setup = setup, .options = options, .stop = stop};
+    sensor->status.age_ms = -1;
+    sensor->instance = calloc(1, setup->driver->instance_bytes);
+    if (sensor->instance == NULL)
+        return E_NO_MEMORY;
+    int rc = pthread_mutex_init(&sensor->lock, NULL);
+    if (rc == 0)
+        return 0;
+    free(sensor->instance);
+    sensor->instance = NULL;
+    return error_sys(rc);
+}
+
+void sensor_free(struct sensor *sensor)
+{
+    if (sensor->instance == NULL)
+        return;
+    sensor_close(sensor);
+    free(sensor->instance);
+    sensor->instance = NULL;
+    (void)pthread_mutex_destroy(&sensor->lock);
+}
+
+bool sensor_is_stream(const struct sensor *sensor)
+{
+    return sensor->setup->driver->wait_fd != NULL;
+}
+
+/* ---- status ---- */
+
+static void set_state(struct sensor *sensor, enum collect_state state)
+{
+    (void)pthread_mutex_lock(&sensor->lock);
+    if (state == COLLECT_RUNNING && sensor->status.state == COLLECT_FAILING)
+        sensor->status.error[0] = '\0';
+    sensor->status.state = state;
+    sensor->status.missed = sensor->schedule.missed;
+    (void)pthread_mutex_unlock(&sensor->lock);
+}
+
+/* Values are copied with their texts; what does not fit is left out rather than cut. */
+static void copy_values(struct collect_status *status, const struct sample *sample)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < status->channel_count; i++) {
+        struct value *value = &status->values[i];
+        *value = (struct value){.kind = VALUE_ABSENT};
+        if (i >= sample->value_count)
+            continue;
+        *value = sample->values[i];
+        if (value->kind != VALUE_TEXT)
+            continue;
+        if (value->text_bytes > sizeof status->texts - used) {
+            *value = (struct value){.kind = VALUE_ABSENT};
+            continue;
+        }
+        memcpy(status->texts + used, value->text, value->text_bytes);
+        value->text = status->texts + used;
+        used += value->text_bytes;
+    }
+    status->document_bytes = sample->document_bytes;
+}
+
+static void note_sample(struct sensor *sensor)
+{
+    struct collect_status *status = &sensor->status;
+    (void)pthread_mutex_lock(&sensor->lock);
+    status->state = COLLECT_RUNNING;
+    status->error[0] = '\0';
+    status->samples++;
+    status->missed = sensor->schedule.missed;
+    sensor->sampled_boot_ms = sensor->sample.boot_ms;
+    copy_values(status, &sensor->sample);
+    (void)pthread_mutex_unlock(&sensor->lock);
+}
+
+static void note_failure(struct sensor *sensor, const char *text)
+{
+    struct collect_status *status = &sensor->status;
+    (void)pthread_mutex_lock(&sensor->lock);
+    status->state = COLLECT_FAILING;
+    status->errors++;
+    driver_say(status->error, "%s", text);
+    (void)pthread_mutex_unlock(&sensor->lock);
+}
+
+void sensor_get_status(struct sensor *sensor, struct collect_status *ret_status)
+{
+    struct collect_status *status = &sensor->status;
+    (void)pthread_mutex_lock(&sensor->lock);
+    *ret_status = *status;
+    if (status->samples > 0)
+        ret_status->age_ms = clock_boot_ms() - sensor->sampled_boot_ms;
+    for (size_t i = 0; i < status->channel_count; i++)
+        if (status->values[i].kind == VALUE_TEXT)
+            ret_status->values[i].text =
+                ret_status->texts + (status->values[i].text - status->texts);
+    (void)pthread_mutex_unlock(&sensor->lock);
+}
+
+/* ---- errors ---- */
+
+static void complain(struct sensor *sensor, const char *event, const char *text)
+{
+    unsigned long silenced;
+    if (!log_limit_passes(&sensor->limit, clock_mono_ms(), &silenced))
+        return;
+    log_warning("%s sensor=%s error=\"%s\" silenced=%lu", event, sensor->setup->name, text,
+                silenced);
+    sensor->complained = true;
+}
+
+/* TEXT NULL: nobody knows more than the code. */
+static int fail(struct sensor *sensor, int code, const char *text)
+{
+    char meaning[ERROR_TEXT_BYTES];
+    if (code == E_STOP)
+        return code;
+    if (text == NULL || *text == '\0')
+        text = error_text(code, meaning, sizeof meaning);
+    note_failure(sensor, text);
+    complain(sensor, "sensor-failed", text);
+    return code == E_AGAIN || code == E_END ? E_INVALID : code;
+}
+
+/* Fails in the driver's own words. They are gone once it is closed. */
+static int fail_driver(struct sensor *sensor, int code)
+{
+    const char *text = sensor->setup->driver->fault(sensor->instance);
+    return fail(sensor, code, text);
+}
+
+static void note_refusal(struct sensor *sensor, const char *text, bool bad)
+{
+    struct collect_status *status = &sensor->status;
+    (void)pthread_mutex_lock(&sensor->lock);
+    status->state = COLLECT_RUNNING;
+    status->errors += bad ? 1 : 0;
+    status->refused++;
+    driver_say(status->error, "%s", text);
+    (void)pthread_mutex_unlock(&sensor->lock);
+}
+
+/* What the driver could not make sense of. */
+static void refuse_reading(struct sensor *sensor, int code)
+{
+    char meaning[ERROR_TEXT_BYTES];
+    const char *text = sensor->setup->driver->fault(sensor->instance);
+    if (text == NULL || *text == '\0')
+        text = error_text(code, meaning, sizeof meaning);
+    note_refusal(sensor, text, true);
+    spool_count_refused(sensor->options->spool, sensor->setup->lane);
+    complain(sensor, "reading-refused", text);
+}
+
+/* A good sample that the spool does not take. */
+static void refuse_sample(struct sensor *sensor, int code)
+{
+    char meaning[ERROR_TEXT_BYTES];
+    const char *text = code == E_AGAIN || code == E_FULL ? "the spool has no room for it"
+                       : code == E_REFUSED               ? "its lane is full and refuses more"
+                                           : error_text(code, meaning, sizeof meaning);
+    note_refusal(sensor, text, false);
+    if (code != E_REFUSED) /* those spool_append has counted */
+        spool_count_refused(sensor->options->spool, sensor->setup->lane);
+    complain(sensor, "sample-not-taken", text);
+}
+
+/* ---- opening ---- */
+
+static void note_channels(struct sensor *sensor, const struct channel *channels, size_t count)
+{
+    (void)pthread_mutex_lock(&sensor->lock);
+    sensor->status.channel_count = count;
+    memcpy(sensor->status.channels, channels, count * sizeof *channels);
+    for (size_t i = 0; i < count; i++)
+        sensor->status.values[i] = (struct value){.kind = VALUE_ABSENT};
+    (void)pthread_mutex_unlock(&sensor->lock);
+}
+
+/* Tells the spool what is the same in all of the sensor's records. */
+static int define(struct sensor *sensor)
+{
+    struct channel channels[SAMPLE_CHANNELS_MAX];
+    int count = sensor->setup->driver->channels(sensor->instance, channels);
+    if (count < 0)
+        return count;
+    const struct sensor_definition definition = {.device = sensor->options->device,
+                                                 .name = sensor->setup->name,
+                                                 .channel_count = (size_t)count,
+                                                 .channels = channels,
+                                                 .tag_count = sensor->setup->tag_count,
+                                                 .tags = sensor->setup->tags};
+    int rc = spool_define_sensor(sensor->options->spool, &definition, &sensor->number);
+    if (rc == 0)
+        note_channels(sensor, channels, (size_t)count);
+    else
+        driver_say(sensor->fault, "its channels cannot be stored: %s", ERROR_TEXT(rc));
+    return rc;
+}
+
+static int open_driver(struct sensor *sensor)
+{
+    const struct collect_options *options = sensor->options;
+    struct driver_context context = {.sensor = sensor->setup->name,
+                                     .root = options->root,
+                                     .settings = sensor->setup->settings,
+                                     .setting_count = sensor->setup->setting_count,
+                                     .document_bytes_max = options->document_bytes_max,
+                                     .drain = options->drain,
+                                     .resume = sensor->origin,
+                                     .stop = sensor->stop,
+                                     .fault = sensor->fault};
+    /* What this process has read counts: the spool only knows what it has committed. */
+    if (!sensor->origin.present && sensor_is_stream(sensor))
+        spool_find_origin(options->spool, sensor->setup->name, &context.resume);
+    sensor->fault[0] = '\0';
+    memset(sensor->instance, 0, sensor->setup->driver->instance_bytes);
+    sensor->is_open = true; /* close follows a failed open, too */
+    int rc = sensor->setup->driver->open(sensor->instance, &context);
+    if (rc == 0)
+        rc = define(sensor);
+    if (rc == 0)
+        return 0;
+    sensor_close(sensor);
+    return fail(sensor, rc, sensor->fault);
+}
+
+void sensor_close(struct sensor *sensor)
+{
+    if (sensor->is_open)
+        sensor->setup->driver->close(sensor->instance);
+    sensor->is_open = false;
+}
+
+/* ---- handing on ---- */
+
+static int append(struct sensor *sensor)
+{
+    uint64_t sequence;
+    const struct spool_append append = {.lane = sensor->setup->lane,
+                                        .sensor = sensor->number,
+                                        .sample = &sensor->sample,
+                                        .source = sensor->setup->name,
+                                        .deadline_ms = clock_mono_ms() + ROOM_MS};
+    sensor_promise(sensor->progress, append.deadline_ms + SLACK_MS);
+    return spool_append(sensor->options->spool, &append, &sequence);
+}
+
+/* A stream waits as long as it takes: what is behind it keeps what we do not take. */
+static int append_patiently(struct sensor *sensor)
+{
+    for (;;) {
+        int rc = append(sensor);
+        if (rc != E_AGAIN && rc != E_FULL)
+            return rc;
+        set_state(sensor, COLLECT_WAITING);
+        int64_t until_ms = clock_mono_ms() + (rc == E_FULL ? ROOM_MS : 0);
+        rc = stop_wait(sensor->stop, -1, 0, until_ms);
+        if (rc != E_TIMEOUT)
+            return rc;
+    }
+}
+
+static int hand_on(struct sensor *sensor)
+{
+    if (sensor->sample.boot_ms == 0)
+        sensor->sample.boot_ms = clock_boot_ms();
+    int rc = sensor_is_stream(sensor) ? append_patiently(sensor) : append(sensor);
+    if (rc == E_STOP)
+        return rc;
+    if (rc < 0) {
+        refuse_sample(sensor, rc);
+        return 0;
+    }
+    if (sensor->sample.origin.present)
+        sensor->origin = sensor->sample.origin;
+    note_sample(sensor);
+    return 0;
+}
+
+/* ---- the round ---- */
+
+static bool is_bad_reading(int code)
+{
+    return code == E_SYNTAX || code == E_RANGE || code == E_TOO_BIG || code == E_DAMAGED;
+}
+
+/* A polled driver is read once, a stream until it has no more. */
+static int read_all(struct sensor *sensor)
+{
+    do {
+        int rc = sensor->setup->driver->read(sensor->instance, &sensor->sample);
+        if (rc == E_AGAIN || rc == E_STOP)
+            return rc == E_AGAIN ? 0 : rc;
+        if (is_bad_reading(rc)) {
+            refuse_reading(sensor, rc);
+            continue;
+        }
+        if (rc < 0) {
+            rc = fail_driver(sensor, rc);
+            sensor_close(sensor);
+            return rc;
+        }
+        rc = hand_on(sensor);
+        if (rc < 0)
+            return rc;
+    } while (sensor_is_stream(sensor));
+    return 0;
+}
+
+static int fetch(struct sensor *sensor)
+{
+    int64_t deadline_ms = clock_mono_ms() + sensor->setup->timeout_ms;
+    sensor_promise(sensor->progress, deadline_ms + SLACK_MS);
+    int rc = sensor->setup->driver->fetch(sensor->instance, deadline_ms);
+    if (rc >= 0 || rc == E_STOP)
+        return rc < 0 ? rc : 0;
+    if (rc == E_AGAIN) {
+        set_state(sensor, COLLECT_RUNNING);
+        return rc;
+    }
+    if (rc == E_END) {
+        sensor_close(sensor);
+        set_state(sensor, COLLECT_ENDED);
+        return rc;
+    }
+    bool keep_open = rc == E_TIMEOUT;
+    rc = fail_driver(sensor, rc);
+    if (!keep_open)
+        sensor_close(sensor);
+    return rc;
+}
+
+static void note_recovery(struct sensor *sensor)
+{
+    if (sensor->schedule.failures == 0)
+        return;
+    if (sensor->complained)
+        log_info("sensor-recovered sensor=%s failures=%u", sensor->setup->name,
+                 sensor->schedule.failures);
+    sensor->complained = false;
+}
+
+int sensor_round(struct sensor *sensor)
+{
+    int rc = 0;
+    sensor_promise(sensor->progress, clock_mono_ms() + sensor->setup->timeout_ms + SLACK_MS);
+    if (!sensor->is_open)
+        rc = open_driver(sensor);
+    if (rc == 0)
+        rc = fetch(sensor);
+    if (rc == 0 || rc == E_AGAIN)
+        note_recovery(sensor);
+    return rc < 0 ? rc : read_all(sensor);
+}

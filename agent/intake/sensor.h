@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_INTAKE_SENSOR_H
+#define RUNNEL_AGENT_INTAKE_SENSOR_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "agent/intake/collect.h"
+#include "agent/intake/schedule.h"
+#include "platform/base/log.h"
+
+/**
+ * One configured sensor of collect: it opens its driver, has it fetch and read, and hands samples
+ * to the spool. Used by its bus's thread, but for what is said to be for any.
+ */
+
+/** What a thread tells the watchdog. */
+struct progress {
+    atomic_llong looped_ms;
+    atomic_llong due_ms;
+};
+
+/** Says that the thread is alive and will be back here by DUE_MS (clock_mono_ms). */
+void sensor_promise(struct progress *progress, int64_t due_ms);
+
+struct sensor {
+    const struct collect_sensor *setup;
+    const struct collect_options *options;
+    const struct stop *stop;
+    struct progress *progress; /* of its thread */
+    struct sensor *next;       /* on the same bus */
+    void *instance;
+    bool is_open;
+    bool ended;      /* a polled one that is used up */
+    uint32_t number; /* in the spool's dictionary */
+    struct schedule schedule;
+    struct sample_origin origin; /* behind the last sample handed to the spool */
+    struct sample sample;
+    struct log_limit limit;
+    bool complained; /* in the log, and not yet said to be over */
+    char fault[DRIVER_FAULT_BYTES];
+    pthread_mutex_t lock; /* of the rest, which any thread may read */
+    struct collect_status status;
+    int64_t sampled_boot_ms;
+};
+
+/** E_NO_MEMORY, error_sys. */
+int sensor_init(struct sensor *sensor, const struct collect_sensor *setup,
+                const struct collect_options *options, const struct stop *stop);
+
+/** Closes first. */
+void sensor_free(struct sensor *sensor);
+
+bool sensor_is_stream(const struct sensor *sensor);
+
+/**
+ * Opens it if it is not open, fetches, reads and hands on all that came. 0: a stream may have more
+ * at once; E_AGAIN: nothing new; E_END: used up, and closed; E_STOP; any other error: it failed,
+ * which is logged and in its status.
+ */
+int sensor_round(struct sensor *sensor);
+
+void sensor_close(struct sensor *sensor);
+
+/** For any thread. */
+void sensor_get_status(struct sensor *sensor, struct collect_status *ret_status);
+
+#endif
