@@ -360,6 +360,8 @@ void status_write_text(const struct status *status, struct writer *out)
     text_lanes(out, status);
     for (size_t i = 0; i < status->route_count; i++)
         text_route(out, &status->routes[i]);
+    if (status->sensor_count == 0)
+        return;
     writer_char(out, '\n');
     text_line(out, "%-16s %9s %7s %7s  %s", "sensor", "samples", "errors", "age", "values");
     for (size_t i = 0; i < status->sensor_count; i++) {
