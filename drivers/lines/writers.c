@@ -134,8 +134,6 @@ static int accept_one(struct writers *writers)
     int rc = watch(writers, EPOLL_CTL_ADD, fd, place, true);
     if (rc < 0)
         (void)hang_up(writers, writer);
-    else if (writers->count == WRITERS)
-        rc = queue(writers, true);
     return rc;
 }
 
