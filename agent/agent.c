@@ -99,16 +99,33 @@ static int open_spool(struct agent *agent)
 
 /* ---- routes ---- */
 
+/* The providers that are compiled in and wanted, in the order of the chain. */
+static int open_links(const struct cfg_credentials *config, struct credentials_provider *links[2],
+                      size_t *count)
+{
+    int rc = E_OK;
+    (void)config;
+#ifdef CONFIG_CREDENTIALS_ENV
+    if (config->provider != CFG_PROVIDER_FILE) {
+        rc = credentials_env_open(&links[*count]);
+        *count += rc == E_OK;
+    }
+#endif
+#ifdef CONFIG_CREDENTIALS_FILE
+    if (rc == E_OK && config->provider != CFG_PROVIDER_ENV) {
+        rc = credentials_file_open(config->file, config->profile, &links[*count]);
+        *count += rc == E_OK;
+    }
+#endif
+    return rc;
+}
+
 static int open_provider(const struct cfg_credentials *config,
                          struct credentials_provider **ret_provider)
 {
     struct credentials_provider *links[2] = {NULL, NULL};
     size_t count = 0;
-    int rc = E_OK;
-    if (config->provider != CFG_PROVIDER_FILE)
-        rc = credentials_env_open(&links[count++]);
-    if (rc == E_OK && config->provider != CFG_PROVIDER_ENV)
-        rc = credentials_file_open(config->file, config->profile, &links[count++]);
+    int rc = open_links(config, links, &count);
     if (rc == E_OK)
         rc = credentials_chain_open(links, count, ret_provider);
     if (rc < 0)
