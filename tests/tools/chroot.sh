@@ -36,7 +36,8 @@ mapfile -t sources < <(
         xargs -r grep -lE 'debian|ubuntu'
 )
 if [ ${#sources[@]} -eq 0 ]; then
-    sources=("deb http://deb.debian.org/debian $suite main")
+    echo "chroot.sh: no Debian source for $suite in /etc/apt; set SUITE to one that is there" >&2
+    exit 1
 fi
 echo "== A fresh Debian ($suite)"
 started=$SECONDS
