@@ -43,7 +43,9 @@ def search():
 
 
 def main():
-    print("/* Made by tests/tools/partition_table.py: number N is the key that is N in base 36, whose")
+    print("/* SPDX-License-Identifier: Apache-2.0 */")
+    print("/* Made by tests/tools/partition_table.py: number N is the key that is N in base 36, "
+          "whose")
     print(" * MD5 lies at the start of the slot (one of 4,096) that is N's place in this list. */")
     numbers = search()
     for row in range(0, SLOTS, 10):
