@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "agent/batch/base64.h"
+#include "agent/batch/batch_frame.h"
 #include "agent/batch/partition.h"
 #include "agent/batch/render_json.h"
 #include "agent/spool/spool.h"
@@ -26,22 +27,6 @@ enum { BATCH_BODY_BUFFER_BYTES = 4096, BATCH_DATA_BUFFER_BYTES = 1024 };
 enum { BATCH_HASH_TEXT_BYTES = 2 * HASH_SHA256_BYTES + 1 };
 
 enum batch_format { BATCH_JSON, BATCH_RAW };
-
-/** How a destination wraps records into a body; data is put in as base64. The functions write
- *  into OUT only and depend on their arguments alone, as both passes call them. */
-struct batch_frame {
-    void (*begin)(const void *context, struct writer *out);
-    void (*record_begin)(const void *context, struct writer *out, size_t index);
-    void (*record_end)(const void *context, struct writer *out, const char *key, size_t key_bytes);
-    void (*end)(const void *context, struct writer *out);
-};
-
-/** bytes and record_bytes as AWS counts them: data before base64 and partition keys. */
-struct batch_limits {
-    size_t records;
-    uint64_t bytes; /* a single record may be more, up to record_bytes */
-    uint64_t record_bytes;
-};
 
 struct batch_options {
     struct spool *spool;

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/batch/batch.h"
+#include "agent/batch/batch_frame.h"
 
 /**
  * A destination turns records into a request and a reply into an outcome per record. It owns no

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_BATCH_BATCH_FRAME_H
+#define RUNNEL_AGENT_BATCH_BATCH_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "platform/base/writer.h"
+
+/* What a batch has to know of its destination. Pure. */
+
+/** How a destination wraps records into a body; data is put in as base64. The functions write
+ *  into OUT only and depend on their arguments alone, as both passes call them. */
+struct batch_frame {
+    void (*begin)(const void *context, struct writer *out);
+    void (*record_begin)(const void *context, struct writer *out, size_t index);
+    void (*record_end)(const void *context, struct writer *out, const char *key, size_t key_bytes);
+    void (*end)(const void *context, struct writer *out);
+};
+
+/** bytes and record_bytes as AWS counts them: data before base64 and partition keys. */
+struct batch_limits {
+    size_t records;
+    uint64_t bytes; /* a single record may be more, up to record_bytes */
+    uint64_t record_bytes;
+};
+
+#endif
