@@ -209,6 +209,13 @@ static int open_routes(struct agent *agent)
 
 /* ---- sensors ---- */
 
+size_t agent_tags(const struct cfg_sensor *sensor, struct tag tags[CFG_TAGS_MAX])
+{
+    for (size_t i = 0; i < sensor->tag_count; i++)
+        tags[i] = (struct tag){.name = sensor->tags[i].name, .value = sensor->tags[i].value};
+    return sensor->tag_count;
+}
+
 static struct collect_sensor sensor_options(const struct cfg_sensor *config, struct tag *tags)
 {
     return (struct collect_sensor){

@@ -156,13 +156,6 @@ static void write_status(void *context, bool text, struct writer *out)
 
 /* ---- send ---- */
 
-size_t agent_tags(const struct cfg_sensor *sensor, struct tag tags[CFG_TAGS_MAX])
-{
-    for (size_t i = 0; i < sensor->tag_count; i++)
-        tags[i] = (struct tag){.name = sensor->tags[i].name, .value = sensor->tags[i].value};
-    return sensor->tag_count;
-}
-
 static const struct cfg_sensor *find_sensor(const struct config *config, const char *name)
 {
     for (size_t i = 0; i < config->sensor_count; i++)

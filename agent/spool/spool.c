@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,22 @@ static void begin_new(struct spool *spool)
     spool->create = true;
 }
 
+__attribute__((format(printf, 2, 3))) static void note_event_locked(struct spool *spool,
+                                                                    const char *format, ...)
+{
+    va_list arguments;
+    struct spool_clock_reading now;
+    if (spool->event_count == EVENTS_WAITING_MAX)
+        return; /* the log line says it; the stored list is a courtesy */
+    struct spool_event *event = &spool->events[spool->event_count++];
+    spool->options.clock(spool->options.clock_context, &now);
+    event->wall_ms = now.boot_ms + now.offset_ms;
+    va_start(arguments, format);
+    (void)vsnprintf(event->text, sizeof event->text, format, arguments);
+    va_end(arguments);
+    log_info("%s", event->text);
+}
+
 /* The numbers that the last run had reserved and that nobody will ever see. */
 static void skip_unused(struct spool *spool, bool clean)
 {
@@ -92,8 +109,8 @@ static void skip_unused(struct spool *spool, bool clean)
         return;
     spool->counters_since_ms = wall_ms(spool);
     (void)pthread_mutex_lock(&spool->lock);
-    spool_event_locked(spool, "stopped-uncleanly sequence-skipped-to=%" PRIu64,
-                       spool->next_sequence);
+    note_event_locked(spool, "stopped-uncleanly sequence-skipped-to=%" PRIu64,
+                      spool->next_sequence);
     (void)pthread_mutex_unlock(&spool->lock);
 }
 

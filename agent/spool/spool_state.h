@@ -236,9 +236,6 @@ size_t spool_table_put_route_locked(const struct spool_route *route,
 /** Reads everything but the blocks. E_DAMAGED, E_VERSION, LMDB's. */
 int spool_table_load(struct spool *spool, bool *ret_clean);
 
-void spool_event_locked(struct spool *spool, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
 /* ---- spool_route.c ---- */
 
 /** How many records of the block (its bytes as stored) the route still owes. */

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/spool/spool_state.h"
 #include "platform/base/bytes.h"
 #include "platform/base/error.h"
-#include "platform/base/log.h"
 
 /* Offsets of FORMAT.md, "State" and "Routes". */
 enum { STATE_FORMAT = 1, STATE_CLEAN = 1 };
@@ -243,21 +240,4 @@ int spool_table_load(struct spool *spool, bool *ret_clean)
         rc = store_get_use(txn, &spool->use);
     store_abort(txn);
     return rc == E_NOT_FOUND ? E_DAMAGED : rc;
-}
-
-/* ---- events ---- */
-
-void spool_event_locked(struct spool *spool, const char *format, ...)
-{
-    va_list arguments;
-    struct spool_clock_reading now;
-    if (spool->event_count == EVENTS_WAITING_MAX)
-        return; /* the log line says it; the stored list is a courtesy */
-    struct spool_event *event = &spool->events[spool->event_count++];
-    spool->options.clock(spool->options.clock_context, &now);
-    event->wall_ms = now.boot_ms + now.offset_ms;
-    va_start(arguments, format);
-    (void)vsnprintf(event->text, sizeof event->text, format, arguments);
-    va_end(arguments);
-    log_info("%s", event->text);
 }
