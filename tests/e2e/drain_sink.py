@@ -77,7 +77,8 @@ def drain(run, case, count):
 if __name__ == "__main__":
     options = harness.arguments(
         __doc__, (("--lines",), {"type": int, "default": 20000}),
-        (("cases",), {"nargs": "*", "default": list(CASES), "metavar": "CASE"}))
+        (("cases",), {"nargs": "*", "default": list(CASES), "metavar": "CASE",
+                      "type": harness.one_of(CASES)}))
 
     def scenario(run):
         for case in options.cases:

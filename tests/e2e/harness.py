@@ -233,10 +233,10 @@ class Agent:
         self.write_config()
         return code
 
-    def send(self, sensor, lines, timeout_s=DEADLINE_S, timeout="30s"):
+    def send(self, sensor, lines, *options, timeout="30s"):
         """runnel send: its exit code."""
-        result = self.call("send", sensor, "--timeout", timeout, stdin="\n".join(lines) + "\n",
-                           timeout_s=timeout_s)
+        result = self.call("send", sensor, "--timeout", timeout, *options,
+                           stdin="\n".join(lines) + "\n")
         return result.returncode
 
     def status(self):
@@ -334,6 +334,15 @@ class Run:
         path = self.build / name
         check(path.is_file(), f"{path} is missing: build it, or say --build DIR")
         return path
+
+
+def one_of(names):
+    """A type for argparse, whose own choices do not go with a list as default."""
+    def case(name):
+        if name not in names:
+            raise argparse.ArgumentTypeError(f"{name}: there are {', '.join(names)}")
+        return name
+    return case
 
 
 def arguments(description, *extra):

@@ -39,7 +39,11 @@ class Watch:
         return sum(lanes[lane][member] for lane in LANES)
 
     def wait_for(self, what, condition):
-        return harness.wait_until(what, lambda: condition(self.look()))
+        """The first status of which CONDITION is true."""
+        def seen():
+            status = self.look()
+            return status if condition(status) else None
+        return harness.wait_until(what, seen)
 
 
 def documents(first, count):
