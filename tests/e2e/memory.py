@@ -15,13 +15,12 @@ import time
 import harness
 from harness import check
 
-SAMPLES = 100
 LIMIT_KIB = 3 * 1024
 RATIO = 1.10
 
 
 class Feeder(threading.Thread):
-    """A writer to a FIFO, at some hundred lines a second."""
+    """A writer to a FIFO, at some thousand lines a second."""
 
     def __init__(self, path):
         super().__init__()
@@ -32,17 +31,17 @@ class Feeder(threading.Thread):
         with open(self.path, "w", encoding="ascii") as fifo:
             number = 0
             while not self.done.wait(0.02):
-                fifo.writelines(f'{{"id":{number + i},"note":"{"x" * 120}"}}\n' for i in range(10))
+                fifo.writelines(f'{{"id":{number + i},"note":"{"x" * 120}"}}\n' for i in range(50))
                 fifo.flush()
-                number += 10
+                number += 50
 
     def stop(self):
         self.done.set()
         self.join()
 
 
-def sample(agent, going_on, count=SAMPLES):
-    """Private_Dirty in KiB, at least COUNT times, while GOING_ON says so."""
+def sample(agent, count, going_on=lambda: True):
+    """Private_Dirty in KiB, COUNT times, as long as GOING_ON says so."""
     found = []
     while len(found) < count and going_on():
         found.append(agent.private_dirty_kib())
@@ -57,12 +56,12 @@ def started(agent, fifo):
     return feeder
 
 
-def measure_none(agent, sink, fifo):
+def measure_none(agent, sink, fifo, samples):
     feeder = started(agent, fifo)
     try:
         # What a route touches once, it has touched after some deliveries.
         harness.wait_until("deliveries", lambda: sink.summary()["served"] >= 5)
-        return sample(agent, lambda: True)
+        return sample(agent, samples)
     finally:
         feeder.stop()
         agent.stop()
@@ -88,12 +87,12 @@ def store(agent, sink, source, count):
     sink.outage(0)
 
 
-def measure_many(agent, sink, fifo, count):
+def measure_many(agent, sink, fifo, count, samples):
     served = sink.summary()["served"]
     feeder = started(agent, fifo)
     try:
         harness.wait_until("deliveries", lambda: sink.summary()["served"] >= served + 5)
-        found = sample(agent, lambda: agent.counters()["stored"] > 2000)
+        found = sample(agent, samples, lambda: agent.counters()["stored"] > 2000)
         left = agent.counters()["stored"]
         check(len(found) >= 10, f"{count} records were gone after {len(found)} samples")
         return found, left
@@ -102,19 +101,19 @@ def measure_many(agent, sink, fifo, count):
         agent.stop()
 
 
-def scenario(run, count):
+def scenario(run, count, samples):
     sink = harness.Sink(run, "--throttle-rate", "0.2")
     fifo = run.folder / "fifo"
     os.mkfifo(fifo)
     agent = harness.Agent(run, sink.endpoint, sink.ca, sensors=[harness.lines_sensor(fifo)],
                           spool={"size": "64MiB", "lanes": {"normal": {"age": "200ms"}}})
-    none = measure_none(agent, sink, fifo)
+    none = measure_none(agent, sink, fifo, samples)
 
     source = run.folder / "numbers"
     with source.open("w", encoding="ascii") as file:
         file.writelines(f"{20 + number % 100 / 10:.1f}\n" for number in range(count))
     store(agent, sink, source, count)
-    many, left = measure_many(agent, sink, fifo, count)
+    many, left = measure_many(agent, sink, fifo, count, samples)
 
     ratio = statistics.median(many) / statistics.median(none)
     print(f"Private_Dirty with nothing stored: median {statistics.median(none)} KiB, peak "
@@ -125,5 +124,6 @@ def scenario(run, count):
 
 
 if __name__ == "__main__":
-    options = harness.arguments(__doc__, (("--records",), {"type": int, "default": 100000}))
-    harness.main(options, lambda run: scenario(run, options.records))
+    options = harness.arguments(__doc__, (("--records",), {"type": int, "default": 100000}),
+                                (("--samples",), {"type": int, "default": 100}))
+    harness.main(options, lambda run: scenario(run, options.records, options.samples))
