@@ -4,15 +4,17 @@
 What a record costs: CPU, wire, flash and memory of the agent, on this machine.
 
   file     lines of a followed file, link up: stored with the file's offset, then sent
-  pipe     lines of a pipe, link up: delivered within the window, so flash should see nothing
+  burst    lines of a pipe as fast as they are taken, link up: faster than RAM holds them
+  live     lines of a pipe at a pace that the link keeps up with: flash should see next to nothing
   offline  lines of a pipe while the endpoint is away, then sent
   idle     5 sensors, one reading each in 10 s, for a minute
 
 CPU is the agent's user and system time. Wire bytes are TCP payload both ways, handshakes included,
 as the sink counts them. Flash bytes are what the block layer wrote to a loop device with ext4 that
-holds the state directory, after a sync; mounting it needs root. (/proc/PID/io counts whole folios
-and would be wrong.) Memory is sampled every 20 ms. Figures are for this machine: compare columns
-and commits, not machines.
+holds the state directory, from before the start to after a sync at the end; mounting it needs root.
+(/proc/PID/io counts whole folios and would be wrong.) Memory is sampled every 20 ms; RSS counts
+pages of the spool's file too, which the kernel takes back when it wants. Figures are for this
+machine: compare columns and commits, not machines.
 """
 import csv
 import datetime
@@ -30,7 +32,9 @@ import harness  # pylint: disable=wrong-import-position
 from harness import check  # pylint: disable=wrong-import-position
 
 SECTOR_BYTES = 512
-IMAGE_BYTES = 512 * 1024 * 1024
+IMAGE_BYTES = 1024 * 1024 * 1024
+LIVE_LINES_PER_S = 5000
+CASES = ("file", "burst", "live", "offline", "idle")
 COLUMNS = ("date", "commit", "machine", "case", "records", "seconds", "cpu_s", "cpu_s_per_million",
            "wire_bytes_per_record", "flash_bytes_per_record", "flash_bytes", "wire_bytes",
            "private_dirty_peak_kib", "rss_peak_kib", "context_switches")
@@ -83,20 +87,19 @@ class Flash:
 
 
 class Sampler(threading.Thread):
-    """The highest memory of a process, and its context switches."""
+    """The highest memory of a process, and how often its threads went to sleep."""
 
     def __init__(self, pid):
         super().__init__()
         self.pid = pid
         self.done = threading.Event()
-        self.private_dirty_kib = self.rss_kib = self.switches = 0
+        self.private_dirty_kib = self.switches = 0
 
     def run(self):
         while not self.done.wait(0.02):
             try:
-                memory = harness.memory_kib(self.pid)
-                self.private_dirty_kib = max(self.private_dirty_kib, memory["Private_Dirty"])
-                self.rss_kib = max(self.rss_kib, memory["Rss"])
+                self.private_dirty_kib = max(self.private_dirty_kib,
+                                             harness.memory_kib(self.pid)["Private_Dirty"])
                 self.switches = self.count_switches()
             except (OSError, KeyError):
                 return
@@ -132,14 +135,10 @@ class Bench:
         settle()
         wire = self.wire_bytes()
         flash = self.flash.written_bytes()
-        cpu = os.times()
         started = time.monotonic()
-        sampler = work(self.agent)
+        sampler, usage = work(self.agent)
         seconds = time.monotonic() - started
-        # The agent has ended and was waited for: its time is in that of our children.
-        used = os.times()
-        cpu_s = (used.children_user - cpu.children_user) + (used.children_system
-                                                            - cpu.children_system)
+        cpu_s = usage.ru_utime + usage.ru_stime
         written = None if flash is None else self.flash.written_bytes() - flash
         summary = self.sink.summary()
         if records is None:
@@ -152,7 +151,7 @@ class Bench:
             "wire_bytes_per_record": ratio(self.wire_bytes() - wire, records, 1),
             "flash_bytes": "" if written is None else written,
             "flash_bytes_per_record": "" if written is None else ratio(written, records, 1),
-            "private_dirty_peak_kib": sampler.private_dirty_kib, "rss_peak_kib": sampler.rss_kib,
+            "private_dirty_peak_kib": sampler.private_dirty_kib, "rss_peak_kib": usage.ru_maxrss,
             "context_switches": sampler.switches,
         }
 
@@ -169,18 +168,19 @@ def ratio(amount, records, digits):
 
 
 def run_agent(agent, *arguments, during=lambda process: None):
-    """runnel run from start to end, watched; DURING(process) while it runs."""
+    """runnel run from start to end, watched, and what it used; DURING(process) while it runs."""
     process = harness.Process(agent.command("run", "-c", agent.config_file, *arguments), agent.log,
                               env=agent.environment, stdout=subprocess.DEVNULL)
     sampler = Sampler(process.pid)
     sampler.start()
     try:
         during(process)
-        code = process.wait(3600)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.popen.returncode = os.waitstatus_to_exitcode(status)
     finally:
         sampler.stop()
-    check(code == 0, f"the agent ended with {code}: {agent.tail()}")
-    return sampler
+    check(status == 0, f"the agent ended with {process.popen.returncode}: {agent.tail()}")
+    return sampler, usage
 
 
 def create_spool(agent):
@@ -195,14 +195,18 @@ def create_spool(agent):
     agent.write_config()
 
 
-def writer(fifo, source):
-    """A thread that pours SOURCE into FIFO as fast as it is taken."""
-    def pour():
-        with open(source, "rb") as lines, open(fifo, "wb") as pipe:
+def pour(fifo, source, lines_per_s=None):
+    """Writes SOURCE into FIFO, at a pace or as fast as it is taken."""
+    started = time.monotonic()
+    with open(source, "rb") as lines, open(fifo, "wb") as pipe:
+        if lines_per_s is None:
             shutil.copyfileobj(lines, pipe, 65536)
-    thread = threading.Thread(target=pour)
-    thread.start()
-    return thread
+            return
+        for number, line in enumerate(lines):
+            pipe.write(line)
+            if number % 100 == 99:
+                pipe.flush()
+                time.sleep(max(0, started + number / lines_per_s - time.monotonic()))
 
 
 def measure_file(run, flash, source, count):
@@ -213,15 +217,17 @@ def measure_file(run, flash, source, count):
     return row
 
 
-def measure_pipe(run, flash, source, count, case="pipe"):
+def measure_pipe(run, flash, source, count, case):
     fifo = run.folder / f"{case}.fifo"
     os.mkfifo(fifo)
-    bench = Bench(run, flash, case, [harness.lines_sensor(fifo)], spool={"size": "128MiB"})
+    lanes = {"normal": {"age": "1s"}} if case == "live" else {}
+    bench = Bench(run, flash, case, [harness.lines_sensor(fifo)],
+                  spool={"size": "128MiB", "lanes": lanes})
     away = case == "offline"
 
     def during(process):
-        thread = writer(fifo, source)
-        thread.join()
+        check(process.running(), "the agent ended at once")
+        pour(fifo, source, LIVE_LINES_PER_S if case == "live" else None)
         if away:
             harness.wait_until("records on flash", lambda: stored(bench.agent) >= count, 600)
             bench.sink.outage(0)
@@ -313,6 +319,6 @@ if __name__ == "__main__":
         __doc__, (("--lines",), {"type": int, "default": 200000}),
         (("--idle",), {"type": int, "default": 60, "metavar": "SECONDS"}),
         (("--results",), {"metavar": "FILE", "help": "append the rows to this CSV file"}),
-        (("cases",), {"nargs": "*", "default": ["file", "pipe", "offline", "idle"],
-                      "metavar": "CASE"}))
+        (("cases",), {"nargs": "*", "default": list(CASES), "metavar": "CASE",
+                      "type": harness.one_of(CASES)}))
     harness.main(chosen, lambda run: scenario(run, chosen))
