@@ -138,7 +138,7 @@ static int refuse(struct batch *batch, uint64_t previous, uint64_t bytes, int re
 static void note_record(struct batch *batch, uint64_t previous, uint64_t bytes)
 {
     struct batch_range *range = &batch->ranges[batch->range_count - 1];
-    batch->marks[batch->count++] = (struct batch_mark){batch->record.sequence, previous};
+    batch->marks[batch->count++] = (struct spool_mark){batch->record.sequence, previous};
     batch->data_bytes += bytes;
     range->last = batch->record.sequence;
     if (range->count++ == 0)
@@ -218,21 +218,26 @@ static int take_lanes(struct batch *batch, size_t records_max)
     return rc < 0 ? rc : E_END;
 }
 
-static void pin(struct batch *batch)
+/* While it is read everything stays in place, afterwards what was taken. */
+static void pin(struct batch *batch, bool reading)
 {
-    for (size_t i = 0; i < batch->range_count; i++)
-        spool_route_pin(batch->options.route, batch->ranges[i].lane, batch->ranges[i].last);
+    const struct batch_range *range = batch->ranges;
+    for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
+        bool taken = range < batch->ranges + batch->range_count && range->lane == lane;
+        if (batch->options.lanes[lane])
+            spool_route_pin(batch->options.route, lane,
+                            reading ? UINT64_MAX
+                            : taken ? range->last
+                                    : 0);
+        range += taken;
+    }
 }
 
-int batch_build(struct batch *batch, size_t records_max)
+static int build(struct batch *batch, size_t records_max)
 {
     uint8_t digest[HASH_SHA256_BYTES];
-    size_t most = batch->options.limits.records;
-    batch->count = 0;
-    batch->range_count = 0;
-    batch->data_bytes = 0;
     start_body(batch, NULL);
-    int rc = take_lanes(batch, records_max < most ? records_max : most);
+    int rc = take_lanes(batch, records_max);
     if (rc < 0)
         return rc;
     rc = end_body(batch);
@@ -242,8 +247,21 @@ int batch_build(struct batch *batch, size_t records_max)
     batch->body_check = batch->sink.check;
     hash_sha256_finish(&batch->sink.hash, digest);
     bytes_put_hex(batch->body_hash, digest, sizeof digest);
-    pin(batch);
     return E_OK;
+}
+
+int batch_build(struct batch *batch, size_t records_max)
+{
+    size_t most = batch->options.limits.records;
+    batch->count = 0;
+    batch->range_count = 0;
+    batch->data_bytes = 0;
+    pin(batch, true);
+    int rc = build(batch, records_max < most ? records_max : most);
+    if (rc < 0)
+        batch->range_count = 0;
+    pin(batch, false);
+    return rc;
 }
 
 /* ---- second pass ---- */
@@ -293,28 +311,24 @@ int batch_write(struct batch *batch, struct writer *out)
 
 /* Records delivered one after the other, with none between them. */
 struct run {
-    uint64_t after;
-    uint64_t last;
-    uint64_t count;
+    const struct spool_mark *marks;
+    size_t count;
 };
 
 static void acknowledge_run(struct batch *batch, enum lane lane, struct run *run)
 {
     if (run->count > 0)
-        spool_route_ack(batch->options.route, lane, run->after, run->last, run->count,
-                        SPOOL_DELIVERED);
+        spool_route_ack(batch->options.route, lane, run->marks, run->count, SPOOL_DELIVERED);
     run->count = 0;
 }
 
-static void add_to_run(struct batch *batch, enum lane lane, const struct batch_mark *mark,
+static void add_to_run(struct batch *batch, enum lane lane, const struct spool_mark *mark,
                        struct run *run)
 {
-    if (run->count > 0 && mark->previous != run->last)
+    if (run->count > 0 && mark->previous != run->marks[run->count - 1].sequence)
         acknowledge_run(batch, lane, run);
-    if (run->count == 0)
-        run->after = mark->previous;
-    run->last = mark->sequence;
-    run->count++;
+    if (run->count++ == 0)
+        run->marks = mark;
 }
 
 size_t batch_acknowledge(struct batch *batch, const uint8_t *delivered)
@@ -340,8 +354,7 @@ size_t batch_acknowledge(struct batch *batch, const uint8_t *delivered)
 void batch_refuse(struct batch *batch)
 {
     const struct batch_refusal *refusal = &batch->refusal;
-    spool_route_ack(batch->options.route, refusal->lane, refusal->mark.previous,
-                    refusal->mark.sequence, 1, SPOOL_DEAD);
+    spool_route_ack(batch->options.route, refusal->lane, &refusal->mark, 1, SPOOL_DEAD);
 }
 
 void batch_release(struct batch *batch)

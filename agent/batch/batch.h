@@ -47,16 +47,10 @@ struct batch_range {
     size_t count;
 };
 
-/** A record, and the one of its lane before it. */
-struct batch_mark {
-    uint64_t sequence;
-    uint64_t previous;
-};
-
 /** A record that no request can carry. */
 struct batch_refusal {
     enum lane lane;
-    struct batch_mark mark;
+    struct spool_mark mark;
     uint32_t sensor;
     uint64_t bytes;
     int reason; /* E_TOO_BIG: more than limits.record_bytes; E_DAMAGED: it cannot be read whole */
@@ -84,7 +78,7 @@ struct batch {
     struct batch_refusal refusal;
 
     struct batch_options options;
-    struct batch_mark *marks; /* limits.records of them */
+    struct spool_mark *marks; /* limits.records of them */
     uint64_t body_check;
     struct batch_sink sink;
     struct render_json render;
@@ -104,8 +98,8 @@ void batch_close(struct batch *batch);
 /**
  * First pass: takes what there is, at most RECORDS_MAX records and no more than the limits say, and
  * pins it in the spool until batch_release. 0; E_END: there is nothing to send; E_REFUSED: the
- * first record that is due can never be sent, see batch->refusal and batch_refuse; the spool's
- * errors.
+ * first record that is due can never be sent, see batch->refusal and batch_refuse; E_CHANGED: it
+ * was deleted while it was read, call again; the spool's errors.
  */
 int batch_build(struct batch *batch, size_t records_max);
 

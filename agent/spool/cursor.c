@@ -41,7 +41,7 @@ static void settle(struct cursor *cursor)
     splice(cursor, 0, done, 0);
 }
 
-int cursor_add(struct cursor *cursor, uint64_t after, uint64_t last, uint64_t records)
+int cursor_add(struct cursor *cursor, uint64_t after, uint64_t last)
 {
     if (last <= after || last <= cursor->low)
         return E_OK;
@@ -53,13 +53,12 @@ int cursor_add(struct cursor *cursor, uint64_t after, uint64_t last, uint64_t re
     /* Neighbours merge: [3, 5] and (5, 9] have nothing between them. */
     size_t from = find(cursor, after);
     size_t to = from;
-    struct cursor_interval merged = {.first = after + 1, .last = last, .records = records};
+    struct cursor_interval merged = {.first = after + 1, .last = last};
     while (to < cursor->count && cursor->intervals[to].first <= last + 1) {
         if (cursor->intervals[to].first < merged.first)
             merged.first = cursor->intervals[to].first;
         if (cursor->intervals[to].last > merged.last)
             merged.last = cursor->intervals[to].last;
-        merged.records += cursor->intervals[to].records;
         to++;
     }
     if (from == to && cursor->count == CURSOR_INTERVALS_MAX)
@@ -94,26 +93,22 @@ bool cursor_touches(const struct cursor *cursor, uint64_t first, uint64_t last)
 }
 
 size_t cursor_encode(const struct cursor *cursor, uint64_t low, uint8_t bytes[CURSOR_BYTES_MAX],
-                     uint64_t *ret_left_out)
+                     bool *ret_whole)
 {
     uint64_t previous = low > cursor->low ? low : cursor->low;
     size_t i = 0;
     for (; i < cursor->count && cursor->intervals[i].first <= previous + 1; i++)
         if (cursor->intervals[i].last > previous)
             previous = cursor->intervals[i].last;
+    size_t end = cursor->count - i > CURSOR_STORED_MAX ? i + CURSOR_STORED_MAX : cursor->count;
     size_t used = bytes_put_varint(bytes, previous);
-    *ret_left_out = 0;
-    for (size_t stored = 0; i < cursor->count; i++, stored++) {
+    for (; i < end; i++) {
         const struct cursor_interval *interval = &cursor->intervals[i];
-        if (stored >= CURSOR_STORED_MAX) {
-            *ret_left_out += interval->records;
-            continue;
-        }
         used += bytes_put_varint(bytes + used, interval->first - previous);
         used += bytes_put_varint(bytes + used, interval->last - interval->first);
-        used += bytes_put_varint(bytes + used, interval->records);
         previous = interval->last;
     }
+    *ret_whole = end == cursor->count;
     return used;
 }
 
@@ -132,18 +127,14 @@ int cursor_decode(const uint8_t *bytes, size_t count, struct cursor *ret_cursor)
     while (used < count) {
         uint64_t gap = 0;
         uint64_t length = 0;
-        uint64_t records = 0;
         size_t start = used;
-        used = take(bytes, count, start, &gap);
-        size_t behind_gap = used;
-        used = take(bytes, count, used, &length);
-        size_t behind_length = used;
-        used = take(bytes, count, used, &records);
-        if (behind_gap == start || behind_length == behind_gap || used == behind_length ||
-            gap < 2 || ret_cursor->count >= CURSOR_STORED_MAX)
+        size_t behind_gap = take(bytes, count, start, &gap);
+        used = take(bytes, count, behind_gap, &length);
+        if (behind_gap == start || used == behind_gap || gap < 2 ||
+            ret_cursor->count >= CURSOR_STORED_MAX)
             return E_DAMAGED;
-        ret_cursor->intervals[ret_cursor->count++] = (struct cursor_interval){
-            .first = previous + gap, .last = previous + gap + length, .records = records};
+        ret_cursor->intervals[ret_cursor->count++] =
+            (struct cursor_interval){.first = previous + gap, .last = previous + gap + length};
         previous += gap + length;
     }
     return E_OK;

@@ -17,13 +17,12 @@
 enum {
     CURSOR_INTERVALS_MAX = 512, /* the records of the largest batch, and some */
     CURSOR_STORED_MAX = 64,
-    CURSOR_BYTES_MAX = 10 + CURSOR_STORED_MAX * 30,
+    CURSOR_BYTES_MAX = 10 + CURSOR_STORED_MAX * 20,
 };
 
 struct cursor_interval {
     uint64_t first;
     uint64_t last;
-    uint64_t records; /* how many records of the lane it stands for */
 };
 
 struct cursor {
@@ -32,9 +31,8 @@ struct cursor {
     struct cursor_interval intervals[CURSOR_INTERVALS_MAX]; /* ascending, apart, above low + 1 */
 };
 
-/** Adds (AFTER, LAST], which holds RECORDS records. E_FULL, and nothing is changed, if that needs
- *  one interval too many. */
-int cursor_add(struct cursor *cursor, uint64_t after, uint64_t last, uint64_t records);
+/** Adds (AFTER, LAST]. E_FULL, and nothing is changed, if that needs one interval too many. */
+int cursor_add(struct cursor *cursor, uint64_t after, uint64_t last);
 
 /** Everything up to LOW is done with, acknowledged or evicted. */
 void cursor_raise(struct cursor *cursor, uint64_t low);
@@ -46,10 +44,10 @@ bool cursor_touches(const struct cursor *cursor, uint64_t first, uint64_t last);
 
 /**
  * Writes the low mark, or LOW if that is higher, and the lowest CURSOR_STORED_MAX intervals above
- * it; returns the count of bytes. ret_left_out is how many records the other intervals stand for.
+ * it; returns the count of bytes. ret_whole is false if there are more.
  */
 size_t cursor_encode(const struct cursor *cursor, uint64_t low, uint8_t bytes[CURSOR_BYTES_MAX],
-                     uint64_t *ret_left_out);
+                     bool *ret_whole);
 
 /** 0, or E_DAMAGED. */
 int cursor_decode(const uint8_t *bytes, size_t count, struct cursor *ret_cursor);

@@ -105,6 +105,7 @@ __attribute__((format(printf, 2, 3))) static void note_event_locked(struct spool
 static void skip_unused(struct spool *spool, bool clean)
 {
     spool->next_sequence = spool->reserved;
+    spool->counted = clean;
     if (clean)
         return;
     spool->counters_since_ms = wall_ms(spool);
@@ -338,7 +339,6 @@ static bool drop_newest_locked(struct spool *spool, enum lane lane)
             continue;
         spool->routes[i]->counters[lane].accepted++;
         spool->routes[i]->counters[lane].evicted++;
-        spool->routes[i]->dirty = true;
     }
     return true;
 }
@@ -418,10 +418,12 @@ static int append_locked(struct spool *spool, const struct spool_append *append,
     fill_record(append, spool->next_sequence, clock->boot_ms, &record);
     if (!drop_newest_locked(spool, append->lane)) {
         rc = spool_head_append_locked(spool, &record, clock);
-        if (rc < 0) {
+        if (rc == E_AGAIN) {
+            spool->commit_now = true; /* room comes from a commit, whatever is due */
             spool_commit_due_locked(spool, 0);
-            return rc;
         }
+        if (rc < 0)
+            return rc;
         note_append_locked(spool, append, &record, (size_t)rc);
     }
     spool->next_sequence++;

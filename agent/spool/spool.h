@@ -183,8 +183,9 @@ void spool_reader_start(struct spool_reader *reader, struct spool_route *route, 
 int spool_reader_next(struct spool_reader *reader, struct record *ret_record,
                       uint64_t *ret_previous);
 
-/** The next piece of a document that continues in further blocks: E_END behind the last. Until it
- *  is asked for, the record's texts and first piece stay valid. */
+/** The next piece of a document that continues in further blocks: E_END behind the last; E_CHANGED:
+ *  the record was deleted meanwhile, which a pin prevents for a route that holds; E_DAMAGED. Until
+ *  it is asked for, the record's texts and first piece stay valid. */
 int spool_reader_piece(struct spool_reader *reader, const uint8_t **ret_piece, size_t *ret_bytes);
 
 /** Keeps the blocks from the route's low mark to LAST in place while a batch is in flight. */
@@ -193,12 +194,19 @@ void spool_route_unpin(struct spool_route *route);
 
 enum spool_outcome { SPOOL_DELIVERED, SPOOL_DEAD };
 
+/** A record, and the one of its lane before it, acknowledged or not (ret_previous). */
+struct spool_mark {
+    uint64_t sequence;
+    uint64_t previous;
+};
+
 /**
- * Acknowledges the COUNT records of LANE in (AFTER, LAST], none of which this route had
- * acknowledged, AFTER being the sequence of the record before the first of them (ret_previous).
+ * Acknowledges COUNT > 0 records of LANE that follow each other with none between them and none of
+ * which this route had acknowledged. What was evicted after it was read counts as delivered, or
+ * dead, after all.
  */
-void spool_route_ack(struct spool_route *route, enum lane lane, uint64_t after, uint64_t last,
-                     uint64_t count, enum spool_outcome outcome);
+void spool_route_ack(struct spool_route *route, enum lane lane, const struct spool_mark *marks,
+                     size_t count, enum spool_outcome outcome);
 
 /* ---- numbers ---- */
 

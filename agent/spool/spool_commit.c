@@ -9,40 +9,12 @@
 #include "platform/clock.h"
 
 enum {
-    FULL_PERCENT = 85,    /* deletes need free pages too, and freed ones wait two commits */
-    ALARM_PERCENT = 95,   /* what is kept back for alarms */
     CROWDED_PERCENT = 80, /* followed files wait in their file from here on */
     SQUEEZE_STEP = 5,
     SQUEEZE_MAX = 40,
-    SLACK_PAGES = 8,
     RETRY_MS = 1000,
     BOOT_BYTES = 40,
     COMMIT_PAGES = 4, /* leaf, root, free list, meta */
-};
-
-/** One commit from the moment when the counters are taken to its end. */
-struct commit {
-    struct store_txn *txn;
-    bool all;   /* every lane, not only those that are due */
-    bool clean; /* the last one before a stop */
-    bool lanes[LANE_COUNT];
-    uint64_t last[LANE_COUNT]; /* all records of the lane up to here are accepted by this commit */
-    struct lane_flash flash[LANE_COUNT];
-    struct head_block *deleted_tail[LANE_COUNT];
-    size_t block_count;
-    size_t deleted;
-    uint64_t reserved;
-    uint32_t sensor_count;
-    size_t event_count;
-    uint32_t first_event;
-    struct spool_event events[EVENTS_WAITING_MAX];
-    bool routes[SPOOL_ROUTES_MAX];
-    bool sources[SOURCES_MAX];
-    struct sample_origin origins[SOURCES_MAX];
-    uint64_t acked_on_flash;
-    uint8_t state[SPOOL_STATE_BYTES];
-    size_t state_bytes;
-    uint64_t pages;
 };
 
 /* ---- when ---- */
@@ -97,230 +69,12 @@ void spool_commit_due_locked(struct spool *spool, int64_t due_ms)
     stop_event_signal(spool->wake_fd);
 }
 
-/* ---- making room ---- */
-
-static bool is_pinned_locked(const struct spool *spool, enum lane lane,
-                             const struct block_header *header)
-{
-    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
-        const struct spool_route *route = spool->routes[i];
-        if (route != NULL && route->open && route->pinned_to[lane] >= header->first_sequence &&
-            spool_route_low_locked(route, lane) < header->last_sequence)
-            return true;
-    }
-    return false;
-}
-
-struct flash_block {
-    uint64_t first;
-    bool readable;
-    struct block_header header;
-    const uint8_t *value;
-};
-
-/* The lane's first block on flash: E_NOT_FOUND if there is none. */
-static int first_block(struct commit *commit, enum lane lane, struct flash_block *ret_block)
-{
-    struct store_key key = store_key_block(lane, 0, 0);
-    uint16_t fragment;
-    size_t bytes;
-    int rc = store_at_or_after(commit->txn, &key, &key, &ret_block->value, &bytes);
-    if (rc < 0)
-        return rc;
-    if (!store_key_is_block(&key, lane, &ret_block->first, &fragment))
-        return E_NOT_FOUND;
-    ret_block->readable = block_open(ret_block->value, bytes, &ret_block->header) == E_OK;
-    return E_OK;
-}
-
-/* Deletes all fragments that begin at FIRST. */
-static int delete_block(struct spool *spool, struct commit *commit, enum lane lane,
-                        const struct flash_block *block)
-{
-    struct head_block *tail = spool->lanes[lane].head.first;
-    struct lane_flash *flash = &commit->flash[lane];
-    unsigned fragments = block->readable ? block->header.fragment_count : 1;
-    for (unsigned i = 0; i < fragments; i++) {
-        struct store_key key = store_key_block(lane, block->first, (uint16_t)i);
-        int rc = store_delete(commit->txn, &key);
-        if (rc < 0)
-            return rc;
-        flash->blocks -= flash->blocks > 0;
-        commit->deleted++;
-    }
-    if (block->readable)
-        flash->records -= block->header.record_count < flash->records ? block->header.record_count
-                                                                      : flash->records;
-    if (tail != NULL && tail->stored && tail->header.first_sequence == block->first)
-        commit->deleted_tail[lane] = tail;
-    return E_OK;
-}
-
-static uint64_t lowest_holder_locked(const struct spool *spool, enum lane lane)
-{
-    uint64_t lowest = UINT64_MAX;
-    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
-        if ((spool->lanes[lane].holders & 1U << i) == 0)
-            continue;
-        uint64_t low = spool_route_low_locked(spool->routes[i], lane);
-        lowest = low < lowest ? low : lowest;
-    }
-    return lowest == UINT64_MAX ? 0 : lowest;
-}
-
-/* What a block's leaving means to the routes: for those that it was owed to, eviction. */
-static void leave_routes_locked(struct spool *spool, enum lane lane,
-                                const struct flash_block *block)
-{
-    for (unsigned i = 0; i < SPOOL_ROUTES_MAX && block->readable; i++)
-        if ((spool->lanes[lane].routes & 1U << i) != 0)
-            spool_route_evict_locked(spool->routes[i], lane, &block->header, block->value);
-}
-
-/* Deletes the blocks at the lane's beginning that every holding route has acknowledged. */
-static int delete_acknowledged(struct spool *spool, struct commit *commit, enum lane lane)
-{
-    struct flash_block block;
-    (void)pthread_mutex_lock(&spool->lock);
-    uint64_t low = lowest_holder_locked(spool, lane);
-    (void)pthread_mutex_unlock(&spool->lock);
-    while (low > 0 && commit->flash[lane].blocks > 0 && commit->deleted < DELETES_MAX) {
-        int rc = first_block(commit, lane, &block);
-        if (rc == E_NOT_FOUND)
-            return E_OK;
-        if (rc < 0)
-            return rc;
-        if (block.first > low || (block.readable && block.header.last_sequence > low))
-            return E_OK;
-        (void)pthread_mutex_lock(&spool->lock);
-        leave_routes_locked(spool, lane, &block);
-        (void)pthread_mutex_unlock(&spool->lock);
-        rc = delete_block(spool, commit, lane, &block);
-        if (rc < 0)
-            return rc;
-    }
-    return E_OK;
-}
-
-/* Evicts the lane's oldest block: E_BUSY if it is in flight, E_NOT_FOUND if there is none. */
-static int evict_oldest(struct spool *spool, struct commit *commit, enum lane lane)
-{
-    struct flash_block block;
-    int rc = first_block(commit, lane, &block);
-    if (rc < 0)
-        return rc;
-    (void)pthread_mutex_lock(&spool->lock);
-    const struct head_block *head = spool->lanes[lane].head.first;
-    bool busy = (head != NULL && head->header.first_sequence == block.first) ||
-                (block.readable && is_pinned_locked(spool, lane, &block.header));
-    if (!busy)
-        leave_routes_locked(spool, lane, &block);
-    (void)pthread_mutex_unlock(&spool->lock);
-    return busy ? E_BUSY : delete_block(spool, commit, lane, &block);
-}
-
-/* How many pages the lane has more than its share; the lanes without one divide the rest. */
-static int64_t over_share(const struct spool *spool, const struct commit *commit, enum lane lane,
-                          uint64_t limit_pages)
-{
-    unsigned given = 0;
-    unsigned without = 0;
-    for (enum lane other = 0; other < LANE_COUNT; other++) {
-        given += spool->options.lanes[other].share_percent;
-        without += spool->options.lanes[other].share_percent == 0;
-    }
-    unsigned share = spool->options.lanes[lane].share_percent;
-    if (share == 0)
-        share = given < 100 ? (100 - given) / without : 0;
-    return (int64_t)commit->flash[lane].blocks - (int64_t)(limit_pages * share / 100);
-}
-
-/* The lane furthest over its share gives, by its own policy; ties go to the lowest. */
-static enum lane choose_lane(struct spool *spool, const struct commit *commit,
-                             const bool excluded[LANE_COUNT], uint64_t limit_pages)
-{
-    enum lane chosen = LANE_COUNT;
-    int64_t most = INT64_MIN;
-    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
-        int64_t over = over_share(spool, commit, lane, limit_pages);
-        if (excluded[lane] || commit->flash[lane].blocks == 0 || over < most)
-            continue;
-        most = over;
-        chosen = lane;
-    }
-    return chosen;
-}
-
-static void mark_full(struct spool *spool, enum lane lane)
-{
-    (void)pthread_mutex_lock(&spool->lock);
-    spool->lanes[lane].full = true;
-    (void)pthread_mutex_unlock(&spool->lock);
-}
-
-static int evict_until(struct spool *spool, struct commit *commit, uint64_t need,
-                       uint64_t limit_pages)
-{
-    bool excluded[LANE_COUNT] = {false};
-    struct store_use use;
-    while (commit->deleted < DELETES_MAX) {
-        int rc = store_get_use(commit->txn, &use);
-        if (rc < 0 || use.used_pages + need <= limit_pages)
-            return rc;
-        enum lane lane = choose_lane(spool, commit, excluded, limit_pages);
-        if (lane == LANE_COUNT)
-            return E_OK;
-        rc = E_REFUSED;
-        if (spool->options.lanes[lane].full == SPOOL_DROP_OLDEST)
-            rc = evict_oldest(spool, commit, lane);
-        else
-            mark_full(spool, lane);
-        if (rc == E_REFUSED || rc == E_BUSY || rc == E_NOT_FOUND)
-            excluded[lane] = true;
-        else if (rc < 0)
-            return rc;
-    }
-    return E_OK;
-}
-
-/* Pages freed by one commit can be used by the next but one: twice what the fullest commit needs
- * stays free, which matters in small files. */
-static uint64_t limit_pages(const struct spool *spool, uint64_t total, unsigned percent)
-{
-    uint64_t limit = total * percent / 100;
-    uint64_t kept_free = 2 * (spool->block_count + SLACK_PAGES);
-    uint64_t most = total > kept_free ? total - kept_free : 0;
-    return limit < most ? limit : most;
-}
-
-static int make_room(struct spool *spool, struct commit *commit)
-{
-    bool alarm_alone = true;
-    uint64_t need = SLACK_PAGES;
-    (void)pthread_mutex_lock(&spool->lock);
-    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
-        commit->flash[lane] = spool->lanes[lane].flash;
-        spool->lanes[lane].full = false;
-        need += spool->lanes[lane].head.blocks;
-        alarm_alone = alarm_alone && (lane == LANE_ALARM || spool->lanes[lane].pending == 0);
-    }
-    unsigned percent = (alarm_alone ? ALARM_PERCENT : FULL_PERCENT) - spool->squeeze_percent;
-    uint64_t total = spool->use.total_pages;
-    (void)pthread_mutex_unlock(&spool->lock);
-    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
-        int rc = delete_acknowledged(spool, commit, lane);
-        if (rc < 0)
-            return rc;
-    }
-    return evict_until(spool, commit, need, limit_pages(spool, total, percent));
-}
-
 /* ---- what: everything is taken at one moment ---- */
 
 static uint64_t stored_records(const struct commit *commit, const struct head_block *block)
 {
     bool gone = commit->deleted_tail[block->header.lane] == block;
-    return block->stored && !gone ? block->committed_count : 0;
+    return block->stored && !gone ? block->stored_count : 0;
 }
 
 static void take_block_locked(struct spool *spool, struct commit *commit, struct head_block *block)
@@ -382,18 +136,16 @@ static void take_routes_locked(struct spool *spool, struct commit *commit)
         struct spool_route *route = spool->routes[i];
         if (route == NULL)
             continue;
+        bool whole = true;
         for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
-            uint64_t left_out = 0;
+            bool lane_whole;
             uint64_t low = spool_route_low_locked(route, lane);
             route->cursor_byte_count[lane] =
-                cursor_encode(&route->cursors[lane], low, route->cursor_bytes[lane], &left_out);
-            /* What the stored cursor cannot say will be sent, and counted, again. */
-            counters[i][lane].delivered -=
-                left_out < counters[i][lane].delivered ? left_out : counters[i][lane].delivered;
+                cursor_encode(&route->cursors[lane], low, route->cursor_bytes[lane], &lane_whole);
+            whole = whole && lane_whole;
         }
-        (void)spool_table_put_route_locked(route, counters[i], route->table_bytes);
-        commit->routes[i] = route->used;
-        route->dirty = false;
+        (void)spool_table_put_route_locked(route, counters[i], whole, route->table_bytes);
+        commit->routes[i] = route->used && !commit->first;
     }
 }
 
@@ -558,6 +310,12 @@ static int write_all(struct spool *spool, struct commit *commit)
 
 /* ---- afterwards ---- */
 
+static void forget_stored(struct head_block *block)
+{
+    block->writing = block->stored = false;
+    block->stored_count = 0;
+}
+
 static void accept_block_locked(struct spool *spool, const struct commit_block *entry)
 {
     struct head_block *block = entry->block;
@@ -567,7 +325,7 @@ static void accept_block_locked(struct spool *spool, const struct commit_block *
     for (uint16_t i = block->committed_count; i < entry->header.record_count; i++)
         if (holders == 0 || (block->done[i] & holders) != holders)
             spool_head_accept_locked(spool, block, i);
-    block->committed_count = entry->header.record_count;
+    block->committed_count = block->stored_count = entry->header.record_count;
 }
 
 /* What was hidden until its commit is served from now on. */
@@ -587,8 +345,6 @@ static void unhide_locked(struct spool *spool, enum lane lane)
 static void finish_lane_locked(struct spool *spool, const struct commit *commit, enum lane lane)
 {
     struct lane_state *state = &spool->lanes[lane];
-    if (commit->deleted_tail[lane] != NULL && !commit->lanes[lane])
-        commit->deleted_tail[lane]->stored = false;
     state->flash = commit->flash[lane];
     if (!commit->lanes[lane])
         return;
@@ -610,6 +366,9 @@ static void succeed_locked(struct spool *spool, const struct commit *commit)
         source->dirty = source->read.offset != commit->origins[i].offset ||
                         source->read.inode != commit->origins[i].inode;
     }
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        if (commit->deleted_tail[lane] != NULL)
+            forget_stored(commit->deleted_tail[lane]);
     for (size_t i = 0; i < commit->block_count; i++)
         accept_block_locked(spool, &spool->commit_blocks[i]);
     for (enum lane lane = 0; lane < LANE_COUNT; lane++)
@@ -624,19 +383,117 @@ static void succeed_locked(struct spool *spool, const struct commit *commit)
     (void)pthread_cond_broadcast(&spool->room);
 }
 
-static void fail_locked(struct spool *spool, const struct commit *commit, int rc)
+/* The events of the failed commit wait again, before those that came meanwhile. */
+static void put_back_events_locked(struct spool *spool, const struct commit *commit)
+{
+    size_t room = EVENTS_WAITING_MAX - spool->event_count;
+    size_t count = commit->event_count < room ? commit->event_count : room;
+    memmove(&spool->events[count], &spool->events[0], spool->event_count * sizeof spool->events[0]);
+    memcpy(&spool->events[0], commit->events, count * sizeof spool->events[0]);
+    spool->event_count += count;
+    spool->next_event -= (uint32_t)commit->event_count;
+}
+
+static void let_go_locked(struct spool *spool, const struct commit *commit)
 {
     for (size_t i = 0; i < commit->block_count; i++)
         spool->commit_blocks[i].block->writing = false;
     for (enum lane lane = 0; lane < LANE_COUNT; lane++)
-        if (commit->lanes[lane])
-            spool_head_settle_lane_locked(spool, lane);
+        if (commit->deleted_tail[lane] != NULL)
+            commit->deleted_tail[lane]->writing = false;
+}
+
+static void fail_locked(struct spool *spool, const struct commit *commit, int rc)
+{
+    if (rc == E_FULL) /* else look_again has let go of everything */
+        let_go_locked(spool, commit);
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        spool_head_settle_lane_locked(spool, lane);
+    put_back_events_locked(spool, commit);
     spool->acked_on_flash += commit->acked_on_flash;
     spool->commit_error = rc;
     spool->retry_ms = clock_boot_ms() + RETRY_MS;
     spool->commit_now = true;
     if (rc == E_FULL && spool->squeeze_percent < SQUEEZE_MAX)
         spool->squeeze_percent += SQUEEZE_STEP;
+}
+
+/* ---- after a commit of which nobody knows whether it is on flash ---- */
+
+/* All blocks of the head, held in place while their entries on flash are looked up. */
+static size_t take_head_locked(struct spool *spool)
+{
+    size_t count = 0;
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        for (struct head_block *b = spool->lanes[lane].head.first; b != NULL; b = b->next) {
+            spool->commit_blocks[count++] = (struct commit_block){.block = b, .header = b->header};
+            b->writing = true;
+        }
+    return count;
+}
+
+/* What flash has of a block; a fragment_count of 0: nothing. */
+static int look_up_block(struct store_txn *txn, struct block_header *header)
+{
+    struct store_key key =
+        store_key_block((enum lane)header->lane, header->first_sequence, header->fragment);
+    const uint8_t *value;
+    size_t bytes;
+    int rc = store_get(txn, &key, &value, &bytes);
+    if (rc == E_OK)
+        rc = block_open(value, bytes, header);
+    if (rc != E_NOT_FOUND)
+        return rc;
+    header->fragment_count = header->record_count = 0;
+    return E_OK;
+}
+
+static int look_up_all(struct spool *spool, size_t count, struct lane_flash flash[LANE_COUNT])
+{
+    struct store_key key = store_key_pair(STORE_STATE, 0, 0);
+    struct store_txn *txn;
+    const uint8_t *value;
+    size_t bytes;
+    int rc = store_begin_read(spool->store, &txn);
+    if (rc < 0)
+        return rc;
+    rc = store_get(txn, &key, &value, &bytes);
+    if (rc == E_OK)
+        rc = spool_table_get_flash(value, bytes, flash);
+    for (size_t i = 0; rc == E_OK && i < count; i++)
+        rc = look_up_block(txn, &spool->commit_blocks[i].header);
+    store_abort(txn);
+    return rc;
+}
+
+/*
+ * A failed fsync or meta write is never repeated as if it could have worked: the pages in memory
+ * are given up and read again from what is really on flash. That may have the failed commit or not.
+ * What is found there is not yet called durable: that is for the next commit to say.
+ */
+static int look_again(struct spool *spool)
+{
+    struct lane_flash flash[LANE_COUNT];
+    int rc = store_reopen(spool->store);
+    (void)pthread_mutex_lock(&spool->lock);
+    size_t count = take_head_locked(spool);
+    (void)pthread_mutex_unlock(&spool->lock);
+    if (rc == E_OK)
+        rc = look_up_all(spool, count, flash);
+    (void)pthread_mutex_lock(&spool->lock);
+    for (size_t i = 0; i < count; i++) {
+        const struct commit_block *entry = &spool->commit_blocks[i];
+        entry->block->writing = false;
+        if (rc < 0)
+            continue;
+        entry->block->stored = entry->header.fragment_count > 0;
+        entry->block->stored_count = entry->header.record_count;
+    }
+    for (enum lane lane = 0; rc == E_OK && lane < LANE_COUNT; lane++)
+        spool->lanes[lane].flash = flash[lane];
+    spool->unsure = rc < 0;
+    (void)pthread_mutex_unlock(&spool->lock);
+    return rc;
 }
 
 static void log_failure(struct spool *spool, int rc)
@@ -658,7 +515,7 @@ static uint64_t count_pages(const struct commit *commit)
 static int commit_in(struct spool *spool, struct commit *commit)
 {
     struct store_use use;
-    int rc = make_room(spool, commit);
+    int rc = spool_room_make(spool, commit);
     (void)pthread_mutex_lock(&spool->lock);
     if (rc == E_OK)
         take_locked(spool, commit);
@@ -680,12 +537,21 @@ static int commit_in(struct spool *spool, struct commit *commit)
     return rc;
 }
 
-static int commit_once(struct spool *spool, bool all, bool clean)
+static int attempt(struct spool *spool, struct commit *commit)
 {
-    struct commit commit = {.all = all, .clean = clean};
-    int rc = store_begin_write(spool->store, &commit.txn);
+    int rc = store_begin_write(spool->store, &commit->txn);
     if (rc == E_OK)
-        rc = commit_in(spool, &commit);
+        rc = commit_in(spool, commit);
+    if (rc < 0 && rc != E_FULL)
+        (void)look_again(spool);
+    return rc;
+}
+
+static int commit_once(struct spool *spool, struct commit commit)
+{
+    int rc = spool->unsure ? look_again(spool) : E_OK;
+    if (rc == E_OK)
+        rc = attempt(spool, &commit);
     commit.pages = count_pages(&commit);
     (void)pthread_mutex_lock(&spool->lock);
     if (rc == E_OK)
@@ -693,13 +559,8 @@ static int commit_once(struct spool *spool, bool all, bool clean)
     else
         fail_locked(spool, &commit, rc);
     (void)pthread_mutex_unlock(&spool->lock);
-    if (rc == E_OK)
-        return E_OK;
-    log_failure(spool, rc);
-    /* A failed fsync or meta write is never repeated as if it could have worked: the pages in
-     * memory are given up and read again from what is really on flash. */
-    if (rc != E_FULL)
-        (void)store_reopen(spool->store);
+    if (rc < 0)
+        log_failure(spool, rc);
     return rc;
 }
 
@@ -771,7 +632,7 @@ void spool_commit_run(void *context)
         if (due_ms > now_ms)
             wait_until(spool, due_ms, now_ms);
         else
-            (void)commit_once(spool, false, false);
+            (void)commit_once(spool, (struct commit){0});
     }
 }
 
@@ -807,11 +668,11 @@ int spool_commit_first(struct spool *spool)
     }
     spool->next_boot++;
     rc = store_commit(txn);
-    return rc < 0 ? rc : commit_once(spool, true, false);
+    return rc < 0 ? rc : commit_once(spool, (struct commit){.all = true, .first = true});
 }
 
 int spool_commit_last(struct spool *spool)
 {
     int rc = atomic_load(&spool->store_ready) ? E_OK : create(spool, NULL);
-    return rc < 0 ? rc : commit_once(spool, true, true);
+    return rc < 0 ? rc : commit_once(spool, (struct commit){.all = true, .clean = true});
 }

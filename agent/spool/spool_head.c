@@ -39,7 +39,7 @@ static struct head_block *add_block(struct spool *spool, enum lane lane)
     block->next = NULL;
     block->open = true;
     block->writing = block->stored = false;
-    block->committed_count = block->accepted_count = block->done_count = 0;
+    block->stored_count = block->committed_count = block->accepted_count = block->done_count = 0;
     if (head->last != NULL) {
         head->last->open = false;
         head->last->next = block;
@@ -238,25 +238,25 @@ void spool_head_accept_locked(struct spool *spool, struct head_block *block, uin
     }
 }
 
-/* A route that does not hold may not have had what leaves the head: for it, that is evicted. */
+static uint16_t on_flash(const struct head_block *block)
+{
+    return block->stored_count > block->committed_count ? block->stored_count
+                                                        : block->committed_count;
+}
+
+/* A route that does not hold may not have had what leaves the head without having been on flash:
+ * for it, that is evicted. */
 static void count_evicted(struct spool *spool, const struct head_block *block)
 {
-    const struct lane_state *state = &spool->lanes[block->header.lane];
-    uint8_t others = state->routes & (uint8_t)~state->holders;
-    if (others == 0 || block->stored)
-        return;
+    enum lane lane = (enum lane)block->header.lane;
+    uint8_t others = spool->lanes[lane].routes & (uint8_t)~spool->lanes[lane].holders;
     for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
         if ((others & 1U << i) == 0)
             continue;
-        struct spool_route *route = spool->routes[i];
-        for (uint16_t record = 0; record < block->header.record_count; record++) {
-            if ((block->done[record] & 1U << i) != 0)
-                continue;
-            route->counters[block->header.lane].evicted++;
-            if (route->waiting[block->header.lane].records > 0)
-                route->waiting[block->header.lane].records--;
-        }
-        route->dirty = true;
+        uint64_t missed = 0;
+        for (uint16_t record = on_flash(block); record < block->header.record_count; record++)
+            missed += (block->done[record] & 1U << i) == 0;
+        spool_route_miss_locked(spool->routes[i], lane, missed);
     }
 }
 
@@ -267,8 +267,7 @@ static bool settle_block(struct spool *spool, struct head_block *previous, struc
     bool done = block->done_count == header->record_count;
     if (block->writing || !accepted || (block->open && !done))
         return false;
-    /* What a commit put on flash is read from there; only what never got there is gone now. */
-    if (done && header->fragment == 0)
+    if (header->fragment == 0)
         count_evicted(spool, block);
     remove_block(spool, previous, block);
     return true;

@@ -260,7 +260,17 @@ static int piece_from_flash(struct spool_reader *reader, uint16_t fragment, size
         rc = E_DAMAGED;
     if (rc == E_OK)
         *ret_bytes = header.room_used;
-    return rc == E_NOT_FOUND ? E_DAMAGED : rc;
+    return rc;
+}
+
+/* A piece that is not there was deleted with its record, or lost. */
+static int explain_missing(struct spool_reader *reader)
+{
+    struct spool *spool = reader->route->spool;
+    (void)pthread_mutex_lock(&spool->lock);
+    bool gone = spool_route_low_locked(reader->route, reader->lane) >= reader->header.last_sequence;
+    (void)pthread_mutex_unlock(&spool->lock);
+    return gone ? E_CHANGED : E_DAMAGED;
 }
 
 int spool_reader_piece(struct spool_reader *reader, const uint8_t **ret_piece, size_t *ret_bytes)
@@ -274,6 +284,8 @@ int spool_reader_piece(struct spool_reader *reader, const uint8_t **ret_piece, s
     (void)pthread_mutex_unlock(&spool->lock);
     if (rc == E_NOT_FOUND && atomic_load(&spool->store_ready))
         rc = piece_from_flash(reader, fragment, ret_bytes);
+    if (rc == E_NOT_FOUND)
+        rc = explain_missing(reader);
     if (rc < 0)
         return rc;
     reader->piece = fragment;

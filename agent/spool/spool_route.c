@@ -95,12 +95,37 @@ static int count_owed(struct spool_route *route, enum lane lane, uint64_t *ret_o
     return E_OK;
 }
 
-/* A route that was not there when records came (a new one, or one that was taken out of the
- * configuration for a while) is owed what is stored now and was not acknowledged by it. */
+static uint64_t take(uint64_t *from, uint64_t most)
+{
+    uint64_t taken = *from < most ? *from : most;
+    *from -= taken;
+    return taken;
+}
+
+/*
+ * Counters that may have missed something are made to add up: what is stored and not acknowledged
+ * is owed. What was accepted beyond that has left without this route; what a crash, or more holes
+ * than the stored cursor has, made to be owed once more is not delivered after all. A route that
+ * was not there when records came has them now.
+ */
+static void recount(struct spool_counters *counters, uint64_t owed, bool active)
+{
+    uint64_t known = counters->delivered + counters->dead + counters->evicted + owed;
+    if (counters->accepted > known) {
+        counters->evicted += counters->accepted - known;
+        return;
+    }
+    uint64_t again = known - counters->accepted;
+    if (active)
+        again -= take(&counters->delivered, again);
+    if (active)
+        again -= take(&counters->dead, again);
+    counters->accepted += again;
+}
+
 static int start_lane(struct spool_route *route, enum lane lane, bool known)
 {
     struct spool *spool = route->spool;
-    struct spool_counters *counters = &route->counters[lane];
     uint64_t owed = 0;
     int rc = known ? E_OK : find_start(spool, lane, &route->cursors[lane].low);
     if (rc == E_OK && atomic_load(&spool->store_ready))
@@ -108,7 +133,7 @@ static int start_lane(struct spool_route *route, enum lane lane, bool known)
     if (rc < 0)
         return rc;
     (void)pthread_mutex_lock(&spool->lock);
-    counters->accepted = counters->delivered + counters->dead + counters->evicted + owed;
+    recount(&route->counters[lane], owed, route->active);
     (void)pthread_mutex_unlock(&spool->lock);
     return E_OK;
 }
@@ -144,14 +169,14 @@ int spool_route_open(struct spool *spool, const struct spool_route_options *opti
         return E_EXISTS;
     for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
         bool known = route->used && route->lanes[lane];
-        if (!options->lanes[lane] || (known && route->active))
+        if (!options->lanes[lane] || (known && route->counted && spool->counted))
             continue;
         int rc = start_lane(route, lane, known);
         if (rc < 0)
             return rc;
     }
     (void)pthread_mutex_lock(&spool->lock);
-    route->used = route->active = route->open = route->dirty = true;
+    route->used = route->open = true;
     route->hold = options->hold;
     for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
         route->lanes[lane] = options->lanes[lane];
@@ -330,32 +355,52 @@ static void note_acks_on_flash(struct spool *spool, uint64_t count)
     spool_commit_due_locked(spool, spool->ack_due_ms);
 }
 
+void spool_route_miss_locked(struct spool_route *route, enum lane lane, uint64_t records)
+{
+    route->counters[lane].evicted += records;
+    reduce_waiting(&route->waiting[lane], records);
+}
+
 void spool_route_evict_locked(struct spool_route *route, enum lane lane,
                               const struct block_header *header, const uint8_t *block)
 {
-    uint64_t owed = spool_route_owed_locked(route, lane, header, block);
-    route->counters[lane].evicted += owed;
-    reduce_waiting(&route->waiting[lane], owed);
+    spool_route_miss_locked(route, lane, spool_route_owed_locked(route, lane, header, block));
     if (route->evicted_to[lane] < header->last_sequence)
         route->evicted_to[lane] = header->last_sequence;
-    route->dirty = true;
 }
 
-void spool_route_ack(struct spool_route *route, enum lane lane, uint64_t after, uint64_t last,
-                     uint64_t count, enum spool_outcome outcome)
+/* How many of MARKS, which are ascending, lie at or below LOW. */
+static size_t count_up_to(const struct spool_mark *marks, size_t count, uint64_t low)
+{
+    size_t found = 0;
+    while (found < count && marks[found].sequence <= low)
+        found++;
+    return found;
+}
+
+static void count_outcome(struct spool_counters *counters, uint64_t count, uint64_t evicted,
+                          enum spool_outcome outcome)
+{
+    counters->evicted -= evicted;
+    if (outcome == SPOOL_DEAD)
+        counters->dead += count;
+    else
+        counters->delivered += count;
+}
+
+void spool_route_ack(struct spool_route *route, enum lane lane, const struct spool_mark *marks,
+                     size_t count, enum spool_outcome outcome)
 {
     struct spool *spool = route->spool;
-    struct spool_counters *counters = &route->counters[lane];
+    uint64_t after = marks[0].previous;
+    uint64_t last = marks[count - 1].sequence;
     struct met met = {0};
     (void)pthread_mutex_lock(&spool->lock);
-    if (cursor_add(&route->cursors[lane], after, last, count) == E_OK) {
+    if (cursor_add(&route->cursors[lane], after, last) == E_OK) {
+        size_t evicted = count_up_to(marks, count, route->evicted_to[lane]);
         acknowledge_head(route, lane, after, last, outcome, &met);
-        if (outcome == SPOOL_DEAD)
-            counters->dead += count - met.pending;
-        else
-            counters->delivered += count - met.pending;
-        reduce_waiting(&route->waiting[lane], count);
-        route->dirty = true;
+        count_outcome(&route->counters[lane], count - met.pending, evicted, outcome);
+        reduce_waiting(&route->waiting[lane], count - evicted);
         note_acks_on_flash(spool, count - met.in_ram);
         spool_head_settle_lane_locked(spool, lane);
     }

@@ -36,10 +36,11 @@ enum {
 struct head_block {
     struct head_block *next;
     struct block_header header;
-    bool open;    /* takes more records */
-    bool writing; /* the commit under way carries it: it must stay */
-    bool stored;  /* an earlier commit wrote it, as far as committed_count */
-    uint16_t committed_count;
+    bool open;                /* takes more records */
+    bool writing;             /* the commit under way carries it: it must stay */
+    bool stored;              /* flash has it, */
+    uint16_t stored_count;    /* with so many records; */
+    uint16_t committed_count; /* a commit that holds said that it had so many */
     uint16_t accepted_count;
     uint16_t done_count; /* records that every holding route has */
     int64_t last_boot_ms;
@@ -88,9 +89,10 @@ struct lane_state {
 struct spool_route {
     struct spool *spool;
     unsigned index;
-    bool used;   /* the entry is in the table of routes */
-    bool active; /* it was open when the table was written last: its counters are complete */
-    bool open;   /* a thread reads through it */
+    bool used;    /* the entry is in the table of routes */
+    bool active;  /* it was open when the table was written last */
+    bool counted; /* its counters were complete when the table was written last */
+    bool open;    /* a thread reads through it */
     bool hold;
     char name[SPOOL_ROUTE_NAME_BYTES];
     bool lanes[LANE_COUNT];
@@ -99,7 +101,6 @@ struct spool_route {
     struct cursor cursors[LANE_COUNT]; /* changed by the route's own thread alone */
     uint64_t evicted_to[LANE_COUNT];   /* the committer's wish, taken up by that thread */
     uint64_t pinned_to[LANE_COUNT];    /* blocks up to here must stay; 0: none */
-    bool dirty;                        /* something above is newer than on flash */
     uint8_t cursor_bytes[LANE_COUNT][CURSOR_BYTES_MAX]; /* as the commit under way writes them */
     size_t cursor_byte_count[LANE_COUNT];
     uint8_t table_bytes[SPOOL_ROUTE_BYTES]; /* likewise */
@@ -145,6 +146,7 @@ struct spool {
     uint32_t next_event;
     uint32_t next_boot;
     int64_t counters_since_ms;
+    bool counted; /* the last run stopped cleanly: the counters are those of its end */
 
     struct head_block *blocks;
     struct head_block *free_blocks;
@@ -166,6 +168,7 @@ struct spool {
     uint64_t acked_on_flash; /* records acknowledged since the last commit that are on flash */
     int64_t ack_due_ms;      /* INT64_MAX: none is due */
     int64_t retry_ms;        /* after a failed commit: not before */
+    bool unsure;             /* whether the failed commit is on flash has still to be looked up */
     uint64_t commits;
     uint64_t flash_bytes;
     struct store_use use;
@@ -180,6 +183,32 @@ struct spool {
     int wake_fd;
     int64_t sleeping_to_ms;             /* when the committer looks again by itself */
     struct commit_block *commit_blocks; /* block_count of them, the committer's */
+};
+
+/** One commit from the moment when the counters are taken to its end. */
+struct commit {
+    struct store_txn *txn;
+    bool all;   /* every lane, not only those that are due */
+    bool first; /* no route is open yet: nothing is evicted, for nobody would count it */
+    bool clean; /* the last one before a stop */
+    bool lanes[LANE_COUNT];
+    uint64_t last[LANE_COUNT]; /* all records of the lane up to here are accepted by this commit */
+    struct lane_flash flash[LANE_COUNT];
+    struct head_block *deleted_tail[LANE_COUNT];
+    size_t block_count;
+    size_t deleted;
+    uint64_t reserved;
+    uint32_t sensor_count;
+    size_t event_count;
+    uint32_t first_event;
+    struct spool_event events[EVENTS_WAITING_MAX];
+    bool routes[SPOOL_ROUTES_MAX];
+    bool sources[SOURCES_MAX];
+    struct sample_origin origins[SOURCES_MAX];
+    uint64_t acked_on_flash;
+    uint8_t state[SPOOL_STATE_BYTES];
+    size_t state_bytes;
+    uint64_t pages;
 };
 
 /* ---- spool_head.c: blocks in RAM ---- */
@@ -224,13 +253,20 @@ void spool_commit_due_locked(struct spool *spool, int64_t due_ms);
 void spool_tickets_up_to_locked(struct spool *spool, enum lane lane, uint64_t sequence);
 void spool_tickets_at_locked(struct spool *spool, enum lane lane, uint64_t sequence);
 
+/* ---- spool_room.c ---- */
+
+/** Deletes what every holding route has, then evicts until the commit fits. LMDB's errors. */
+int spool_room_make(struct spool *spool, struct commit *commit);
+
 /* ---- spool_table.c: what is stored beside the blocks ---- */
 
 size_t spool_table_put_state_locked(const struct spool *spool,
                                     const struct lane_flash flash[LANE_COUNT], uint64_t reserved,
                                     bool clean, uint8_t bytes[SPOOL_STATE_BYTES]);
+/** What a state says that flash has. E_DAMAGED, E_VERSION. */
+int spool_table_get_flash(const uint8_t *bytes, size_t count, struct lane_flash flash[LANE_COUNT]);
 size_t spool_table_put_route_locked(const struct spool_route *route,
-                                    const struct spool_counters counters[LANE_COUNT],
+                                    const struct spool_counters counters[LANE_COUNT], bool whole,
                                     uint8_t bytes[SPOOL_ROUTE_BYTES]);
 
 /** Reads everything but the blocks. E_DAMAGED, E_VERSION, LMDB's. */
@@ -247,6 +283,8 @@ void spool_route_wake_locked(struct spool_route *route);
 /** The block leaves flash: what the route is still owed of it counts as evicted. */
 void spool_route_evict_locked(struct spool_route *route, enum lane lane,
                               const struct block_header *header, const uint8_t *block);
+/** RECORDS that the route was owed have left without it. */
+void spool_route_miss_locked(struct spool_route *route, enum lane lane, uint64_t records);
 void spool_route_waits_locked(struct spool *spool, enum lane lane, uint64_t records,
                               uint64_t bytes);
 

@@ -23,13 +23,15 @@ enum {
 };
 enum {
     AT_NAME = 0,
-    AT_ROUTE_FLAGS = SPOOL_ROUTE_NAME_BYTES,     /* bit 0 active, 1 hold, 2.. a bit per lane */
+    AT_ROUTE_FLAGS =
+        SPOOL_ROUTE_NAME_BYTES, /* bit 0 active, 1 hold, 2.. a bit per lane, 5 counted */
     AT_ROUTE_LANES = SPOOL_ROUTE_NAME_BYTES + 8, /* per lane: accepted, delivered, dead, evicted */
     ROUTE_LANE_BYTES = 32,
     ROUTE_BYTES = AT_ROUTE_LANES + LANE_COUNT * ROUTE_LANE_BYTES,
     ROUTE_ACTIVE = 1,
     ROUTE_HOLD = 2,
     ROUTE_LANE_SHIFT = 2,
+    ROUTE_COUNTED = 1 << (ROUTE_LANE_SHIFT + LANE_COUNT),
 };
 _Static_assert((int)STATE_BYTES <= (int)SPOOL_STATE_BYTES, "the state fits");
 _Static_assert((int)ROUTE_BYTES <= (int)SPOOL_ROUTE_BYTES, "a route fits");
@@ -58,34 +60,53 @@ size_t spool_table_put_state_locked(const struct spool *spool,
     return STATE_BYTES;
 }
 
-static int get_state(struct spool *spool, const uint8_t *bytes, size_t count, bool *ret_clean)
+static int check_state(const uint8_t *bytes, size_t count)
 {
     if (count < AT_FLAGS || memcmp(bytes, magic, sizeof magic) != 0)
         return E_DAMAGED;
     if (bytes_get_le16(bytes + AT_FORMAT) > STATE_FORMAT)
         return E_VERSION;
-    if (count < STATE_BYTES)
-        return E_DAMAGED;
+    return count < STATE_BYTES ? E_DAMAGED : E_OK;
+}
+
+int spool_table_get_flash(const uint8_t *bytes, size_t count, struct lane_flash flash[LANE_COUNT])
+{
+    int rc = check_state(bytes, count);
+    for (enum lane lane = 0; rc == E_OK && lane < LANE_COUNT; lane++) {
+        const uint8_t *at = bytes + AT_LANES + (int)lane * LANE_BYTES;
+        flash[lane] = (struct lane_flash){.records = bytes_get_le64(at + 8),
+                                          .blocks = bytes_get_le64(at + 16)};
+    }
+    return rc;
+}
+
+static int get_state(struct spool *spool, const uint8_t *bytes, size_t count, bool *ret_clean)
+{
+    struct lane_flash flash[LANE_COUNT];
+    int rc = spool_table_get_flash(bytes, count, flash);
+    if (rc < 0)
+        return rc;
     spool->id = bytes_get_le64(bytes + AT_SPOOL_ID);
     spool->reserved = bytes_get_le64(bytes + AT_RESERVED);
     spool->counters_since_ms = (int64_t)bytes_get_le64(bytes + AT_COUNTERS_SINCE);
     spool->next_event = bytes_get_le32(bytes + AT_NEXT_EVENT);
     spool->next_boot = bytes_get_le32(bytes + AT_NEXT_BOOT);
     for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
-        const uint8_t *at = bytes + AT_LANES + (int)lane * LANE_BYTES;
-        spool->lanes[lane].refused = bytes_get_le64(at);
-        spool->lanes[lane].flash.records = bytes_get_le64(at + 8);
-        spool->lanes[lane].flash.blocks = bytes_get_le64(at + 16);
+        spool->lanes[lane].refused = bytes_get_le64(bytes + AT_LANES + (int)lane * LANE_BYTES);
+        spool->lanes[lane].flash = flash[lane];
     }
     *ret_clean = (bytes[AT_FLAGS] & STATE_CLEAN) != 0;
     return E_OK;
 }
 
 size_t spool_table_put_route_locked(const struct spool_route *route,
-                                    const struct spool_counters counters[LANE_COUNT],
+                                    const struct spool_counters counters[LANE_COUNT], bool whole,
                                     uint8_t bytes[SPOOL_ROUTE_BYTES])
 {
-    unsigned flags = (route->open ? ROUTE_ACTIVE : 0) | (route->hold ? ROUTE_HOLD : 0);
+    /* A route that does not hold may have missed what never came to flash. */
+    bool counted = route->open && whole && route->hold;
+    unsigned flags = (route->open ? ROUTE_ACTIVE : 0) | (route->hold ? ROUTE_HOLD : 0) |
+                     (counted ? ROUTE_COUNTED : 0);
     memset(bytes, 0, SPOOL_ROUTE_BYTES);
     memcpy(bytes + AT_NAME, route->name, sizeof route->name);
     for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
@@ -111,6 +132,7 @@ static struct spool_route *get_route(const uint8_t *bytes, size_t count)
     memcpy(route->name, bytes + AT_NAME, sizeof route->name);
     route->used = true;
     route->active = (flags & ROUTE_ACTIVE) != 0;
+    route->counted = (flags & ROUTE_COUNTED) != 0;
     route->hold = (flags & ROUTE_HOLD) != 0;
     route->armed_fd = -1;
     for (enum lane lane = 0; lane < LANE_COUNT; lane++) {

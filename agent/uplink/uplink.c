@@ -546,7 +546,7 @@ static int build(struct uplink *uplink)
         give_up_record(uplink);
     else if (rc == E_END)
         wait_ms(uplink, EMPTY_MS);
-    else if (rc < 0) {
+    else if (rc < 0 && rc != E_CHANGED) {
         char error[UPLINK_ERROR_BYTES];
         (void)snprintf(error, sizeof error, "the spool cannot be read: %s", ERROR_TEXT(rc));
         uplink->answer.head.retry_after_ms = -1;

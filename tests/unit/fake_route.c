@@ -205,26 +205,26 @@ void spool_route_unpin(struct spool_route *route)
     spool_of(route)->releases++;
 }
 
-void spool_route_ack(struct spool_route *route, enum lane lane, uint64_t after, uint64_t last,
-                     uint64_t count, enum spool_outcome outcome)
+void spool_route_ack(struct spool_route *route, enum lane lane, const struct spool_mark *marks,
+                     size_t count, enum spool_outcome outcome)
 {
     struct spool *spool = spool_of(route);
-    uint64_t found = 0;
     uint64_t previous = 0;
+    size_t found = 0;
     spool->ack_calls++;
-    for (size_t i = 0; i < spool->count; i++) {
+    for (size_t i = 0; i < spool->count && found < count; i++) {
         struct fake_record *fake = &spool->records[i];
-        if (fake->record.lane != lane || fake->record.sequence > last)
+        if (fake->record.lane != lane)
             continue;
-        if (fake->record.sequence <= after) {
-            previous = fake->record.sequence;
-            continue;
+        if (fake->record.sequence >= marks[0].sequence) {
+            assert_int_equal(fake->record.sequence, marks[found].sequence);
+            assert_int_equal(previous, marks[found].previous);
+            assert_true(is_open(fake));
+            fake->delivered = outcome == SPOOL_DELIVERED;
+            fake->dead = outcome == SPOOL_DEAD;
+            found++;
         }
-        assert_true(is_open(fake));
-        fake->delivered = outcome == SPOOL_DELIVERED;
-        fake->dead = outcome == SPOOL_DEAD;
-        found++;
+        previous = fake->record.sequence;
     }
     assert_int_equal(found, count);
-    assert_int_equal(previous, after);
 }

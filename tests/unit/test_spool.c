@@ -169,7 +169,8 @@ static uint64_t drain(struct spool_route *route, enum lane lane, uint64_t skip, 
         count++;
         assert_true(record.sequence > previous);
         if (acknowledge && (skip == 0 || count % skip != 0))
-            spool_route_ack(route, lane, previous, record.sequence, 1, SPOOL_DELIVERED);
+            spool_route_ack(route, lane, &(struct spool_mark){record.sequence, previous}, 1,
+                            SPOOL_DELIVERED);
     }
     assert_int_equal(rc, E_END);
     return count;

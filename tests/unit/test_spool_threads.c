@@ -73,7 +73,8 @@ static void take_record(struct reader_thread *thread, enum lane lane, uint64_t p
         return; /* refused this time: it comes again */
     thread->good = thread->good && thread->seen[record->sequence]++ == 0;
     thread->delivered++;
-    spool_route_ack(thread->route, lane, previous, record->sequence, 1, SPOOL_DELIVERED);
+    spool_route_ack(thread->route, lane, &(struct spool_mark){record->sequence, previous}, 1,
+                    SPOOL_DELIVERED);
 }
 
 static void read_lane(struct reader_thread *thread, enum lane lane)

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/spool/spool_state.h"
+#include "platform/base/error.h"
+
+enum {
+    FULL_PERCENT = 85,  /* deletes need free pages too, and freed ones wait two commits */
+    ALARM_PERCENT = 95, /* what is kept back for alarms */
+    SLACK_PAGES = 8,
+};
+
+static bool is_pinned_locked(const struct spool *spool, enum lane lane,
+                             const struct block_header *header)
+{
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
+        const struct spool_route *route = spool->routes[i];
+        if (route != NULL && route->open && route->pinned_to[lane] >= header->first_sequence &&
+            spool_route_low_locked(route, lane) < header->last_sequence)
+            return true;
+    }
+    return false;
+}
+
+struct flash_block {
+    uint64_t first;
+    bool readable;
+    struct block_header header;
+    const uint8_t *value;
+};
+
+/* The lane's first block on flash: E_NOT_FOUND if there is none. */
+static int first_block(struct commit *commit, enum lane lane, struct flash_block *ret_block)
+{
+    struct store_key key = store_key_block(lane, 0, 0);
+    uint16_t fragment;
+    size_t bytes;
+    int rc = store_at_or_after(commit->txn, &key, &key, &ret_block->value, &bytes);
+    if (rc < 0)
+        return rc;
+    if (!store_key_is_block(&key, lane, &ret_block->first, &fragment))
+        return E_NOT_FOUND;
+    ret_block->readable = block_open(ret_block->value, bytes, &ret_block->header) == E_OK;
+    return E_OK;
+}
+
+/* Deletes all fragments that begin at FIRST. */
+static int delete_block(struct spool *spool, struct commit *commit, enum lane lane,
+                        const struct flash_block *block)
+{
+    struct lane_flash *flash = &commit->flash[lane];
+    unsigned fragments = block->readable ? block->header.fragment_count : 1;
+    for (unsigned i = 0; i < fragments; i++) {
+        struct store_key key = store_key_block(lane, block->first, (uint16_t)i);
+        int rc = store_delete(commit->txn, &key);
+        if (rc < 0)
+            return rc;
+        flash->blocks -= flash->blocks > 0;
+        commit->deleted++;
+    }
+    if (block->readable)
+        flash->records -= block->header.record_count < flash->records ? block->header.record_count
+                                                                      : flash->records;
+    (void)pthread_mutex_lock(&spool->lock);
+    struct head_block *tail = spool->lanes[lane].head.first;
+    if (tail != NULL && tail->stored && tail->header.first_sequence == block->first) {
+        commit->deleted_tail[lane] = tail;
+        tail->writing = true;
+    }
+    (void)pthread_mutex_unlock(&spool->lock);
+    return E_OK;
+}
+
+static uint64_t lowest_holder_locked(const struct spool *spool, enum lane lane)
+{
+    uint64_t lowest = UINT64_MAX;
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
+        if ((spool->lanes[lane].holders & 1U << i) == 0)
+            continue;
+        uint64_t low = spool_route_low_locked(spool->routes[i], lane);
+        lowest = low < lowest ? low : lowest;
+    }
+    return lowest == UINT64_MAX ? 0 : lowest;
+}
+
+/* What a block's leaving means to the routes: for those that it was owed to, eviction. */
+static void leave_routes_locked(struct spool *spool, enum lane lane,
+                                const struct flash_block *block)
+{
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX && block->readable; i++) {
+        struct spool_route *route = spool->routes[i];
+        if ((spool->lanes[lane].routes & 1U << i) != 0)
+            spool_route_evict_locked(route, lane, &block->header, block->value);
+        else if (route != NULL)
+            route->counted = false; /* it finds out when it is opened */
+    }
+}
+
+/* Deletes the blocks at the lane's beginning that every holding route has acknowledged. */
+static int delete_acknowledged(struct spool *spool, struct commit *commit, enum lane lane)
+{
+    struct flash_block block;
+    (void)pthread_mutex_lock(&spool->lock);
+    uint64_t low = lowest_holder_locked(spool, lane);
+    (void)pthread_mutex_unlock(&spool->lock);
+    while (low > 0 && commit->flash[lane].blocks > 0 && commit->deleted < DELETES_MAX) {
+        int rc = first_block(commit, lane, &block);
+        if (rc == E_NOT_FOUND)
+            return E_OK;
+        if (rc < 0)
+            return rc;
+        if (block.first > low || (block.readable && block.header.last_sequence > low))
+            return E_OK;
+        (void)pthread_mutex_lock(&spool->lock);
+        leave_routes_locked(spool, lane, &block);
+        (void)pthread_mutex_unlock(&spool->lock);
+        rc = delete_block(spool, commit, lane, &block);
+        if (rc < 0)
+            return rc;
+    }
+    return E_OK;
+}
+
+/* Evicts the lane's oldest block: E_BUSY if it is in flight, E_NOT_FOUND if there is none. */
+static int evict_oldest(struct spool *spool, struct commit *commit, enum lane lane)
+{
+    struct flash_block block;
+    int rc = first_block(commit, lane, &block);
+    if (rc < 0)
+        return rc;
+    (void)pthread_mutex_lock(&spool->lock);
+    const struct head_block *head = spool->lanes[lane].head.first;
+    bool busy = (head != NULL && head->header.first_sequence == block.first) ||
+                (block.readable && is_pinned_locked(spool, lane, &block.header));
+    if (!busy)
+        leave_routes_locked(spool, lane, &block);
+    (void)pthread_mutex_unlock(&spool->lock);
+    return busy ? E_BUSY : delete_block(spool, commit, lane, &block);
+}
+
+/* How many pages the lane has more than its share; the lanes without one divide the rest. */
+static int64_t over_share(const struct spool *spool, const struct commit *commit, enum lane lane,
+                          uint64_t limit_pages)
+{
+    unsigned given = 0;
+    unsigned without = 0;
+    for (enum lane other = 0; other < LANE_COUNT; other++) {
+        given += spool->options.lanes[other].share_percent;
+        without += spool->options.lanes[other].share_percent == 0;
+    }
+    unsigned share = spool->options.lanes[lane].share_percent;
+    if (share == 0)
+        share = given < 100 ? (100 - given) / without : 0;
+    return (int64_t)commit->flash[lane].blocks - (int64_t)(limit_pages * share / 100);
+}
+
+/* The lane furthest over its share gives, by its own policy; ties go to the lowest. */
+static enum lane choose_lane(struct spool *spool, const struct commit *commit,
+                             const bool excluded[LANE_COUNT], uint64_t limit_pages)
+{
+    enum lane chosen = LANE_COUNT;
+    int64_t most = INT64_MIN;
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        int64_t over = over_share(spool, commit, lane, limit_pages);
+        if (excluded[lane] || commit->flash[lane].blocks == 0 || over < most)
+            continue;
+        most = over;
+        chosen = lane;
+    }
+    return chosen;
+}
+
+static void mark_full(struct spool *spool, enum lane lane)
+{
+    (void)pthread_mutex_lock(&spool->lock);
+    spool->lanes[lane].full = true;
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
+static int evict_until(struct spool *spool, struct commit *commit, uint64_t need,
+                       uint64_t limit_pages)
+{
+    bool excluded[LANE_COUNT] = {false};
+    struct store_use use;
+    while (commit->deleted < DELETES_MAX) {
+        int rc = store_get_use(commit->txn, &use);
+        if (rc < 0 || use.used_pages + need <= limit_pages)
+            return rc;
+        enum lane lane = choose_lane(spool, commit, excluded, limit_pages);
+        if (lane == LANE_COUNT)
+            return E_OK;
+        rc = E_REFUSED;
+        if (spool->options.lanes[lane].full == SPOOL_DROP_OLDEST)
+            rc = evict_oldest(spool, commit, lane);
+        else
+            mark_full(spool, lane);
+        if (rc == E_REFUSED || rc == E_BUSY || rc == E_NOT_FOUND)
+            excluded[lane] = true;
+        else if (rc < 0)
+            return rc;
+    }
+    return E_OK;
+}
+
+/* Pages freed by one commit can be used by the next but one: twice what the fullest commit needs
+ * stays free, which matters in small files. */
+static uint64_t limit_pages(const struct spool *spool, uint64_t total, unsigned percent)
+{
+    uint64_t limit = total * percent / 100;
+    uint64_t kept_free = 2 * (spool->block_count + SLACK_PAGES);
+    uint64_t most = total > kept_free ? total - kept_free : 0;
+    return limit < most ? limit : most;
+}
+
+int spool_room_make(struct spool *spool, struct commit *commit)
+{
+    bool alarm_alone = true;
+    uint64_t need = SLACK_PAGES;
+    (void)pthread_mutex_lock(&spool->lock);
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        commit->flash[lane] = spool->lanes[lane].flash;
+        spool->lanes[lane].full = false;
+        need += spool->lanes[lane].head.blocks;
+        alarm_alone = alarm_alone && (lane == LANE_ALARM || spool->lanes[lane].pending == 0);
+    }
+    unsigned percent = (alarm_alone ? ALARM_PERCENT : FULL_PERCENT) - spool->squeeze_percent;
+    uint64_t total = spool->use.total_pages;
+    (void)pthread_mutex_unlock(&spool->lock);
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        int rc = delete_acknowledged(spool, commit, lane);
+        if (rc < 0)
+            return rc;
+    }
+    return commit->first ? E_OK
+                         : evict_until(spool, commit, need, limit_pages(spool, total, percent));
+}
