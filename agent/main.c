@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/cli/cli.h"
 
@@ -30,7 +32,28 @@ static void print_usage(FILE *to)
                       "Exit codes: 0 done, 1 failed, 2 usage, 78 bad configuration.\n");
 }
 
-int main(int argc, char **argv)
+/* Whoever starts us with 0, 1 or 2 closed would have the next socket or file take that number, and
+ * log lines would be written into it. A path alone can be neither read nor written. */
+static void hold_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/", O_PATH);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+/* What was asked for and could not be written is a failure, whatever the command made of it. */
+static int finish(int code)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return code;
+    (void)fprintf(stderr, "runnel: standard output cannot be written; is it closed, or full?\n");
+    return code == CLI_DONE ? CLI_FAILED : code;
+}
+
+static int run_command(int argc, char **argv)
 {
     if (argc < 2) {
         print_usage(stderr);
@@ -48,4 +71,10 @@ int main(int argc, char **argv)
             return commands[i].run(argc - 1, argv + 1);
     (void)fprintf(stderr, "runnel: there is no command \"%s\"; runnel --help lists them\n", name);
     return CLI_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    hold_standard_descriptors();
+    return finish(run_command(argc, argv));
 }

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exit codes and messages that scripts rely on: 0 done, 1 failed, 2 usage, 78 bad configuration."""
 import json
+import pathlib
 import re
+import subprocess
 
 import harness
 from harness import check
@@ -43,6 +45,33 @@ def check_faults(agent):
             check(key in place.group(3) and remedy in result.stderr, result.stderr)
 
 
+def call_with(agent, redirection, *arguments):
+    """The command with its standard descriptors as a shell's REDIRECTION leaves them."""
+    return subprocess.run(["/bin/sh", "-c", f'exec "$0" "$@" {redirection}',
+                           *agent.command(*arguments)], env=agent.environment, text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                          timeout=harness.DEADLINE_S)
+
+
+def check_output(agent):
+    """What cannot be written is a failure that is named."""
+    for redirection in (">/dev/full", ">&-"):
+        for command in (("--help",), ("run", "--help"), ("version",), ("version", "--json"),
+                        ("check", "-c", agent.config_file)):
+            result = call_with(agent, redirection, *command)
+            check_code(result, 1)
+            check("standard output" in result.stderr, result.stderr)
+
+
+def check_closed_descriptors(agent):
+    """Nothing else gets the numbers 0, 1 and 2: the log would be written into it."""
+    agent.start(redirection="<&- >&- 2>&-")
+    held = [(pathlib.Path("/proc") / str(agent.process.pid) / "fd" / number).readlink()
+            for number in "012"]
+    check(held == [pathlib.Path("/")] * 3, f"0, 1 and 2 are {held}")
+    check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
+
+
 def scenario(run):
     agent = harness.Agent(run, "https://localhost:9")
     path = agent.config_file
@@ -50,6 +79,9 @@ def scenario(run):
     check_code(agent.call("check", "-c", path), 0)
     check_faults(agent)
     check_code(agent.call("check", "-c", run.folder / "absent.json"), 78)
+    path.write_text(GOOD)
+    check_output(agent)
+    check_closed_descriptors(agent)
 
     for usage in (("nonsense",), (), ("run", "--nonsense"), ("send",), ("send", "a", "b"),
                   ("check", "extra"), ("run", "--drain=soon")):

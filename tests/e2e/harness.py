@@ -209,12 +209,14 @@ class Agent:
         return subprocess.run(self.command(*arguments), env=self.environment, input=stdin,
                               capture_output=True, text=True, timeout=timeout_s, check=False)
 
-    def start(self, *arguments):
-        """runnel run, until it says READY=1."""
+    def start(self, *arguments, redirection=""):
+        """runnel run, until it says READY=1; a shell's REDIRECTION may close its descriptors."""
         with Notifications(self.folder / "notify") as notifications:
             environment = {**self.environment, "NOTIFY_SOCKET": notifications.path}
-            self.process = Process(self.command("run", "-c", self.config_file, *arguments),
-                                   self.log, env=environment, stdout=subprocess.DEVNULL)
+            command = self.command("run", "-c", self.config_file, *arguments)
+            if redirection:
+                command = ["/bin/sh", "-c", f'exec "$0" "$@" {redirection}', *command]
+            self.process = Process(command, self.log, env=environment, stdout=subprocess.DEVNULL)
             notifications.wait_for("READY=1", self.process)
         return self.process
 
