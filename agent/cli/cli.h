@@ -2,6 +2,8 @@
 #ifndef RUNNEL_AGENT_CLI_CLI_H
 #define RUNNEL_AGENT_CLI_CLI_H
 
+#include <stdint.h>
+
 /**
  * The sub-commands of runnel(1), one file each. ARGV begins with the sub-command's name. Each
  * returns the exit code of the program.
@@ -19,5 +21,12 @@ int cmd_send(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_version(int argc, char **argv);
+
+/** Reads the value TEXT of OPTION ("--wait"). 0, or E_INVALID after saying on stderr what is wrong
+ *  with it. What is read can be added to a clock. */
+int cli_read_duration(const char *option, const char *text, int64_t *ret_ms);
+
+/** One line to stderr: `runnel: WHAT: "VALUE" WHY`. */
+void cli_fault(const char *what, const char *value, const char *why);
 
 #endif

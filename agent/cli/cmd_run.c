@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "agent/agent.h"
 #include "agent/cli/cli.h"
+#include "platform/base/error.h"
 #include "platform/base/log.h"
-#include "platform/base/parse.h"
 
 static const char usage[] =
     "usage: runnel run [-c FILE] [--drain[=TIMEOUT]] [--verbose]\n"
@@ -40,8 +39,7 @@ int cmd_run(int argc, char **argv)
             config_options.path = optarg;
         } else if (option == 'd') {
             agent.drain = true;
-            if (optarg != NULL &&
-                parse_duration_ms(optarg, strlen(optarg), &agent.drain_timeout_ms) < 0)
+            if (optarg != NULL && cli_read_duration("--drain", optarg, &agent.drain_timeout_ms) < 0)
                 return usage_fault();
         } else if (option == 'v') {
             log_set_level(LOG_LEVEL_DEBUG);
@@ -54,8 +52,9 @@ int cmd_run(int argc, char **argv)
     }
     if (optind != argc)
         return usage_fault();
-    if (config_load(&config_options, &config) < 0)
-        return CLI_CONFIG;
+    int rc = config_load(&config_options, &config);
+    if (rc < 0)
+        return rc == E_CONFIG ? CLI_CONFIG : CLI_FAILED;
     agent.config = config;
     int result = agent_run(&agent);
     config_free(config);

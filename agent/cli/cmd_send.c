@@ -2,14 +2,13 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "agent/cli/cli.h"
 #include "agent/control/control.h"
 #include "agent/control/control_client.h"
+#include "agent/control/schema.h"
 #include "platform/base/error.h"
-#include "platform/base/parse.h"
 #include "platform/clock.h"
 
 enum { TIMEOUT_MS = 30000, REFUSALS_SHOWN = 20 };
@@ -32,6 +31,26 @@ struct options {
     char path[CONTROL_PATH_BYTES];
 };
 
+/* By the rules of runnel.json, before anything is waited for. */
+static int check_name(const char *what, const struct schema_key *key, const char *name)
+{
+    char why[SCHEMA_WHY_BYTES];
+    struct schema_value value;
+    if (schema_parse(key, name, why, &value) == 0)
+        return 0;
+    cli_fault(what, name, why);
+    return E_INVALID;
+}
+
+static int check_names(const struct options *options)
+{
+    static const struct schema_key sensor = {.kind = SCHEMA_NAME};
+    static const struct schema_key lane = {.kind = SCHEMA_CHOICE, .choices = "alarm|normal|bulk"};
+    int result = check_name("SENSOR", &sensor, options->sensor);
+    return result == 0 && options->lane != NULL ? check_name("--lane", &lane, options->lane)
+                                                : result;
+}
+
 static int read_options(int argc, char **argv, struct options *options)
 {
     static const struct option table[] = {{"lane", required_argument, NULL, 'l'},
@@ -44,14 +63,13 @@ static int read_options(int argc, char **argv, struct options *options)
             return E_STOP;
         if (option == 'l')
             options->lane = optarg;
-        else if (option != 't' ||
-                 parse_duration_ms(optarg, strlen(optarg), &options->timeout_ms) < 0)
+        else if (option != 't' || cli_read_duration("--timeout", optarg, &options->timeout_ms) < 0)
             return E_INVALID;
     }
     if (optind + 1 != argc)
         return E_INVALID;
     options->sensor = argv[optind];
-    return 0;
+    return check_names(options);
 }
 
 static void print_refusal(void *context, uint64_t line, const char *reason)
@@ -75,10 +93,15 @@ static void print_failure(int result, const struct control_sent *sent)
         why = "the agent went away";
     else if (sent->reason[0] != '\0')
         why = sent->reason;
+    (void)fprintf(stderr, "runnel: %s\n", why);
+    if (sent->settled == 0) {
+        (void)fprintf(stderr, "no line is settled: the agent promised nothing\n");
+        return;
+    }
     (void)fprintf(stderr,
-                  "runnel: %s\nlines 1 to %" PRIu64 " are settled (%" PRIu64 " accepted, %" PRIu64
+                  "lines 1 to %" PRIu64 " are settled (%" PRIu64 " accepted, %" PRIu64
                   " refused), of the others the agent promised nothing\n",
-                  why, sent->settled, sent->accepted, sent->refused);
+                  sent->settled, sent->accepted, sent->refused);
 }
 
 static int report(int result, const struct control_sent *sent)

@@ -4,14 +4,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "agent/cli/cli.h"
 #include "agent/control/control.h"
 #include "agent/control/control_client.h"
 #include "agent/control/status_read.h"
 #include "platform/base/error.h"
-#include "platform/base/parse.h"
 #include "platform/clock.h"
 
 enum { ANSWER_MS = 5000, PAUSE_MS = 1000 };
@@ -90,6 +88,12 @@ static int print_health(const struct options *options)
     }
 }
 
+static int refuse(const char *why)
+{
+    (void)fprintf(stderr, "runnel: %s\n", why);
+    return E_INVALID;
+}
+
 static int read_options(int argc, char **argv, struct options *options)
 {
     static const struct option table[] = {{"json", no_argument, NULL, 'j'},
@@ -105,12 +109,14 @@ static int read_options(int argc, char **argv, struct options *options)
             options->healthy = true;
         else if (option == 'h')
             return E_STOP;
-        else if (option != 'w' || parse_duration_ms(optarg, strlen(optarg), &options->wait_ms) < 0)
+        else if (option != 'w' || cli_read_duration("--wait", optarg, &options->wait_ms) < 0)
             return E_INVALID;
     }
-    bool contradictory = options->json && options->healthy;
-    bool useless = options->wait_ms > 0 && !options->healthy;
-    return optind < argc || contradictory || useless ? E_INVALID : 0;
+    if (options->json && options->healthy)
+        return refuse("--json and --healthy exclude each other");
+    if (options->wait_ms > 0 && !options->healthy)
+        return refuse("--wait needs --healthy");
+    return optind < argc ? E_INVALID : 0;
 }
 
 int cmd_status(int argc, char **argv)

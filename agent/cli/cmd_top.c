@@ -18,7 +18,6 @@
 #include "agent/control/control.h"
 #include "agent/control/control_client.h"
 #include "platform/base/error.h"
-#include "platform/base/parse.h"
 #include "platform/clock.h"
 
 enum { ANSWER_MS = 2000, INTERVAL_MS = 1000, FRAME_BYTES = 16 * 1024 };
@@ -281,10 +280,12 @@ static int read_options(int argc, char **argv, struct top *top)
             return E_STOP;
         if (option == 'o')
             top->once = true;
-        else if (option != 'i' ||
-                 parse_duration_ms(optarg, strlen(optarg), &top->interval_ms) < 0 ||
-                 top->interval_ms <= 0)
+        else if (option != 'i' || cli_read_duration("--interval", optarg, &top->interval_ms) < 0)
             return E_INVALID;
+        else if (top->interval_ms == 0) {
+            cli_fault("--interval", optarg, "is no time at all; write it like 1s");
+            return E_INVALID;
+        }
     }
     return optind < argc ? E_INVALID : 0;
 }

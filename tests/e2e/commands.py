@@ -72,6 +72,39 @@ def check_closed_descriptors(agent):
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
 
 
+# What is wrong with the arguments is said in so many words.
+USAGE_FAULTS = (
+    (("run", "--drain=-5s"), '--drain: "-5s" is not a duration'),
+    (("status", "--healthy", "--wait", "soon"), '--wait: "soon" is not a duration'),
+    (("status", "--healthy", "--wait", "9223372036854775807ms"), "is out of range"),
+    (("status", "--wait", "5s"), "--wait needs --healthy"),
+    (("status", "--json", "--healthy"), "exclude each other"),
+    (("top", "--interval", "0s"), '--interval: "0s" is no time'),
+    (("send", "plc", "--timeout", "x"), '--timeout: "x" is not a duration'),
+    (("send", "plc", "--lane", "bulc"), 'did you mean "bulk"'),
+    (("send", ""), 'SENSOR: "" is not a name'),
+    (("send", "plc bulk"), 'SENSOR: "plc bulk" is not a name'),
+)
+
+
+def check_usage(agent):
+    for usage in (("nonsense",), (), ("run", "--nonsense"), ("send",), ("send", "a", "b"),
+                  ("check", "extra"), ("run", "--drain=soon")):
+        check_code(agent.call(*usage), 2)
+    for usage, words in USAGE_FAULTS:
+        result = agent.call(*usage, stdin="")
+        check_code(result, 2)
+        check(words in result.stderr, result.stderr)
+
+
+def check_send(agent):
+    """Against a running agent."""
+    check_code(agent.call("send", "cli", stdin='{"id":1}\n'), 0)
+    refused = agent.call("send", "cli", stdin='{"id":2}\n{"id":\n{"id":3}\n')
+    check_code(refused, 1)
+    check("line 2" in refused.stderr, refused.stderr)
+
+
 def scenario(run):
     agent = harness.Agent(run, "https://localhost:9")
     path = agent.config_file
@@ -83,9 +116,7 @@ def scenario(run):
     check_output(agent)
     check_closed_descriptors(agent)
 
-    for usage in (("nonsense",), (), ("run", "--nonsense"), ("send",), ("send", "a", "b"),
-                  ("check", "extra"), ("run", "--drain=soon")):
-        check_code(agent.call(*usage), 2)
+    check_usage(agent)
     check_code(agent.call("run", "--help"), 0)
     version = agent.call("version", "--json")
     check_code(version, 0)
@@ -100,10 +131,7 @@ def scenario(run):
     path.write_text(GOOD)
     agent.start()
     check_code(agent.call("status"), 0)
-    check_code(agent.call("send", "cli", stdin='{"id":1}\n'), 0)
-    refused = agent.call("send", "cli", stdin='{"id":2}\n{"id":\n{"id":3}\n')
-    check_code(refused, 1)
-    check("line 2" in refused.stderr, refused.stderr)
+    check_send(agent)
     check(agent.call("run", "-c", path).returncode == 1, "a second agent on one state directory")
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
 
