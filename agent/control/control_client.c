@@ -274,12 +274,19 @@ static void find_ready(struct sender *sender)
         sender->ready_bytes = sender->input_bytes;
 }
 
+static int fail_input(struct sender *sender, int code)
+{
+    (void)snprintf(sender->sent->reason, sizeof(sender->sent->reason),
+                   "the input cannot be read: %s", ERROR_TEXT(code));
+    return code;
+}
+
 static int read_input(struct sender *sender)
 {
     ssize_t got = read(sender->options->input_fd, sender->input + sender->input_bytes,
                        INPUT_BYTES - sender->input_bytes);
     if (got < 0)
-        return errno == EINTR || errno == EAGAIN ? 0 : error_sys(errno);
+        return errno == EINTR || errno == EAGAIN ? 0 : fail_input(sender, error_sys(errno));
     sender->input_bytes += (size_t)got;
     sender->ended = got == 0;
     find_ready(sender);

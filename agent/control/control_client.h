@@ -55,7 +55,7 @@ struct control_sent {
     uint64_t settled;  /* the agent has decided about all lines up to this one */
     uint64_t accepted; /* documents (P1) */
     uint64_t refused;
-    char reason[CONTROL_CLIENT_REASON_BYTES]; /* the agent's, if it gave up */
+    char reason[CONTROL_CLIENT_REASON_BYTES]; /* the agent's if it gave up, or the input's */
 };
 
 /**

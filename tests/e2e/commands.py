@@ -103,6 +103,10 @@ def check_send(agent):
     refused = agent.call("send", "cli", stdin='{"id":2}\n{"id":\n{"id":3}\n')
     check_code(refused, 1)
     check("line 2" in refused.stderr, refused.stderr)
+    for redirection in ("<&-", "</"):
+        result = call_with(agent, redirection, "send", "cli")
+        check_code(result, 1)
+        check("the input cannot be read" in result.stderr, result.stderr)
 
 
 def scenario(run):
