@@ -29,11 +29,11 @@
  *   server  done COUNT REFUSED              everything is settled; then it closes
  *   server  error REASON                    at any time: the server gives up and closes
  *
- * Empty lines are passed over, and the last line may lack its newline. Lines are settled in order:
- * a document counts as accepted when it and all before it are. A connection with
- * CONFIG_CONTROL_IN_FLIGHT documents that are not accepted, or whose next document finds no room,
- * is not read until that changes. What was taken from a sender that then went away keeps its way to
- * flash and cloud.
+ * A line ends with LF or CR LF. Empty lines are passed over, and the last line may lack its end.
+ * Lines are settled in order: a document counts as accepted when it and all before it are. A
+ * connection with CONFIG_CONTROL_IN_FLIGHT documents that are not accepted, or whose next document
+ * finds no room, is not read until that changes. What was taken from a sender that then went away
+ * keeps its way to flash and cloud.
  *
  * Bounds: CONFIG_CONTROL_CONNECTIONS connections, at least a quarter of which is kept from
  * senders, so that status can be asked for; a command has to arrive within 5 s; a half line or a

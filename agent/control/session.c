@@ -358,6 +358,8 @@ static bool take_line(struct session *session, const uint8_t *bytes, size_t coun
         session->line++;
         return true;
     }
+    /* Text files from elsewhere end lines with CR LF, which would be a part of a raw record. */
+    count -= bytes[count - 1] == '\r' ? 1 : 0;
     /* A line that is offered again was found good before. */
     if (session->retry_ms == 0 && !check_document(session, bytes, count, now_ms))
         return true;

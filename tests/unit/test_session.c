@@ -302,6 +302,7 @@ static void test_lines_may_be_split_anywhere(void **state)
         put_bytes(f, input + cut, strlen(input) - cut);
         put_end(f);
         assert_int_equal(f->agent->submitted, 3);
+        assert_string_equal(f->agent->documents[1], "{\"n\":\"\xc3\xa4\"}");
         assert_string_equal(f->agent->documents[2], "{\"n\":3}");
         assert_non_null(strstr(f->replies, "\nrefused 4 column 2: "));
         assert_non_null(strstr(f->replies, "\naccepted 5 3\ndone 3 1\n"));
