@@ -551,12 +551,23 @@ static void test_no_route(void **state)
     expect_faults(*state, "{ \"device\": \"d\", \"routes\": [] }", expected);
     expect_faults(*state, "{ \"device\": \"d\", \"routes\": {} }",
                   "1:28: routes: an object is not a list; write it in brackets\n");
+    expect_faults(*state,
+                  "{ \"device\": \"d\", \"routes\": [ {}, {}, {}, {}, {}, {}, {}, {}, {} ] }",
+                  "1:28: routes: there are 9; 8 are the most\n");
 }
 
 static void test_text_faults(void **state)
 {
     expect_faults(*state, "{ \"device\": \"d\"\n \"spool\": {} }",
                   "2:2: a comma or } was expected\n");
+    expect_faults(*state, "{ \"device\": \"d\", }",
+                  "1:18: a key was expected; remove the comma before }\n");
+    expect_faults(*state, "{ \"sensors\": [ {}, ] }",
+                  "1:20: a value was expected; remove the comma before ]\n");
+    expect_faults(*state, "{ \"device\": 'd' }",
+                  "1:13: a value was expected; texts stand in double quotes\n");
+    expect_faults(*state, "\xef\xbb\xbf{}",
+                  "1:1: a value was expected; save the text without a byte order mark\n");
     expect_faults(*state, "[]", "1:1: a configuration is an object; begin it with {\n");
     expect_faults(*state, "", "1:1: the text ends too early\n");
     expect_faults(*state, HEAD "\"spool\": { \"path\": \"\" } }",
