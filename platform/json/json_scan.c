@@ -175,6 +175,21 @@ static int number_begin(struct json_scan *scan, uint8_t byte)
     return 0;
 }
 
+/* What other formats allow and people write: said by name, with what to do about it. */
+static int value_fault(struct json_scan *scan, uint8_t byte)
+{
+    switch (byte) {
+    case ']':
+        return fault(scan, "a value was expected; remove the comma before ]");
+    case '\'':
+        return fault(scan, "a value was expected; texts stand in double quotes");
+    case 0xef:
+        return fault(scan, "a value was expected; save the text without a byte order mark");
+    default:
+        return fault(scan, "a value was expected");
+    }
+}
+
 static int value_begin(struct json_scan *scan, uint8_t byte)
 {
     token_begin(scan);
@@ -193,14 +208,17 @@ static int value_begin(struct json_scan *scan, uint8_t byte)
     default:
         if (byte == '-' || is_digit(byte))
             return number_begin(scan, byte);
-        return fault(scan, "a value was expected");
+        return value_fault(scan, byte);
     }
 }
 
 static int key_begin(struct json_scan *scan, uint8_t byte)
 {
-    return byte == '"' ? string_begin(scan, true)
-                       : fault(scan, "a key in double quotes was expected");
+    if (byte == '"')
+        return string_begin(scan, true);
+    return fault(scan, byte == '}' && scan->state == AT_KEY
+                           ? "a key was expected; remove the comma before }"
+                           : "a key in double quotes was expected");
 }
 
 static int comma_or_end(struct json_scan *scan, uint8_t byte)
