@@ -29,6 +29,7 @@ enum driver_key_kind {
     DRIVER_KEY_BOOLEAN,  /* "true" or "false" */
     DRIVER_KEY_DURATION, /* "5s" */
     DRIVER_KEY_SIZE,     /* "64KiB" */
+    DRIVER_KEY_UNIT,     /* a SenML unit name: "Cel" */
 };
 
 /** A key that the driver takes in runnel.json beside name, driver, interval, timeout, lane, tags.
@@ -38,6 +39,14 @@ struct driver_key {
     enum driver_key_kind kind;
     bool required;
     const char *help; /* one line; says the default */
+};
+
+/** What a key may say beyond its kind, checked with the configuration, where a fault has a line and
+ *  a column. What depends on other keys or on hardware is left to open. */
+struct driver_limit {
+    const char *key;     /* as in struct driver_key; NULL ends the table */
+    const char *choices; /* "a|b|c" of a text or whole number; NULL: */
+    int64_t low, high;   /* of a whole number, both included */
 };
 
 /** A configured key as text, checked against its kind; a list's member as "list[3].member". */
@@ -64,6 +73,7 @@ struct driver {
     const char *name;
     const char *summary; /* one line for `runnel sensors` */
     const struct driver_key *keys;
+    const struct driver_limit *limits; /* NULL: none */
     size_t instance_bytes;
 
     /** Returns 0; E_INVALID for settings that contradict each other; error_sys and others for

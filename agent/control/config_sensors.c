@@ -46,14 +46,33 @@ static void fault_driver(struct config_reader *reader, const struct json_node *n
 
 /* ---- its keys ---- */
 
-static struct schema_key as_schema(const struct driver_key *key)
+static const struct driver_limit *find_limit(const struct driver *driver, const char *key)
+{
+    for (const struct driver_limit *limit = driver->limits; limit != NULL && limit->key != NULL;
+         limit++)
+        if (strcmp(limit->key, key) == 0)
+            return limit;
+    return NULL;
+}
+
+static struct schema_key as_schema(const struct driver *driver, const struct driver_key *key)
 {
     static const enum schema_kind kinds[] = {
         [DRIVER_KEY_TEXT] = SCHEMA_TEXT,         [DRIVER_KEY_INTEGER] = SCHEMA_INTEGER,
         [DRIVER_KEY_DECIMAL] = SCHEMA_DECIMAL,   [DRIVER_KEY_BOOLEAN] = SCHEMA_BOOLEAN,
         [DRIVER_KEY_DURATION] = SCHEMA_DURATION, [DRIVER_KEY_SIZE] = SCHEMA_SIZE,
+        [DRIVER_KEY_UNIT] = SCHEMA_TEXT,
     };
-    return (struct schema_key){.name = key->name, .kind = kinds[key->kind], .help = key->help};
+    const struct driver_limit *limit = find_limit(driver, key->name);
+    struct schema_key schema = {.name = key->name, .kind = kinds[key->kind], .help = key->help};
+    if (limit == NULL)
+        return schema;
+    if (schema.kind == SCHEMA_TEXT)
+        schema.kind = SCHEMA_CHOICE;
+    schema.choices = limit->choices;
+    schema.low = limit->low;
+    schema.high = limit->high;
+    return schema;
 }
 
 /* "list" of "list[].member" and of "list[]", or the whole of a plain key. */
@@ -101,11 +120,18 @@ static void add_setting(struct settings *settings, const char *name, const struc
                         const struct driver_key *key)
 {
     struct config_reader *reader = settings->reader;
-    const struct schema_key schema = as_schema(key);
+    const struct schema_key schema = as_schema(settings->driver, key);
     struct schema_value value;
     const char *text = config_read_scalar(reader, node, &schema, &value);
     if (text == NULL || settings->count == settings->capacity)
         return;
+    if (key->kind == DRIVER_KEY_UNIT && driver_unit_meaning(text) == NULL) {
+        config_fault(reader->faults, node, NULL,
+                     "\"%.31s\" is no unit name of SenML; write it like \"Cel\", \"%%RH\" or "
+                     "\"1/min\"",
+                     node->text);
+        return;
+    }
     settings->items[settings->count++] =
         (struct driver_setting){.key = config_pool_text(reader->pool, name), .value = text};
 }

@@ -480,6 +480,17 @@ static int check_range(const struct schema_key *key, int64_t number, char *why)
     return E_RANGE;
 }
 
+/* A number with choices is one of them. */
+static int check_number(const struct schema_key *key, const char *text, int64_t number, char *why)
+{
+    if (key->choices == NULL)
+        return check_range(key, number, why);
+    if (schema_choice(key->choices, text) >= 0)
+        return 0;
+    why_choice(key, text, why);
+    return E_RANGE;
+}
+
 static int parse_percent(const char *text, size_t count, int64_t *ret_number)
 {
     uint64_t number = 0;
@@ -588,7 +599,7 @@ int schema_parse(const struct schema_key *key, const char *text, char why[SCHEMA
         else if (rc < 0)
             schema_why(key, text, why);
         else if (key->kind != SCHEMA_NAME && key->kind != SCHEMA_DECIMAL)
-            rc = check_range(key, value.number, why);
+            rc = check_number(key, text, value.number, why);
     }
     if (rc == 0)
         *ret_value = value;

@@ -40,7 +40,7 @@ struct schema_key {
     const char *standard; /* the default, written as the user would, without quotes; or NULL */
     bool required;
     int64_t low, high;   /* ms, bytes or the number itself; both 0: any */
-    const char *choices; /* "a|b|c" */
+    const char *choices; /* "a|b|c", also of whole numbers */
     const char *absent;  /* choices that this program does not have */
     const char *symbol;  /* Kconfig's, that brings what is absent: CONFIG_COAP; CONFIG_DEST_ is
                             completed by the choice; NULL: no version has it yet */

@@ -50,8 +50,14 @@ struct lines {
 static const struct driver_key keys[] = {
     {"path", DRIVER_KEY_TEXT, true, "a tty, a FIFO, a file to follow, or unix:/path to listen on"},
     {"baud", DRIVER_KEY_INTEGER, false, "the speed of a tty (8 bits, no parity); default 9600"},
-    {"unit", DRIVER_KEY_TEXT, false, "the SenML unit of lines that are numbers; default none"},
+    {"unit", DRIVER_KEY_UNIT, false, "the SenML unit of lines that are numbers; default none"},
     {0}};
+
+static const struct driver_limit limits[] = {
+    {.key = "baud",
+     .choices = "1200|2400|4800|9600|19200|38400|57600|115200|230400|460800|921600|1000000|1500000"
+                "|2000000|3000000|4000000"},
+    {.key = NULL}};
 
 /* ---- opening ---- */
 
@@ -526,6 +532,7 @@ const struct driver driver_lines = {
     .name = "lines",
     .summary = "a JSON object or a number per line, from a tty, FIFO, file or Unix socket",
     .keys = keys,
+    .limits = limits,
     .instance_bytes = sizeof(struct lines),
     .open = lines_open,
     .channels = lines_channels,

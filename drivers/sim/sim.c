@@ -17,7 +17,13 @@ enum wave { WAVE_SINE, WAVE_SQUARE, WAVE_SAW, WAVE_WALK, WAVE_NOISE, WAVES };
 
 static const char *const wave_names[WAVES] = {"sine", "square", "saw", "walk", "noise"};
 
-enum { PERIOD_MAX = 1000000, LEVEL_MAX = 1000000000, SINE_STEPS = 64, SINE_ONE = 1 << 30 };
+enum {
+    DECIMALS_MAX = 6,
+    PERIOD_MAX = 1000000,
+    LEVEL_MAX = 1000000000,
+    SINE_STEPS = 64,
+    SINE_ONE = 1 << 30
+};
 
 /* A quarter of a sine in 64 steps: round(sin(pi / 2 * i / 64) * 2^30). */
 static const int32_t sine_table[SINE_STEPS + 1] = {
@@ -50,13 +56,21 @@ static const struct driver_key keys[] = {
     {"offset", DRIVER_KEY_DECIMAL, false, "the value in the middle; default 0"},
     {"period", DRIVER_KEY_INTEGER, false, "readings per wave; default 60"},
     {"decimals", DRIVER_KEY_INTEGER, false, "digits behind the point, 0 to 6; default 2"},
-    {"unit", DRIVER_KEY_TEXT, false, "a SenML unit name; default none"},
+    {"unit", DRIVER_KEY_UNIT, false, "a SenML unit name; default none"},
     {"seed", DRIVER_KEY_INTEGER, false, "where walk and noise start; default 1"},
     {"fail_every", DRIVER_KEY_INTEGER, false, "every n-th fetch fails; default 0, never"},
     {"hang", DRIVER_KEY_DURATION, false, "how long a fetch takes; default 0s"},
     {"silent", DRIVER_KEY_BOOLEAN, false, "never has anything new; default false"},
     {"garbage", DRIVER_KEY_BOOLEAN, false, "every reading is damaged; default false"},
     {0}};
+
+static const struct driver_limit limits[] = {
+    {.key = "wave", .choices = "sine|square|saw|walk|noise"},
+    {.key = "channels", .low = 1, .high = SAMPLE_CHANNELS_MAX},
+    {.key = "period", .low = 1, .high = PERIOD_MAX},
+    {.key = "decimals", .low = 0, .high = DECIMALS_MAX},
+    {.key = "fail_every", .low = 0, .high = INT32_MAX},
+    {.key = NULL}};
 
 /* Steele, Lea, Flood: SplitMix64 (2014). */
 static uint64_t next_random(uint64_t *state)
@@ -211,7 +225,7 @@ static int get_wave_settings(struct sim *sim, const struct driver_context *conte
     if (rc == 0)
         rc = get_integer(context, "period", 1, PERIOD_MAX, &sim->period);
     if (rc == 0)
-        rc = get_integer(context, "decimals", 0, 6, &decimals);
+        rc = get_integer(context, "decimals", 0, DECIMALS_MAX, &decimals);
     if (rc == 0)
         rc = get_level(context, "amplitude", (unsigned)decimals, 10, &sim->amplitude);
     if (rc == 0)
@@ -322,6 +336,7 @@ const struct driver driver_sim = {
     .name = "sim",
     .summary = "made-up waves and faults, for trying out and for tests",
     .keys = keys,
+    .limits = limits,
     .instance_bytes = sizeof(struct sim),
     .open = sim_open,
     .channels = sim_channels,

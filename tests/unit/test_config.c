@@ -27,13 +27,22 @@ static const struct driver_key meter_keys[] = {
     {"channels[].name", DRIVER_KEY_TEXT, true, "its name"},
     {"channels[].register", DRIVER_KEY_INTEGER, true, "its number"},
     {"masks[]", DRIVER_KEY_TEXT, false, "none"},
+    {"parity", DRIVER_KEY_TEXT, false, "none"},
+    {"baud", DRIVER_KEY_INTEGER, false, "9600"},
+    {"retries", DRIVER_KEY_INTEGER, false, "0"},
+    {"unit", DRIVER_KEY_UNIT, false, "none"},
     {.name = NULL},
 };
+
+static const struct driver_limit meter_limits[] = {{.key = "parity", .choices = "none|even|odd"},
+                                                   {.key = "baud", .choices = "9600|19200"},
+                                                   {.key = "retries", .low = 0, .high = 3},
+                                                   {.key = NULL}};
 
 static const struct driver drivers[] = {
     {.name = "proc", .summary = "", .keys = plain_keys},
     {.name = "thermal", .summary = "", .keys = plain_keys},
-    {.name = "meter", .summary = "", .keys = meter_keys},
+    {.name = "meter", .summary = "", .keys = meter_keys, .limits = meter_limits},
 };
 
 const struct driver *driver_at(size_t index)
@@ -47,6 +56,11 @@ const struct driver *driver_find(const char *name)
         if (strcmp(driver_at(i)->name, name) == 0)
             return driver_at(i);
     return NULL;
+}
+
+const char *driver_unit_meaning(const char *unit)
+{
+    return strcmp(unit, "Cel") == 0 ? "degrees Celsius" : NULL;
 }
 
 /* ---- a configuration in a directory of its own ---- */
@@ -380,6 +394,25 @@ static void test_driver_keys(void **state)
         "4:46: sensors[0].channels[0].register: is missing; its number\n"
         "4:48: sensors[0].channels[0].nam: there is no such key; did you mean \"name\"?\n"
         "4:62: sensors[0].channels[1]: this is no object; write it in braces\n");
+}
+
+static void test_limits_of_driver_keys(void **state)
+{
+    expect_lines(*state,
+                 HEAD "\"sensors\": [ { \"name\": \"m\", \"driver\": \"meter\", \"bus\": \"b\","
+                      " \"parity\": \"odd\", \"baud\": 19200, \"retries\": 0, \"unit\": \"Cel\""
+                      " } ] }",
+                 0, "");
+    expect_faults(*state,
+                  HEAD
+                  "\"sensors\": [ { \"name\": \"m\", \"driver\": \"meter\", \"bus\": \"b\",\n"
+                  "\"parity\": \"evn\", \"baud\": 19201, \"retries\": -1, \"unit\": \"C\" } ] }",
+                  "3:11: sensors[0].parity: \"evn\" is none of none, even, odd; did you mean "
+                  "\"even\"?\n"
+                  "3:26: sensors[0].baud: 19201 is none of 9600, 19200; did you mean \"19200\"?\n"
+                  "3:44: sensors[0].retries: -1 is out of range; choose from 0 to 3\n"
+                  "3:56: sensors[0].unit: \"C\" is no unit name of SenML; write it like \"Cel\", "
+                  "\"%RH\" or \"1/min\"\n");
 }
 
 static void test_drivers_and_names(void **state)
@@ -970,6 +1003,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_all_faults_at_once_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown_and_duplicate_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_driver_keys, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_limits_of_driver_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_drivers_and_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_not_in_this_program, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_route_faults, set_up, tear_down),

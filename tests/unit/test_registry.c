@@ -27,6 +27,14 @@ static void test_an_unknown_driver_is_not_found(void **state)
     assert_null(driver_find("proc "));
 }
 
+static bool has_key(const struct driver *driver, const char *name)
+{
+    for (const struct driver_key *key = driver->keys; key->name != NULL; key++)
+        if (strcmp(key->name, name) == 0)
+            return true;
+    return false;
+}
+
 static void test_each_driver_keeps_the_contract(void **state)
 {
     (void)state;
@@ -42,6 +50,9 @@ static void test_each_driver_keeps_the_contract(void **state)
         assert_non_null(driver->close);
         for (const struct driver_key *key = driver->keys; key->name != NULL; key++)
             assert_true(strlen(key->help) > 10);
+        for (const struct driver_limit *limit = driver->limits; limit != NULL && limit->key != NULL;
+             limit++)
+            assert_true(has_key(driver, limit->key));
     }
 }
 
