@@ -49,6 +49,17 @@ _Static_assert((int)CFG_ROUTES_MAX == (int)SPOOL_ROUTES_MAX &&
                    (int)CFG_ROUTES_MAX == (int)STATUS_ROUTES_MAX,
                "routes");
 
+/* One line says why the agent does not start: the first, which knows most. */
+static int fail_start(struct agent *agent, const char *fault, int code)
+{
+    char value[LOG_VALUE_BYTES];
+    if (!agent->start_failed)
+        log_error("start-failed error=\"%s\"",
+                  log_value(value, fault[0] != '\0' ? fault : ERROR_TEXT(code)));
+    agent->start_failed = true;
+    return code;
+}
+
 /* ---- the spool ---- */
 
 static void note_storage(struct agent *agent)
@@ -87,10 +98,8 @@ static int open_spool(struct agent *agent)
             .share_percent = config->lanes[lane].share_percent,
         };
     int rc = spool_open(&options, fault, &agent->spool);
-    if (rc < 0) {
-        log_error("start-failed %s", fault);
-        return rc;
-    }
+    if (rc < 0)
+        return fail_start(agent, fault, rc);
     spool_get_id(agent->spool, id);
     bytes_put_hex(agent->spool_id, id, sizeof id);
     note_storage(agent);
@@ -183,6 +192,7 @@ static int open_route(struct agent *agent, size_t index)
     const struct cfg_route *config = &agent->config->routes[index];
     struct dest_options dest_options = {.stream = config->stream, .stream_arn = config->stream_arn};
     struct uplink_options options = route_options(agent, config);
+    char fault[64 + ERROR_TEXT_BYTES];
     int rc = open_credentials(config->credentials, &agent->credentials[index]);
     options.credentials = agent->credentials[index];
     if (rc == E_OK)
@@ -192,8 +202,10 @@ static int open_route(struct agent *agent, size_t index)
         if (rc < 0)
             dest_close(options.dest);
     }
-    if (rc < 0)
-        log_error("start-failed route=%s error=\"%s\"", config->name, ERROR_TEXT(rc));
+    if (rc < 0) {
+        (void)snprintf(fault, sizeof fault, "route %s: %s", config->name, ERROR_TEXT(rc));
+        return fail_start(agent, fault, rc);
+    }
     return rc;
 }
 
@@ -261,7 +273,8 @@ static int open_control(struct agent *agent)
     char fault[CONTROL_FAULT_BYTES] = "";
     int rc = control_path(path);
     if (rc < 0)
-        return rc;
+        return fail_start(
+            agent, "RUNNEL_SOCKET: is too long; the path of a socket has at most 107 bytes", rc);
     struct control_options options = {
         .path = path,
         .document_bytes_max = (size_t)CONFIG_DOCUMENT_KIB * 1024,
@@ -270,9 +283,7 @@ static int open_control(struct agent *agent)
         .stop = &agent->stop,
     };
     rc = control_open(&options, fault, &agent->control);
-    if (rc < 0)
-        log_error("start-failed %s", fault);
-    return rc;
+    return rc < 0 ? fail_start(agent, fault, rc) : rc;
 }
 
 /* What is configured, as a name that changes with it. */
@@ -475,7 +486,7 @@ int agent_run(const struct agent_options *options)
     if (rc == E_OK)
         result = run(agent, options);
     else
-        log_error("start-failed error=\"%s\"", ERROR_TEXT(rc));
+        (void)fail_start(agent, "", rc);
     if (agent->control != NULL)
         (void)stop_stages(agent);
     close_stages(agent);

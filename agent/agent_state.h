@@ -37,6 +37,7 @@ struct agent {
     char spool_id[SPOOL_ID_TEXT_BYTES];
     char user_agent[USER_AGENT_BYTES];
     bool storage_durable;
+    bool start_failed; /* and why is in the log */
     struct spool *spool;
     struct collect_sensor *sensors; /* config->sensor_count of them */
     struct tag *tags;

@@ -126,10 +126,11 @@ void sensor_get_status(struct sensor *sensor, struct collect_status *ret_status)
 static void complain(struct sensor *sensor, const char *event, const char *text)
 {
     unsigned long silenced;
+    char value[LOG_VALUE_BYTES];
     if (!log_limit_passes(&sensor->limit, clock_mono_ms(), &silenced))
         return;
-    log_warning("%s sensor=%s error=\"%s\" silenced=%lu", event, sensor->setup->name, text,
-                silenced);
+    log_warning("%s sensor=%s error=\"%s\" silenced=%lu", event, sensor->setup->name,
+                log_value(value, text), silenced);
     sensor->complained = true;
 }
 

@@ -90,6 +90,15 @@ DEFINE_LOG(log_warning, LOG_LEVEL_WARNING)
 DEFINE_LOG(log_info, LOG_LEVEL_INFO)
 DEFINE_LOG(log_debug, LOG_LEVEL_DEBUG)
 
+const char *log_value(char value[LOG_VALUE_BYTES], const char *text)
+{
+    (void)snprintf(value, LOG_VALUE_BYTES, "%s", text);
+    for (char *c = value; *c != '\0'; c++)
+        if (*c == '"')
+            *c = '\'';
+    return value;
+}
+
 int log_limit_passes(struct log_limit *limit, long long now_ms, unsigned long *ret_silenced)
 {
     if (limit->next_ms != 0 && now_ms < limit->next_ms) {

@@ -17,6 +17,13 @@ void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/**
+ * TEXT without double quotes, cut to fit, in VALUE: what is foreign must not end the quotes around
+ * it. Returns VALUE.
+ */
+enum { LOG_VALUE_BYTES = 512 };
+const char *log_value(char value[LOG_VALUE_BYTES], const char *text);
+
 /** Lines less important than LEVEL are left out (default LOG_LEVEL_INFO). Called by main, once. */
 void log_set_level(enum log_level level);
 

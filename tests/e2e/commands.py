@@ -109,6 +109,22 @@ def check_send(agent):
         check("the input cannot be read" in result.stderr, result.stderr)
 
 
+def check_start(agent):
+    """One line says why the agent does not start: the event, then key=value."""
+    def refused(result, words):
+        check_code(result, 1)
+        check(re.fullmatch(r'\S+ error start-failed error="[^"]*' + words + r'[^"]*"\n',
+                           result.stderr), result.stderr)
+    run = ("run", "-c", agent.config_file)
+    refused(agent.call(*run), "in use")
+    socket, agent.environment["RUNNEL_SOCKET"] = agent.environment["RUNNEL_SOCKET"], "/" + "x" * 200
+    agent.environment["RUNNEL_STATE"] += "-other"
+    refused(agent.call(*run), "RUNNEL_SOCKET")
+    agent.environment["RUNNEL_SOCKET"] = socket
+    refused(agent.call(*run), "an agent answers there")
+    agent.environment["RUNNEL_STATE"] = str(agent.state)
+
+
 def scenario(run):
     agent = harness.Agent(run, "https://localhost:9")
     path = agent.config_file
@@ -136,7 +152,7 @@ def scenario(run):
     agent.start()
     check_code(agent.call("status"), 0)
     check_send(agent)
-    check(agent.call("run", "-c", path).returncode == 1, "a second agent on one state directory")
+    check_start(agent)
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
 
     # A drain that cannot deliver says so.
