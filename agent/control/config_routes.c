@@ -116,7 +116,8 @@ static bool read_switch(const struct subject *subject, const char *name)
     if (value == NULL || strcasecmp(value, "false") == 0)
         return false;
     if (strcasecmp(value, "true") != 0)
-        config_fault(subject->reader->faults, NULL, name, "is neither true nor false");
+        config_fault(subject->reader->faults, NULL, name,
+                     "is neither true nor false; write one of them");
     return true;
 }
 

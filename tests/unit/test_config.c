@@ -789,7 +789,7 @@ static void test_bad_variables(void **state)
     static const char *const url[] = {"AWS_ENDPOINT_URL=http://user:secret@host", NULL};
     fixture->variables = variables;
     expect_faults(fixture, "{ \"device\": \"d\", " ROUTE " }",
-                  "AWS_USE_FIPS_ENDPOINT: is neither true nor false\n"
+                  "AWS_USE_FIPS_ENDPOINT: is neither true nor false; write one of them\n"
                   "warning: HTTPS_PROXY: this version does not use proxies; the route \"live\" "
                   "connects directly\n");
     fixture->variables = variables + 1;
