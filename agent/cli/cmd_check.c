@@ -5,12 +5,34 @@
 #include "agent/cli/cli.h"
 #include "agent/control/config.h"
 #include "platform/base/error.h"
+#include "platform/fs.h"
 
 static const char usage[] =
     "usage: runnel check [-c FILE]\n\n"
     "Validates the configuration and says what would run. Faults go to stderr, one a line, as\n"
     "FILE:LINE:COL: KEY: what is wrong; remedy. The exit code is then 78.\n\n"
     "  -c FILE   instead of $RUNNEL_CONFIG, else /etc/runnel/runnel.json\n";
+
+/* They may come later, so they are no faults; but a route without them does not connect. */
+static void warn_of_file(const struct cfg_route *route, const char *key, const char *path)
+{
+    char byte;
+    int rc = path == NULL ? 0 : fs_read_file(path, &byte, sizeof byte);
+    if (rc < 0 && rc != E_TOO_BIG)
+        (void)fprintf(
+            stderr, "warning: route %s: %s: %s: %s; the route does not connect until it is there\n",
+            route->name, key, path, ERROR_TEXT(rc));
+}
+
+static void warn_of_files(const struct config *config)
+{
+    for (size_t i = 0; i < config->route_count; i++) {
+        const struct cfg_route *route = &config->routes[i];
+        warn_of_file(route, "ca_file", route->ca_file);
+        warn_of_file(route, "cert_file", route->cert_file);
+        warn_of_file(route, "key_file", route->key_file);
+    }
+}
 
 static int check(const char *path)
 {
@@ -23,6 +45,7 @@ static int check(const char *path)
         (void)fprintf(stderr, "runnel: the configuration cannot be read: %s\n", ERROR_TEXT(rc));
         return CLI_FAILED;
     }
+    warn_of_files(config);
     config_print(config, stdout);
     config_free(config);
     return fflush(stdout) == 0 ? CLI_DONE : CLI_FAILED;

@@ -109,6 +109,16 @@ def check_send(agent):
         check("the input cannot be read" in result.stderr, result.stderr)
 
 
+def check_files(agent):
+    """A PEM file that is not there may come later; check says so all the same."""
+    agent.config_file.write_text(GOOD.replace('"telemetry"', '"telemetry", "ca_file": "/absent.pem"'))
+    result = agent.call("check", "-c", agent.config_file)
+    check_code(result, 0)
+    check("warning: route live: ca_file: /absent.pem: No such file" in result.stderr,
+          result.stderr)
+    agent.config_file.write_text(GOOD)
+
+
 def check_start(agent):
     """One line says why the agent does not start: the event, then key=value."""
     def refused(result, words):
@@ -134,6 +144,7 @@ def scenario(run):
     check_code(agent.call("check", "-c", run.folder / "absent.json"), 78)
     path.write_text(GOOD)
     check_output(agent)
+    check_files(agent)
     check_closed_descriptors(agent)
 
     check_usage(agent)
