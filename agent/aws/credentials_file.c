@@ -182,13 +182,24 @@ static int read_key(struct file_provider *file, const struct source *source, str
                              rc == E_TOO_BIG ? "is too long" : "holds a character that no key has");
 }
 
+/* Editors of other systems put a byte order mark before the first section. */
+static struct text whole_line(const struct reading *reading)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    size_t skip = reading->line_number == 1 && reading->line_bytes >= sizeof mark - 1 &&
+                          memcmp(reading->line, mark, sizeof mark - 1) == 0
+                      ? sizeof mark - 1
+                      : 0;
+    return trim((struct text){reading->line + skip, reading->line_bytes - skip});
+}
+
 static int read_line(struct file_provider *file, const struct source *source,
                      char fault[CREDENTIALS_FAULT_BYTES])
 {
     struct reading *reading = &file->reading;
-    struct text line = trim((struct text){reading->line, reading->line_bytes});
     int rc = 0;
     reading->line_number++;
+    struct text line = whole_line(reading);
     if (line.count > 0 && line.at[0] == '[')
         read_section(file, source, line);
     else if (line.count > 0 && !is_comment(line.at[0]))

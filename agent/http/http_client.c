@@ -74,8 +74,6 @@ static const char *remedy(int code)
         return "; check the host name, /etc/resolv.conf and the link";
     case E_TIMEOUT:
         return "; check the link and the firewall";
-    case E_CERTIFICATE:
-        return "; check ca_file, the host name and this device's clock";
     case E_SYNTAX:
         return "; what answers there is no HTTP server: check the port and proxies on the way";
     default:
@@ -131,7 +129,7 @@ static int open_tls(struct http_client *client, struct http_outcome *outcome)
     if (client->tls != NULL)
         return 0;
     int rc = tls_open(&options, where, &client->tls);
-    return rc < 0 ? fail(client, outcome, "preparing TLS for", rc, where) : 0;
+    return rc < 0 ? fail(client, outcome, "preparing TLS from the PEM files for", rc, where) : 0;
 }
 
 /* Makes the stream; FD is taken also on failure. */

@@ -43,8 +43,8 @@ static const struct row rows[] = {
     {"IncompleteSignature", VERDICT_REFRESH_CREDENTIALS, KEYS},
 
     {"RequestTimeTooSkewed", VERDICT_FIX_CLOCK, "set the clock"},
-    {"InvalidSignature", VERDICT_OPERATOR, "check the secret access key"},
-    {"SignatureDoesNotMatch", VERDICT_OPERATOR, "check the secret access key"},
+    {"InvalidSignature", VERDICT_OPERATOR, "check the secret access key and the region"},
+    {"SignatureDoesNotMatch", VERDICT_OPERATOR, "check the secret access key and the region"},
     {"AccessDenied", VERDICT_OPERATOR, PERMISSION},
     {"AuthFailure", VERDICT_OPERATOR, KEYS},
 
@@ -148,7 +148,7 @@ enum verdict verdict_of_record(const char *code)
 const char *verdict_remedy(const struct verdict_question *question)
 {
     if (question->error == E_CERTIFICATE)
-        return "check ca_file, the host name and the clock";
+        return "check ca_file, the host name and this device's clock";
     if (question->error != E_OK)
         return NULL;
     if (verdict_of_request(question) == VERDICT_FIX_CLOCK)

@@ -2,7 +2,6 @@
 #include "platform/tls.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
@@ -27,6 +26,7 @@
 
 #include "platform/base/error.h"
 #include "platform/clock.h"
+#include "platform/fs.h"
 #include "platform/random.h"
 
 /* Since 3.0, reading and checking a private key takes random numbers to blind the arithmetic. */
@@ -118,14 +118,12 @@ static void explain(char where[TLS_WHERE_BYTES], const char *what, int rc)
 /* mbedTLS tells only that it could not read a file; the system tells why. */
 static int check_readable(const char *path, char where[TLS_WHERE_BYTES])
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        int rc = error_sys(errno);
-        (void)snprintf(where, TLS_WHERE_BYTES, "%s: %s", path, ERROR_TEXT(rc));
-        return rc;
-    }
-    (void)close(fd);
-    return 0;
+    char byte;
+    int rc = fs_read_file(path, &byte, sizeof byte);
+    if (rc >= 0 || rc == E_TOO_BIG)
+        return 0;
+    (void)snprintf(where, TLS_WHERE_BYTES, "%s: %s", path, ERROR_TEXT(rc));
+    return rc;
 }
 
 static int file_fault(const char *path, int rc, char where[TLS_WHERE_BYTES])

@@ -1,0 +1,66 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator gets wrong is said in status and log, once, with what to do about it."""
+import re
+
+import harness
+from harness import check, wait_until
+
+KEYS = f"aws_access_key_id = {harness.ACCESS_KEY}\naws_secret_access_key = {harness.SECRET_KEY}\n"
+
+
+def start(run, sink, name, **changes):
+    agent = harness.Agent(run, sink.endpoint, changes.pop("ca", sink.ca), name=name,
+                          spool={"size": "256KiB"}, **{"sensors": [{"name": "w", "driver": "sim",
+                                                                    "lane": "alarm"}], **changes})
+    agent.start()
+    return agent
+
+
+def check_remedy(run, sink, name, remedy, **changes):
+    """The route's error holds REMEDY exactly once."""
+    agent = start(run, sink, name, **changes)
+    error = wait_until(f"an error of {name}",
+                       lambda: (agent.status() or {"routes": {"live": {}}})["routes"]["live"]
+                       .get("error"))
+    check(error.count(remedy) == 1, f"{name}: {remedy!r} is not once in {error!r}")
+    agent.stop()
+
+
+def check_credentials_file(run, sink, text):
+    agent = harness.Agent(run, sink.endpoint, sink.ca, name="keys", spool={"size": "256KiB"},
+                          sensors=[{"name": "w", "driver": "sim", "lane": "alarm"}])
+    keys = agent.folder / "keys"
+    keys.write_bytes(text)
+    keys.chmod(0o600)
+    del agent.environment["AWS_ACCESS_KEY_ID"], agent.environment["AWS_SECRET_ACCESS_KEY"]
+    agent.environment["AWS_SHARED_CREDENTIALS_FILE"] = str(keys)
+    agent.start()
+    wait_until("a delivery", lambda: agent.counters(lane="alarm")["delivered"] > 0)
+    agent.stop()
+
+
+def check_quotes(run, sink):
+    """A value in the log ends at its second quote, whatever a path or a server holds."""
+    agent = start(run, sink, "quotes", sensors=[
+        {"name": "odd", "driver": "lines", "path": str(run.folder / 'a"b c=d')}])
+    line = wait_until("the sensor's failure",
+                      lambda: re.search(r".* sensor-failed .*", agent.log.read_text()))
+    check(re.search(r' sensor=odd error="[^"]*" silenced=0$', line.group()), line.group())
+    agent.stop()
+
+
+def scenario(run):
+    sink = harness.Sink(run)
+    other = harness.Sink(run, name="other")
+    check_remedy(run, sink, "wrong-ca", "check ca_file", ca=other.ca)
+    check_remedy(run, sink, "folder-ca", "Is a directory", ca=run.folder)
+    check_remedy(run, sink, "absent-ca", "PEM files", ca=run.folder / "absent.pem")
+    check_remedy(run, sink, "wrong-region", "the region", routes=[{"region": "eu-west-1"}])
+    check_credentials_file(run, sink, b"\xef\xbb\xbf[default]\r\n" +
+                           KEYS.replace("\n", "\r\n").encode())
+    check_quotes(run, sink)
+
+
+if __name__ == "__main__":
+    harness.main(harness.arguments(__doc__), scenario)
