@@ -180,8 +180,10 @@ static int add_sender(struct agent *agent, const char *name, struct sender **ret
     struct sensor_definition definition = {
         .device = agent->config->device, .name = name, .tags = tags};
     struct sender *sender = &agent->senders[agent->sender_count];
-    if (agent->sender_count == SENDERS_MAX || strlen(name) >= sizeof sender->name)
-        return E_FULL;
+    if (strlen(name) >= sizeof sender->name)
+        return E_TOO_BIG;
+    if (agent->sender_count == SENDERS_MAX)
+        return E_BUSY;
     if (configured != NULL)
         definition.tag_count = agent_tags(configured, tags);
     int rc = spool_define_sensor(agent->spool, &definition, &sender->sensor);
@@ -192,6 +194,14 @@ static int add_sender(struct agent *agent, const char *name, struct sender **ret
     agent->sender_count++;
     *ret_sender = sender;
     return E_OK;
+}
+
+static bool is_carried(const struct config *config, enum lane lane)
+{
+    for (size_t i = 0; i < config->route_count; i++)
+        if (config->routes[i].lanes[lane])
+            return true;
+    return false;
 }
 
 static int submit(void *context, const struct control_document *document,
@@ -209,6 +219,8 @@ static int submit(void *context, const struct control_document *document,
         append.lane = lane_find(document->lane);
     if (append.lane == LANE_COUNT)
         return E_NOT_FOUND;
+    if (!is_carried(agent->config, append.lane))
+        return E_UNSUPPORTED;
     rc = spool_append(agent->spool, &append, &ticket->sequence);
     if (rc == E_OK)
         ticket->lane = (unsigned)append.lane;

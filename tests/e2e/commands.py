@@ -111,12 +111,29 @@ def check_send(agent):
 
 def check_files(agent):
     """A PEM file that is not there may come later; check says so all the same."""
-    agent.config_file.write_text(GOOD.replace('"telemetry"', '"telemetry", "ca_file": "/absent.pem"'))
+    agent.config_file.write_text(GOOD.replace('"telemetry"',
+                                              '"telemetry", "ca_file": "/absent.pem"'))
     result = agent.call("check", "-c", agent.config_file)
     check_code(result, 0)
     check("warning: route live: ca_file: /absent.pem: No such file" in result.stderr,
           result.stderr)
     agent.config_file.write_text(GOOD)
+
+
+def check_lanes(agent):
+    """P2: what no route would ever deliver is not accepted, nor what has one name too many."""
+    agent.config_file.write_text(GOOD.replace('"telemetry"',
+                                              '"telemetry", "lanes": [ "alarm", "normal" ]'))
+    agent.start()
+    check_code(agent.call("send", "cli", stdin="{}\n"), 0)
+    refused = agent.call("send", "cli", "--lane", "bulk", stdin="{}\n")
+    check_code(refused, 1)
+    check("line 1: no route carries this lane" in refused.stderr, refused.stderr)
+    results = [agent.call("send", f"cli{number}", "--lane", "alarm", stdin="{}\n")
+               for number in range(64)]
+    check([result.returncode for result in results] == [0] * 63 + [1], results)
+    check("too many names" in results[-1].stderr, results[-1].stderr)
+    check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
 
 
 def check_start(agent):
@@ -166,9 +183,7 @@ def scenario(run):
     check_start(agent)
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
 
-    # A drain that cannot deliver says so.
-    result = agent.call("run", "-c", path, "--drain=1s")
-    check_code(result, 1)
+    check_lanes(agent)
 
 
 if __name__ == "__main__":

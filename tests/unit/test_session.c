@@ -281,11 +281,17 @@ static void test_tells_what_the_agent_refuses(void **state)
     put(f, "{\"bad\":2}\n");
     f->agent->refuse_code = E_TOO_BIG;
     put(f, "{\"bad\":3}\n");
+    f->agent->refuse_code = E_UNSUPPORTED;
+    put(f, "{\"bad\":4}\n");
+    f->agent->refuse_code = E_BUSY;
+    put(f, "{\"bad\":5}\n");
     put_end(f);
     assert_non_null(strstr(f->replies, "\nrefused 2 the lane is full"));
     assert_non_null(strstr(f->replies, "\nrefused 3 no such sensor or lane\n"));
     assert_non_null(strstr(f->replies, "\nrefused 4 larger than the limit\n"));
-    assert_non_null(strstr(f->replies, "\ndone 1 3\n"));
+    assert_non_null(strstr(f->replies, "\nrefused 5 no route carries this lane"));
+    assert_non_null(strstr(f->replies, "\nrefused 6 too many names"));
+    assert_non_null(strstr(f->replies, "\ndone 1 5\n"));
 }
 
 /* The same bytes, cut in two at every place, have the same outcome. */
