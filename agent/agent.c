@@ -439,8 +439,10 @@ static int drain(struct agent *agent, int64_t timeout_ms)
         if (wait_for_signal(agent, now_ms + DRAIN_LOOK_MS))
             break;
     }
-    log_warning("drain-incomplete records=%" PRIu64 " remedy=\"they stay in the spool: run again\"",
-                count_owed(agent));
+    log_warning("drain-incomplete inputs=%s records=%" PRIu64 " remedy=\"%s\"",
+                hurried ? "read" : "unfinished", count_owed(agent),
+                hurried ? "they stay in the spool: run again"
+                        : "give it more time, and see the errors of the sensors");
     return 1;
 }
 

@@ -136,6 +136,19 @@ def check_lanes(agent):
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
 
 
+def check_drain(agent):
+    """A drain that ends early says whether inputs or deliveries are missing."""
+    agent.config_file.write_text(GOOD)
+    result = agent.call("run", "-c", agent.config_file, "--drain=1s")
+    check_code(result, 1)
+    check("drain-incomplete inputs=read records=" in result.stderr, result.stderr)
+    agent.config_file.write_text(GOOD.replace('"sim", "interval": "1s"',
+                                              '"lines", "path": "/absent"'))
+    result = agent.call("run", "-c", agent.config_file, "--drain=50ms")
+    check_code(result, 1)
+    check("drain-incomplete inputs=unfinished" in result.stderr, result.stderr)
+
+
 def check_start(agent):
     """One line says why the agent does not start: the event, then key=value."""
     def refused(result, words):
@@ -184,6 +197,7 @@ def scenario(run):
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
 
     check_lanes(agent)
+    check_drain(agent)
 
 
 if __name__ == "__main__":
