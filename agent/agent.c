@@ -286,17 +286,24 @@ static int open_control(struct agent *agent)
     return rc < 0 ? fail_start(agent, fault, rc) : rc;
 }
 
-/* What is configured, as a name that changes with it. */
+/* What is configured, as a name that changes with it: with any of its files. */
 static void name_config(struct agent *agent)
 {
+    const struct config *config = agent->config;
+    struct hash_sha256 hash;
     uint8_t digest[HASH_SHA256_BYTES];
     char *text = malloc(CONFIG_BYTES_MAX);
-    int count =
-        text == NULL ? E_NO_MEMORY : fs_read_file(agent->config->file, text, CONFIG_BYTES_MAX);
-    if (count >= 0) {
-        hash_sha256(text, (size_t)count, digest);
-        bytes_put_hex(agent->config_id, digest, (CONFIG_ID_BYTES - 1) / 2);
+    if (text == NULL || config->file_count == 0) {
+        free(text);
+        return;
     }
+    hash_sha256_start(&hash);
+    for (size_t i = 0; i < config->file_count; i++) {
+        int count = fs_read_file(config->files[i], text, CONFIG_BYTES_MAX);
+        hash_sha256_add(&hash, text, count < 0 ? 0 : (size_t)count);
+    }
+    hash_sha256_finish(&hash, digest);
+    bytes_put_hex(agent->config_id, digest, (CONFIG_ID_BYTES - 1) / 2);
     free(text);
 }
 

@@ -125,6 +125,23 @@ static int read_config(struct config_reader *reader, const struct json_node *roo
     return reader->faults->faults > 0 ? E_CONFIG : 0;
 }
 
+static int keep_names(struct config_reader *reader, const struct config_files *files)
+{
+    struct config *config = reader->config;
+    size_t count = 0;
+    while (config_files_name_at(files, count) != NULL)
+        count++;
+    const char **names = config_pool_take(reader->pool, (count + 1) * sizeof *names);
+    if (names == NULL)
+        return E_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        names[i] = config_pool_text(reader->pool, config_files_name_at(files, i));
+    config->file = config_pool_text(reader->pool, config_files_name(files));
+    config->files = names;
+    config->file_count = count;
+    return 0;
+}
+
 static int load(struct config_reader *reader, struct config_files **ret_files)
 {
     const struct json_node *root = NULL;
@@ -138,7 +155,9 @@ static int load(struct config_reader *reader, struct config_files **ret_files)
     int rc = config_files_open(reader->options, reader->faults, ret_files, &root);
     if (rc < 0)
         return rc;
-    reader->config->file = config_pool_text(reader->pool, config_files_name(*ret_files));
+    rc = keep_names(reader, *ret_files);
+    if (rc < 0)
+        return rc;
     rc = read_config(reader, root);
     if (rc == E_CONFIG && root == NULL)
         config_fault_at(reader->faults, STANDARD_FILE, 0, 0,

@@ -105,7 +105,9 @@ struct cfg_route {
 
 /** All strings live as long as the configuration. */
 struct config {
-    const char *file; /* that was read, or "" if there was none and Kconfig decided alone */
+    const char *file;         /* that was read, or "" if there was none and Kconfig decided alone */
+    const char *const *files; /* all that were read: FILE, then its fragments */
+    size_t file_count;
     const char *device;
     struct cfg_spool spool;
     struct cfg_sensor *sensors;

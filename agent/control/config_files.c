@@ -238,6 +238,13 @@ const char *config_files_name(const struct config_files *files)
     return files->documents[0].read != NULL ? files->documents[0].name : "";
 }
 
+const char *config_files_name_at(const struct config_files *files, size_t index)
+{
+    /* The main file has its place also when it does not exist. */
+    index += files->documents[0].read == NULL ? 1 : 0;
+    return index < files->count ? files->documents[index].name : NULL;
+}
+
 void config_files_close(struct config_files *files)
 {
     if (files == NULL)

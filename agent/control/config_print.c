@@ -66,7 +66,10 @@ static void print_route(const struct cfg_route *route, FILE *to)
 void config_print(const struct config *config, FILE *to)
 {
     char bytes[TEXT_BYTES];
-    (void)fprintf(to, "file     %s\n", config->file[0] != '\0' ? config->file : "none (Kconfig)");
+    if (config->file_count == 0)
+        (void)fprintf(to, "file     none (Kconfig)\n");
+    for (size_t i = 0; i < config->file_count; i++)
+        (void)fprintf(to, "file     %s\n", config->files[i]);
     (void)fprintf(to, "device   %s\n", config->device);
     (void)fprintf(to, "spool    %s, %s\n", config->spool.path,
                   size(config->spool.size_bytes, bytes));

@@ -33,6 +33,9 @@ int config_files_open(const struct config_options *options, struct config_faults
 
 /** Of the main file, or "" if there is none. */
 const char *config_files_name(const struct config_files *files);
+/** Of the INDEX-th file that was read, the main file and then its fragments; NULL behind the last.
+ */
+const char *config_files_name_at(const struct config_files *files, size_t index);
 void config_files_close(struct config_files *files); /* NULL is allowed */
 
 /* ---- config_read.c ---- */

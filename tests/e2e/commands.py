@@ -149,6 +149,26 @@ def check_drain(agent):
     check("drain-incomplete inputs=unfinished" in result.stderr, result.stderr)
 
 
+def check_fragments(agent):
+    """check names each file that it read, and config_id changes with each."""
+    folder = agent.config_file.with_suffix(".d")
+    folder.mkdir()
+    names = []
+    agent.config_file.write_text(GOOD)
+    for interval in ("1s", "2s"):
+        fragment = folder / "10-interval.json"
+        fragment.write_text(f'{{ "sensors": [ {{ "name": "w", "interval": "{interval}" }} ] }}')
+        result = agent.call("check", "-c", agent.config_file)
+        check_code(result, 0)
+        check(f"file     {fragment}\n" in result.stdout, result.stdout)
+        agent.start()
+        names.append(agent.status()["config_id"])
+        check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
+    check(names[0] != names[1], names)
+    fragment.unlink()
+    folder.rmdir()
+
+
 def check_start(agent):
     """One line says why the agent does not start: the event, then key=value."""
     def refused(result, words):
@@ -196,6 +216,7 @@ def scenario(run):
     check_start(agent)
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
 
+    check_fragments(agent)
     check_lanes(agent)
     check_drain(agent)
 

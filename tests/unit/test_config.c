@@ -681,9 +681,13 @@ static void test_no_file(void **state)
     write_below(fixture, "etc/runnel/runnel.d/a.json", "{ \"device\": \"d\", " ROUTE " }");
     assert_int_equal(load_path(fixture, NULL), 0);
     assert_string_equal(fixture->config->file, "");
+    assert_int_equal(fixture->config->file_count, 1);
+    assert_non_null(strstr(fixture->config->files[0], "/runnel.d/a.json"));
     write_below(fixture, "etc/runnel/runnel.json", "{ \"sensors\": [] }");
     assert_int_equal(load_path(fixture, NULL), 0);
     assert_int_equal(fixture->config->sensor_count, 0);
+    assert_int_equal(fixture->config->file_count, 2);
+    assert_string_equal(fixture->config->files[0], fixture->config->file);
 }
 
 static void test_fragments_merge(void **state)
