@@ -281,9 +281,10 @@ static void text_lanes(struct writer *out, const struct status *status)
                   lane->pending, lane->stored, HUMAN_BYTES_TEXT(lane->stored_bytes),
                   empty ? "-" : HUMAN_AGE_TEXT(lane->oldest_age_ms), lane->refused);
     }
-    text_line(out, "spool %s: %s of %s used; %s written in %" PRIu64 " commits", status->spool,
+    text_line(out, "spool %s: %s of %s used", status->spool,
               HUMAN_BYTES_TEXT(status->flash_used_bytes),
-              HUMAN_BYTES_TEXT(status->flash_size_bytes), HUMAN_BYTES_TEXT(status->flash_bytes),
+              HUMAN_BYTES_TEXT(status->flash_size_bytes));
+    text_line(out, "  %s written in %" PRIu64 " commits", HUMAN_BYTES_TEXT(status->flash_bytes),
               status->flash_commits);
 }
 

@@ -201,6 +201,20 @@ static void test_text_keeps_to_80_columns_and_plain_ascii(void **state)
     assert_non_null(strstr(text, "not durable"));
 }
 
+/* A figure that the edge cut off would be taken for another. */
+static void test_a_long_life_is_not_cut_off(void **state)
+{
+    (void)state;
+    static char text[TEXT_BYTES];
+    struct status status = sample_status();
+    status.flash_used_bytes = (uint64_t)1023 << 20;
+    status.flash_size_bytes = (uint64_t)1023 << 20;
+    status.flash_bytes = (uint64_t)1023 << 30;
+    status.flash_commits = 1234567890;
+    write_status(&status, true, text);
+    assert_non_null(strstr(text, "in 1234567890 commits\n"));
+}
+
 static void test_an_agent_with_nothing_configured(void **state)
 {
     (void)state;
@@ -344,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_json_is_what_scripts_rely_on),
         cmocka_unit_test(test_text_is_for_people),
         cmocka_unit_test(test_text_keeps_to_80_columns_and_plain_ascii),
+        cmocka_unit_test(test_a_long_life_is_not_cut_off),
         cmocka_unit_test(test_an_agent_with_nothing_configured),
         cmocka_unit_test(test_reads_members_by_path),
         cmocka_unit_test(test_lists_members_in_their_order),
