@@ -364,6 +364,7 @@ static bool stop_stages(struct agent *agent)
     for (size_t i = 0; i < agent->config->route_count; i++)
         ended = uplink_stop(agent->uplinks[i], now_ms + ROUTES_STOP_MS) == E_OK && ended;
     int rc = spool_stop(agent->spool, deadline_ms);
+    agent->stop_failed = rc < 0;
     if (rc < 0)
         log_error("last-commit-failed error=\"%s\"", ERROR_TEXT(rc));
     ended = control_close(agent->control, clock_mono_ms() + ROUTES_STOP_MS) == E_OK && ended;
@@ -466,7 +467,9 @@ static int run(struct agent *agent, const struct agent_options *options)
         while (!wait_for_signal(agent, INT64_MAX))
             continue;
     notify_send("STOPPING=1");
-    if (!stop_stages(agent)) {
+    bool ended = stop_stages(agent);
+    result = agent->stop_failed ? 1 : result;
+    if (!ended) {
         log_warning("stopped threads=left-behind");
         _exit(result);
     }

@@ -38,6 +38,7 @@ struct agent {
     char user_agent[USER_AGENT_BYTES];
     bool storage_durable;
     bool start_failed; /* and why is in the log */
+    bool stop_failed;  /* what was not on flash yet is lost */
     struct spool *spool;
     struct collect_sensor *sensors; /* config->sensor_count of them */
     struct tag *tags;

@@ -4,6 +4,7 @@
 import json
 import pathlib
 import re
+import resource
 import subprocess
 
 import harness
@@ -169,6 +170,15 @@ def check_fragments(agent):
     folder.rmdir()
 
 
+def check_last_commit(agent):
+    """A stop that could not save what is in RAM is a failure."""
+    agent.config_file.write_text(GOOD)
+    agent.start()
+    harness.wait_until("a reading in RAM", lambda: agent.counters()["pending"] > 0)
+    resource.prlimit(agent.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    check(agent.stop() == 1, f"the agent ended well: {agent.tail()}")
+
+
 def check_start(agent):
     """One line says why the agent does not start: the event, then key=value."""
     def refused(result, words):
@@ -217,6 +227,7 @@ def scenario(run):
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
 
     check_fragments(agent)
+    check_last_commit(agent)
     check_lanes(agent)
     check_drain(agent)
 
