@@ -51,6 +51,7 @@ static struct spool *allocate(const struct spool_options *options, int *ret_erro
     spool->options = *options;
     spool->lock_fd = spool->wake_fd = spool->stop.fd = -1;
     spool->size_bytes = options->size_bytes / PAGE_BYTES * PAGE_BYTES;
+    spool->use.page_bytes = PAGE_BYTES; /* until the file says otherwise */
     spool->ack_due_ms = spool->sleeping_to_ms = INT64_MAX;
     spool->next_boot = spool->next_event = 1;
     atomic_init(&spool->store_ready, false);
@@ -217,8 +218,11 @@ void spool_close(struct spool *spool)
         (void)close(spool->wake_fd);
     if (spool->stop.fd >= 0)
         stop_close(&spool->stop);
-    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++)
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
+        if (spool->routes[i] != NULL)
+            free(spool->routes[i]->left);
         free(spool->routes[i]);
+    }
     free_sensors(spool);
     spool_head_close(spool);
     (void)pthread_cond_destroy(&spool->room);
@@ -323,7 +327,8 @@ static int admit_locked(const struct spool *spool, const struct spool_append *ap
     const struct lane_state *state = &spool->lanes[append->lane];
     if (append->sample->origin.present && spool->crowded)
         return E_FULL;
-    if (state->full && spool->options.lanes[append->lane].full == SPOOL_REFUSE)
+    if (spool->options.lanes[append->lane].full == SPOOL_REFUSE &&
+        (state->full || spool_room_is_short_locked(spool, append->lane)))
         return E_REFUSED;
     return E_OK;
 }
@@ -332,7 +337,8 @@ static int admit_locked(const struct spool *spool, const struct spool_append *ap
 static bool drop_newest_locked(struct spool *spool, enum lane lane)
 {
     const struct lane_state *state = &spool->lanes[lane];
-    if (!state->full || spool->options.lanes[lane].full != SPOOL_DROP_NEWEST)
+    if (spool->options.lanes[lane].full != SPOOL_DROP_NEWEST ||
+        !(state->full || spool_room_is_short_locked(spool, lane)))
         return false;
     for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
         if ((state->routes & 1U << i) == 0)

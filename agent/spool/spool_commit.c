@@ -15,6 +15,8 @@ enum {
     RETRY_MS = 1000,
     BOOT_BYTES = 40,
     COMMIT_PAGES = 4, /* leaf, root, free list, meta */
+    LAST_ATTEMPTS = 4,
+    RECYCLING = 2, /* pages freed by one commit can be used by the next but one */
 };
 
 /* ---- when ---- */
@@ -179,7 +181,7 @@ static void take_locked(struct spool *spool, struct commit *commit)
 {
     int64_t now_ms = clock_boot_ms();
     bool all = commit->all || everything_is_due_locked(spool);
-    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+    for (enum lane lane = 0; lane < LANE_COUNT && spool->recycling == 0; lane++)
         if (spool->lanes[lane].pending > 0 &&
             (all || lane_due_locked(spool, lane, now_ms) <= now_ms))
             take_lane_locked(spool, commit, lane);
@@ -193,7 +195,7 @@ static void take_locked(struct spool *spool, struct commit *commit)
                                                        commit->clean, commit->state);
     spool->acked_on_flash = 0;
     spool->ack_due_ms = INT64_MAX;
-    spool->commit_now = false;
+    spool->commit_now = spool->recycling > 0;
 }
 
 /* ---- writing ---- */
@@ -379,7 +381,8 @@ static void succeed_locked(struct spool *spool, const struct commit *commit)
     spool->crowded = spool->use.used_pages * 100 > spool->use.total_pages * CROWDED_PERCENT;
     spool->commit_error = E_OK;
     spool->retry_ms = 0;
-    spool->squeeze_percent -= spool->squeeze_percent > 0;
+    spool->squeeze_percent -= spool->squeeze_percent > 0 && spool->recycling == 0;
+    spool->recycling -= spool->recycling > 0;
     (void)pthread_cond_broadcast(&spool->room);
 }
 
@@ -414,7 +417,11 @@ static void fail_locked(struct spool *spool, const struct commit *commit, int rc
     spool->commit_error = rc;
     spool->retry_ms = clock_boot_ms() + RETRY_MS;
     spool->commit_now = true;
-    if (rc == E_FULL && spool->squeeze_percent < SQUEEZE_MAX)
+    if (rc != E_FULL)
+        return;
+    /* LMDB found no page: what earlier commits freed is made usable first, then more is evicted. */
+    spool->recycling = RECYCLING;
+    if (spool->squeeze_percent < SQUEEZE_MAX)
         spool->squeeze_percent += SQUEEZE_STEP;
 }
 
@@ -674,5 +681,16 @@ int spool_commit_first(struct spool *spool)
 int spool_commit_last(struct spool *spool)
 {
     int rc = atomic_load(&spool->store_ready) ? E_OK : create(spool, NULL);
-    return rc < 0 ? rc : commit_once(spool, (struct commit){.all = true, .clean = true});
+    if (rc < 0)
+        return rc;
+    for (int attempt = 0; attempt < LAST_ATTEMPTS; attempt++) {
+        while (rc == E_OK && spool->recycling > 0)
+            rc = commit_once(spool, (struct commit){0});
+        if (rc == E_OK)
+            rc = commit_once(spool, (struct commit){.all = true, .clean = true});
+        if (rc != E_FULL)
+            return rc;
+        rc = E_OK;
+    }
+    return E_FULL;
 }

@@ -244,19 +244,35 @@ static uint16_t on_flash(const struct head_block *block)
                                                         : block->committed_count;
 }
 
+static uint8_t other_routes(const struct spool *spool, const struct head_block *block)
+{
+    const struct lane_state *state = &spool->lanes[block->header.lane];
+    return state->routes & (uint8_t)~state->holders;
+}
+
+static bool can_leave(const struct spool *spool, const struct head_block *block)
+{
+    uint8_t others = other_routes(spool, block);
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++)
+        if ((others & 1U << i) != 0 &&
+            !spool_route_can_leave_locked(spool->routes[i], &block->header))
+            return false;
+    return true;
+}
+
 /* A route that does not hold may not have had what leaves the head without having been on flash:
  * for it, that is evicted. */
-static void count_evicted(struct spool *spool, const struct head_block *block)
+static void leave_routes(struct spool *spool, const struct head_block *block)
 {
-    enum lane lane = (enum lane)block->header.lane;
-    uint8_t others = spool->lanes[lane].routes & (uint8_t)~spool->lanes[lane].holders;
+    uint8_t others = other_routes(spool, block);
     for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
         if ((others & 1U << i) == 0)
             continue;
         uint64_t missed = 0;
         for (uint16_t record = on_flash(block); record < block->header.record_count; record++)
             missed += (block->done[record] & 1U << i) == 0;
-        spool_route_miss_locked(spool->routes[i], lane, missed);
+        if (missed > 0)
+            spool_route_leave_locked(spool->routes[i], &block->header, missed);
     }
 }
 
@@ -265,10 +281,9 @@ static bool settle_block(struct spool *spool, struct head_block *previous, struc
     const struct block_header *header = &block->header;
     bool accepted = block->accepted_count == header->record_count;
     bool done = block->done_count == header->record_count;
-    if (block->writing || !accepted || (block->open && !done))
+    if (block->writing || !accepted || (block->open && !done) || !can_leave(spool, block))
         return false;
-    if (header->fragment == 0)
-        count_evicted(spool, block);
+    leave_routes(spool, block);
     remove_block(spool, previous, block);
     return true;
 }

@@ -210,6 +210,23 @@ static uint64_t limit_pages(const struct spool *spool, uint64_t total, unsigned 
     return limit < most ? limit : most;
 }
 
+bool spool_room_is_short_locked(const struct spool *spool, enum lane lane)
+{
+    uint64_t total = spool->size_bytes / spool->use.page_bytes;
+    uint64_t kept = 0; /* what no eviction makes room for */
+    uint64_t blocks = 0;
+    for (enum lane other = 0; other < LANE_COUNT; other++) {
+        const struct lane_state *state = &spool->lanes[other];
+        blocks += state->flash.blocks;
+        if (spool->options.lanes[other].full != SPOOL_DROP_OLDEST)
+            kept += state->flash.blocks + state->head.blocks;
+    }
+    if (spool->use.used_pages > blocks)
+        kept += spool->use.used_pages - blocks;
+    unsigned percent = lane == LANE_ALARM ? ALARM_PERCENT : FULL_PERCENT;
+    return kept + SLACK_PAGES >= limit_pages(spool, total, percent);
+}
+
 int spool_room_make(struct spool *spool, struct commit *commit)
 {
     bool alarm_alone = true;

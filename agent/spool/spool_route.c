@@ -167,6 +167,10 @@ int spool_route_open(struct spool *spool, const struct spool_route_options *opti
         return E_FULL;
     if (route->open)
         return E_EXISTS;
+    if (!options->hold && route->left == NULL)
+        route->left = calloc(LANE_COUNT, sizeof *route->left);
+    if (!options->hold && route->left == NULL)
+        return E_NO_MEMORY;
     for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
         bool known = route->used && route->lanes[lane];
         if (!options->lanes[lane] || (known && route->counted && spool->counted))
@@ -269,17 +273,26 @@ void spool_route_arm(struct spool_route *route, int event_fd, uint64_t records, 
     (void)pthread_mutex_unlock(&route->spool->lock);
 }
 
+static void pin_locked(struct spool_route *route, enum lane lane, uint64_t last)
+{
+    bool begins = last > route->pinned_to[lane];
+    route->pinned_to[lane] = last;
+    if (route->left != NULL && (begins || last == 0))
+        route->left[lane].count = 0;
+}
+
 void spool_route_pin(struct spool_route *route, enum lane lane, uint64_t last)
 {
     (void)pthread_mutex_lock(&route->spool->lock);
-    route->pinned_to[lane] = last;
+    pin_locked(route, lane, last);
     (void)pthread_mutex_unlock(&route->spool->lock);
 }
 
 void spool_route_unpin(struct spool_route *route)
 {
     (void)pthread_mutex_lock(&route->spool->lock);
-    memset(route->pinned_to, 0, sizeof route->pinned_to);
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        pin_locked(route, lane, 0);
     (void)pthread_mutex_unlock(&route->spool->lock);
 }
 
@@ -361,6 +374,31 @@ void spool_route_miss_locked(struct spool_route *route, enum lane lane, uint64_t
     reduce_waiting(&route->waiting[lane], records);
 }
 
+static bool is_in_flight(const struct spool_route *route, const struct block_header *header)
+{
+    return route->left != NULL && route->pinned_to[header->lane] >= header->first_sequence;
+}
+
+bool spool_route_can_leave_locked(const struct spool_route *route,
+                                  const struct block_header *header)
+{
+    return !is_in_flight(route, header) ||
+           route->left[header->lane].count < CONFIG_SPOOL_HEAD_BLOCKS;
+}
+
+void spool_route_leave_locked(struct spool_route *route, const struct block_header *header,
+                              uint64_t records)
+{
+    enum lane lane = (enum lane)header->lane;
+    spool_route_miss_locked(route, lane, records);
+    if (!is_in_flight(route, header))
+        return;
+    struct left_blocks *left = &route->left[lane];
+    left->ranges[left->count].first = header->first_sequence;
+    left->ranges[left->count].last = header->last_sequence;
+    left->count++;
+}
+
 void spool_route_evict_locked(struct spool_route *route, enum lane lane,
                               const struct block_header *header, const uint8_t *block)
 {
@@ -369,13 +407,24 @@ void spool_route_evict_locked(struct spool_route *route, enum lane lane,
         route->evicted_to[lane] = header->last_sequence;
 }
 
-/* How many of MARKS, which are ascending, lie at or below LOW. */
-static size_t count_up_to(const struct spool_mark *marks, size_t count, uint64_t low)
+static bool has_left(const struct spool_route *route, enum lane lane, uint64_t sequence)
 {
-    size_t found = 0;
-    while (found < count && marks[found].sequence <= low)
-        found++;
-    return found;
+    const struct left_blocks *left = route->left != NULL ? &route->left[lane] : NULL;
+    for (size_t i = 0; left != NULL && i < left->count; i++)
+        if (left->ranges[i].first <= sequence && sequence <= left->ranges[i].last)
+            return true;
+    return false;
+}
+
+/* How many of the records were evicted since they were read. */
+static size_t count_evicted(const struct spool_route *route, enum lane lane,
+                            const struct spool_mark *marks, size_t count)
+{
+    size_t evicted = 0;
+    for (size_t i = 0; i < count; i++)
+        evicted += marks[i].sequence <= route->evicted_to[lane] ||
+                   has_left(route, lane, marks[i].sequence);
+    return evicted;
 }
 
 static void count_outcome(struct spool_counters *counters, uint64_t count, uint64_t evicted,
@@ -397,7 +446,7 @@ void spool_route_ack(struct spool_route *route, enum lane lane, const struct spo
     struct met met = {0};
     (void)pthread_mutex_lock(&spool->lock);
     if (cursor_add(&route->cursors[lane], after, last) == E_OK) {
-        size_t evicted = count_up_to(marks, count, route->evicted_to[lane]);
+        size_t evicted = count_evicted(route, lane, marks, count);
         acknowledge_head(route, lane, after, last, outcome, &met);
         count_outcome(&route->counters[lane], count - met.pending, evicted, outcome);
         reduce_waiting(&route->waiting[lane], count - evicted);

@@ -86,6 +86,16 @@ struct lane_state {
     uint8_t holders;         /* of these: those that hold records */
 };
 
+/** Blocks that left the head, and never were on flash, while a route that does not hold had a batch
+ *  with their records in flight: should it deliver them, they were not evicted after all. */
+struct left_blocks {
+    size_t count;
+    struct {
+        uint64_t first;
+        uint64_t last;
+    } ranges[CONFIG_SPOOL_HEAD_BLOCKS];
+};
+
 struct spool_route {
     struct spool *spool;
     unsigned index;
@@ -101,6 +111,7 @@ struct spool_route {
     struct cursor cursors[LANE_COUNT]; /* changed by the route's own thread alone */
     uint64_t evicted_to[LANE_COUNT];   /* the committer's wish, taken up by that thread */
     uint64_t pinned_to[LANE_COUNT];    /* blocks up to here must stay; 0: none */
+    struct left_blocks *left;          /* per lane; NULL if the route holds */
     uint8_t cursor_bytes[LANE_COUNT][CURSOR_BYTES_MAX]; /* as the commit under way writes them */
     size_t cursor_byte_count[LANE_COUNT];
     uint8_t table_bytes[SPOOL_ROUTE_BYTES]; /* likewise */
@@ -168,6 +179,7 @@ struct spool {
     uint64_t acked_on_flash; /* records acknowledged since the last commit that are on flash */
     int64_t ack_due_ms;      /* INT64_MAX: none is due */
     int64_t retry_ms;        /* after a failed commit: not before */
+    unsigned recycling;      /* commits to come that only make freed pages usable again */
     bool unsure;             /* whether the failed commit is on flash has still to be looked up */
     uint64_t commits;
     uint64_t flash_bytes;
@@ -258,6 +270,10 @@ void spool_tickets_at_locked(struct spool *spool, enum lane lane, uint64_t seque
 /** Deletes what every holding route has, then evicts until the commit fits. LMDB's errors. */
 int spool_room_make(struct spool *spool, struct commit *commit);
 
+/** Whether a new record of LANE, which does not make room for itself by evicting older ones, may
+ *  find none when it is committed. */
+bool spool_room_is_short_locked(const struct spool *spool, enum lane lane);
+
 /* ---- spool_table.c: what is stored beside the blocks ---- */
 
 size_t spool_table_put_state_locked(const struct spool *spool,
@@ -283,6 +299,13 @@ void spool_route_wake_locked(struct spool_route *route);
 /** The block leaves flash: what the route is still owed of it counts as evicted. */
 void spool_route_evict_locked(struct spool_route *route, enum lane lane,
                               const struct block_header *header, const uint8_t *block);
+/** Whether the block's leaving the head can be taken note of, and taking note: RECORDS of it the
+ *  route has not had. */
+bool spool_route_can_leave_locked(const struct spool_route *route,
+                                  const struct block_header *header);
+void spool_route_leave_locked(struct spool_route *route, const struct block_header *header,
+                              uint64_t records);
+
 /** RECORDS that the route was owed have left without it. */
 void spool_route_miss_locked(struct spool_route *route, enum lane lane, uint64_t records);
 void spool_route_waits_locked(struct spool *spool, enum lane lane, uint64_t records,

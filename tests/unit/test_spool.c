@@ -426,6 +426,41 @@ static void test_full_evicts_the_oldest_and_counts(void **state)
     remove_bench(&bench);
 }
 
+/* What was let in finds room in the file, however full: nothing is left waiting in RAM. */
+static void test_full_refuses_only_before_it_accepts(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct spool_status status;
+    uint64_t sequence = 0;
+    int rc = 0;
+    make_bench(&bench);
+    bench.options.size_bytes = 256 * 1024;
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        bench.options.lanes[lane].full = SPOOL_REFUSE;
+    open_bench(&bench);
+    static uint8_t document[3000];
+    memset(document, 'x', sizeof document);
+    struct sample sample = {.boot_ms = 1, .document = document, .document_bytes = sizeof document};
+    for (unsigned i = 0; rc == 0; i++) {
+        struct spool_append request = {.lane = (enum lane)(i % LANE_COUNT),
+                                       .sensor = bench.sensor,
+                                       .sample = &sample,
+                                       .deadline_ms = clock_mono_ms() + 20000};
+        rc = spool_append(bench.spool, &request, &sequence);
+    }
+    assert_int_equal(rc, E_REFUSED);
+    spool_commit_soon(bench.spool);
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        wait_accepted(&bench, lane, sequence);
+    spool_get_status(bench.spool, &status);
+    assert_int_equal(status.error, 0);
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        assert_int_equal(status.lanes[lane].pending, 0);
+    close_bench(&bench, true);
+    remove_bench(&bench);
+}
+
 /* The keys of three lanes interleave in time and must not in the file, on 32-bit machines too. */
 static void test_three_lanes_and_3000_blocks(void **state)
 {
@@ -494,6 +529,7 @@ int main(void)
         cmocka_unit_test(test_unclean_stop_keeps_what_was_accepted),
         cmocka_unit_test(test_followed_files_are_stored_first),
         cmocka_unit_test(test_full_evicts_the_oldest_and_counts),
+        cmocka_unit_test(test_full_refuses_only_before_it_accepts),
         cmocka_unit_test(test_three_lanes_and_3000_blocks),
         cmocka_unit_test(test_second_process_is_turned_away),
     };

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/spool/spool.h"
+#include "agent/spool/spool_state.h"
 #include "agent/spool/store.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
@@ -317,28 +318,23 @@ struct run {
     enum spool_outcome outcome;
 };
 
+/* Whether a commit now would have more holes than flash keeps. */
+static bool has_many_holes(const struct model *model, int r)
+{
+    size_t most = 0;
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        if (model->routes[r]->cursors[lane].count > most)
+            most = model->routes[r]->cursors[lane].count;
+    return most > CURSOR_STORED_MAX;
+}
+
 static void acknowledge(struct model *model, int r, enum lane lane, struct run *run)
 {
     if (run->count > 0)
         spool_route_ack(model->routes[r], lane, run->marks, run->count, run->outcome);
     model->totals.acked[r][lane] += run->count;
+    model->had_many_holes[r] = model->had_many_holes[r] || has_many_holes(model, r);
     run->count = 0;
-}
-
-/* Whether a commit now may have more holes than flash keeps. */
-static bool has_many_holes(const struct model *model, int r)
-{
-    unsigned changes[LANE_COUNT] = {0};
-    bool last[LANE_COUNT] = {false};
-    for (size_t i = 0; i < model->count; i++) {
-        const struct item *item = &model->items[i];
-        changes[item->lane] += last[item->lane] != item->acked[r];
-        last[item->lane] = item->acked[r];
-    }
-    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
-        if (changes[lane] > 2 * 60)
-            return true;
-    return false;
 }
 
 /* One batch as a route does it: read, pin, acknowledge runs, leave holes. */
@@ -367,7 +363,6 @@ static void deliver(struct model *model)
     CHECK(model, rc == 0 || rc == E_END);
     acknowledge(model, r, lane, &run);
     spool_route_unpin(model->routes[r]);
-    model->had_many_holes[r] = model->had_many_holes[r] || has_many_holes(model, r);
 }
 
 /* ---- what must hold ---- */
@@ -503,6 +498,7 @@ static void take_stock(struct model *model, bool was_acked[ROUTES][ITEMS_MAX])
         for (int r = 0; r < ROUTES; r++) {
             found = found || item->seen[r];
             item->acked[r] = was_acked[r][i] && !item->seen[r];
+            item->ack_durable[r] = item->acked[r]; /* it comes from flash */
             item->missed[r] = !model->holds[r] && !item->acked[r] && !item->seen[r];
         }
         if (!item->accepted && !found)
