@@ -143,7 +143,7 @@ static int open_file(struct spool *spool)
 
 static int explain(const struct spool_options *options, int rc, char fault[SPOOL_FAULT_BYTES])
 {
-    const char *remedy = "see the log";
+    const char *remedy = "check spool.path";
     if (rc == E_BUSY)
         remedy = "another runnel runs here: stop it, or give this one a path of its own";
     else if (rc == E_VERSION)
@@ -639,7 +639,7 @@ static void get_lane_locked(const struct spool *spool, enum lane lane,
     ret_status->pending = state->pending;
     ret_status->refused = state->refused;
     ret_status->stored = stored_locked(spool, lane);
-    ret_status->stored_bytes = state->flash.blocks * spool->use.page_bytes;
+    ret_status->stored_bytes = state->flash.bytes;
     if (pending_boot_ms != INT64_MAX)
         age_ms = now->boot_ms - pending_boot_ms;
     if (oldest_wall_ms != INT64_MAX && ret_status->stored > 0 &&

@@ -73,21 +73,17 @@ void spool_commit_due_locked(struct spool *spool, int64_t due_ms)
 
 /* ---- what: everything is taken at one moment ---- */
 
-static uint64_t stored_records(const struct commit *commit, const struct head_block *block)
-{
-    bool gone = commit->deleted_tail[block->header.lane] == block;
-    return block->stored && !gone ? block->stored_count : 0;
-}
-
 static void take_block_locked(struct spool *spool, struct commit *commit, struct head_block *block)
 {
     struct lane_flash *flash = &commit->flash[block->header.lane];
     struct commit_block *entry = &spool->commit_blocks[commit->block_count++];
+    bool replaces = block->stored && commit->deleted_tail[block->header.lane] != block;
     entry->block = block;
     entry->header = block->header;
     block->writing = true;
-    flash->records += block->header.record_count - stored_records(commit, block);
-    flash->blocks += !block->stored || commit->deleted_tail[block->header.lane] == block;
+    flash->blocks += !replaces;
+    flash->records += block->header.record_count - (replaces ? block->stored_count : 0U);
+    flash->bytes += block_bytes(&block->header) - (replaces ? block->stored_bytes : 0U);
 }
 
 static void take_lane_locked(struct spool *spool, struct commit *commit, enum lane lane)
@@ -328,6 +324,7 @@ static void accept_block_locked(struct spool *spool, const struct commit_block *
         if (holders == 0 || (block->done[i] & holders) != holders)
             spool_head_accept_locked(spool, block, i);
     block->committed_count = block->stored_count = entry->header.record_count;
+    block->stored_bytes = (uint16_t)block_bytes(&entry->header);
 }
 
 /* What was hidden until its commit is served from now on. */
@@ -495,6 +492,7 @@ static int look_again(struct spool *spool)
             continue;
         entry->block->stored = entry->header.fragment_count > 0;
         entry->block->stored_count = entry->header.record_count;
+        entry->block->stored_bytes = (uint16_t)block_bytes(&entry->header);
     }
     for (enum lane lane = 0; rc == E_OK && lane < LANE_COUNT; lane++)
         spool->lanes[lane].flash = flash[lane];

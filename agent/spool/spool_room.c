@@ -42,6 +42,29 @@ static int first_block(struct commit *commit, enum lane lane, struct flash_block
     return E_OK;
 }
 
+static void subtract(uint64_t *from, uint64_t amount)
+{
+    *from -= amount < *from ? amount : *from;
+}
+
+static int delete_entry(struct commit *commit, struct lane_flash *flash,
+                        const struct store_key *key)
+{
+    const uint8_t *value;
+    size_t bytes;
+    int rc = store_get(commit->txn, key, &value, &bytes);
+    if (rc == E_NOT_FOUND)
+        return E_OK;
+    if (rc == E_OK)
+        rc = store_delete(commit->txn, key);
+    if (rc < 0)
+        return rc;
+    subtract(&flash->blocks, 1);
+    subtract(&flash->bytes, bytes);
+    commit->deleted++;
+    return E_OK;
+}
+
 /* Deletes all fragments that begin at FIRST. */
 static int delete_block(struct spool *spool, struct commit *commit, enum lane lane,
                         const struct flash_block *block)
@@ -50,15 +73,12 @@ static int delete_block(struct spool *spool, struct commit *commit, enum lane la
     unsigned fragments = block->readable ? block->header.fragment_count : 1;
     for (unsigned i = 0; i < fragments; i++) {
         struct store_key key = store_key_block(lane, block->first, (uint16_t)i);
-        int rc = store_delete(commit->txn, &key);
+        int rc = delete_entry(commit, flash, &key);
         if (rc < 0)
             return rc;
-        flash->blocks -= flash->blocks > 0;
-        commit->deleted++;
     }
     if (block->readable)
-        flash->records -= block->header.record_count < flash->records ? block->header.record_count
-                                                                      : flash->records;
+        subtract(&flash->records, block->header.record_count);
     (void)pthread_mutex_lock(&spool->lock);
     struct head_block *tail = spool->lanes[lane].head.first;
     if (tail != NULL && tail->stored && tail->header.first_sequence == block->first) {

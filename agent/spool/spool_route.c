@@ -148,10 +148,10 @@ static void join_lane_locked(struct spool_route *route, enum lane lane)
     struct lane_state *state = &route->spool->lanes[lane];
     uint8_t bit = (uint8_t)(1U << route->index);
     route->waiting[lane].records = stored(&route->counters[lane]);
-    route->waiting[lane].bytes = state->flash.records == 0
-                                     ? 0
-                                     : route->waiting[lane].records * state->flash.blocks *
-                                           BLOCK_ROOM_BYTES / state->flash.records;
+    route->waiting[lane].bytes =
+        state->flash.records == 0
+            ? 0
+            : route->waiting[lane].records * state->flash.bytes / state->flash.records;
     state->routes |= bit;
     if (route->hold)
         state->holders |= bit;

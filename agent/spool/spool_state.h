@@ -39,6 +39,7 @@ struct head_block {
     bool open;                /* takes more records */
     bool writing;             /* the commit under way carries it: it must stay */
     bool stored;              /* flash has it, */
+    uint16_t stored_bytes;    /* so large, */
     uint16_t stored_count;    /* with so many records; */
     uint16_t committed_count; /* a commit that holds said that it had so many */
     uint16_t accepted_count;
@@ -65,6 +66,7 @@ struct commit_block {
 struct lane_flash {
     uint64_t records;
     uint64_t blocks;
+    uint64_t bytes; /* of the blocks as stored */
 };
 
 struct lane_state {

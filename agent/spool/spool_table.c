@@ -17,8 +17,8 @@ enum {
     AT_COUNTERS_SINCE = 24,
     AT_NEXT_EVENT = 32,
     AT_NEXT_BOOT = 36,
-    AT_LANES = 40, /* per lane: refused, records on flash, blocks on flash */
-    LANE_BYTES = 24,
+    AT_LANES = 40, /* per lane: refused; records, blocks and bytes on flash */
+    LANE_BYTES = 32,
     STATE_BYTES = AT_LANES + LANE_COUNT * LANE_BYTES,
 };
 enum {
@@ -56,6 +56,7 @@ size_t spool_table_put_state_locked(const struct spool *spool,
         bytes_put_le64(at, spool->lanes[lane].refused);
         bytes_put_le64(at + 8, flash[lane].records);
         bytes_put_le64(at + 16, flash[lane].blocks);
+        bytes_put_le64(at + 24, flash[lane].bytes);
     }
     return STATE_BYTES;
 }
@@ -75,7 +76,8 @@ int spool_table_get_flash(const uint8_t *bytes, size_t count, struct lane_flash 
     for (enum lane lane = 0; rc == E_OK && lane < LANE_COUNT; lane++) {
         const uint8_t *at = bytes + AT_LANES + (int)lane * LANE_BYTES;
         flash[lane] = (struct lane_flash){.records = bytes_get_le64(at + 8),
-                                          .blocks = bytes_get_le64(at + 16)};
+                                          .blocks = bytes_get_le64(at + 16),
+                                          .bytes = bytes_get_le64(at + 24)};
     }
     return rc;
 }
