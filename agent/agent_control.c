@@ -119,6 +119,7 @@ static void fill_rest(struct agent *agent, const struct spool_status *spool, str
     status->config_id = agent->config_id;
     status->uptime_ms = clock_mono_ms() - agent->started_ms;
     status->durable = agent->storage_durable && spool->durable;
+    status->aside = spool->aside;
     status->clock_quality = qualities[clock.quality];
     status->clock_offset_ms = clock.offset_ms;
     status->counters_since_ms = spool->counters_since_ms;

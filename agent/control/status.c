@@ -170,6 +170,7 @@ static void json_agent(struct json_write *json, const struct status *status)
     json_write_boolean(json, "healthy", status->healthy);
     json_write_text(json, "problem", status->problem);
     json_write_boolean(json, "durable", status->durable);
+    json_write_unsigned(json, "set_aside", status->aside);
     json_write_text(json, "counters_since", since);
     json_write_object_begin(json, "clock");
     json_write_text(json, "quality", status->clock_quality);
@@ -263,6 +264,9 @@ static void text_agent(struct writer *out, const struct status *status)
         text_paragraph(out, status->problem);
     if (!status->durable)
         text_paragraph(out, "The spool is not durable: a power cut loses what is not delivered.");
+    if (status->aside > 0)
+        text_paragraph(out, "A damaged spool, or one of another version, was set aside beside the "
+                            "present one: spool.mdb.aside-*. Keep it; what it holds was not sent.");
     text_line(out, "up %s, clock %s, memory %s, configuration %s",
               HUMAN_AGE_TEXT(status->uptime_ms), status->clock_quality,
               HUMAN_BYTES_TEXT(status->memory_private_bytes), status->config_id);

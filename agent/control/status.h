@@ -66,6 +66,7 @@ struct status {
     bool healthy;
     const char *problem; /* why it is not healthy and what to look at; NULL if it is */
     bool durable;
+    unsigned aside;            /* spool files that were set aside */
     const char *clock_quality; /* "synced", "corrected", "estimated" */
     int64_t clock_offset_ms;   /* wall minus CLOCK_BOOTTIME */
     int64_t counters_since_ms; /* wall time */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/spool/spool_state.h"
+#include "agent/spool/verify.h"
 #include "platform/base/bytes.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
@@ -116,12 +117,83 @@ static void skip_unused(struct spool *spool, bool clean)
     (void)pthread_mutex_unlock(&spool->lock);
 }
 
-static int open_existing(struct spool *spool)
+/* Nothing of what LMDB would follow is followed before it was looked at: see verify.h. */
+static int open_sound(struct spool *spool, bool *ret_clean, char fault[VERIFY_FAULT_BYTES])
 {
-    bool clean = false;
-    int rc = spool_table_load(spool, &clean);
+    int rc = store_verify(spool->path, fault);
+    if (rc == E_OK)
+        rc = store_open(spool->path, spool->size_bytes, &spool->store);
+    return rc < 0 ? rc : spool_table_load(spool, ret_clean);
+}
+
+static void free_routes(struct spool *spool)
+{
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
+        if (spool->routes[i] != NULL)
+            free(spool->routes[i]->left);
+        free(spool->routes[i]);
+        spool->routes[i] = NULL;
+    }
+}
+
+static void free_sensors(struct spool *spool)
+{
+    for (uint32_t i = 0; i < spool->sensor_count; i++) {
+        free(spool->sensors[i].definition);
+        free(spool->sensors[i].bytes);
+    }
+    spool->sensor_count = 0;
+}
+
+/* Whatever was loaded from a file that is no longer ours. */
+static void forget_file(struct spool *spool)
+{
+    store_close(spool->store);
+    spool->store = NULL;
+    free_routes(spool);
+    free_sensors(spool);
+    spool->source_count = 0;
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        spool->lanes[lane].refused = 0;
+        spool->lanes[lane].flash = (struct lane_flash){0};
+    }
+    spool->next_boot = spool->next_event = 1;
+    spool->use = (struct store_use){.page_bytes = PAGE_BYTES};
+}
+
+/* The file stays whole, for whoever can read it, and the agent goes on with a new one. */
+static int set_aside(struct spool *spool, int reason, const char *fault)
+{
+    char path[FS_PATH_BYTES];
+    forget_file(spool);
+    int rc = spool_aside_put(spool, path);
     if (rc < 0)
         return rc;
+    (void)pthread_mutex_lock(&spool->lock);
+    note_event_locked(spool, "spool-set-aside file=%s error=\"%s\" at=\"%s\"",
+                      strrchr(path, '/') + 1, ERROR_TEXT(reason), fault);
+    (void)pthread_mutex_unlock(&spool->lock);
+    begin_new(spool);
+    return E_OK;
+}
+
+static int open_file(struct spool *spool)
+{
+    char fault[VERIFY_FAULT_BYTES] = "its tables";
+    bool clean = false;
+    int rc = open_sound(spool, &clean, fault);
+    bool own = !spool->options.open_only;
+    if (own && (rc == E_DAMAGED || rc == E_VERSION))
+        rc = set_aside(spool, rc, rc == E_VERSION ? "its format" : fault);
+    else if (own && rc == E_NOT_FOUND)
+        begin_new(spool);
+    else if (rc < 0)
+        return rc;
+    spool->aside = spool_aside_count(spool);
+    if (rc < 0 && rc != E_NOT_FOUND)
+        return rc;
+    if (spool->create)
+        return E_OK;
     atomic_store(&spool->store_ready, true);
     if (spool->options.open_only) {
         spool->next_sequence = spool->reserved;
@@ -131,25 +203,13 @@ static int open_existing(struct spool *spool)
     return spool_commit_first(spool);
 }
 
-static int open_file(struct spool *spool)
-{
-    int rc = store_open(spool->path, spool->size_bytes, &spool->store);
-    if (rc == E_NOT_FOUND && !spool->options.open_only) {
-        begin_new(spool);
-        return E_OK;
-    }
-    return rc < 0 ? rc : open_existing(spool);
-}
-
 static int explain(const struct spool_options *options, int rc, char fault[SPOOL_FAULT_BYTES])
 {
     const char *remedy = "check spool.path";
     if (rc == E_BUSY)
         remedy = "another runnel runs here: stop it, or give this one a path of its own";
-    else if (rc == E_VERSION)
-        remedy = "written by a newer version or another word size: move spool.mdb aside";
-    else if (rc == E_DAMAGED)
-        remedy = "move spool.mdb aside and keep it";
+    else if (rc == E_VERSION || rc == E_DAMAGED)
+        remedy = "the agent sets it aside when it starts";
     else if (error_errno(rc) == EACCES || error_errno(rc) == EPERM)
         remedy = "it must belong to the user that runs runnel";
     else if (rc == E_RANGE)
@@ -199,14 +259,6 @@ void spool_abandon(struct spool *spool)
     spool_close(spool);
 }
 
-static void free_sensors(struct spool *spool)
-{
-    for (uint32_t i = 0; i < spool->sensor_count; i++) {
-        free(spool->sensors[i].definition);
-        free(spool->sensors[i].bytes);
-    }
-}
-
 void spool_close(struct spool *spool)
 {
     if (spool == NULL)
@@ -218,11 +270,7 @@ void spool_close(struct spool *spool)
         (void)close(spool->wake_fd);
     if (spool->stop.fd >= 0)
         stop_close(&spool->stop);
-    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
-        if (spool->routes[i] != NULL)
-            free(spool->routes[i]->left);
-        free(spool->routes[i]);
-    }
+    free_routes(spool);
     free_sensors(spool);
     spool_head_close(spool);
     (void)pthread_cond_destroy(&spool->room);
@@ -662,6 +710,7 @@ void spool_get_status(struct spool *spool, struct spool_status *ret_status)
     ret_status->flash_bytes = spool->flash_bytes;
     ret_status->size_bytes = spool->size_bytes;
     ret_status->used_bytes = spool->use.used_pages * spool->use.page_bytes;
+    ret_status->aside = spool->aside;
     ret_status->counters_since_ms = spool->counters_since_ms;
     ret_status->durable = atomic_load(&spool->store_ready) && spool->commit_error == E_OK;
     ret_status->error = spool->commit_error;

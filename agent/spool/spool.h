@@ -58,8 +58,10 @@ struct spool_options {
 
 /**
  * Locks the state directory and opens or creates the spool. A missing file is made by the commit
- * thread, so that the head collects at once. FAULT says what is wrong and what helps.
- * E_BUSY: another process has it; E_VERSION; E_DAMAGED; E_NO_MEMORY; error_sys; LMDB's.
+ * thread, so that the head collects at once. A damaged file, or one of another version or word
+ * size, is renamed to spool.mdb.aside-N and a new one begun. FAULT says what is wrong and what
+ * helps. E_BUSY: another process has it; with open_only E_VERSION, E_DAMAGED; E_NO_MEMORY;
+ * error_sys; LMDB's.
  */
 int spool_open(const struct spool_options *options, char fault[SPOOL_FAULT_BYTES],
                struct spool **ret_spool);
@@ -225,6 +227,7 @@ struct spool_status {
     uint64_t commits, flash_bytes; /* flash_bytes: pages handed to the file system */
     uint64_t size_bytes, used_bytes;
     int64_t counters_since_ms; /* wall time */
+    unsigned aside;            /* files that were set aside: damaged, or of another version */
     bool durable;              /* the file is there and the last commit succeeded */
     int error;                 /* of the last commit */
 };

@@ -9,6 +9,7 @@
 #include "agent/spool/spool.h"
 #include "agent/spool/store.h"
 #include "platform/base/log.h"
+#include "platform/fs.h"
 #include "platform/thread.h"
 
 /**
@@ -153,6 +154,7 @@ struct spool {
     pthread_mutex_t lock;
     pthread_cond_t room; /* a block of the head became free, or a reservation was renewed */
 
+    unsigned aside; /* files that were set aside, in this run or before */
     uint64_t id;
     uint64_t next_sequence;
     uint64_t reserved; /* durable: sequence numbers below may be given out */
@@ -275,6 +277,12 @@ int spool_room_make(struct spool *spool, struct commit *commit);
 /** Whether a new record of LANE, which does not make room for itself by evicting older ones, may
  *  find none when it is committed. */
 bool spool_room_is_short_locked(const struct spool *spool, enum lane lane);
+
+/* ---- spool_aside.c: files that this program cannot use ---- */
+
+/** Renames the spool's file, whole as it is, and says to what. E_TOO_BIG; error_sys. */
+int spool_aside_put(struct spool *spool, char path[FS_PATH_BYTES]);
+unsigned spool_aside_count(const struct spool *spool);
 
 /* ---- spool_table.c: what is stored beside the blocks ---- */
 

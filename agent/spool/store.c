@@ -21,6 +21,7 @@ enum { FILE_MODE = 0640, READERS_MAX = 32, ZEROS_BYTES = 65536 };
 struct store {
     char path[FS_PATH_BYTES];
     size_t size_bytes;
+    size_t page_bytes;
     pthread_rwlock_t in_use; /* read: a transaction is open; write: the environment is replaced */
     MDB_env *env;            /* NULL while it could not be opened again */
     MDB_dbi dbi;
@@ -99,6 +100,40 @@ static int as_key(const MDB_val *value, struct store_key *ret_key)
     return E_OK;
 }
 
+/* ---- verifying ---- */
+
+static int read_at(void *context, uint64_t offset, void *buffer, size_t count)
+{
+    uint8_t *to = buffer;
+    while (count > 0) {
+        ssize_t got = pread(*(const int *)context, to, count, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got == 0 ? E_DAMAGED : error_sys(errno);
+        to += got;
+        offset += (uint64_t)got;
+        count -= (size_t)got;
+    }
+    return E_OK;
+}
+
+int store_verify(const char *path, char fault[VERIFY_FAULT_BYTES])
+{
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? E_NOT_FOUND : error_sys(errno);
+    int rc = fstat(fd, &status) == 0 ? E_OK : error_sys(errno);
+    struct verify_file file = {.read = read_at, .context = &fd};
+    if (rc == E_OK) {
+        file.bytes = (uint64_t)status.st_size;
+        rc = verify_pages(&file, fault);
+    }
+    (void)close(fd);
+    return rc;
+}
+
 /* ---- opening ---- */
 
 static void close_env(struct store *store)
@@ -111,10 +146,15 @@ static void close_env(struct store *store)
 static int open_dbi(struct store *store)
 {
     MDB_txn *txn;
+    MDB_stat stat;
     int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
     if (rc != 0)
         return from_lmdb(rc);
     rc = mdb_dbi_open(txn, NULL, 0, &store->dbi);
+    if (rc == 0)
+        rc = mdb_stat(txn, store->dbi, &stat);
+    if (rc == 0)
+        store->page_bytes = stat.ms_psize;
     mdb_txn_abort(txn);
     return from_lmdb(rc);
 }
@@ -348,18 +388,34 @@ int store_get(struct store_txn *txn, const struct store_key *key, const uint8_t 
     return E_OK;
 }
 
+/* Before LMDB frees the pages of KEY's value. */
+static int check_value(struct store_txn *txn, const struct store_key *key)
+{
+    const uint8_t *value;
+    size_t bytes;
+    int rc = store_get(txn, key, &value, &bytes);
+    if (rc < 0)
+        return rc;
+    return verify_value_is_bad(value, bytes, txn->store->page_bytes) ? E_DAMAGED : E_OK;
+}
+
 int store_put(struct store_txn *txn, const struct store_key *key, const void *value, size_t bytes)
 {
     MDB_val name = as_value(key);
     MDB_val data = {.mv_size = bytes, .mv_data = (void *)(uintptr_t)value};
+    int rc = check_value(txn, key);
+    if (rc < 0 && rc != E_NOT_FOUND)
+        return rc;
     return from_lmdb(mdb_put(txn->txn, txn->store->dbi, &name, &data, 0));
 }
 
 int store_delete(struct store_txn *txn, const struct store_key *key)
 {
     MDB_val name = as_value(key);
-    int rc = mdb_del(txn->txn, txn->store->dbi, &name, NULL);
-    return rc == MDB_NOTFOUND ? E_OK : from_lmdb(rc);
+    int rc = check_value(txn, key);
+    if (rc < 0)
+        return rc == E_NOT_FOUND ? E_OK : rc;
+    return from_lmdb(mdb_del(txn->txn, txn->store->dbi, &name, NULL));
 }
 
 static int find(struct store_txn *txn, const struct store_key *key, bool before,

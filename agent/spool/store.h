@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "agent/spool/lane.h"
+#include "agent/spool/verify.h"
 #include "platform/stop.h"
 
 /**
@@ -57,6 +58,9 @@ bool store_key_is_block(const struct store_key *key, enum lane lane, uint64_t *r
 int store_create(const char *path, uint64_t size_bytes, const void *state, size_t state_bytes,
                  const struct stop *stop);
 
+/** verify_pages of PATH. E_NOT_FOUND if there is no file. */
+int store_verify(const char *path, char fault[VERIFY_FAULT_BYTES]);
+
 /** Opens PATH, at most SIZE_BYTES of it. E_NOT_FOUND if there is no file; E_VERSION for another
  *  word size; E_DAMAGED if it is no LMDB file or shorter than it says; error_sys; LMDB's. */
 int store_open(const char *path, uint64_t size_bytes, struct store **ret_store);
@@ -88,8 +92,10 @@ void store_abort(struct store_txn *txn); /* also ends reading; NULL is allowed *
 int store_get(struct store_txn *txn, const struct store_key *key, const uint8_t **ret_value,
               size_t *ret_bytes); /* E_NOT_FOUND */
 int store_put(struct store_txn *txn, const struct store_key *key, const void *value, size_t bytes);
-int store_delete(struct store_txn *txn,
-                 const struct store_key *key); /* 0 also if it is not there */
+
+/** 0 also if it is not there. E_DAMAGED, also of store_put, where the header of the value's pages
+ * is damaged: LMDB would give other pages free. */
+int store_delete(struct store_txn *txn, const struct store_key *key);
 
 /** The entry at KEY or the next one behind it; E_NOT_FOUND at the end of the file. */
 int store_at_or_after(struct store_txn *txn, const struct store_key *key, struct store_key *ret_key,

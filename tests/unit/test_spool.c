@@ -505,6 +505,52 @@ static void test_three_lanes_and_3000_blocks(void **state)
     remove_bench(&bench);
 }
 
+static void write_file(const struct bench *bench, const void *bytes, size_t count)
+{
+    char path[200];
+    (void)snprintf(path, sizeof path, "%s/spool.mdb", bench->path);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, count, file), count);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void assert_set_aside(struct bench *bench, unsigned count)
+{
+    struct spool_status status;
+    char path[200];
+    open_bench(bench);
+    append_readings(bench, LANE_NORMAL, 10);
+    struct sample sample = reading(10);
+    wait_accepted(bench, LANE_NORMAL, append(bench, LANE_NORMAL, &sample));
+    assert_int_equal(drain(bench->route, LANE_NORMAL, 0, true), 11);
+    spool_get_status(bench->spool, &status);
+    assert_int_equal(status.aside, count);
+    close_bench(bench, true);
+    (void)snprintf(path, sizeof path, "%s/spool.mdb.aside-%u", bench->path, count < 3 ? count : 3);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+/* The agent collects and delivers at once, and the file stays as it is for whoever can read it. */
+static void test_files_of_no_use_are_set_aside(void **state)
+{
+    (void)state;
+    static uint8_t other[65536]; /* a meta page of the other word size */
+    const uint32_t magic = 0xBEEFC0DE;
+    struct bench bench;
+    memcpy(other + (sizeof(size_t) == 8 ? 12 : 16), &magic, sizeof magic);
+    make_bench(&bench);
+    write_file(&bench, "", 0);
+    assert_set_aside(&bench, 1);
+    write_file(&bench, other, sizeof other);
+    assert_set_aside(&bench, 2);
+    write_file(&bench, "no spool at all", 15);
+    assert_set_aside(&bench, 3);
+    write_file(&bench, other, 4096);
+    assert_set_aside(&bench, 3); /* each is as large as a spool: there are never more */
+    remove_bench(&bench);
+}
+
 static void test_second_process_is_turned_away(void **state)
 {
     (void)state;
@@ -533,6 +579,7 @@ int main(void)
         cmocka_unit_test(test_full_evicts_the_oldest_and_counts),
         cmocka_unit_test(test_full_refuses_only_before_it_accepts),
         cmocka_unit_test(test_three_lanes_and_3000_blocks),
+        cmocka_unit_test(test_files_of_no_use_are_set_aside),
         cmocka_unit_test(test_second_process_is_turned_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/unit.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/spool/spool.h"
+#include "agent/spool/store.h"
+#include "platform/base/error.h"
+#include "platform/clock.h"
+
+/*
+ * A spool file is damaged at random: bits, sectors of zeros or garbage, an end that is missing. A
+ * process of its own then opens it, reads all, appends and stops: it must come to its end, and what
+ * it reads must be what was written. The file of each round comes from a stop that was clean or
+ * not.
+ *
+ * usage: test_damage [ROUNDS [SEED]]. As a control, with the word blind, the file is not looked at
+ * before LMDB gets it: some rounds must end by a signal.
+ */
+enum { SIZE = 512 * 1024, READINGS = 9000, DOCUMENTS = 12, DOCUMENT_BYTES = 9000, SECTOR = 512 };
+enum { FOUND_MAX = 100, UNKNOWN = 101, ALTERED = 102, STUCK = 103 };
+
+extern char **environ;
+static const char *self;
+static bool blind;
+static unsigned rounds = 120;
+static unsigned first_seed = 1;
+
+int __real_store_verify(const char *path, char fault[VERIFY_FAULT_BYTES]);
+int __wrap_store_verify(const char *path, char fault[VERIFY_FAULT_BYTES]);
+int __wrap_store_verify(const char *path, char fault[VERIFY_FAULT_BYTES])
+{
+    return blind ? (access(path, F_OK) == 0 ? E_OK : E_NOT_FOUND)
+                 : __real_store_verify(path, fault);
+}
+
+static void read_clock(void *context, struct spool_clock_reading *ret_reading)
+{
+    (void)context;
+    *ret_reading =
+        (struct spool_clock_reading){.boot_ms = clock_boot_ms(), .offset_ms = 1700000000000};
+}
+
+struct rig {
+    struct spool_options options;
+    struct spool *spool;
+    struct spool_route *route;
+    uint32_t board, plc;
+};
+
+static void open_rig(struct rig *rig, const char *path)
+{
+    static const struct channel channels[] = {{.name = "n", .unit = "", .decimals = 1}};
+    struct sensor_definition board = {
+        .device = "gw", .name = "board", .channel_count = 1, .channels = channels};
+    struct sensor_definition plc = {.device = "gw", .name = "plc"};
+    struct spool_route_options route = {.name = "live", .lanes = {true, true, true}, .hold = true};
+    char fault[SPOOL_FAULT_BYTES] = "";
+    *rig = (struct rig){.options = {.path = path,
+                                    .size_bytes = SIZE,
+                                    .device = "gw",
+                                    .wait_ms = 1,
+                                    .ack_window_ms = 3600000,
+                                    .ack_window_records = 1000000,
+                                    .clock = read_clock}};
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        rig->options.lanes[lane] =
+            (struct spool_lane_options){.window_ms = 3600000, .age_ms = 3600000};
+    if (spool_open(&rig->options, fault, &rig->spool) != 0)
+        fail_msg("%s", fault);
+    assert_int_equal(spool_define_sensor(rig->spool, &board, &rig->board), 0);
+    assert_int_equal(spool_define_sensor(rig->spool, &plc, &rig->plc), 0);
+    assert_int_equal(spool_route_open(rig->spool, &route, &rig->route), 0);
+    assert_int_equal(spool_start(rig->spool), 0);
+}
+
+static uint8_t byte_of(uint64_t sequence, size_t at)
+{
+    return (uint8_t)('a' + (sequence + at) % 23);
+}
+
+static int append(struct rig *rig, enum lane lane, uint64_t sequence, size_t document_bytes)
+{
+    static uint8_t document[DOCUMENT_BYTES];
+    struct sample sample = {.boot_ms = clock_boot_ms(), .value_count = 1};
+    sample.values[0] =
+        (struct value){.kind = VALUE_DECIMAL, .decimals = 1, .mantissa = (int64_t)sequence};
+    for (size_t i = 0; i < document_bytes; i++)
+        document[i] = byte_of(sequence, i);
+    if (document_bytes > 0)
+        sample.document = document;
+    sample.document_bytes = document_bytes;
+    struct spool_append request = {.lane = lane,
+                                   .sensor = document_bytes > 0 ? rig->plc : rig->board,
+                                   .sample = &sample,
+                                   .deadline_ms = clock_mono_ms() + 20000};
+    uint64_t given;
+    return spool_append(rig->spool, &request, &given);
+}
+
+/* ---- the sound file ---- */
+
+static void acknowledge_some(struct rig *rig)
+{
+    static struct spool_reader reader;
+    struct record record;
+    uint64_t previous;
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        spool_reader_start(&reader, rig->route, lane);
+        for (int i = 0; i < 900 && spool_reader_next(&reader, &record, &previous) == 0; i++)
+            if (i % 100 != 99)
+                spool_route_ack(rig->route, lane, &(struct spool_mark){record.sequence, previous},
+                                1, SPOOL_DELIVERED);
+    }
+}
+
+static void make_sound(const char *path, bool clean)
+{
+    struct rig rig;
+    open_rig(&rig, path);
+    uint64_t sequence = 1;
+    for (; sequence <= READINGS; sequence++) {
+        assert_int_equal(append(&rig, (enum lane)(sequence % LANE_COUNT), sequence, 0), 0);
+        if (sequence == READINGS / 2)
+            acknowledge_some(&rig);
+        if (sequence % 1000 == 0)
+            spool_commit_soon(rig.spool);
+    }
+    for (int i = 0; i < DOCUMENTS; i++, sequence++)
+        assert_int_equal(append(&rig, LANE_NORMAL, sequence, DOCUMENT_BYTES), 0);
+    if (clean)
+        assert_int_equal(spool_stop(rig.spool, clock_mono_ms() + 20000), 0);
+    if (clean)
+        spool_close(rig.spool);
+    else
+        spool_abandon(rig.spool);
+}
+
+/* ---- the process that opens it ---- */
+
+static int check_record(struct spool_reader *reader, const struct record *record)
+{
+    if (record->sequence > READINGS + DOCUMENTS)
+        return UNKNOWN;
+    if (record->document_bytes == 0)
+        return record->values[0].mantissa == (int64_t)record->sequence ? 0 : ALTERED;
+    const uint8_t *piece = record->document;
+    size_t bytes = record->document_piece_bytes;
+    size_t at = 0;
+    int rc;
+    do {
+        for (size_t i = 0; i < bytes; i++)
+            if (piece[i] != byte_of(record->sequence, at + i))
+                return ALTERED;
+        at += bytes;
+    } while ((rc = spool_reader_piece(reader, &piece, &bytes)) == 0);
+    return rc == E_DAMAGED || at == record->document_bytes ? 0 : ALTERED;
+}
+
+/* Its exit code says how many per cent of the records were found, or what is wrong. */
+static int open_damaged(const char *path)
+{
+    static struct spool_reader reader;
+    struct rig rig;
+    struct record record;
+    uint64_t previous;
+    unsigned found = 0;
+    (void)alarm(blind ? 5 : 60); /* a loop without end counts as a crash */
+    open_rig(&rig, path);
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        int rc;
+        spool_reader_start(&reader, rig.route, lane);
+        while ((rc = spool_reader_next(&reader, &record, &previous)) != E_END) {
+            int fault = rc == 0 ? check_record(&reader, &record) : 0;
+            if (fault != 0)
+                return fault;
+            found += rc == 0;
+        }
+    }
+    for (uint64_t i = 0; i < 100; i++)
+        if (append(&rig, LANE_NORMAL, 1, 0) != 0)
+            return STUCK;
+    (void)spool_stop(rig.spool, clock_mono_ms() + 20000);
+    spool_close(rig.spool);
+    return (int)(found * FOUND_MAX / (READINGS + DOCUMENTS));
+}
+
+/* ---- damaging ---- */
+
+struct image {
+    uint8_t *bytes;
+    size_t count;
+};
+
+static void read_image(const char *path, struct image *ret_image)
+{
+    struct stat status;
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &status), 0);
+    ret_image->count = (size_t)status.st_size;
+    ret_image->bytes = malloc(ret_image->count);
+    assert_int_equal(read(fd, ret_image->bytes, ret_image->count), (ssize_t)ret_image->count);
+    (void)close(fd);
+}
+
+/* Where something lies: damage to zeros that nobody reads shows nothing. */
+static size_t place(const struct image *image, unsigned *seed)
+{
+    for (;;) {
+        size_t at = (size_t)rand_r(seed) % image->count;
+        size_t sector = at / SECTOR * SECTOR;
+        for (size_t i = sector; i < sector + SECTOR; i++)
+            if (image->bytes[i] != 0)
+                return at;
+    }
+}
+
+static size_t damage(struct image *image, unsigned *seed)
+{
+    size_t length = image->count;
+    unsigned kind = (unsigned)rand_r(seed) % 8;
+    unsigned times = 1 + (unsigned)rand_r(seed) % 3;
+    if (kind == 0)
+        return (size_t)rand_r(seed) % length; /* the length that is left */
+    for (unsigned i = 0; i < times; i++) {
+        size_t at = place(image, seed);
+        if (kind < 4) {
+            image->bytes[at] ^= (uint8_t)(1U << (unsigned)rand_r(seed) % 8);
+            continue;
+        }
+        at = at / SECTOR * SECTOR;
+        for (size_t b = 0; b < SECTOR; b++)
+            image->bytes[at + b] = kind < 6 ? 0 : (uint8_t)rand_r(seed);
+    }
+    return length;
+}
+
+static void write_image(const char *path, const struct image *image, size_t length)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, image->bytes, length), (ssize_t)length);
+    (void)close(fd);
+}
+
+static void empty_folder(const char *path)
+{
+    char name[400];
+    DIR *directory = opendir(path);
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        (void)snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
+        (void)unlink(name);
+    }
+    (void)closedir(directory);
+}
+
+static int run_child(const char *path)
+{
+    char *arguments[] = {(char *)(uintptr_t)self, (char *)(uintptr_t) "open",
+                         (char *)(uintptr_t)path, (char *)(uintptr_t)(blind ? "blind" : "look"),
+                         NULL};
+    posix_spawn_file_actions_t actions;
+    pid_t child;
+    int status;
+    assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
+    assert_int_equal(
+        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0), 0);
+    assert_int_equal(posix_spawn(&child, self, &actions, NULL, arguments, environ), 0);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+struct tally {
+    unsigned read, set_aside, signals;
+};
+
+static void one_round(const struct image *sound, const char *path, unsigned seed,
+                      struct tally *tally)
+{
+    char file[200];
+    unsigned random = seed;
+    struct image image = {.bytes = malloc(sound->count), .count = sound->count};
+    assert_non_null(image.bytes);
+    memcpy(image.bytes, sound->bytes, sound->count);
+    (void)snprintf(file, sizeof file, "%s/spool.mdb", path);
+    empty_folder(path);
+    size_t length = damage(&image, &random);
+    write_image(file, &image, length);
+    free(image.bytes);
+    int status = run_child(path);
+    if (WIFSIGNALED(status)) {
+        tally->signals++;
+        if (!blind)
+            fail_msg("seed %u: ended by signal %d", seed, WTERMSIG(status));
+        return;
+    }
+    int code = WEXITSTATUS(status);
+    if (code > FOUND_MAX && !blind)
+        fail_msg("seed %u: the process ended with %d", seed, code);
+    tally->set_aside += code == 0;
+    tally->read += code > 0;
+}
+
+static void test_damaged_files(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/runnel-damage-XXXXXX";
+    char file[200];
+    struct image sound[2];
+    struct tally tally = {0};
+    assert_non_null(mkdtemp(path));
+    (void)snprintf(file, sizeof file, "%s/spool.mdb", path);
+    for (int clean = 0; clean < 2; clean++) {
+        empty_folder(path);
+        make_sound(path, clean != 0);
+        read_image(file, &sound[clean]);
+    }
+    for (unsigned seed = first_seed; seed < first_seed + rounds; seed++)
+        one_round(&sound[seed % 2], path, seed, &tally);
+    print_message("%u files: %u read, %u set aside, %u ended by signals\n", rounds, tally.read,
+                  tally.set_aside, tally.signals);
+    for (int clean = 0; clean < 2; clean++)
+        free(sound[clean].bytes);
+    empty_folder(path);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(tally.signals, 0);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_damaged_files),
+    };
+    self = argv[0];
+    blind = argc > 1 && strcmp(argv[argc - 1], "blind") == 0;
+    if (argc > 2 && strcmp(argv[1], "open") == 0)
+        return open_damaged(argv[2]);
+    if (argc > 1 && !blind)
+        rounds = (unsigned)strtoul(argv[1], NULL, 10);
+    if (argc > 2 && !blind)
+        first_seed = (unsigned)strtoul(argv[2], NULL, 10);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
