@@ -76,18 +76,18 @@ static int make_directory(const char *path, mode_t mode)
 {
     struct stat status;
     char parent[FS_PATH_BYTES];
-    if (mkdir(path, mode) == 0) {
-        /* The new name must survive a power cut too. A parent that we may not read cannot be
-         * synced; it is then whoever made it who answers for it. */
-        (void)snprintf(parent, sizeof parent, "%s", path);
-        to_parent(parent);
-        (void)fs_sync_directory(parent);
-        return 0;
-    }
-    int errnum = errno;
-    if (stat(path, &status) == 0)
-        return S_ISDIR(status.st_mode) ? 0 : error_sys(ENOTDIR);
-    return error_sys(errnum);
+    int errnum = mkdir(path, mode) == 0 ? 0 : errno;
+    if (errnum != 0 && stat(path, &status) != 0)
+        return error_sys(errnum);
+    if (errnum != 0 && !S_ISDIR(status.st_mode))
+        return error_sys(ENOTDIR);
+    /* The name must survive a power cut too, also one that was there already: who made it may have
+     * been killed before this line. A parent that we may not read cannot be synced; it is then
+     * whoever made it who answers for it. */
+    (void)snprintf(parent, sizeof parent, "%s", path);
+    to_parent(parent);
+    (void)fs_sync_directory(parent);
+    return 0;
 }
 
 int fs_make_directories(const char *path, mode_t mode)
