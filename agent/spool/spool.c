@@ -200,7 +200,9 @@ static int open_file(struct spool *spool)
         return E_OK;
     }
     skip_unused(spool, clean);
-    return spool_commit_first(spool);
+    /* Who renamed the file to its name may have been killed before the name was synced. */
+    rc = fs_sync_directory(spool->options.path);
+    return rc < 0 ? rc : spool_commit_first(spool);
 }
 
 static int explain(const struct spool_options *options, int rc, char fault[SPOOL_FAULT_BYTES])
