@@ -60,6 +60,7 @@ SUITES = (
     Suite("e2e", "the program against the sink and independent clients", packages=("e2e", "node")),
     Suite("e2e-full", "the same at full length", packages=("e2e", "node"), is_long=True),
     Suite("sweep", "random lives of a spool, many", is_long=True),
+    Suite("fault-full", "power cuts at full length", is_long=True),
     Suite("bench", "what it costs: CPU, memory, flash, bytes on the wire", packages=("bench",),
           is_long=True),
     Suite("fresh", "both commands of the README in a fresh Debian (needs root)", target=None,
