@@ -113,7 +113,9 @@ static int open_links(const struct cfg_credentials *config, struct credentials_p
                       size_t *count)
 {
     int rc = E_OK;
-    (void)config;
+    (void)config; /* a build may leave every provider out */
+    (void)links;
+    (void)count;
 #ifdef CONFIG_CREDENTIALS_ENV
     if (config->provider != CFG_PROVIDER_FILE) {
         rc = credentials_env_open(&links[*count]);
