@@ -185,14 +185,12 @@ def run_agent(agent, *arguments, during=lambda process: None):
 
 def create_spool(agent):
     """A first start and stop: the making of the spool is no cost of a record."""
-    sensors, agent.config["sensors"] = agent.config["sensors"], []
-    agent.write_config()
+    sensors = agent.set_sensors([])
     agent.start()
     harness.wait_until("the spool", lambda: agent.status() and agent.status()["durable"] in
                        (True, False))
     agent.stop()
-    agent.config["sensors"] = sensors
-    agent.write_config()
+    agent.set_sensors(sensors)
 
 
 def pour(fifo, source, lines_per_s=None):

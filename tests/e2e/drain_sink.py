@@ -37,8 +37,7 @@ def check_records(sink, source):
 
 def check_counters(agent, count):
     """A fresh start tells of what the last run left."""
-    agent.config["sensors"] = []
-    agent.write_config()
+    agent.set_sensors([])
     agent.start()
     counters = agent.counters()
     harness.check_identity(counters)

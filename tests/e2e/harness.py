@@ -226,14 +226,11 @@ class Agent:
                           env=self.environment, stdout=subprocess.DEVNULL)
         return process.wait(timeout_s)
 
-    def drain_without_sensors(self):
-        """Delivers what is stored and takes nothing more: drain's exit code."""
-        sensors, self.config["sensors"] = self.config["sensors"], []
+    def set_sensors(self, sensors):
+        """Those of the next start; returns the ones until now."""
+        before, self.config["sensors"] = self.config["sensors"], sensors
         self.write_config()
-        code = self.drain()
-        self.config["sensors"] = sensors
-        self.write_config()
-        return code
+        return before
 
     def send(self, sensor, lines, *options, timeout="30s"):
         """runnel send: its exit code."""

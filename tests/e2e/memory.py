@@ -69,9 +69,7 @@ def measure_none(agent, sink, fifo, samples):
 
 def store(agent, sink, source, count):
     """Fills the spool while the sink is away."""
-    sensors = agent.config["sensors"]
-    agent.config["sensors"] = [harness.lines_sensor(source)]
-    agent.write_config()
+    sensors = agent.set_sensors([harness.lines_sensor(source)])
     sink.outage()
     agent.start()
 
@@ -82,8 +80,7 @@ def store(agent, sink, source, count):
 
     harness.wait_until(f"{count} stored records", all_stored, 600)
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
-    agent.config["sensors"] = sensors
-    agent.write_config()
+    agent.set_sensors(sensors)
     sink.outage(0)
 
 
