@@ -6,6 +6,7 @@ Builds and runs the tests; called by tests/run.
 usage: tests/run [LABEL...]      without a label: all but the long ones
        tests/run --list
 
+Before the end stands what each suite took to build and to run.
 The last line is `N passed, N failed`, with `, N skipped` where a test said that it cannot run here.
 The exit code is 0 only if something ran and nothing failed. A build counts as a test: warnings are
 errors.
@@ -113,6 +114,7 @@ class Runner:
         self.root = pathlib.Path(root)
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
         self.failures = []
+        self.times = []               # (label, seconds to build, seconds to run)
         self.built = {}
         self.ran = {}                 # labels of ctest by folder: no test runs twice
         self.ccache = any((pathlib.Path(folder) / "ccache").exists()
@@ -200,8 +202,14 @@ class Runner:
 
     def run(self, suite):
         print(f"\n== {suite.label}: {suite.about}", flush=True)
-        if not self.build(suite):
-            return
+        started = time.monotonic()
+        is_built = self.build(suite)
+        built = time.monotonic()
+        if is_built:
+            self.test(suite)
+        self.times.append((suite.label, built - started, time.monotonic() - built))
+
+    def test(self, suite):
         folder = self.root / "build" / suite.folder
         path = folder / f"tests-{suite.label}.xml"
         path.unlink(missing_ok=True)
@@ -223,8 +231,16 @@ class Runner:
             self.line("skip", suite.label, 0, "no test has this label")
             self.count("skipped", suite.label)
 
+    def show_times(self):
+        print("\nSeconds       build      run")
+        for label, build_s, run_s in self.times:
+            print(f"{label:<10} {build_s:8.1f} {run_s:8.1f}")
+        minutes, seconds = divmod(int(sum(build + run for _, build, run in self.times)), 60)
+        print(f"{minutes} min {seconds} s in all", flush=True)
+
     def finish(self):
         """Prints the summary; the exit code."""
+        self.show_times()
         if self.failures:
             print("\nFailed:")
             for name in self.failures:
@@ -266,11 +282,8 @@ def main(labels):
     if subprocess.run([root / "tests/tools/install.sh", *packages], check=False).returncode != 0:
         return 1
     runner = Runner(root)
-    started = time.monotonic()
     for suite in suites:
         runner.run(suite)
-    minutes, seconds = divmod(int(time.monotonic() - started), 60)
-    print(f"\n{minutes} min {seconds} s")
     return runner.finish()
 
 

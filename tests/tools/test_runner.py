@@ -4,6 +4,7 @@
 import contextlib
 import io
 import pathlib
+import re
 import sys
 import tempfile
 
@@ -66,6 +67,8 @@ def main():
 
     code, output = run(sample("one"), sample("two"))
     expect(code == 0 and output.count("double") == 1, "no test runs twice", output)
+    expect(re.search(r"\none +[\d.]+ +[\d.]+\ntwo +[\d.]+ +[\d.]+\n", output),
+           "the time of every suite is told", output)
 
     code, output = run(sample("fine"))
     expect(code == 0 and output.endswith("\n3 passed, 0 failed\n"), "success", output)
