@@ -177,23 +177,8 @@ static int set_aside(struct spool *spool, int reason, const char *fault)
     return E_OK;
 }
 
-static int open_file(struct spool *spool)
+static int go_on(struct spool *spool, bool clean)
 {
-    char fault[VERIFY_FAULT_BYTES] = "its tables";
-    bool clean = false;
-    int rc = open_sound(spool, &clean, fault);
-    bool own = !spool->options.open_only;
-    if (own && (rc == E_DAMAGED || rc == E_VERSION))
-        rc = set_aside(spool, rc, rc == E_VERSION ? "its format" : fault);
-    else if (own && rc == E_NOT_FOUND)
-        begin_new(spool);
-    else if (rc < 0)
-        return rc;
-    spool->aside = spool_aside_count(spool);
-    if (rc < 0 && rc != E_NOT_FOUND)
-        return rc;
-    if (spool->create)
-        return E_OK;
     atomic_store(&spool->store_ready, true);
     if (spool->options.open_only) {
         spool->next_sequence = spool->reserved;
@@ -201,8 +186,25 @@ static int open_file(struct spool *spool)
     }
     skip_unused(spool, clean);
     /* Who renamed the file to its name may have been killed before the name was synced. */
-    rc = fs_sync_directory(spool->options.path);
+    int rc = fs_sync_directory(spool->options.path);
     return rc < 0 ? rc : spool_commit_first(spool);
+}
+
+static int open_file(struct spool *spool)
+{
+    char fault[VERIFY_FAULT_BYTES] = "its tables";
+    bool clean = false;
+    int rc = open_sound(spool, &clean, fault);
+    if (rc == E_OK)
+        return go_on(spool, clean);
+    if (spool->options.open_only)
+        return rc;
+    if (rc == E_DAMAGED || rc == E_VERSION)
+        return set_aside(spool, rc, rc == E_VERSION ? "its format" : fault);
+    if (rc != E_NOT_FOUND)
+        return rc;
+    begin_new(spool);
+    return E_OK;
 }
 
 static int explain(const struct spool_options *options, int rc, char fault[SPOOL_FAULT_BYTES])
@@ -238,6 +240,7 @@ int spool_open(const struct spool_options *options, char fault[SPOOL_FAULT_BYTES
         spool_close(spool);
         return explain(options, rc, fault);
     }
+    spool->aside = spool_aside_count(spool);
     *ret_spool = spool;
     return E_OK;
 }
