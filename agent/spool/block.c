@@ -73,8 +73,6 @@ int block_open(const uint8_t *block, size_t count, struct block_header *ret_head
     struct block_header header;
     if (count < BLOCK_HEADER_BYTES || memcmp(block, magic, sizeof magic) != 0)
         return E_DAMAGED;
-    if (block[AT_FORMAT] > BLOCK_FORMAT)
-        return E_VERSION;
     header.lane = block[AT_LANE];
     header.time_quality = block[AT_QUALITY];
     header.record_count = bytes_get_le16(block + AT_RECORD_COUNT);
@@ -91,6 +89,8 @@ int block_open(const uint8_t *block, size_t count, struct block_header *ret_head
         return E_DAMAGED;
     if (bytes_get_le32(block + AT_CHECKSUM) != checksum(block, header.room_used))
         return E_CHECKSUM;
+    if (block[AT_FORMAT] > BLOCK_FORMAT) /* only what is whole can be believed to be newer */
+        return E_VERSION;
     if (!is_plausible(&header))
         return E_DAMAGED;
     *ret_header = header;

@@ -22,6 +22,7 @@ struct store {
     char path[FS_PATH_BYTES];
     size_t size_bytes;
     size_t page_bytes;
+    const uint8_t *map;      /* where LMDB mapped the file; NULL if that is not known */
     pthread_rwlock_t in_use; /* read: a transaction is open; write: the environment is replaced */
     MDB_env *env;            /* NULL while it could not be opened again */
     MDB_dbi dbi;
@@ -143,6 +144,29 @@ static void close_env(struct store *store)
     store->env = NULL;
 }
 
+/* LMDB keeps the address to itself. But any value lies in it, and its page begins with its number.
+ */
+static int find_map(struct store *store, MDB_txn *txn)
+{
+    MDB_cursor *cursor;
+    MDB_val name;
+    MDB_val value;
+    size_t number;
+    store->map = NULL;
+    int rc = mdb_cursor_open(txn, store->dbi, &cursor);
+    if (rc != 0)
+        return rc;
+    rc = mdb_cursor_get(cursor, &name, &value, MDB_FIRST);
+    mdb_cursor_close(cursor);
+    if (rc != 0)
+        return rc == MDB_NOTFOUND ? 0 : rc;
+    const uint8_t *page = (const uint8_t *)name.mv_data;
+    page -= (uintptr_t)page & (store->page_bytes - 1);
+    memcpy(&number, page, sizeof number);
+    store->map = page - number * store->page_bytes;
+    return 0;
+}
+
 static int open_dbi(struct store *store)
 {
     MDB_txn *txn;
@@ -153,8 +177,10 @@ static int open_dbi(struct store *store)
     rc = mdb_dbi_open(txn, NULL, 0, &store->dbi);
     if (rc == 0)
         rc = mdb_stat(txn, store->dbi, &stat);
-    if (rc == 0)
+    if (rc == 0) {
         store->page_bytes = stat.ms_psize;
+        rc = find_map(store, txn);
+    }
     mdb_txn_abort(txn);
     return from_lmdb(rc);
 }
@@ -396,7 +422,10 @@ static int check_value(struct store_txn *txn, const struct store_key *key)
     int rc = store_get(txn, key, &value, &bytes);
     if (rc < 0)
         return rc;
-    return verify_value_is_bad(value, bytes, txn->store->page_bytes) ? E_DAMAGED : E_OK;
+    const struct store *store = txn->store;
+    bool in_map =
+        store->map != NULL && value >= store->map && value < store->map + store->size_bytes;
+    return in_map && verify_value_is_bad(value, bytes, store->page_bytes) ? E_DAMAGED : E_OK;
 }
 
 int store_put(struct store_txn *txn, const struct store_key *key, const void *value, size_t bytes)

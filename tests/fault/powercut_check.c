@@ -228,6 +228,10 @@ static void open_spool(struct check *check, const char *path)
     int rc = rig_open(&check->rig, path, size_bytes, check->full, fault);
     if (rc < 0)
         fail("closed: it does not open: %s (%s)", ERROR_TEXT(rc), fault);
+    struct spool_status status;
+    spool_get_status(check->rig.spool, &status);
+    if (status.aside > 0)
+        fail("closed: it was set aside as damaged");
     forget_recent(check);
     if (check->id == rig_id(&check->rig))
         return;

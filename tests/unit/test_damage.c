@@ -3,8 +3,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,13 +22,12 @@
  * not.
  *
  * usage: test_damage [ROUNDS [SEED]]. As a control, with the word blind, the file is not looked at
- * before LMDB gets it: some rounds must end by a signal.
+ * before LMDB gets it: some rounds must end in a crash.
  */
 enum { SIZE = 512 * 1024, READINGS = 9000, DOCUMENTS = 12, DOCUMENT_BYTES = 9000, SECTOR = 512 };
-enum { FOUND_MAX = 100, UNKNOWN = 101, ALTERED = 102, STUCK = 103 };
+/* How the process ends that opens a file; anything else is a crash. */
+enum { READ = 40, SET_ASIDE, UNKNOWN, ALTERED, STUCK };
 
-extern char **environ;
-static const char *self;
 static bool blind;
 static unsigned rounds = 120;
 static unsigned first_seed = 1;
@@ -166,7 +163,6 @@ static int check_record(struct spool_reader *reader, const struct record *record
     return rc == E_DAMAGED || at == record->document_bytes ? 0 : ALTERED;
 }
 
-/* Its exit code says how many per cent of the records were found, or what is wrong. */
 static int open_damaged(const char *path)
 {
     static struct spool_reader reader;
@@ -191,7 +187,7 @@ static int open_damaged(const char *path)
             return STUCK;
     (void)spool_stop(rig.spool, clock_mono_ms() + 20000);
     spool_close(rig.spool);
-    return (int)(found * FOUND_MAX / (READINGS + DOCUMENTS));
+    return found > 0 ? READ : SET_ASIDE;
 }
 
 /* ---- damaging ---- */
@@ -264,25 +260,24 @@ static void empty_folder(const char *path)
     (void)closedir(directory);
 }
 
+/* Not spawned: an emulator of another machine could not. There is one thread when it forks. */
 static int run_child(const char *path)
 {
-    char *arguments[] = {(char *)(uintptr_t)self, (char *)(uintptr_t) "open",
-                         (char *)(uintptr_t)path, (char *)(uintptr_t)(blind ? "blind" : "look"),
-                         NULL};
-    posix_spawn_file_actions_t actions;
-    pid_t child;
     int status;
-    assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
-    assert_int_equal(
-        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0), 0);
-    assert_int_equal(posix_spawn(&child, self, &actions, NULL, arguments, environ), 0);
-    (void)posix_spawn_file_actions_destroy(&actions);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        int fd = open("/dev/null", O_WRONLY);
+        (void)dup2(fd, STDERR_FILENO);
+        (void)dup2(fd, STDOUT_FILENO);
+        _exit(open_damaged(path));
+    }
     assert_int_equal(waitpid(child, &status, 0), child);
-    return status;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 struct tally {
-    unsigned read, set_aside, signals;
+    unsigned read, set_aside, crashes;
 };
 
 static void one_round(const struct image *sound, const char *path, unsigned seed,
@@ -298,18 +293,12 @@ static void one_round(const struct image *sound, const char *path, unsigned seed
     size_t length = damage(&image, &random);
     write_image(file, &image, length);
     free(image.bytes);
-    int status = run_child(path);
-    if (WIFSIGNALED(status)) {
-        tally->signals++;
-        if (!blind)
-            fail_msg("seed %u: ended by signal %d", seed, WTERMSIG(status));
-        return;
-    }
-    int code = WEXITSTATUS(status);
-    if (code > FOUND_MAX && !blind)
+    int code = run_child(path);
+    tally->read += code == READ;
+    tally->set_aside += code == SET_ASIDE;
+    tally->crashes += code < READ || code > STUCK;
+    if (code != READ && code != SET_ASIDE && !blind)
         fail_msg("seed %u: the process ended with %d", seed, code);
-    tally->set_aside += code == 0;
-    tally->read += code > 0;
 }
 
 static void test_damaged_files(void **state)
@@ -328,13 +317,13 @@ static void test_damaged_files(void **state)
     }
     for (unsigned seed = first_seed; seed < first_seed + rounds; seed++)
         one_round(&sound[seed % 2], path, seed, &tally);
-    print_message("%u files: %u read, %u set aside, %u ended by signals\n", rounds, tally.read,
-                  tally.set_aside, tally.signals);
+    print_message("%u files: %u read, %u set aside, %u crashes\n", rounds, tally.read,
+                  tally.set_aside, tally.crashes);
     for (int clean = 0; clean < 2; clean++)
         free(sound[clean].bytes);
     empty_folder(path);
     assert_int_equal(rmdir(path), 0);
-    assert_int_equal(tally.signals, 0);
+    assert_int_equal(tally.crashes, 0);
 }
 
 int main(int argc, char **argv)
@@ -342,10 +331,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_damaged_files),
     };
-    self = argv[0];
     blind = argc > 1 && strcmp(argv[argc - 1], "blind") == 0;
-    if (argc > 2 && strcmp(argv[1], "open") == 0)
-        return open_damaged(argv[2]);
     if (argc > 1 && !blind)
         rounds = (unsigned)strtoul(argv[1], NULL, 10);
     if (argc > 2 && !blind)

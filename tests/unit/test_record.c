@@ -172,7 +172,8 @@ static void test_block_detects_damage(void **state)
         assert_true(block_open(block, cut, &opened) < 0);
     for (size_t bit = 0; bit < 8 * block_bytes(&header); bit++) {
         block[bit / 8] ^= (uint8_t)(1U << bit % 8);
-        assert_true(block_open(block, BLOCK_BYTES, &opened) < 0);
+        int rc = block_open(block, BLOCK_BYTES, &opened);
+        assert_true(rc == E_DAMAGED || rc == E_CHECKSUM); /* not another version */
         block[bit / 8] ^= (uint8_t)(1U << bit % 8);
     }
 }
