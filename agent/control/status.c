@@ -301,6 +301,44 @@ static void add_counters(struct status_counters *sum, const struct status_counte
     sum->evicted += counters->evicted;
 }
 
+/* On one line if it fits, else with what the parts are on a line of their own: a figure that the
+ * edge cut off would be taken for another. */
+static void text_sum(struct writer *out, const struct status_counters *sum)
+{
+    char whole[64];
+    char parts[128];
+    int whole_count = snprintf(whole, sizeof(whole), "accepted %" PRIu64 " = delivered %" PRIu64,
+                               sum->accepted, sum->delivered);
+    int parts_count =
+        snprintf(parts, sizeof(parts), "+ stored %" PRIu64 " + dead %" PRIu64 " + evicted %" PRIu64,
+                 sum->stored, sum->dead, sum->evicted);
+    if (whole_count + parts_count + (int)strlen("   ") < LINE_BYTES) {
+        text_line(out, "  %s %s", whole, parts);
+        return;
+    }
+    text_line(out, "  %s", whole);
+    text_line(out, "    %s", parts);
+}
+
+static void text_requests(struct writer *out, const struct status_route *route)
+{
+    char requests[128];
+    char bytes[64];
+    int requests_count =
+        snprintf(requests, sizeof(requests),
+                 "requests %" PRIu64 ", throttled %" PRIu64 ", records sent again %" PRIu64,
+                 route->requests, route->throttled, route->retried);
+    int bytes_count =
+        snprintf(bytes, sizeof(bytes), "%s out, %s in", HUMAN_BYTES_TEXT(route->bytes_out),
+                 HUMAN_BYTES_TEXT(route->bytes_in));
+    if (requests_count + bytes_count + (int)strlen("  ; ") < LINE_BYTES) {
+        text_line(out, "  %s; %s", requests, bytes);
+        return;
+    }
+    text_line(out, "  %s", requests);
+    text_line(out, "  %s", bytes);
+}
+
 static void text_route(struct writer *out, const struct status_route *route)
 {
     struct status_counters sum = {0};
@@ -314,15 +352,8 @@ static void text_route(struct writer *out, const struct status_route *route)
               route->delivered_age_ms < 0 ? "" : " ago");
     if (route->error != NULL)
         text_paragraph(out, route->error);
-    text_line(out,
-              "  accepted %" PRIu64 " = delivered %" PRIu64 " + stored %" PRIu64 " + dead %" PRIu64
-              " + evicted %" PRIu64,
-              sum.accepted, sum.delivered, sum.stored, sum.dead, sum.evicted);
-    text_line(out,
-              "  requests %" PRIu64 ", throttled %" PRIu64 ", records sent again %" PRIu64
-              "; %s out, %s in",
-              route->requests, route->throttled, route->retried, HUMAN_BYTES_TEXT(route->bytes_out),
-              HUMAN_BYTES_TEXT(route->bytes_in));
+    text_sum(out, &sum);
+    text_requests(out, route);
 }
 
 static void text_value(char *line, size_t line_bytes, const struct channel *channel,

@@ -215,6 +215,25 @@ static void test_a_long_life_is_not_cut_off(void **state)
     assert_non_null(strstr(text, "in 1234567890 commits\n"));
 }
 
+static void test_a_sum_of_long_figures_goes_on_in_a_second_line(void **state)
+{
+    (void)state;
+    static char text[TEXT_BYTES];
+    struct status status = sample_status();
+    struct status_route *live = &status.routes[0];
+    live->counters[1] =
+        (struct status_counters){987654321, 123456789, 234567890, 345678901, 283950741};
+    live->requests = live->retried = live->throttled = 123456789;
+    live->bytes_out = live->bytes_in = (uint64_t)1023 << 30;
+    write_status(&status, true, text);
+    assert_terminal_safe(text);
+    assert_non_null(strstr(text, "\n  accepted 987654321 = delivered 123456789\n"
+                                 "    + stored 234567890 + dead 345678901 + evicted 283950741\n"
+                                 "  requests 123456789, throttled 123456789, "
+                                 "records sent again 123456789\n"
+                                 "  1023.0 GiB out, 1023.0 GiB in\n"));
+}
+
 static void test_an_agent_with_nothing_configured(void **state)
 {
     (void)state;
@@ -359,6 +378,7 @@ int main(void)
         cmocka_unit_test(test_text_is_for_people),
         cmocka_unit_test(test_text_keeps_to_80_columns_and_plain_ascii),
         cmocka_unit_test(test_a_long_life_is_not_cut_off),
+        cmocka_unit_test(test_a_sum_of_long_figures_goes_on_in_a_second_line),
         cmocka_unit_test(test_an_agent_with_nothing_configured),
         cmocka_unit_test(test_reads_members_by_path),
         cmocka_unit_test(test_lists_members_in_their_order),
