@@ -21,6 +21,23 @@ if(NOT EXISTS ${RUNNEL_DEFCONFIG})
     message(FATAL_ERROR "-DBOARD=${BOARD}: there is no ${RUNNEL_DEFCONFIG}.\nBoards: ${boards}")
 endif()
 
+# What is given as -DCONFIG_X=Y would be overwritten below without a word.
+get_cmake_property(cached CACHE_VARIABLES)
+foreach(variable IN LISTS cached)
+    if(variable MATCHES "^CONFIG_[A-Z0-9_]+$")
+        unset(${variable} CACHE) # so that the next try succeeds
+        list(APPEND given ${variable})
+    endif()
+endforeach()
+if(given)
+    string(REPLACE ";" ", -D" given "${given}")
+    message(FATAL_ERROR "-D${given}: symbols of Kconfig are not given to cmake. Configure without them and "
+        "choose with\n"
+        "  cmake --build ${CMAKE_BINARY_DIR} -t menuconfig\n"
+        "or write them into ${RUNNEL_DEFCONFIG} "
+        "(or a file of yours: -DRUNNEL_DEFCONFIG=FILE).")
+endif()
+
 set(RUNNEL_CONFIG ${CMAKE_BINARY_DIR}/.config)
 set(RUNNEL_CONFIG_HEADER ${CMAKE_BINARY_DIR}/autoconf.h)
 

@@ -160,6 +160,18 @@ def case_cmake_refuses():
                "it names the board and those that exist")
 
 
+def case_cmake_refuses_symbols():
+    with tempfile.TemporaryDirectory() as path:
+        build = pathlib.Path(path) / "build"
+        options = ("-DBOARD=host", "-DRUNNEL_TESTS=OFF")
+        result = cmake(build, *options, "-DCONFIG_DRIVER_SIM=n", "-DCONFIG_STREAM=telemetry")
+        expect(result.returncode != 0, "cmake stops at symbols that it is given")
+        for word in ("CONFIG_DRIVER_SIM", "CONFIG_STREAM", "menuconfig", "boards/host/defconfig"):
+            expect(word in result.stderr, f"it says {word!r}: {result.stderr.strip()}")
+        result = cmake(build, *options)
+        expect(result.returncode == 0, f"without them it configures: {result.stderr}")
+
+
 def case_savedefconfig():
     comment = "# What this board is.\n"
     with tempfile.TemporaryDirectory() as path:
