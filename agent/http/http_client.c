@@ -129,7 +129,10 @@ static int open_tls(struct http_client *client, struct http_outcome *outcome)
     if (client->tls != NULL)
         return 0;
     int rc = tls_open(&options, where, &client->tls);
-    return rc < 0 ? fail(client, outcome, "preparing TLS from the PEM files for", rc, where) : 0;
+    if (rc == 0)
+        return 0;
+    outcome->files_unfit = rc != E_NO_MEMORY;
+    return fail(client, outcome, "preparing TLS from the PEM files for", rc, where);
 }
 
 /* Makes the stream; FD is taken also on failure. */

@@ -53,6 +53,7 @@ struct http_outcome {
     bool sent;            /* the last byte of the request was handed to a connection */
     bool reused;          /* the connection had served before */
     bool reply_begun;     /* at least one byte of a reply arrived */
+    bool files_unfit;     /* a file of tls_options cannot be read or used: nothing was connected */
     int64_t sent_mono_ms; /* first byte out, 0 if there was none; of the second try, if there was */
     int64_t done_mono_ms; /* last byte in, or the failure */
     char fault[HTTP_FAULT_BYTES]; /* on failure, for people: what, where, what to check */

@@ -481,6 +481,7 @@ static void judge(struct uplink *uplink, int rc, const struct http_outcome *outc
     const struct answer *answer = &uplink->answer;
     const char *code = answer->body.code[0] != '\0' ? answer->body.code : answer->head.error_type;
     const struct verdict_question question = {.error = rc,
+                                              .files_unfit = outcome->files_unfit,
                                               .status = answer->head.status,
                                               .understood = answer->body.understood,
                                               .code = code,

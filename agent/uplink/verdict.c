@@ -110,9 +110,12 @@ static bool is_about_identity(const struct row *row)
     return false;
 }
 
-static enum verdict verdict_of_error(int error)
+/* No link mends a file that is missing or holds something else. */
+static enum verdict verdict_of_error(const struct verdict_question *question)
 {
-    return error == E_CERTIFICATE || error == E_INVALID ? VERDICT_OPERATOR : VERDICT_RETRY_BATCH;
+    bool lasts =
+        question->files_unfit || question->error == E_CERTIFICATE || question->error == E_INVALID;
+    return lasts ? VERDICT_OPERATOR : VERDICT_RETRY_BATCH;
 }
 
 static enum verdict verdict_of_status(int status)
@@ -127,7 +130,7 @@ static enum verdict verdict_of_status(int status)
 enum verdict verdict_of_request(const struct verdict_question *question)
 {
     if (question->error != E_OK)
-        return verdict_of_error(question->error);
+        return verdict_of_error(question);
     if (question->status == 200 && question->understood)
         return VERDICT_DELIVERED;
     const struct row *row = find_row(question->code);
@@ -147,6 +150,8 @@ enum verdict verdict_of_record(const char *code)
 
 const char *verdict_remedy(const struct verdict_question *question)
 {
+    if (question->files_unfit)
+        return "put the file there or correct ca_file, cert_file, key_file or AWS_CA_BUNDLE";
     if (question->error == E_CERTIFICATE)
         return "check ca_file, the host name and this device's clock";
     if (question->error != E_OK)

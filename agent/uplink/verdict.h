@@ -23,6 +23,7 @@ enum verdict {
 
 struct verdict_question {
     int error;           /* of the exchange; E_OK: a whole reply arrived */
+    bool files_unfit;    /* because a PEM file of the route is of no use */
     int status;          /* its HTTP status */
     bool understood;     /* it answers for exactly the records that were sent */
     const char *code;    /* of the request: __type or x-amzn-ErrorType; "" if there is none */

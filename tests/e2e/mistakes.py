@@ -18,12 +18,14 @@ def start(run, sink, name, **changes):
 
 
 def check_remedy(run, sink, name, remedy, **changes):
-    """The route's error holds REMEDY exactly once."""
+    """The route's error holds REMEDY exactly once, and waits for the operator, not for the link."""
     agent = start(run, sink, name, **changes)
-    error = wait_until(f"an error of {name}",
-                       lambda: (agent.status() or {"routes": {"live": {}}})["routes"]["live"]
-                       .get("error"))
+    route = wait_until(f"an error of {name}",
+                       lambda: next((route for route in (agent.status() or {"routes": {}})
+                                     ["routes"].values() if route["error"]), None))
+    error = route["error"]
     check(error.count(remedy) == 1, f"{name}: {remedy!r} is not once in {error!r}")
+    check(route["state"] == "needs-operator", f"{name}: {route['state']}: {error!r}")
     agent.stop()
 
 
@@ -55,7 +57,9 @@ def scenario(run):
     other = harness.Sink(run, name="other")
     check_remedy(run, sink, "wrong-ca", "check ca_file", ca=other.ca)
     check_remedy(run, sink, "folder-ca", "Is a directory", ca=run.folder)
-    check_remedy(run, sink, "absent-ca", "PEM files", ca=run.folder / "absent.pem")
+    absent = run.folder / "absent.pem"
+    check_remedy(run, sink, "absent-ca", "PEM files", ca=absent)
+    check_remedy(run, sink, "named-ca", f"{absent}: No such file", ca=absent)
     check_remedy(run, sink, "wrong-region", "the region", routes=[{"region": "eu-west-1"}])
     check_credentials_file(run, sink, b"\xef\xbb\xbf[default]\r\n" +
                            KEYS.replace("\n", "\r\n").encode())

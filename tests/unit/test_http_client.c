@@ -921,6 +921,7 @@ static void test_missing_ca_file(void **state)
     open_peer(&peer, &options);
     assert_int_equal(post_small(&peer), error_sys(ENOENT));
     assert_non_null(strstr(peer.outcome.fault, "/nonexistent/ca.pem"));
+    assert_true(peer.outcome.files_unfit);
     close_peer(&peer);
 }
 

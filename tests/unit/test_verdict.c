@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "agent/uplink/verdict.h"
@@ -177,6 +178,11 @@ static void test_remedies(void **state)
         }
     const struct verdict_question certificate = {.error = E_CERTIFICATE, .code = "", .message = ""};
     assert_non_null(strstr(verdict_remedy(&certificate), "ca_file"));
+    struct verdict_question absent = {.error = error_sys(ENOENT), .code = "", .message = ""};
+    assert_int_equal(verdict_of_request(&absent), VERDICT_RETRY_BATCH);
+    absent.files_unfit = true;
+    assert_int_equal(verdict_of_request(&absent), VERDICT_OPERATOR);
+    assert_non_null(strstr(verdict_remedy(&absent), "ca_file"));
     const struct verdict_question timeout = {.error = E_TIMEOUT, .code = "", .message = ""};
     assert_null(verdict_remedy(&timeout));
 }
