@@ -108,6 +108,9 @@ const struct driver *driver_find(const char *name);
 /** The INDEX-th driver that is compiled in, or NULL behind the last. */
 const struct driver *driver_at(size_t index);
 
+/** Whether Kconfig has a driver called NAME and left it out of this program. */
+bool driver_left_out(const char *name);
+
 /** The value of KEY among the context's settings, or NULL. */
 const char *driver_setting(const struct driver_context *context, const char *key);
 

@@ -15,6 +15,13 @@ static const struct driver *const drivers[] = {
 #undef DRIVER
     NULL};
 
+static const char *const left_out[] = {
+#define DRIVER(name)
+#define DRIVER_LEFT_OUT(name) #name,
+#include "drivers/drivers.def"
+#undef DRIVER
+    NULL};
+
 static const struct unit {
     const char *name;
     const char *meaning;
@@ -35,6 +42,14 @@ const struct driver *driver_find(const char *name)
 const struct driver *driver_at(size_t index)
 {
     return index < sizeof drivers / sizeof drivers[0] ? drivers[index] : NULL;
+}
+
+bool driver_left_out(const char *name)
+{
+    for (size_t i = 0; left_out[i] != NULL; i++)
+        if (strcmp(left_out[i], name) == 0)
+            return true;
+    return false;
 }
 
 const char *driver_setting(const struct driver_context *context, const char *key)

@@ -300,15 +300,6 @@ static void read_elements(struct config_reader *reader, const struct json_node *
     }
 }
 
-static void fault_absent(struct config_reader *reader, const struct json_node *node,
-                         const struct schema_key *key)
-{
-    if (key->symbol != NULL)
-        config_fault_key(reader->faults, node, "is not in this program; enable %s", key->symbol);
-    else
-        config_fault_key(reader->faults, node, "is not available in this version; remove it");
-}
-
 /* ---- objects ---- */
 
 static void read_present(struct config_reader *reader, const struct json_node *node,
@@ -335,7 +326,7 @@ static void read_present(struct config_reader *reader, const struct json_node *n
         read_elements(reader, node, key, target);
         break;
     case SCHEMA_ABSENT:
-        fault_absent(reader, node, key);
+        config_fault_key(reader->faults, node, "is not available in this version; remove it");
         break;
     default:
         read_scalar(reader, node, key, target);
@@ -403,7 +394,8 @@ static bool is_of_absent_kind(const struct json_node *object, const struct schem
 {
     const struct json_node *node = config_read_member(object, selector->name);
     return node != NULL && node->kind == JSON_KIND_TEXT &&
-           schema_choice(selector->absent, node->text) >= 0;
+           (schema_choice(selector->absent, node->text) >= 0 ||
+            schema_choice(selector->left_out, node->text) >= 0);
 }
 
 void config_read_object(struct config_reader *reader, const struct json_node *object,

@@ -23,25 +23,50 @@ static const struct schema_table *sensor_table(void)
 
 /* ---- the driver ---- */
 
-static void fault_driver(struct config_reader *reader, const struct json_node *node,
-                         const char *name)
+enum { REMEDY_BYTES = 200 };
+
+/* "there are proc, thermal" */
+static void list_drivers(char remedy[REMEDY_BYTES])
 {
-    char symbol[CFG_NAME_BYTES] = "";
+    int used = snprintf(remedy, REMEDY_BYTES, "there are");
+    for (size_t i = 0; driver_at(i) != NULL && used < REMEDY_BYTES; i++)
+        used += snprintf(remedy + used, (size_t)(REMEDY_BYTES - used), "%s %s", i == 0 ? "" : ",",
+                         driver_at(i)->name);
+    if (driver_at(0) == NULL)
+        (void)snprintf(remedy, REMEDY_BYTES, "this program has none: see Kconfig");
+}
+
+/* What may have been meant instead of NAME, or what there is. */
+static void suggest_driver(const char *name, char remedy[REMEDY_BYTES])
+{
     struct nearest nearest;
     nearest_start(&nearest, name);
     for (size_t i = 0; driver_at(i) != NULL; i++)
         nearest_offer(&nearest, driver_at(i)->name, strlen(driver_at(i)->name));
-    for (size_t i = 0; name[i] != '\0' && i + 1 < sizeof symbol; i++)
-        symbol[i] = (char)(name[i] >= 'a' && name[i] <= 'z' ? name[i] - 'a' + 'A' : name[i]);
     const char *best = nearest_result(&nearest);
+    if (best != NULL)
+        (void)snprintf(remedy, REMEDY_BYTES, "did you mean \"%s\"?", best);
+    else
+        list_drivers(remedy);
+}
+
+static void fault_driver(struct config_reader *reader, const struct json_node *node,
+                         const char *name)
+{
+    char symbol[CFG_NAME_BYTES] = "";
+    char remedy[REMEDY_BYTES];
     const struct json_node *written = config_read_member(node, "driver");
     const char *member = written == NULL ? "CONFIG_SENSORS" : NULL;
-    if (best != NULL)
-        config_fault(reader->faults, written, member,
-                     "\"%.31s\" is not in this program; did you mean \"%s\"?", name, best);
-    else
-        config_fault(reader->faults, written, member,
-                     "\"%.31s\" is not in this program; enable CONFIG_DRIVER_%s", name, symbol);
+    if (!driver_left_out(name)) {
+        suggest_driver(name, remedy);
+        config_fault(reader->faults, written, member, "\"%.31s\" is no driver of this version; %s",
+                     name, remedy);
+        return;
+    }
+    for (size_t i = 0; name[i] != '\0' && i + 1 < sizeof symbol; i++)
+        symbol[i] = (char)(name[i] >= 'a' && name[i] <= 'z' ? name[i] - 'a' + 'A' : name[i]);
+    config_fault(reader->faults, written, member,
+                 "\"%.31s\" is not in this program; enable CONFIG_DRIVER_%s", name, symbol);
 }
 
 /* ---- its keys ---- */

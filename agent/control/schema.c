@@ -34,11 +34,19 @@
 #endif
 
 #ifdef CONFIG_DEST_KINESIS
-#define DESTINATIONS        "kinesis"
-#define DESTINATIONS_ABSENT "firehose|apigateway|s3|archive"
+#define DESTINATIONS_LEFT_OUT NULL
 #else
-#define DESTINATIONS        ""
-#define DESTINATIONS_ABSENT "kinesis|firehose|apigateway|s3|archive"
+#define DESTINATIONS_LEFT_OUT "kinesis"
+#endif
+
+#if defined(CONFIG_CREDENTIALS_ENV) && defined(CONFIG_CREDENTIALS_FILE)
+#define PROVIDERS_LEFT_OUT NULL
+#elif defined(CONFIG_CREDENTIALS_ENV)
+#define PROVIDERS_LEFT_OUT "file"
+#elif defined(CONFIG_CREDENTIALS_FILE)
+#define PROVIDERS_LEFT_OUT "env"
+#else
+#define PROVIDERS_LEFT_OUT "env|file"
 #endif
 
 #define AT(structure, member) .offset = offsetof(struct structure, member)
@@ -191,8 +199,9 @@ static const struct schema_key route_keys[] = {
      .kind = SCHEMA_CHOICE,
      AT(cfg_route, destination),
      .required = true,
-     .choices = DESTINATIONS,
-     .absent = DESTINATIONS_ABSENT,
+     .choices = "kinesis",
+     .absent = "firehose|apigateway|s3|archive",
+     .left_out = DESTINATIONS_LEFT_OUT,
      .symbol = "CONFIG_DEST_",
      .help = "where it leads: \"destination\": \"kinesis\""},
     {.name = "region",
@@ -295,6 +304,7 @@ static const struct schema_key credentials_keys[] = {
      .required = true,
      .choices = "chain|env|file",
      .absent = "iot|container|imds|web_identity|oauth2",
+     .left_out = PROVIDERS_LEFT_OUT,
      .symbol = "CONFIG_CREDENTIALS_",
      .help = "\"chain\" asks the environment, then the shared files"},
     {.name = "profile",
@@ -346,7 +356,7 @@ static const struct schema_key root_keys[] = {
      .element_bytes = sizeof(struct cfg_credentials),
      .count_offset = offsetof(struct config, credentials_count),
      .help = "named sources of AWS keys; \"default\" is the chain"},
-    {.name = "coap", .kind = SCHEMA_ABSENT, .symbol = "CONFIG_COAP", .help = "CoAP peers"},
+    {.name = "coap", .kind = SCHEMA_ABSENT, .help = "CoAP peers"},
     {.name = "link", .kind = SCHEMA_ABSENT, .help = "a data budget"},
     {.name = NULL},
 };
@@ -410,14 +420,14 @@ static void why_choice(const struct schema_key *key, const char *text, char *why
                        best);
 }
 
-static void why_absent(const struct schema_key *key, const char *text, char *why)
+static void why_absent(const struct schema_key *key, char *why)
 {
-    if (key->symbol == NULL) {
-        (void)list_words(
-            key->choices, why,
-            snprintf(why, SCHEMA_WHY_BYTES, "is not available in this version; choose "));
-        return;
-    }
+    (void)list_words(key->choices, why,
+                     snprintf(why, SCHEMA_WHY_BYTES, "is not available in this version; choose "));
+}
+
+static void why_left_out(const struct schema_key *key, const char *text, char *why)
+{
     int used = snprintf(why, SCHEMA_WHY_BYTES, "is not in this program; enable %s", key->symbol);
     for (; *text != '\0' && used + 1 < SCHEMA_WHY_BYTES; text++)
         why[used++] = (char)(*text >= 'a' && *text <= 'z' ? *text - 'a' + 'A' : *text);
@@ -557,12 +567,16 @@ static int parse_choice(const struct schema_key *key, const char *text, char *wh
                         struct schema_value *ret_value)
 {
     int place = schema_choice(key->choices, text);
+    if (schema_choice(key->left_out, text) >= 0) {
+        why_left_out(key, text, why);
+        return E_UNSUPPORTED;
+    }
     if (place >= 0) {
         ret_value->number = place;
         return 0;
     }
     if (schema_choice(key->absent, text) >= 0) {
-        why_absent(key, text, why);
+        why_absent(key, why);
         return E_UNSUPPORTED;
     }
     why_choice(key, text, why);

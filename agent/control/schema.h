@@ -25,7 +25,7 @@ enum schema_kind {
     SCHEMA_OBJECT,    /* members, in place */
     SCHEMA_LIST,      /* an array of element_bytes each, their number at count_offset */
     SCHEMA_MAP,       /* likewise, written as an object; the key becomes the element's name */
-    SCHEMA_ABSENT,    /* known, but not in this program */
+    SCHEMA_ABSENT,    /* known, but no version has it yet */
 };
 
 struct schema_table;
@@ -39,11 +39,11 @@ struct schema_key {
     size_t offset;
     const char *standard; /* the default, written as the user would, without quotes; or NULL */
     bool required;
-    int64_t low, high;   /* ms, bytes or the number itself; both 0: any */
-    const char *choices; /* "a|b|c", also of whole numbers */
-    const char *absent;  /* choices that this program does not have */
-    const char *symbol;  /* Kconfig's, that brings what is absent: CONFIG_COAP; CONFIG_DEST_ is
-                            completed by the choice; NULL: no version has it yet */
+    int64_t low, high;    /* ms, bytes or the number itself; both 0: any */
+    const char *choices;  /* "a|b|c", also of whole numbers */
+    const char *absent;   /* further choices, which no version has yet */
+    const char *left_out; /* those of the choices that Kconfig left out of this program */
+    const char *symbol;   /* Kconfig's, that brings one, but for the choice: CONFIG_DEST_ */
     const struct schema_table *members;
     size_t element_bytes;
     size_t count_offset;

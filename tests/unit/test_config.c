@@ -11,6 +11,7 @@
 #include "agent/control/config_endpoint.h"
 #include "agent/control/expand.h"
 #include "agent/control/nearest.h"
+#include "agent/control/schema.h"
 #include "platform/base/error.h"
 
 /* ---- drivers of this test, instead of drivers/registry.c ---- */
@@ -56,6 +57,11 @@ const struct driver *driver_find(const char *name)
         if (strcmp(driver_at(i)->name, name) == 0)
             return driver_at(i);
     return NULL;
+}
+
+bool driver_left_out(const char *name)
+{
+    return strcmp(name, "modbus") == 0;
 }
 
 const char *driver_unit_meaning(const char *unit)
@@ -350,7 +356,8 @@ static void test_all_faults_at_once_in_order(void **state)
         "4:46: spool.lanes.slow: there is no such key; remove it\n"
         "6:15: sensors[0].name: \"a b\" is not a name; use 1 to 31 letters, digits, \"_\", \".\" "
         "and \"-\"\n"
-        "6:32: sensors[0].driver: \"termal\" is not in this program; did you mean \"thermal\"?\n"
+        "6:32: sensors[0].driver: \"termal\" is no driver of this version; did you mean "
+        "\"thermal\"?\n"
         "7:19: sensors[0].interval: \"10 sec\" is not a duration; write it like \"10s\"\n"
         "7:37: sensors[0].lane: \"urgent\" is none of alarm, normal, bulk\n"
         "8:5: sensors[1]: 7 is not an object; write it in braces\n"
@@ -434,6 +441,35 @@ static void test_drivers_and_names(void **state)
         "5:23: sensors[4].driver: is missing; what reads it: \"driver\": \"proc\"\n");
 }
 
+/* A symbol is named only where there is one. */
+static void test_drivers_of_no_version(void **state)
+{
+    expect_faults(*state,
+                  HEAD "\"sensors\": [ { \"name\": \"a\", \"driver\": \"telepathy\" },\n"
+                       "{ \"name\": \"b\", \"driver\": \"metre\" } ] }",
+                  "2:39: sensors[0].driver: \"telepathy\" is no driver of this version; there are "
+                  "proc, thermal, meter\n"
+                  "3:26: sensors[1].driver: \"metre\" is no driver of this version; did you mean "
+                  "\"meter\"?\n");
+}
+
+static void test_choices_that_kconfig_left_out(void **state)
+{
+    static const struct schema_key key = {.kind = SCHEMA_CHOICE,
+                                          .choices = "kinesis|s3",
+                                          .absent = "archive",
+                                          .left_out = "s3",
+                                          .symbol = "CONFIG_DEST_"};
+    char why[SCHEMA_WHY_BYTES];
+    struct schema_value value;
+    (void)state;
+    assert_int_equal(schema_parse(&key, "kinesis", why, &value), 0);
+    assert_int_equal(schema_parse(&key, "s3", why, &value), E_UNSUPPORTED);
+    assert_string_equal(why, "is not in this program; enable CONFIG_DEST_S3");
+    assert_int_equal(schema_parse(&key, "archive", why, &value), E_UNSUPPORTED);
+    assert_null(strstr(why, "CONFIG_"));
+}
+
 static void test_what_is_not_in_this_program(void **state)
 {
     expect_faults(*state,
@@ -442,11 +478,11 @@ static void test_what_is_not_in_this_program(void **state)
                   "\"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\", \"transforms\": [] } "
                   "],\n\"credentials\": { \"x\": { \"provider\": \"web_identity\", \"z\": 1 } },\n"
                   "\"spool\": { \"volatile\": true } }",
-                  "2:1: coap: is not in this program; enable CONFIG_COAP\n"
+                  "2:1: coap: is not available in this version; remove it\n"
                   "2:13: link: is not available in this version; remove it\n"
                   "3:47: sensors[0].transforms: is not available in this version; remove it\n"
-                  "4:37: credentials.x.provider: \"web_identity\" is not in this program; enable "
-                  "CONFIG_CREDENTIALS_WEB_IDENTITY\n"
+                  "4:37: credentials.x.provider: \"web_identity\" is not available in "
+                  "this version; choose chain, env, file\n"
                   "5:12: spool.volatile: is not available in this version; remove it\n");
     expect_faults(
         *state,
@@ -456,8 +492,8 @@ static void test_what_is_not_in_this_program(void **state)
         "\"eu-west-1\", \"order\": \"strict\",\n\"layout\": \"flat\", \"pack\": \"kpl\", "
         "\"compress\": \"gzip\", \"format\": \"senml\",\n"
         "\"proxy\": \"p\", \"role_arn\": \"r\", \"partition\": { \"field\": \"f\" } } ] }",
-        "2:31: routes[0].destination: \"s3\" is not in this program; enable "
-        "CONFIG_DEST_S3\n"
+        "2:31: routes[0].destination: \"s3\" is not available in this version; "
+        "choose kinesis\n"
         "3:89: routes[1].order: \"strict\" is not available in this version; choose "
         "fifo\n"
         "4:11: routes[1].layout: \"flat\" is not available in this version; choose "
@@ -1009,6 +1045,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_driver_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_limits_of_driver_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_drivers_and_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_drivers_of_no_version, set_up, tear_down),
+        cmocka_unit_test(test_choices_that_kconfig_left_out),
         cmocka_unit_test_setup_teardown(test_what_is_not_in_this_program, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_route_faults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_arn, set_up, tear_down),

@@ -11,7 +11,12 @@ static void test_each_driver_is_found_by_its_name(void **state)
     (void)state;
     for (const struct driver *driver; (driver = driver_at(count)) != NULL; count++)
         assert_ptr_equal(driver_find(driver->name), driver);
-#define DRIVER(name) assert_non_null(driver_find(#name));
+#define DRIVER(name)                                                                               \
+    assert_non_null(driver_find(#name));                                                           \
+    assert_false(driver_left_out(#name));
+#define DRIVER_LEFT_OUT(name)                                                                      \
+    assert_null(driver_find(#name));                                                               \
+    assert_true(driver_left_out(#name));
 #include "drivers/drivers.def"
 #undef DRIVER
     assert_null(driver_at(count));
@@ -25,6 +30,7 @@ static void test_an_unknown_driver_is_not_found(void **state)
     assert_null(driver_find("telepathy"));
     assert_null(driver_find(""));
     assert_null(driver_find("proc "));
+    assert_false(driver_left_out("telepathy"));
 }
 
 static bool has_key(const struct driver *driver, const char *name)
