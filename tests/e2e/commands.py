@@ -195,6 +195,18 @@ def check_start(agent):
     agent.environment["RUNNEL_STATE"] = str(agent.state)
 
 
+def check_demo(run):
+    """boards/host/run ends in silence when nobody reads on. It builds in a folder of its own."""
+    if run.build != harness.ROOT / "build/host":
+        return
+    demo = harness.Process([harness.ROOT / "boards/host/run", "--seconds", "1"],
+                           run.folder / "demo.log", stdout=subprocess.PIPE)
+    check(demo.popen.stdout.readline(), f"boards/host/run shows nothing: {demo.tail()}")
+    demo.popen.stdout.close()
+    demo.wait()
+    check(demo.tail() == "", f"boards/host/run: {demo.tail()}")
+
+
 def scenario(run):
     agent = harness.Agent(run, "https://localhost:9")
     path = agent.config_file
@@ -230,6 +242,7 @@ def scenario(run):
     check_last_commit(agent)
     check_lanes(agent)
     check_drain(agent)
+    check_demo(run)
 
 
 if __name__ == "__main__":
