@@ -434,26 +434,55 @@ static void hurry(struct agent *agent)
         uplink_drain(agent->uplinks[i]);
 }
 
+/* Names the inputs that were not read to their end; true if there are any. */
+static bool name_unread(struct agent *agent)
+{
+    struct collect_status status;
+    char value[LOG_VALUE_BYTES];
+    bool found = false;
+    for (size_t i = 0; i < agent->config->sensor_count; i++) {
+        collect_get_status(agent->collect, i, &status);
+        if (agent->config->sensors[i].driver->wait_fd == NULL || status.state == COLLECT_ENDED)
+            continue;
+        found = true;
+        log_warning("drain-unread sensor=%s error=\"%s\"", agent->config->sensors[i].name,
+                    log_value(value, status.error));
+    }
+    return found;
+}
+
+/* The exit code. */
+static int end_drain(struct agent *agent, uint64_t owed)
+{
+    bool unread = name_unread(agent);
+    if (owed == 0 && !unread)
+        return 0;
+    log_warning("drain-incomplete inputs=%s records=%" PRIu64 " remedy=\"%s\"",
+                unread ? "unfinished" : "read", owed,
+                unread ? "mend the inputs that are unread, or give it more time"
+                       : "they stay in the spool: run again");
+    return 1;
+}
+
+/* Who names a time has it waited for inputs that are not there yet; else they would be for ever. */
 static int drain(struct agent *agent, int64_t timeout_ms)
 {
+    bool for_ever = timeout_ms == INT64_MAX;
     int64_t now_ms = clock_mono_ms();
-    int64_t end_ms = timeout_ms == INT64_MAX ? INT64_MAX : now_ms + timeout_ms;
+    int64_t end_ms = for_ever ? INT64_MAX : now_ms + timeout_ms;
     bool hurried = false;
     for (; now_ms < end_ms; now_ms = clock_mono_ms()) {
-        if (!hurried && collect_finished(agent->collect)) {
+        if (!hurried &&
+            (for_ever ? collect_settled(agent->collect) : collect_finished(agent->collect))) {
             hurry(agent);
             hurried = true;
         }
         if (hurried && count_owed(agent) == 0)
-            return 0;
+            return end_drain(agent, 0);
         if (wait_for_signal(agent, now_ms + DRAIN_LOOK_MS))
             break;
     }
-    log_warning("drain-incomplete inputs=%s records=%" PRIu64 " remedy=\"%s\"",
-                hurried ? "read" : "unfinished", count_owed(agent),
-                hurried ? "they stay in the spool: run again"
-                        : "give it more time, and see the errors of the sensors");
-    return 1;
+    return end_drain(agent, count_owed(agent));
 }
 
 static int run(struct agent *agent, const struct agent_options *options)

@@ -14,10 +14,12 @@
 struct agent_options {
     const struct config *config;
     bool drain;               /* read finite inputs to their end, deliver all, then end */
-    int64_t drain_timeout_ms; /* INT64_MAX: as long as it takes */
+    int64_t drain_timeout_ms; /* INT64_MAX: as long as it takes, but not for an input that cannot be
+                                 opened */
 };
 
-/** The exit code: 0; 1 if a stage could not start, or something was still stored at the timeout. */
+/** The exit code: 0; 1 if a stage could not start, or something was not read or still stored when
+ * the drain ended. */
 int agent_run(const struct agent_options *options);
 
 #endif

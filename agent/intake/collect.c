@@ -2,6 +2,7 @@
 #include "agent/intake/collect.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 
 /* Sensors that start together are spread a little; a stream without a descriptor to wait for is
  * looked at once a second unless it says how often. */
-enum { SPREAD_MS = 250, LOOK_MS = 1000, SLACK_MS = 5000 };
+enum { SPREAD_MS = 250, LOOK_MS = 1000, SLACK_MS = 5000, GIVE_UP_FAILURES = 2 };
 
 /* Sensors that share a thread. */
 struct bus {
@@ -299,17 +300,28 @@ int collect_stop(struct collect *collect, int64_t deadline_ms)
 
 /* ---- what others may ask ---- */
 
-bool collect_finished(struct collect *collect)
+/* GIVE_UP failures in a row to open a stream count as its end. */
+static bool have_ended(struct collect *collect, unsigned give_up)
 {
     struct collect_status status;
     for (size_t i = 0; i < collect->options.sensor_count; i++) {
         if (!sensor_is_stream(&collect->sensors[i]))
             continue;
         sensor_get_status(&collect->sensors[i], &status);
-        if (status.state != COLLECT_ENDED)
+        if (status.state != COLLECT_ENDED && status.open_failures < give_up)
             return false;
     }
     return true;
+}
+
+bool collect_finished(struct collect *collect)
+{
+    return have_ended(collect, UINT_MAX);
+}
+
+bool collect_settled(struct collect *collect)
+{
+    return have_ended(collect, GIVE_UP_FAILURES);
 }
 
 const char *collect_state_name(enum collect_state state)

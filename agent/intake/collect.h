@@ -60,6 +60,10 @@ int collect_start(struct collect *collect);
 /** Whether every stream has come to its end and all it held is in the spool (options.drain). */
 bool collect_finished(struct collect *collect);
 
+/** Whether every stream has come to its end or cannot be opened: twice in a row, because a file
+ *  that is being rotated is away for a moment. */
+bool collect_settled(struct collect *collect);
+
 /** Ends the threads, of which each closes its sensors, until DEADLINE_MS (clock_mono_ms). 0, or
  *  E_TIMEOUT if one does not return from its driver: it may be asked again. */
 int collect_stop(struct collect *collect, int64_t deadline_ms);
@@ -82,6 +86,7 @@ const char *collect_state_name(enum collect_state state);
 struct collect_status {
     enum collect_state state;
     char error[COLLECT_ERROR_BYTES]; /* why the last try gave no sample; "" if it gave one */
+    unsigned open_failures;          /* in a row, up to now */
     uint64_t samples;                /* handed to the spool */
     uint64_t errors;                 /* failures to open or fetch, and readings refused as bad */
     uint64_t refused;                /* readings that were bad, or that the spool did not take */

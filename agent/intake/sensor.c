@@ -223,6 +223,13 @@ static int define(struct sensor *sensor)
     return rc;
 }
 
+static void note_open(struct sensor *sensor, bool opened)
+{
+    (void)pthread_mutex_lock(&sensor->lock);
+    sensor->status.open_failures = opened ? 0 : sensor->status.open_failures + 1;
+    (void)pthread_mutex_unlock(&sensor->lock);
+}
+
 static int open_driver(struct sensor *sensor)
 {
     const struct collect_options *options = sensor->options;
@@ -244,6 +251,7 @@ static int open_driver(struct sensor *sensor)
     int rc = sensor->setup->driver->open(sensor->instance, &context);
     if (rc == 0)
         rc = define(sensor);
+    note_open(sensor, rc == 0);
     if (rc == 0)
         return 0;
     sensor_close(sensor);

@@ -52,6 +52,21 @@ def check_quotes(run, sink):
     agent.stop()
 
 
+def check_absent_input(run, sink):
+    """A drain delivers what there is, names what is not there, and ends."""
+    there = harness.lines_file(run.folder / "there.log", 100)
+    absent = run.folder / "absent.log"
+    agent = harness.Agent(run, sink.endpoint, sink.ca, name="absent-input",
+                          sensors=[harness.lines_sensor(there, name="there"),
+                                   harness.lines_sensor(absent, name="away")])
+    before = sink.summary()["identities"]["unique"]
+    code = agent.drain(timeout_s=harness.DEADLINE_S)
+    check(code == 1, f"the drain gave {code}: {agent.tail()}")
+    check(f'drain-unread sensor=away error="{absent}: No such file' in agent.tail(), agent.tail())
+    check("drain-incomplete inputs=unfinished records=0" in agent.tail(), agent.tail())
+    check(sink.summary()["identities"]["unique"] - before == 100, "the rest was not delivered")
+
+
 def scenario(run):
     sink = harness.Sink(run)
     other = harness.Sink(run, name="other")
@@ -64,6 +79,7 @@ def scenario(run):
     check_credentials_file(run, sink, b"\xef\xbb\xbf[default]\r\n" +
                            KEYS.replace("\n", "\r\n").encode())
     check_quotes(run, sink)
+    check_absent_input(run, sink)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,15 @@ static void wait_until_finished(struct bench *bench)
     }
 }
 
+static void wait_until_settled(struct bench *bench)
+{
+    int64_t until_ms = clock_mono_ms() + STOP_WITHIN_MS;
+    while (!collect_settled(bench->collect)) {
+        assert_true(clock_mono_ms() < until_ms);
+        (void)stop_wait(&bench->rig->stop, -1, 0, clock_mono_ms() + 1);
+    }
+}
+
 /* ---- drivers that do what a test needs ---- */
 
 static int no_channels(const void *instance, struct channel *ret_channels)
@@ -584,6 +593,31 @@ static void test_a_file_is_drained_in_order(void **state)
     assert_int_equal(status.document_bytes, strlen("{\"n\":9999}"));
 }
 
+/* Once may be a rotation; who waits for more than that has to say so. */
+static void test_a_drain_is_settled_without_a_file_that_is_not_there(void **state)
+{
+    struct bench *bench = *state;
+    struct driver_setting settings[2];
+    char paths[2][RIG_PATH_BYTES];
+    rig_write(bench->rig, "log", "1\n2\n");
+    (void)snprintf(paths[0], sizeof paths[0], "%s", rig_path(bench->rig, "log"));
+    (void)snprintf(paths[1], sizeof paths[1], "%s", rig_path(bench->rig, "absent"));
+    (void)add_lines(bench, "there", &settings[0], paths[0]);
+    (void)add_lines(bench, "away", &settings[1], paths[1]);
+    bench->options.drain = true;
+    start(bench);
+    wait_for_errors(bench, 1, 1);
+    wait_until_settled(bench);
+    assert_false(collect_finished(bench->collect));
+    stop(bench);
+    assert_int_equal(fake_spool_count(bench->spool, "there"), 2);
+    assert_int_equal(status_of(bench, 0).open_failures, 0);
+    struct collect_status status = status_of(bench, 1);
+    assert_int_equal(status.state, COLLECT_FAILING);
+    assert_true(status.open_failures >= 2);
+    assert_non_null(strstr(status.error, paths[1]));
+}
+
 static void test_bad_lines_are_counted_and_the_rest_goes_on(void **state)
 {
     struct bench *bench = *state;
@@ -790,6 +824,7 @@ int main(void)
         BENCH_TEST(test_what_the_lane_refuses_is_counted_once),
         BENCH_TEST(test_texts_of_the_status_are_its_own),
         BENCH_TEST(test_a_file_is_drained_in_order),
+        BENCH_TEST(test_a_drain_is_settled_without_a_file_that_is_not_there),
         BENCH_TEST(test_bad_lines_are_counted_and_the_rest_goes_on),
         BENCH_TEST(test_a_growing_file_is_followed),
         BENCH_TEST(test_a_stream_waits_for_room_and_loses_nothing),
