@@ -99,6 +99,10 @@ struct driver {
     /** Says, after an error of fetch or read, what it was about (path, line, register). Or NULL. */
     const char *(*fault)(const void *instance);
 
+    /** Says what was configured and is missing from the last sample, which was good without it
+     *  (path, interface, what to check), or NULL. May be NULL itself. */
+    const char *(*lack)(const void *instance);
+
     void (*close)(void *instance);
 };
 

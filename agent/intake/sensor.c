@@ -134,6 +134,24 @@ static void complain(struct sensor *sensor, const char *event, const char *text)
     sensor->complained = true;
 }
 
+/* Once, until nothing is missing any more: the samples are good without it. */
+static void note_lack(struct sensor *sensor)
+{
+    unsigned long silenced;
+    char value[LOG_VALUE_BYTES];
+    const struct driver *driver = sensor->setup->driver;
+    const char *lack = driver->lack != NULL ? driver->lack(sensor->instance) : NULL;
+    if (lack == NULL) {
+        sensor->lack_said = false;
+        return;
+    }
+    if (sensor->lack_said || !log_limit_passes(&sensor->lack_limit, clock_mono_ms(), &silenced))
+        return;
+    log_warning("sensor-incomplete sensor=%s missing=\"%s\"", sensor->setup->name,
+                log_value(value, lack));
+    sensor->lack_said = true;
+}
+
 /* TEXT NULL: nobody knows more than the code. */
 static int fail(struct sensor *sensor, int code, const char *text)
 {
@@ -334,6 +352,7 @@ static int read_all(struct sensor *sensor)
             sensor_close(sensor);
             return rc;
         }
+        note_lack(sensor);
         rc = hand_on(sensor);
         if (rc < 0)
             return rc;

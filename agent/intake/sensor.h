@@ -38,6 +38,8 @@ struct sensor {
     struct sample sample;
     struct log_limit limit;
     bool complained; /* in the log, and not yet said to be over */
+    struct log_limit lack_limit;
+    bool lack_said; /* likewise, of what is missing from its samples */
     char fault[DRIVER_FAULT_BYTES];
     pthread_mutex_t lock; /* of the rest, which any thread may read */
     struct collect_status status;

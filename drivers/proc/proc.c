@@ -18,6 +18,7 @@ enum {
     NETWORK_BYTES = 16384, /* a hundred interfaces */
     ROOT_BYTES = 128,
     PATH_BYTES = ROOT_BYTES + 64,
+    LACK_BYTES = 2 * DRIVER_FAULT_BYTES, /* several things may be missing */
 };
 
 enum channel_index {
@@ -69,9 +70,10 @@ struct proc {
     struct text uptime;
     struct text memory;
     struct text network;
-    bool has_space;
+    int space_error; /* 0: space is good */
     struct statvfs space;
     char fault[DRIVER_FAULT_BYTES];
+    char lack[LACK_BYTES];
 };
 
 static const struct driver_key keys[] = {
@@ -94,19 +96,12 @@ static int read_text(struct proc *proc, const char *name, char *buffer, size_t b
 static int proc_open(void *instance, const struct driver_context *context)
 {
     struct proc *proc = instance;
-    struct statvfs space;
     const char *disk = driver_setting(context, "disk");
     proc->disk = disk != NULL ? disk : "/";
     proc->interface = driver_setting(context, "interface");
     if (strlen(context->root) >= sizeof proc->root)
         return E_TOO_BIG;
     (void)strcpy(proc->root, context->root);
-    if (statvfs(proc->disk, &space) < 0) {
-        int rc = error_sys(errno);
-        driver_say(context->fault, "disk %s: %s; is it mounted, and may this user look into it?",
-                   proc->disk, ERROR_TEXT(rc));
-        return rc;
-    }
     int rc = read_text(proc, "loadavg", proc->load_bytes, sizeof proc->load_bytes, &proc->load);
     if (rc < 0)
         driver_say(context->fault, "%s", proc->fault);
@@ -126,11 +121,12 @@ static int proc_fetch(void *instance, int64_t deadline_ms)
 {
     struct proc *proc = instance;
     (void)deadline_ms; /* the kernel answers from memory */
+    proc->fault[0] = '\0';
     int load = read_text(proc, "loadavg", proc->load_bytes, LOAD_BYTES, &proc->load);
     int uptime = read_text(proc, "uptime", proc->uptime_bytes, UPTIME_BYTES, &proc->uptime);
     int memory = read_text(proc, "meminfo", proc->memory_bytes, MEMORY_BYTES, &proc->memory);
     int network = read_text(proc, "net/dev", proc->network_bytes, NETWORK_BYTES, &proc->network);
-    proc->has_space = statvfs(proc->disk, &proc->space) == 0;
+    proc->space_error = statvfs(proc->disk, &proc->space) < 0 ? error_sys(errno) : 0;
     return load < 0 && uptime < 0 && memory < 0 && network < 0 ? load : 0;
 }
 
@@ -234,7 +230,8 @@ static bool read_interface(struct text line, struct text *ret_name, uint64_t *re
     return parse_unsigned(word.bytes, (size_t)word.count, ret_tx) == 0;
 }
 
-static void convert_network(struct text network, const char *interface, struct value *values)
+/* Whether there is one to count. */
+static bool convert_network(struct text network, const char *interface, struct value *values)
 {
     struct text line;
     struct text name;
@@ -256,6 +253,7 @@ static void convert_network(struct text network, const char *interface, struct v
         set_bytes(&values[NETWORK_RX], sum_rx);
         set_bytes(&values[NETWORK_TX], sum_tx);
     }
+    return found;
 }
 
 /* "used" counts what the file system keeps for root as free, as df(1) does. */
@@ -278,6 +276,52 @@ static bool has_value(const struct value *values)
     return false;
 }
 
+/* ---- what is missing ---- */
+
+static void add_lack(struct proc *proc, const char *what)
+{
+    size_t used = strlen(proc->lack);
+    (void)snprintf(proc->lack + used, sizeof proc->lack - used, "%s%s", used > 0 ? "; " : "", what);
+}
+
+static void say_space(struct proc *proc)
+{
+    char text[DRIVER_FAULT_BYTES];
+    driver_say(text, "disk %s: %s; is it mounted, and may this user look into it?", proc->disk,
+               ERROR_TEXT(proc->space_error));
+    add_lack(proc, text);
+}
+
+/* With those that are there, because a name is easily misspelt. */
+static void say_interface(struct proc *proc)
+{
+    char text[DRIVER_FAULT_BYTES];
+    struct text network = proc->network;
+    struct text line;
+    struct text name;
+    uint64_t rx;
+    uint64_t tx;
+    int used = snprintf(text, sizeof text, "interface %.32s: there are only", proc->interface);
+    while (next_line(&network, &line) && used < (int)sizeof text)
+        if (read_interface(line, &name, &rx, &tx))
+            used +=
+                snprintf(text + used, sizeof text - (size_t)used, " %.*s", name.count, name.bytes);
+    add_lack(proc, text);
+}
+
+static void note_lacks(struct proc *proc, bool has_network)
+{
+    proc->lack[0] = '\0';
+    if (proc->fault[0] != '\0')
+        add_lack(proc, proc->fault); /* a file of the last fetch */
+    if (proc->space_error != 0)
+        say_space(proc);
+    if (proc->interface != NULL && !has_network && proc->network.count >= 0)
+        say_interface(proc);
+}
+
+/* ---- reading ---- */
+
 static int proc_read(void *instance, struct sample *ret_sample)
 {
     struct proc *proc = instance;
@@ -288,13 +332,14 @@ static int proc_read(void *instance, struct sample *ret_sample)
         set_decimal(&sample.values[i], next_word(&load));
     set_decimal(&sample.values[UPTIME], next_word(&uptime));
     convert_memory(proc->memory, sample.values);
-    convert_network(proc->network, proc->interface, sample.values);
-    if (proc->has_space)
+    bool has_network = convert_network(proc->network, proc->interface, sample.values);
+    if (proc->space_error == 0)
         convert_space(&proc->space, sample.values);
     if (!has_value(sample.values)) {
         driver_say(proc->fault, "%s/proc: nothing there could be read", proc->root);
         return E_SYNTAX;
     }
+    note_lacks(proc, has_network);
     *ret_sample = sample;
     return 0;
 }
@@ -303,6 +348,12 @@ static const char *proc_fault(const void *instance)
 {
     const struct proc *proc = instance;
     return proc->fault[0] != '\0' ? proc->fault : NULL;
+}
+
+static const char *proc_lack(const void *instance)
+{
+    const struct proc *proc = instance;
+    return proc->lack[0] != '\0' ? proc->lack : NULL;
 }
 
 static void proc_close(void *instance)
@@ -320,5 +371,6 @@ const struct driver driver_proc = {
     .fetch = proc_fetch,
     .read = proc_read,
     .fault = proc_fault,
+    .lack = proc_lack,
     .close = proc_close,
 };

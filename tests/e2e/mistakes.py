@@ -52,6 +52,20 @@ def check_quotes(run, sink):
     agent.stop()
 
 
+def check_missing_parts(run, sink):
+    """A disk and an interface that are not there are named once; the rest arrives."""
+    agent = start(run, sink, "parts", sensors=[{
+        "name": "machine", "driver": "proc", "interval": "10ms", "lane": "alarm",
+        "disk": str(run.folder / "no-disk"), "interface": "etth0"}])
+    wait_until("samples", lambda: agent.status()["sensors"]["machine"]["samples"] >= 3)
+    sensor = agent.status()["sensors"]["machine"]
+    check(sensor["errors"] == 0 and "load1" in sensor["values"], sensor)
+    check("disk_total" not in sensor["values"] and "network_rx" not in sensor["values"], sensor)
+    lines = re.findall(r'sensor-incomplete sensor=machine missing="(.*)"', agent.log.read_text())
+    check(len(lines) == 1 and "no-disk: No such file" in lines[0] and "etth0" in lines[0], lines)
+    agent.stop()
+
+
 def check_absent_input(run, sink):
     """A drain delivers what there is, names what is not there, and ends."""
     there = harness.lines_file(run.folder / "there.log", 100)
@@ -79,6 +93,7 @@ def scenario(run):
     check_credentials_file(run, sink, b"\xef\xbb\xbf[default]\r\n" +
                            KEYS.replace("\n", "\r\n").encode())
     check_quotes(run, sink)
+    check_missing_parts(run, sink)
     check_absent_input(run, sink)
 
 

@@ -32,6 +32,11 @@ static void make_tree(struct rig *rig)
     rig_write(rig, "proc/net/dev", net_dev);
 }
 
+static const char *lack_of(const struct rig *rig)
+{
+    return rig->driver->lack(rig->instance);
+}
+
 static void test_a_machine_is_read(void **state)
 {
     struct rig *rig = *state;
@@ -52,6 +57,7 @@ static void test_a_machine_is_read(void **state)
     rig_expect(rig, "network_rx", 143645886 + 1000, 0, "B");
     rig_expect(rig, "network_tx", 87001 + 2000, 0, "B");
     rig_expect(rig, "uptime", 179040, 2, "s");
+    assert_null(lack_of(rig));
     int64_t total = rig_value(rig, "disk_total")->mantissa;
     assert_true(total > 0);
     assert_in_range(rig_value(rig, "disk_used")->mantissa, 0, total);
@@ -78,6 +84,7 @@ static void test_an_interface_that_is_away_is_absent(void **state)
     assert_int_equal(rig_sample(rig), 0);
     assert_int_equal(rig_value(rig, "network_rx")->kind, VALUE_ABSENT);
     assert_int_equal(rig_value(rig, "uptime")->kind, VALUE_DECIMAL);
+    assert_string_equal(lack_of(rig), "interface wwan: there are only lo eth0 wwan0");
 }
 
 static void test_no_proc_is_an_error_that_names_it(void **state)
@@ -88,13 +95,38 @@ static void test_no_proc_is_an_error_that_names_it(void **state)
     assert_non_null(strstr(rig->fault, "mounted"));
 }
 
-static void test_no_disk_is_an_error_that_names_it(void **state)
+static void test_a_disk_that_is_away_takes_nothing_with_it(void **state)
 {
     struct rig *rig = *state;
     make_tree(rig);
-    rig_set(rig, "disk", "/nowhere/at/all");
-    assert_int_equal(error_errno(rig_open(rig, "proc")), 2);
-    assert_non_null(strstr(rig->fault, "/nowhere/at/all"));
+    rig_set(rig, "disk", rig_path(rig, "disk"));
+    assert_int_equal(rig_open(rig, "proc"), 0);
+    assert_int_equal(rig_sample(rig), 0);
+    assert_int_equal(rig_value(rig, "disk_total")->kind, VALUE_ABSENT);
+    assert_int_equal(rig_value(rig, "disk_available")->kind, VALUE_ABSENT);
+    assert_int_equal(rig_value(rig, "disk_used")->kind, VALUE_ABSENT);
+    rig_expect(rig, "load1", 4, 2, "");
+    rig_expect(rig, "uptime", 179040, 2, "s");
+    assert_non_null(strstr(lack_of(rig), rig_path(rig, "disk: No such file")));
+    assert_non_null(strstr(lack_of(rig), "mounted"));
+    rig_write(rig, "disk/in", ""); /* it comes later */
+    assert_int_equal(rig_sample(rig), 0);
+    assert_int_equal(rig_value(rig, "disk_total")->kind, VALUE_DECIMAL);
+    assert_null(lack_of(rig));
+}
+
+static void test_all_that_is_missing_is_said(void **state)
+{
+    struct rig *rig = *state;
+    make_tree(rig);
+    rig_set(rig, "disk", rig_path(rig, "disk"));
+    rig_set(rig, "interface", "etth0");
+    assert_int_equal(rig_open(rig, "proc"), 0);
+    rig_remove(rig, "proc/uptime");
+    assert_int_equal(rig_sample(rig), 0);
+    assert_non_null(strstr(lack_of(rig), "/proc/uptime: "));
+    assert_non_null(strstr(lack_of(rig), "/disk: "));
+    assert_non_null(strstr(lack_of(rig), "interface etth0: there are only lo eth0 wwan0"));
 }
 
 static void test_files_that_vanish_leave_the_rest(void **state)
@@ -192,7 +224,8 @@ int main(void)
         RIG_TEST(test_one_interface_is_counted),
         RIG_TEST(test_an_interface_that_is_away_is_absent),
         RIG_TEST(test_no_proc_is_an_error_that_names_it),
-        RIG_TEST(test_no_disk_is_an_error_that_names_it),
+        RIG_TEST(test_a_disk_that_is_away_takes_nothing_with_it),
+        RIG_TEST(test_all_that_is_missing_is_said),
         RIG_TEST(test_files_that_vanish_leave_the_rest),
         RIG_TEST(test_hostile_files_give_no_false_values),
         RIG_TEST(test_every_prefix_is_survived),
