@@ -42,7 +42,7 @@ struct driver_key {
 };
 
 /** What a key may say beyond its kind, checked with the configuration, where a fault has a line and
- *  a column. What depends on other keys or on hardware is left to open. */
+ *  a column. What this cannot say is for check, what depends on hardware is left to open. */
 struct driver_limit {
     const char *key;     /* as in struct driver_key; NULL ends the table */
     const char *choices; /* "a|b|c" of a text or whole number; NULL: */
@@ -75,6 +75,11 @@ struct driver {
     const struct driver_key *keys;
     const struct driver_limit *limits; /* NULL: none */
     size_t instance_bytes;
+
+    /** Looks at the settings alone, each of which keeps to its kind and limit. Returns the key that
+     *  is at fault, and what is wrong with it in context->fault, to be read behind its value: "is
+     *  negative; write it without a sign"; NULL: none is. May be NULL itself. */
+    const char *(*check)(const struct driver_context *context);
 
     /** Returns 0; E_INVALID for settings that contradict each other; error_sys and others for
      *  hardware that is not there (yet): it will be tried again. Says why in context->fault. */

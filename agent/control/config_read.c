@@ -31,7 +31,7 @@ static const char *quote(const struct json_node *node, char text[QUOTE_BYTES])
     return text;
 }
 
-static void fault_value(struct config_reader *reader, const struct json_node *node, const char *why)
+void config_read_fault(struct config_reader *reader, const struct json_node *node, const char *why)
 {
     char quoted[QUOTE_BYTES];
     config_fault(reader->faults, node, NULL, "%s %s", quote(node, quoted), why);
@@ -42,7 +42,7 @@ static void fault_kind(struct config_reader *reader, const struct json_node *nod
 {
     char why[SCHEMA_WHY_BYTES];
     schema_why(key, node->text == NULL ? "" : node->text, why);
-    fault_value(reader, node, why);
+    config_read_fault(reader, node, why);
 }
 
 const struct json_node *config_read_member(const struct json_node *object, const char *key)
@@ -107,7 +107,7 @@ const char *config_read_scalar(struct config_reader *reader, const struct json_n
     if (text == NULL)
         return NULL;
     if (schema_parse(key, text, why, ret_value) < 0) {
-        fault_value(reader, node, why);
+        config_read_fault(reader, node, why);
         return NULL;
     }
     return text;
@@ -236,7 +236,7 @@ static void read_partition_object(struct config_reader *reader, const struct jso
         return;
     }
     if (child == NULL || child->next != NULL || strcmp(child->key, "fixed") != 0) {
-        fault_value(reader, node, "is no partition; write it like { \"fixed\": \"KEY\" }");
+        config_read_fault(reader, node, "is no partition; write it like { \"fixed\": \"KEY\" }");
         return;
     }
     if (config_read_scalar(reader, child, &text, &value) == NULL)

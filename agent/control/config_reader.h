@@ -53,6 +53,9 @@ const char *config_read_text(struct config_reader *reader, const struct json_nod
 const char *config_read_scalar(struct config_reader *reader, const struct json_node *node,
                                const struct schema_key *key, struct schema_value *ret_value);
 
+/** Reports the scalar NODE as it is written, with WHY behind it. */
+void config_read_fault(struct config_reader *reader, const struct json_node *node, const char *why);
+
 /** Reports that NODE is no member of the object that it stands in; BEST: what was meant, or NULL.
  */
 void config_read_unknown(struct config_reader *reader, const struct json_node *node,

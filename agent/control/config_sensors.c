@@ -279,6 +279,35 @@ static void read_settings(struct config_reader *reader, const struct json_node *
     sensor->setting_count = settings.count;
 }
 
+/* What the driver itself finds in settings that are good one by one. */
+static void check_settings(struct config_reader *reader, const struct json_node *object,
+                           const struct cfg_sensor *sensor)
+{
+    char fault[DRIVER_FAULT_BYTES] = "";
+    const struct driver_context context = {.sensor = sensor->name,
+                                           .root = "",
+                                           .settings = sensor->settings,
+                                           .setting_count = sensor->setting_count,
+                                           .fault = fault};
+    const char *key = sensor->driver->check == NULL ? NULL : sensor->driver->check(&context);
+    if (key == NULL)
+        return;
+    const struct json_node *node = config_read_member(object, key);
+    if (node != NULL)
+        config_read_fault(reader, node, fault);
+    else
+        config_fault(reader->faults, object, key, "%s", fault);
+}
+
+static void resolve_settings(struct config_reader *reader, const struct json_node *object,
+                             struct cfg_sensor *sensor)
+{
+    unsigned before = reader->faults->faults;
+    read_settings(reader, object, sensor);
+    if (reader->faults->faults == before)
+        check_settings(reader, object, sensor);
+}
+
 static void resolve(struct config_reader *reader, const struct json_node *node, size_t index)
 {
     struct cfg_sensor *sensor = &reader->config->sensors[index];
@@ -296,7 +325,7 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
     if (sensor->driver == NULL)
         fault_driver(reader, node, sensor->driver_name);
     else
-        read_settings(reader, node, sensor);
+        resolve_settings(reader, node, sensor);
 }
 
 /* Without "sensors" the drivers of CONFIG_SENSORS run under their own names. */

@@ -118,6 +118,47 @@ static bool is_wanted(const char *wanted, const struct input *input)
     }
 }
 
+/* Whether the COUNT bytes at WORD are "temp", or "temp" and a number. */
+static bool is_input_name(const char *word, size_t count)
+{
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        size_t prefix = strlen(kinds[kind].name);
+        uint64_t number;
+        if (count >= prefix && memcmp(word, kinds[kind].name, prefix) == 0 &&
+            (count == prefix ||
+             (parse_unsigned(word + prefix, count - prefix, &number) == 0 && number <= 0xffff)))
+            return true;
+    }
+    return false;
+}
+
+static const char *hwmon_check(const struct driver_context *context)
+{
+    static const char key[] = "inputs";
+    const char *word = driver_setting(context, key);
+    size_t count = 0;
+    if (word == NULL)
+        return NULL;
+    for (word += strspn(word, ", "); *word != '\0'; word += strspn(word, ", ")) {
+        count = strcspn(word, ", ");
+        if (!is_input_name(word, count))
+            break;
+        word += count;
+    }
+    if (count > 0 && *word == '\0')
+        return NULL;
+    int used =
+        snprintf(context->fault, DRIVER_FAULT_BYTES, "names no input with \"%.*s\"; there are",
+                 count < 32 ? (int)count : 32, word);
+    for (size_t kind = 0; kind < KINDS && used < DRIVER_FAULT_BYTES; kind++)
+        used += snprintf(context->fault + used, (size_t)(DRIVER_FAULT_BYTES - used), " %s,",
+                         kinds[kind].name);
+    if (used < DRIVER_FAULT_BYTES)
+        (void)snprintf(context->fault + used, (size_t)(DRIVER_FAULT_BYTES - used),
+                       " alone or with a number");
+    return key;
+}
+
 static bool is_before(const struct input *left, const struct input *right)
 {
     if (left->chip != right->chip)
@@ -334,6 +375,7 @@ const struct driver driver_hwmon = {
     .summary = "temperatures, fans, voltages, currents and power of chips (/sys/class/hwmon)",
     .keys = keys,
     .instance_bytes = sizeof(struct hwmon),
+    .check = hwmon_check,
     .open = hwmon_open,
     .channels = hwmon_channels,
     .fetch = hwmon_fetch,

@@ -119,6 +119,28 @@ static int open_stream(const char *path)
     return fd < 0 ? error_sys(errno) : fd;
 }
 
+static bool is_unix_path(const char *path)
+{
+    return strncmp(path, unix_prefix, sizeof unix_prefix - 1) == 0;
+}
+
+static const char *lines_check(const struct driver_context *context)
+{
+    const char *path = driver_setting(context, "path");
+    if (path == NULL || !is_unix_path(path))
+        return NULL;
+    size_t count = strlen(path + sizeof unix_prefix - 1);
+    if (count == 0 || count >= WRITERS_PATH_BYTES) {
+        driver_say(context->fault, "is %s; the path of a socket has 1 to %d bytes behind \"unix:\"",
+                   count == 0 ? "empty" : "too long", WRITERS_PATH_BYTES - 1);
+        return "path";
+    }
+    if (driver_setting(context, "baud") == NULL)
+        return NULL;
+    driver_say(context->fault, "is the speed of a tty, and \"path\" is a socket; leave it out");
+    return "baud";
+}
+
 static int open_unix(struct lines *lines, const struct driver_context *context)
 {
     lines->kind = KIND_UNIX;
@@ -126,6 +148,9 @@ static int open_unix(struct lines *lines, const struct driver_context *context)
     if (rc == E_EXISTS)
         driver_say(context->fault,
                    "unix:%s: exists and is no socket; remove it or use another path", lines->path);
+    else if (rc == E_TOO_BIG)
+        driver_say(context->fault, "path: is too long; that of a socket has at most %d bytes",
+                   WRITERS_PATH_BYTES - 1);
     else if (rc == E_BUSY)
         driver_say(context->fault, "unix:%s: another process listens there", lines->path);
     else if (rc < 0)
@@ -211,7 +236,7 @@ static int lines_open(void *instance, const struct driver_context *context)
 {
     struct lines *lines = instance;
     const char *path = driver_setting(context, "path");
-    bool is_unix = path != NULL && strncmp(path, unix_prefix, sizeof unix_prefix - 1) == 0;
+    bool is_unix = path != NULL && is_unix_path(path);
     lines->drain = context->drain;
     lines->document_bytes_max = context->document_bytes_max;
     int rc = set_path(lines, context,
@@ -534,6 +559,7 @@ const struct driver driver_lines = {
     .keys = keys,
     .limits = limits,
     .instance_bytes = sizeof(struct lines),
+    .check = lines_check,
     .open = lines_open,
     .channels = lines_channels,
     .fetch = lines_fetch,

@@ -13,6 +13,8 @@
 
 enum { WRITERS = CONFIG_DRIVER_LINES_WRITERS, LISTENER = WRITERS, MODE = 0660 };
 
+_Static_assert(WRITERS_PATH_BYTES == sizeof((struct sockaddr_un *)NULL)->sun_path, "unix(7)");
+
 static int open_socket(void)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

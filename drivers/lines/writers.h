@@ -8,6 +8,8 @@
 
 #include "drivers/lines/framer.h"
 
+enum { WRITERS_PATH_BYTES = 108 }; /* of a socket's path, with its end (unix(7)) */
+
 /**
  * A listening Unix stream socket and those who write to it, each with a framer of its own. Up to
  * CONFIG_DRIVER_LINES_WRITERS at a time; the next ones wait in the kernel's queue until one leaves.

@@ -156,22 +156,47 @@ static int get_integer(const struct driver_context *context, const char *key, in
     return E_INVALID;
 }
 
-/* A level in units of 10^-DECIMALS; VALUE is the default as a whole number. */
-static int get_level(const struct driver_context *context, const char *key, unsigned decimals,
-                     int64_t value, int64_t *ret_level)
+/* A level in units of 10^-DECIMALS; ret_level holds the default as a whole number. Returns what is
+ * wrong, or NULL. */
+static const char *read_level(const char *text, unsigned decimals, int64_t *ret_level)
 {
     unsigned has = 0;
-    const char *text = driver_setting(context, key);
-    if (text != NULL && parse_decimal(text, strlen(text), &value, &has) < 0)
-        return refuse(context, key, "a number was expected");
+    int64_t value = *ret_level;
+    int rc = text == NULL ? 0 : parse_decimal(text, strlen(text), &value, &has);
+    if (rc < 0 && rc != E_RANGE)
+        return "is not a number; write it like 0.5";
     if (has > decimals)
-        return refuse(context, key, "has more digits behind the point than \"decimals\" says");
+        return "has more digits behind the point than \"decimals\" says; round it, or raise "
+               "\"decimals\"";
     for (; has < decimals && value <= LEVEL_MAX && value >= -LEVEL_MAX; has++)
         value *= 10;
-    if (value > LEVEL_MAX || value < -LEVEL_MAX)
-        return refuse(context, key, "too large");
+    if (rc == E_RANGE || value > LEVEL_MAX || value < -LEVEL_MAX)
+        return "is too large; with its decimals it may have nine digits";
     *ret_level = value;
-    return 0;
+    return NULL;
+}
+
+static const char *read_amplitude(const char *text, unsigned decimals, int64_t *ret_level)
+{
+    *ret_level = 10;
+    const char *why = read_level(text, decimals, ret_level);
+    return why == NULL && *ret_level < 0 ? "is negative; write it without the sign" : why;
+}
+
+static const char *read_offset(const char *text, unsigned decimals, int64_t *ret_level)
+{
+    *ret_level = 0;
+    return read_level(text, decimals, ret_level);
+}
+
+static int get_levels(struct sim *sim, const struct driver_context *context)
+{
+    const char *why =
+        read_amplitude(driver_setting(context, "amplitude"), sim->decimals, &sim->amplitude);
+    if (why != NULL)
+        return refuse(context, "amplitude", why);
+    why = read_offset(driver_setting(context, "offset"), sim->decimals, &sim->offset);
+    return why != NULL ? refuse(context, "offset", why) : 0;
 }
 
 static int get_boolean(const struct driver_context *context, const char *key, bool *value)
@@ -226,17 +251,11 @@ static int get_wave_settings(struct sim *sim, const struct driver_context *conte
         rc = get_integer(context, "period", 1, PERIOD_MAX, &sim->period);
     if (rc == 0)
         rc = get_integer(context, "decimals", 0, DECIMALS_MAX, &decimals);
-    if (rc == 0)
-        rc = get_level(context, "amplitude", (unsigned)decimals, 10, &sim->amplitude);
-    if (rc == 0)
-        rc = get_level(context, "offset", (unsigned)decimals, 0, &sim->offset);
-    if (rc == 0 && sim->amplitude < 0)
-        rc = refuse(context, "amplitude", "negative");
-    if (rc == 0)
-        rc = get_unit(context, sim->unit);
     sim->channels = (unsigned)count;
     sim->decimals = (unsigned)decimals;
-    return rc;
+    if (rc == 0)
+        rc = get_levels(sim, context);
+    return rc == 0 ? get_unit(context, sim->unit) : rc;
 }
 
 static int get_fault_settings(struct sim *sim, const struct driver_context *context)
@@ -250,6 +269,24 @@ static int get_fault_settings(struct sim *sim, const struct driver_context *cont
 }
 
 /* ---- the driver ---- */
+
+static const char *sim_check(const struct driver_context *context)
+{
+    int64_t decimals = 2;
+    int64_t level;
+    if (get_integer(context, "decimals", 0, DECIMALS_MAX, &decimals) < 0)
+        return "decimals";
+    const char *key = "amplitude";
+    const char *why = read_amplitude(driver_setting(context, key), (unsigned)decimals, &level);
+    if (why == NULL) {
+        key = "offset";
+        why = read_offset(driver_setting(context, key), (unsigned)decimals, &level);
+    }
+    if (why == NULL)
+        return NULL;
+    driver_say(context->fault, "%s", why);
+    return key;
+}
 
 static int sim_open(void *instance, const struct driver_context *context)
 {
@@ -338,6 +375,7 @@ const struct driver driver_sim = {
     .keys = keys,
     .limits = limits,
     .instance_bytes = sizeof(struct sim),
+    .check = sim_check,
     .open = sim_open,
     .channels = sim_channels,
     .fetch = sim_fetch,

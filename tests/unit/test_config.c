@@ -40,10 +40,29 @@ static const struct driver_limit meter_limits[] = {{.key = "parity", .choices = 
                                                    {.key = "retries", .low = 0, .high = 3},
                                                    {.key = NULL}};
 
+/* A baud rate and a parity go together here. */
+static const char *meter_check(const struct driver_context *context)
+{
+    bool has_parity = false;
+    bool has_baud = false;
+    for (size_t i = 0; i < context->setting_count; i++) {
+        has_parity |= strcmp(context->settings[i].key, "parity") == 0;
+        has_baud |= strcmp(context->settings[i].key, "baud") == 0;
+    }
+    if (has_baud == has_parity)
+        return NULL;
+    driver_say(context->fault, "is alone; add the other");
+    return has_baud ? "baud" : "parity";
+}
+
 static const struct driver drivers[] = {
     {.name = "proc", .summary = "", .keys = plain_keys},
     {.name = "thermal", .summary = "", .keys = plain_keys},
-    {.name = "meter", .summary = "", .keys = meter_keys, .limits = meter_limits},
+    {.name = "meter",
+     .summary = "",
+     .keys = meter_keys,
+     .limits = meter_limits,
+     .check = meter_check},
 };
 
 const struct driver *driver_at(size_t index)
@@ -57,6 +76,11 @@ const struct driver *driver_find(const char *name)
         if (strcmp(driver_at(i)->name, name) == 0)
             return driver_at(i);
     return NULL;
+}
+
+void driver_say(char fault[DRIVER_FAULT_BYTES], const char *format, ...)
+{
+    (void)snprintf(fault, DRIVER_FAULT_BYTES, "%s", format);
 }
 
 bool driver_left_out(const char *name)
@@ -420,6 +444,20 @@ static void test_limits_of_driver_keys(void **state)
                   "3:44: sensors[0].retries: -1 is out of range; choose from 0 to 3\n"
                   "3:56: sensors[0].unit: \"C\" is no unit name of SenML; write it like \"Cel\", "
                   "\"%RH\" or \"1/min\"\n");
+}
+
+/* Also with what is good one by one; not where something is wrong already. */
+static void test_what_a_driver_finds_wrong(void **state)
+{
+    expect_faults(
+        *state,
+        HEAD "\"sensors\": [ { \"name\": \"m\", \"driver\": \"meter\", \"bus\": \"b\",\n"
+             "\"parity\": \"odd\" }, { \"name\": \"n\", \"driver\": \"meter\", \"bus\": \"b\",\n"
+             "\"baud\": 9600 }, { \"name\": \"o\", \"driver\": \"meter\", \"bus\": \"b\",\n"
+             "\"baud\": 9601 } ] }",
+        "3:11: sensors[0].parity: \"odd\" is alone; add the other\n"
+        "4:9: sensors[1].baud: 9600 is alone; add the other\n"
+        "5:9: sensors[2].baud: 9601 is none of 9600, 19200; did you mean \"9600\"?\n");
 }
 
 static void test_drivers_and_names(void **state)
@@ -1047,6 +1085,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_drivers_and_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_drivers_of_no_version, set_up, tear_down),
         cmocka_unit_test(test_choices_that_kconfig_left_out),
+        cmocka_unit_test_setup_teardown(test_what_a_driver_finds_wrong, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_not_in_this_program, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_route_faults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_arn, set_up, tear_down),

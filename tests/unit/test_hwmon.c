@@ -125,6 +125,30 @@ static void test_many_chips_fill_the_fault_and_no_more(void **state)
     assert_int_equal(strlen(rig->fault), DRIVER_FAULT_BYTES - 1);
 }
 
+static void test_unknown_inputs_are_named_with_the_configuration(void **state)
+{
+    static const char *const good[] = {"temp", "fan, temp1", " in0,power65535 ,", NULL};
+    static const char *const bad[] = {"temps", "fan, tmp1", "1", "temp65536", "temp-1", ",", NULL};
+    struct rig *rig = *state;
+    const struct driver *driver = driver_find("hwmon");
+    assert_null(driver->check(&rig->context));
+    for (const char *const *inputs = good; *inputs != NULL; inputs++) {
+        rig_set(rig, NULL, NULL);
+        rig_set(rig, "inputs", *inputs);
+        assert_null(driver->check(&rig->context));
+    }
+    for (const char *const *inputs = bad; *inputs != NULL; inputs++) {
+        rig_set(rig, NULL, NULL);
+        rig_set(rig, "inputs", *inputs);
+        assert_string_equal(driver->check(&rig->context), "inputs");
+    }
+    rig_set(rig, NULL, NULL);
+    rig_set(rig, "inputs", "fan, tmp1, in0");
+    assert_non_null(driver->check(&rig->context));
+    assert_string_equal(rig->fault, "names no input with \"tmp1\"; there are temp, humidity, fan, "
+                                    "in, curr, power, energy, alone or with a number");
+}
+
 static void test_more_inputs_than_channels_are_cut_off(void **state)
 {
     struct rig *rig = *state;
@@ -186,6 +210,7 @@ int main(void)
         RIG_TEST(test_inputs_are_chosen_by_kind_and_number),
         RIG_TEST(test_absence_says_what_is_there),
         RIG_TEST(test_many_chips_fill_the_fault_and_no_more),
+        RIG_TEST(test_unknown_inputs_are_named_with_the_configuration),
         RIG_TEST(test_more_inputs_than_channels_are_cut_off),
         RIG_TEST(test_hostile_attributes),
         RIG_TEST(test_one_input_that_fails_leaves_the_others),

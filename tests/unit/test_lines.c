@@ -626,6 +626,32 @@ static void test_a_path_too_long_for_a_socket_is_an_error(void **state)
     memcpy(path, "unix:/", 6);
     rig_set(rig, "path", path);
     assert_int_equal(rig_open(rig, "lines"), E_TOO_BIG);
+    assert_non_null(strstr(rig->fault, "too long"));
+}
+
+static void test_a_socket_is_checked_with_the_configuration(void **state)
+{
+    struct rig *rig = *state;
+    const struct driver *driver = driver_find("lines");
+    char path[5 + 109];
+    memset(path, 'x', sizeof path - 1);
+    memcpy(path, "unix:", 5);
+    path[5 + 108] = '\0';
+    rig_set(rig, "path", path);
+    assert_string_equal(driver->check(&rig->context), "path");
+    assert_non_null(strstr(rig->fault, "too long; the path of a socket has 1 to 107 bytes"));
+    path[5 + 107] = '\0';
+    assert_null(driver->check(&rig->context));
+    path[5] = '\0';
+    assert_string_equal(driver->check(&rig->context), "path");
+    rig_set(rig, NULL, NULL);
+    rig_set(rig, "path", "unix:/run/plc.sock");
+    rig_set(rig, "baud", "9600");
+    assert_string_equal(driver->check(&rig->context), "baud");
+    rig_set(rig, NULL, NULL);
+    rig_set(rig, "path", "/dev/ttyS0");
+    rig_set(rig, "baud", "9600");
+    assert_null(driver->check(&rig->context));
 }
 
 /* ---- garbage ---- */
@@ -687,6 +713,7 @@ int main(void)
         RIG_TEST(test_a_stale_socket_is_replaced_and_a_live_one_is_not),
         RIG_TEST(test_draining_a_socket_ends_with_its_last_writer),
         RIG_TEST(test_a_path_too_long_for_a_socket_is_an_error),
+        RIG_TEST(test_a_socket_is_checked_with_the_configuration),
         RIG_TEST(test_garbage_never_ends_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

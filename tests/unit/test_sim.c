@@ -150,6 +150,35 @@ static void test_hanging_ends_at_the_deadline_or_at_a_stop(void **state)
     assert_int_equal(rig->driver->fetch(rig->instance, clock_mono_ms() + 60000), E_STOP);
 }
 
+/* What depends on "decimals" is found before anything is opened. */
+static void test_levels_are_checked_with_the_configuration(void **state)
+{
+    static const struct {
+        const char *key, *value, *decimals, *mentions;
+    } rows[] = {
+        {"amplitude", "-1", "2", "negative"},
+        {"amplitude", "1.001", "2", "more digits"},
+        {"offset", "0.1", "0", "more digits"},
+        {"offset", "1001", "6", "too large"},
+        {NULL, NULL, "6", NULL},
+        {"amplitude", "1.001", "3", NULL},
+    };
+    struct rig *rig = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        rig_set(rig, NULL, NULL);
+        rig_set(rig, "decimals", rows[i].decimals);
+        if (rows[i].key != NULL)
+            rig_set(rig, rows[i].key, rows[i].value);
+        const char *key = driver_find("sim")->check(&rig->context);
+        if (rows[i].mentions == NULL) {
+            assert_null(key);
+            continue;
+        }
+        assert_string_equal(key, rows[i].key);
+        assert_non_null(strstr(rig->fault, rows[i].mentions));
+    }
+}
+
 static void test_bad_settings_are_named(void **state)
 {
     static const struct driver_setting rows[] = {
@@ -182,6 +211,7 @@ int main(void)
         RIG_TEST(test_every_nth_fetch_fails),
         RIG_TEST(test_silence_and_garbage),
         RIG_TEST(test_hanging_ends_at_the_deadline_or_at_a_stop),
+        RIG_TEST(test_levels_are_checked_with_the_configuration),
         RIG_TEST(test_bad_settings_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
