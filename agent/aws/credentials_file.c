@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/aws/credentials.h"
 #include "platform/base/error.h"
+#include "platform/base/ini.h"
 #include "platform/base/log.h"
 #include "platform/clock.h"
 #include "platform/fs.h"
@@ -38,16 +38,6 @@ struct source {
     struct identity seen;
 };
 
-/* How far the reading of one file has come. */
-struct reading {
-    bool in_profile;
-    bool profile_seen;
-    unsigned line_number;
-    bool line_cut;
-    size_t line_bytes;
-    char line[LINE_BYTES];
-};
-
 struct file_provider {
     struct credentials_provider provider;
     char profile[PROFILE_BYTES];
@@ -57,16 +47,19 @@ struct file_provider {
     size_t source_count;
     size_t decided; /* how many of them had to be read */
     struct source sources[SOURCES];
-    struct reading reading;
+    char line[LINE_BYTES];
     struct credentials slots[2]; /* what was read last, and where the next is read to */
     unsigned used;
     bool has_kept;
     struct log_limit complaint;
 };
 
-struct text {
-    const char *at;
-    size_t count;
+/* One look at one file. */
+struct look {
+    struct file_provider *file;
+    const struct source *source;
+    struct ini ini;
+    char *fault;
 };
 
 static struct file_provider *file_of(struct credentials_provider *provider)
@@ -74,72 +67,8 @@ static struct file_provider *file_of(struct credentials_provider *provider)
     return (struct file_provider *)(void *)provider;
 }
 
-static bool is_blank(char character)
-{
-    return character == ' ' || character == '\t' || character == '\r';
-}
-
-static struct text trim(struct text text)
-{
-    while (text.count > 0 && is_blank(text.at[0])) {
-        text.at++;
-        text.count--;
-    }
-    while (text.count > 0 && is_blank(text.at[text.count - 1]))
-        text.count--;
-    return text;
-}
-
-static bool is_comment(char character)
-{
-    return character == '#' || character == ';';
-}
-
-/* Behind a value, a comment begins with a blank before its sign. */
-static struct text cut_comment(struct text text)
-{
-    for (size_t i = 1; i < text.count; i++)
-        if (is_comment(text.at[i]) && is_blank(text.at[i - 1]))
-            text.count = i;
-    return trim(text);
-}
-
-static bool is_text(struct text text, const char *other)
-{
-    return text.count == strlen(other) && memcmp(text.at, other, text.count) == 0;
-}
-
-/* Takes "profile" and the blanks behind it off a section's name. */
-static bool take_profile_word(struct text *name)
-{
-    static const char word[] = "profile";
-    size_t count = sizeof word - 1;
-    if (name->count <= count || memcmp(name->at, word, count) != 0 || !is_blank(name->at[count]))
-        return false;
-    *name = trim((struct text){name->at + count, name->count - count});
-    return true;
-}
-
-/* In the config file every profile but the default is called [profile NAME], and that one may be.
- */
-static bool is_profile(const struct file_provider *file, const struct source *source,
-                       struct text name)
-{
-    if (source->is_config && !take_profile_word(&name) && !is_text(name, "default"))
-        return false;
-    return is_text(name, file->profile);
-}
-
-static void read_section(struct file_provider *file, const struct source *source, struct text line)
-{
-    const char *end = memchr(line.at, ']', line.count);
-    size_t count = end == NULL ? line.count - 1 : (size_t)(end - line.at) - 1;
-    file->reading.in_profile = is_profile(file, source, trim((struct text){line.at + 1, count}));
-    file->reading.profile_seen |= file->reading.in_profile;
-}
-
-/* Where the value of the key NAME belongs; NULL: it is none of ours. */
-static char *place_of(struct credentials *credentials, struct text name, size_t *ret_bytes)
+/* Where the value of KEY belongs; NULL: it is none of ours. */
+static char *place_of(struct credentials *credentials, const struct ini_key *key, size_t *ret_bytes)
 {
     const struct {
         const char *name;
@@ -152,83 +81,30 @@ static char *place_of(struct credentials *credentials, struct text name, size_t 
         {"aws_session_token", credentials->session_token, sizeof credentials->session_token},
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (name.count == strlen(keys[i].name) &&
-            strncasecmp(name.at, keys[i].name, name.count) == 0) {
+        if (ini_is(key, keys[i].name)) {
             *ret_bytes = keys[i].bytes;
             return keys[i].place;
         }
     return NULL;
 }
 
-static int read_key(struct file_provider *file, const struct source *source, struct text line,
-                    char fault[CREDENTIALS_FAULT_BYTES])
+static int take_key(void *context, const struct ini_key *key)
 {
-    const char *equals = memchr(line.at, '=', line.count);
+    const struct look *look = context;
+    struct file_provider *file = look->file;
     size_t bytes = 0;
-    if (!file->reading.in_profile || equals == NULL)
-        return 0;
-    struct text name = trim((struct text){line.at, (size_t)(equals - line.at)});
-    char *place = place_of(&file->slots[1 - file->used], name, &bytes);
+    char *place = place_of(&file->slots[1 - file->used], key, &bytes);
     if (place == NULL)
         return 0;
-    size_t before = (size_t)(equals - line.at) + 1;
-    struct text value = cut_comment(trim((struct text){equals + 1, line.count - before}));
-    int rc =
-        file->reading.line_cut ? E_TOO_BIG : credentials_copy(place, bytes, value.at, value.count);
+    int rc = key->cut ? E_TOO_BIG : credentials_copy(place, bytes, key->value, key->value_count);
     if (rc == 0)
         return 0;
-    return credentials_fault(fault, E_CREDENTIALS, "%s:%u: the value of %.*s %s", source->path,
-                             file->reading.line_number, (int)name.count, name.at,
+    return credentials_fault(look->fault, E_CREDENTIALS, "%s:%u: the value of %.*s %s",
+                             look->source->path, key->line, (int)key->name_count, key->name,
                              rc == E_TOO_BIG ? "is too long" : "holds a character that no key has");
 }
 
-/* Editors of other systems put a byte order mark before the first section. */
-static struct text whole_line(const struct reading *reading)
-{
-    static const char mark[] = "\xef\xbb\xbf";
-    size_t skip = reading->line_number == 1 && reading->line_bytes >= sizeof mark - 1 &&
-                          memcmp(reading->line, mark, sizeof mark - 1) == 0
-                      ? sizeof mark - 1
-                      : 0;
-    return trim((struct text){reading->line + skip, reading->line_bytes - skip});
-}
-
-static int read_line(struct file_provider *file, const struct source *source,
-                     char fault[CREDENTIALS_FAULT_BYTES])
-{
-    struct reading *reading = &file->reading;
-    int rc = 0;
-    reading->line_number++;
-    struct text line = whole_line(reading);
-    if (line.count > 0 && line.at[0] == '[')
-        read_section(file, source, line);
-    else if (line.count > 0 && !is_comment(line.at[0]))
-        rc = read_key(file, source, line, fault);
-    reading->line_bytes = 0;
-    reading->line_cut = false;
-    return rc;
-}
-
-static int read_piece(struct file_provider *file, const struct source *source, const char *bytes,
-                      size_t count, char fault[CREDENTIALS_FAULT_BYTES])
-{
-    struct reading *reading = &file->reading;
-    for (size_t i = 0; i < count; i++) {
-        int rc = 0;
-        if (bytes[i] == '\n')
-            rc = read_line(file, source, fault);
-        else if (reading->line_bytes < sizeof reading->line)
-            reading->line[reading->line_bytes++] = bytes[i];
-        else
-            reading->line_cut = true;
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
-static int read_lines(struct file_provider *file, const struct source *source, int fd,
-                      char fault[CREDENTIALS_FAULT_BYTES])
+static int read_lines(struct look *look, int fd)
 {
     char piece[PIECE_BYTES];
     ssize_t got;
@@ -236,13 +112,13 @@ static int read_lines(struct file_provider *file, const struct source *source, i
     do {
         got = read(fd, piece, sizeof piece);
         if (got > 0)
-            rc = read_piece(file, source, piece, (size_t)got, fault);
+            rc = ini_feed(&look->ini, piece, (size_t)got);
     } while (rc == 0 && (got > 0 || (got < 0 && errno == EINTR)));
     if (got < 0)
-        rc = credentials_fault(fault, E_CREDENTIALS, "%s: %s", source->path,
+        rc = credentials_fault(look->fault, E_CREDENTIALS, "%s: %s", look->source->path,
                                ERROR_TEXT(error_sys(errno)));
     hash_wipe(piece, sizeof piece);
-    return rc < 0 ? rc : read_line(file, source, fault); /* the last one may lack its end */
+    return rc < 0 ? rc : ini_end(&look->ini);
 }
 
 static int check_mode(struct file_provider *file, const struct source *source, mode_t mode,
@@ -262,13 +138,14 @@ static int check_mode(struct file_provider *file, const struct source *source, m
 }
 
 /* 0 if the keys of the profile are there, E_NOT_FOUND if none is. */
-static int judge(struct file_provider *file, const struct source *source, mode_t mode,
-                 char fault[CREDENTIALS_FAULT_BYTES])
+static int judge(const struct look *look, mode_t mode, char fault[CREDENTIALS_FAULT_BYTES])
 {
+    struct file_provider *file = look->file;
+    const struct source *source = look->source;
     const struct credentials *read = &file->slots[1 - file->used];
     bool has_id = read->access_key_id[0] != '\0';
     bool has_secret = read->secret_access_key[0] != '\0';
-    if (!file->reading.profile_seen)
+    if (!look->ini.profile_seen)
         return credentials_fault(fault, E_NOT_FOUND, "%s has no profile [%s]", source->path,
                                  file->profile);
     if (!has_id && !has_secret)
@@ -299,10 +176,16 @@ static int read_open_file(struct file_provider *file, struct source *source, int
         return credentials_fault(fault, E_CREDENTIALS, "%s is no regular file", source->path);
     source->seen = identify(&status);
     credentials_wipe(&file->slots[1 - file->used]);
-    memset(&file->reading, 0, sizeof file->reading);
-    int rc = read_lines(file, source, fd, fault);
-    hash_wipe(file->reading.line, sizeof file->reading.line);
-    return rc < 0 ? rc : judge(file, source, status.st_mode, fault);
+    struct look look = {.file = file, .source = source, .fault = fault};
+    look.ini = (struct ini){.profile = file->profile,
+                            .is_config = source->is_config,
+                            .on_key = take_key,
+                            .context = &look,
+                            .line = file->line,
+                            .line_bytes = sizeof file->line};
+    int rc = read_lines(&look, fd);
+    hash_wipe(file->line, sizeof file->line);
+    return rc < 0 ? rc : judge(&look, status.st_mode, fault);
 }
 
 static int read_source(struct file_provider *file, struct source *source,
