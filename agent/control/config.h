@@ -15,9 +15,9 @@
  * CONFIG_ belongs to Kconfig.
  *
  * Precedence, highest first: the command line (config_options), RUNNEL_* variables, fragments,
- * FILE, AWS_* variables, Kconfig. Fragments are what ends in .json in the directory that is called
- * like FILE with .d for .json (/etc/runnel/runnel.d), in alphabetical order. Objects merge by key,
- * sensors and routes by name; null deletes.
+ * FILE, AWS_* variables, the shared AWS config file (the region), Kconfig. Fragments are what ends
+ * in .json in the directory that is called like FILE with .d for .json (/etc/runnel/runnel.d), in
+ * alphabetical order. Objects merge by key, sensors and routes by name; null deletes.
  */
 
 enum cfg_lane { CFG_LANE_ALARM, CFG_LANE_NORMAL, CFG_LANE_BULK, CFG_LANES };

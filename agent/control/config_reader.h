@@ -64,13 +64,17 @@ void config_read_unknown(struct config_reader *reader, const struct json_node *n
 /** OBJECT's member KEY; null counts as absent. */
 const struct json_node *config_read_member(const struct json_node *object, const char *key);
 
-/* ---- config_sensors.c, config_routes.c ---- */
+/* ---- config_sensors.c, config_routes.c, config_shared.c, config.c ---- */
 
 /** Finds the drivers, checks their keys and makes the settings. */
 void config_sensors_resolve(struct config_reader *reader);
 
 /** Regions, endpoints, credentials, and what routes and lanes must have between them. */
 void config_routes_resolve(struct config_reader *reader);
+
+/** The region of PROFILE (NULL: AWS_PROFILE, else "default") in the shared AWS config file
+ *  ($AWS_CONFIG_FILE, else ~/.aws/config), owned by the pool; NULL if none can be read there. */
+const char *config_shared_region(struct config_reader *reader, const char *profile);
 
 /** The variable NAME, or NULL if it is unset or empty. */
 const char *config_variable(const struct config_options *options, const char *name);

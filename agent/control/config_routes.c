@@ -86,18 +86,29 @@ static void resolve_stream(const struct subject *subject, char arn_region[REGION
               "is no name of a stream; use 1 to 128 letters, digits, \"_\", \".\" and \"-\"");
 }
 
+/* What the route does not say itself; the profile is that of its keys. NULL: nobody says it. */
+static const char *find_region(const struct subject *subject, const char *arn_region)
+{
+    const struct cfg_credentials *credentials = subject->route->credentials;
+    const char *const choices[] = {arn_region[0] != '\0' ? arn_region : NULL,
+                                   variable(subject, "AWS_REGION"),
+                                   variable(subject, "AWS_DEFAULT_REGION")};
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++)
+        if (choices[i] != NULL)
+            return keep(subject, choices[i]);
+    const char *shared =
+        config_shared_region(subject->reader, credentials != NULL ? credentials->profile : NULL);
+    if (shared != NULL)
+        return shared;
+    return CONFIG_REGION[0] != '\0' ? CONFIG_REGION : NULL;
+}
+
 static void resolve_region(const struct subject *subject, const char *arn_region)
 {
     struct cfg_route *route = subject->route;
-    const char *written = route->region;
-    const char *const choices[] = {
-        written, arn_region[0] != '\0' ? arn_region : NULL, variable(subject, "AWS_REGION"),
-        variable(subject, "AWS_DEFAULT_REGION"), CONFIG_REGION[0] != '\0' ? CONFIG_REGION : NULL};
     char url[CONFIG_ENDPOINT_URL_BYTES];
-    route->region = NULL;
-    for (size_t i = 0; i < sizeof choices / sizeof choices[0] && route->region == NULL; i++)
-        if (choices[i] != NULL)
-            route->region = keep(subject, choices[i]);
+    if (route->region == NULL)
+        route->region = find_region(subject, arn_region);
     if (route->region == NULL) {
         if (config_read_member(subject->node, "region") == NULL)
             fault(subject, "region", "is missing; write it like \"eu-west-1\", or set AWS_REGION");
@@ -279,11 +290,11 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
     if (!was_read(subject.route))
         return;
     check_name(&subject, index);
+    resolve_credentials(&subject); /* their profile may know the region */
     resolve_stream(&subject, arn_region);
     resolve_region(&subject, arn_region);
     resolve_endpoint(&subject);
     resolve_files(&subject);
-    resolve_credentials(&subject);
     warn_of_proxy(&subject);
 }
 

@@ -208,7 +208,9 @@ static const struct schema_key route_keys[] = {
      .kind = SCHEMA_TEXT,
      AT(cfg_route, region),
      .high = 40,
-     .help = "else that of the ARN, AWS_REGION, AWS_DEFAULT_REGION or CONFIG_REGION"},
+     .help =
+         "else that of the ARN, AWS_REGION, AWS_DEFAULT_REGION, the profile in ~/.aws/config or "
+         "CONFIG_REGION"},
     {.name = "stream",
      .kind = SCHEMA_TEXT,
      AT(cfg_route, stream),

@@ -859,6 +859,57 @@ static void test_region_and_endpoint(void **state)
     assert_string_equal(host_with(fixture, "eu-west-1", urls + 1), "any.example");
 }
 
+static void test_region_of_the_shared_config_file(void **state)
+{
+    struct fixture *fixture = *state;
+    char home[64];
+    char file[64];
+    const char *variables[] = {home, NULL, NULL, NULL};
+    (void)snprintf(home, sizeof home, "HOME=%s", fixture->directory);
+    (void)snprintf(file, sizeof file, "AWS_CONFIG_FILE=%s/other", fixture->directory);
+    write_below(fixture, ".aws/config",
+                "[default]\nregion = eu-north-1\n[profile x]\nRegion=eu-west-3 # near\n");
+    write_below(fixture, "other", "[default]\nregion = sa-east-1");
+    assert_string_equal(host_with(fixture, NULL, variables), "kinesis.eu-north-1.amazonaws.com");
+    variables[1] = "AWS_PROFILE=x";
+    assert_string_equal(host_with(fixture, NULL, variables), "kinesis.eu-west-3.amazonaws.com");
+    variables[1] = file;
+    assert_string_equal(host_with(fixture, NULL, variables), "kinesis.sa-east-1.amazonaws.com");
+    variables[2] = "AWS_DEFAULT_REGION=us-east-1";
+    assert_string_equal(host_with(fixture, NULL, variables), "kinesis.us-east-1.amazonaws.com");
+    assert_string_equal(host_with(fixture, "eu-west-1", variables),
+                        "kinesis.eu-west-1.amazonaws.com");
+    variables[1] = NULL;
+    fixture->variables = variables;
+    const struct config *config = expect_good(
+        fixture, "{ \"device\": \"d\", \"credentials\": { \"k\": { \"provider\": \"file\","
+                 " \"profile\": \"x\" } }, \"routes\": [ { \"name\": \"live\", \"stream\": \"s\","
+                 " \"destination\": \"kinesis\", \"credentials\": \"k\" } ] }");
+    assert_string_equal(config->routes[0].region, "eu-west-3");
+}
+
+static void test_no_region_in_the_shared_config_file(void **state)
+{
+    struct fixture *fixture = *state;
+    char file[64];
+    const char *variables[] = {file, "AWS_PROFILE=x", NULL};
+    static const char route[] = "{ \"device\": \"d\", \"routes\": [ { \"name\": \"live\", "
+                                "\"stream\": \"s\", \"destination\": \"kinesis\" } ] }";
+    static const char missing[] = "1:30: routes[0].region: is missing; write it like "
+                                  "\"eu-west-1\", or set AWS_REGION\n";
+    fixture->variables = variables;
+    (void)snprintf(file, sizeof file, "AWS_CONFIG_FILE=%s", fixture->directory); /* no file */
+    expect_faults(fixture, route, missing);
+    (void)snprintf(file, sizeof file, "AWS_CONFIG_FILE=%s/absent", fixture->directory);
+    expect_faults(fixture, route, missing);
+    (void)snprintf(file, sizeof file, "AWS_CONFIG_FILE=%s/other", fixture->directory);
+    write_below(fixture, "other", "[x]\nregion = eu-west-1\n[profile y]\nregion = eu-west-1\n");
+    expect_faults(fixture, route, missing);
+    write_below(fixture, "other", "[profile x]\nregion = in the north\n");
+    expect_faults(fixture, route,
+                  "1:30: routes[0].region: is no region; write it like \"eu-west-1\"\n");
+}
+
 static void test_bad_variables(void **state)
 {
     struct fixture *fixture = *state;
@@ -1102,6 +1153,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_faults_in_fragments, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_state_directory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_region_and_endpoint, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_region_of_the_shared_config_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_region_in_the_shared_config_file, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_bad_variables, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_endpoint_urls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kinesis_urls, set_up, tear_down),
