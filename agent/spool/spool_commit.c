@@ -454,16 +454,11 @@ static int look_up_block(struct store_txn *txn, struct block_header *header)
 
 static int look_up_all(struct spool *spool, size_t count, struct lane_flash flash[LANE_COUNT])
 {
-    struct store_key key = store_key_pair(STORE_STATE, 0, 0);
     struct store_txn *txn;
-    const uint8_t *value;
-    size_t bytes;
     int rc = store_begin_read(spool->store, &txn);
     if (rc < 0)
         return rc;
-    rc = store_get(txn, &key, &value, &bytes);
-    if (rc == E_OK)
-        rc = spool_table_get_flash(value, bytes, flash);
+    rc = spool_table_read_flash(txn, flash);
     for (size_t i = 0; rc == E_OK && i < count; i++)
         rc = look_up_block(txn, &spool->commit_blocks[i].header);
     store_abort(txn);

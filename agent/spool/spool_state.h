@@ -289,8 +289,8 @@ unsigned spool_aside_count(const struct spool *spool);
 size_t spool_table_put_state_locked(const struct spool *spool,
                                     const struct lane_flash flash[LANE_COUNT], uint64_t reserved,
                                     bool clean, uint8_t bytes[SPOOL_STATE_BYTES]);
-/** What a state says that flash has. E_DAMAGED, E_VERSION. */
-int spool_table_get_flash(const uint8_t *bytes, size_t count, struct lane_flash flash[LANE_COUNT]);
+/** What the stored state says that flash has. E_NOT_FOUND, E_DAMAGED, E_VERSION; LMDB's. */
+int spool_table_read_flash(struct store_txn *txn, struct lane_flash flash[LANE_COUNT]);
 size_t spool_table_put_route_locked(const struct spool_route *route,
                                     const struct spool_counters counters[LANE_COUNT], bool whole,
                                     uint8_t bytes[SPOOL_ROUTE_BYTES]);

@@ -70,7 +70,7 @@ static int check_state(const uint8_t *bytes, size_t count)
     return count < STATE_BYTES ? E_DAMAGED : E_OK;
 }
 
-int spool_table_get_flash(const uint8_t *bytes, size_t count, struct lane_flash flash[LANE_COUNT])
+static int get_flash(const uint8_t *bytes, size_t count, struct lane_flash flash[LANE_COUNT])
 {
     int rc = check_state(bytes, count);
     for (enum lane lane = 0; rc == E_OK && lane < LANE_COUNT; lane++) {
@@ -85,7 +85,7 @@ int spool_table_get_flash(const uint8_t *bytes, size_t count, struct lane_flash 
 static int get_state(struct spool *spool, const uint8_t *bytes, size_t count, bool *ret_clean)
 {
     struct lane_flash flash[LANE_COUNT];
-    int rc = spool_table_get_flash(bytes, count, flash);
+    int rc = get_flash(bytes, count, flash);
     if (rc < 0)
         return rc;
     spool->id = bytes_get_le64(bytes + AT_SPOOL_ID);
@@ -236,6 +236,20 @@ static int load_table(struct spool *spool, struct store_txn *txn, enum store_tab
     }
 }
 
+static int find_state(struct store_txn *txn, const uint8_t **ret_value, size_t *ret_bytes)
+{
+    struct store_key key = store_key_pair(STORE_STATE, 0, 0);
+    return store_get(txn, &key, ret_value, ret_bytes);
+}
+
+int spool_table_read_flash(struct store_txn *txn, struct lane_flash flash[LANE_COUNT])
+{
+    const uint8_t *value;
+    size_t bytes;
+    int rc = find_state(txn, &value, &bytes);
+    return rc < 0 ? rc : get_flash(value, bytes, flash);
+}
+
 int spool_table_load(struct spool *spool, bool *ret_clean)
 {
     static const struct {
@@ -247,14 +261,13 @@ int spool_table_load(struct spool *spool, bool *ret_clean)
         {STORE_DICTIONARY, load_sensor},
         {STORE_ORIGINS, load_source},
     };
-    struct store_key key = store_key_pair(STORE_STATE, 0, 0);
     struct store_txn *txn;
     const uint8_t *value;
     size_t bytes;
     int rc = store_begin_read(spool->store, &txn);
     if (rc < 0)
         return rc;
-    rc = store_get(txn, &key, &value, &bytes);
+    rc = find_state(txn, &value, &bytes);
     if (rc == E_OK)
         rc = get_state(spool, value, bytes, ret_clean);
     /* Routes lie behind cursors in the file but are needed first. */
