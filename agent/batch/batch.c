@@ -366,7 +366,6 @@ void batch_release(struct batch *batch)
 
 int batch_open(const struct batch_options *options, struct batch *batch)
 {
-    uint8_t id[SPOOL_ID_BYTES];
     const struct batch_limits *limits = &options->limits;
     if (limits->records == 0 || limits->bytes == 0 || limits->record_bytes == 0)
         return E_INVALID;
@@ -374,8 +373,6 @@ int batch_open(const struct batch_options *options, struct batch *batch)
     batch->marks = calloc(limits->records, sizeof *batch->marks);
     if (batch->marks == NULL)
         return E_NO_MEMORY;
-    spool_get_id(options->spool, id);
-    bytes_put_hex(batch->render.spool, id, sizeof id);
     batch->render.piece = next_piece;
     batch->render.context = batch;
     return E_OK;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/base/bytes.h"
 #include "platform/base/error.h"
 #include "platform/base/parse.h"
 #include "platform/json/json_write.h"
@@ -170,6 +171,16 @@ static void put_time_quality(struct json_write *out, enum time_quality quality)
         json_write_text(out, "time_quality", "estimated");
 }
 
+static void put_identity(struct json_write *out, const struct record_identity *identity)
+{
+    uint8_t id[sizeof identity->spool_id];
+    char text[2 * sizeof id + 1];
+    bytes_put_be64(id, identity->spool_id);
+    bytes_put_hex(text, id, sizeof id);
+    json_write_unsigned(out, "seq", identity->sequence);
+    json_write_text(out, "spool", text);
+}
+
 int render_json(const struct render_json *render, const struct record *record, struct writer *out)
 {
     char time[RENDER_JSON_TIME_BYTES];
@@ -180,8 +191,7 @@ int render_json(const struct render_json *render, const struct record *record, s
     json_write_text(&json, "device", render->sensor->device);
     json_write_text(&json, "sensor", render->sensor->name);
     json_write_text(&json, "ts", time);
-    json_write_unsigned(&json, "seq", record->sequence);
-    json_write_text(&json, "spool", render->spool);
+    put_identity(&json, &record->identity);
     put_time_quality(&json, record->time_quality);
     put_tags(&json, render->sensor);
     int rc = put_body(render, record, &json);

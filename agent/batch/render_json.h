@@ -19,11 +19,10 @@
  * that are texts, "data" a document as received; what is absent has no member. Pure, and a
  * function of its arguments alone: rendering again gives the same bytes.
  */
-enum { RENDER_JSON_SPOOL_BYTES = 17, RENDER_JSON_TIME_BYTES = 32, RENDER_JSON_FLOAT_BYTES = 32 };
+enum { RENDER_JSON_TIME_BYTES = 32, RENDER_JSON_FLOAT_BYTES = 32 };
 
 /** What is the same for all records of a sensor, or of a record beside what its block holds. */
 struct render_json {
-    char spool[RENDER_JSON_SPOOL_BYTES]; /* the spool's id in hexadecimal */
     const struct sensor_definition *sensor;
     /** The next piece of a document behind record->document; E_END behind the last; NULL where
      *  documents are whole. */

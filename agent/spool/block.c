@@ -13,7 +13,7 @@ enum {
     AT_FORMAT = 4,
     AT_LANE = 5,
     AT_QUALITY = 6,
-    AT_RESERVED = 7,
+    AT_NOT_FOR = 7,
     AT_RECORD_COUNT = 8,
     AT_ROOM_USED = 10,
     AT_FRAGMENT = 12,
@@ -24,7 +24,7 @@ enum {
     AT_BOOT_ID = 40,
     AT_BASE_BOOT_MS = 56,
     AT_OFFSET_MS = 64,
-    AT_RESERVED_2 = 72,
+    AT_SENSOR_BASE = 72,
     AT_CHECKSUM = 76,
 };
 _Static_assert(AT_CHECKSUM + 4 == BLOCK_HEADER_BYTES, "the checksum ends the header");
@@ -47,13 +47,15 @@ void block_seal(uint8_t block[BLOCK_BYTES], const struct block_header *header)
     block[AT_FORMAT] = BLOCK_FORMAT;
     block[AT_LANE] = header->lane;
     block[AT_QUALITY] = header->time_quality;
+    block[AT_NOT_FOR] = header->not_for;
     bytes_put_le16(block + AT_RECORD_COUNT, header->record_count);
     bytes_put_le16(block + AT_ROOM_USED, header->room_used);
     bytes_put_le16(block + AT_FRAGMENT, header->fragment);
     bytes_put_le16(block + AT_FRAGMENT_COUNT, header->fragment_count);
     bytes_put_le64(block + AT_SPOOL_ID, header->spool_id);
-    bytes_put_le64(block + AT_FIRST_SEQUENCE, header->first_sequence);
-    bytes_put_le64(block + AT_LAST_SEQUENCE, header->last_sequence);
+    bytes_put_le64(block + AT_FIRST_SEQUENCE, header->first_sequence - header->shift);
+    bytes_put_le64(block + AT_LAST_SEQUENCE, header->last_sequence - header->shift);
+    bytes_put_le32(block + AT_SENSOR_BASE, header->sensor_base);
     memcpy(block + AT_BOOT_ID, header->boot_id, BLOCK_BOOT_ID_BYTES);
     bytes_put_le64(block + AT_BASE_BOOT_MS, (uint64_t)header->base_boot_ms);
     bytes_put_le64(block + AT_OFFSET_MS, (uint64_t)header->offset_ms);
@@ -75,6 +77,7 @@ int block_open(const uint8_t *block, size_t count, struct block_header *ret_head
         return E_DAMAGED;
     header.lane = block[AT_LANE];
     header.time_quality = block[AT_QUALITY];
+    header.not_for = block[AT_NOT_FOR];
     header.record_count = bytes_get_le16(block + AT_RECORD_COUNT);
     header.room_used = bytes_get_le16(block + AT_ROOM_USED);
     header.fragment = bytes_get_le16(block + AT_FRAGMENT);
@@ -82,6 +85,8 @@ int block_open(const uint8_t *block, size_t count, struct block_header *ret_head
     header.spool_id = bytes_get_le64(block + AT_SPOOL_ID);
     header.first_sequence = bytes_get_le64(block + AT_FIRST_SEQUENCE);
     header.last_sequence = bytes_get_le64(block + AT_LAST_SEQUENCE);
+    header.shift = 0;
+    header.sensor_base = bytes_get_le32(block + AT_SENSOR_BASE);
     memcpy(header.boot_id, block + AT_BOOT_ID, BLOCK_BOOT_ID_BYTES);
     header.base_boot_ms = (int64_t)bytes_get_le64(block + AT_BASE_BOOT_MS);
     header.offset_ms = (int64_t)bytes_get_le64(block + AT_OFFSET_MS);

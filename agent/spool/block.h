@@ -30,8 +30,11 @@ struct block_header {
     uint16_t fragment;       /* 0.. fragment_count - 1 */
     uint16_t fragment_count; /* 1: not fragmented */
     uint64_t spool_id;
-    uint64_t first_sequence;
+    uint64_t first_sequence; /* as stored, or its place in this spool: see block_place */
     uint64_t last_sequence;
+    uint64_t shift;       /* not stored: place less the number under which a record is known */
+    uint32_t sensor_base; /* sensor numbers in the records are less by so much */
+    uint8_t not_for;      /* a bit for each route that does not get it */
     uint8_t boot_id[BLOCK_BOOT_ID_BYTES];
     int64_t base_boot_ms;
     int64_t offset_ms; /* wall clock less boot clock */
@@ -39,6 +42,18 @@ struct block_header {
 
 /** Writes HEADER and the checksum over it and the room_used bytes that lie behind it. */
 void block_seal(uint8_t block[BLOCK_BYTES], const struct block_header *header);
+
+/**
+ * A block of another spool, or one that comes back, keeps its bytes and its records their numbers,
+ * but stands elsewhere in its lane: from FIRST on, in HEADER and in all that is decoded against it.
+ */
+static inline void block_place(struct block_header *header, uint64_t first)
+{
+    uint64_t by = first - header->first_sequence;
+    header->first_sequence += by;
+    header->last_sequence += by;
+    header->shift += by;
+}
 
 /** Reads the header and checks magic, format, sizes and checksum of the COUNT bytes at BLOCK.
  *  0; E_DAMAGED; E_VERSION for a newer format; E_CHECKSUM for flipped bits. */

@@ -21,8 +21,15 @@ enum record_shape {
 /** The numbers are part of the format on flash. */
 enum time_quality { TIME_SYNCED, TIME_CORRECTED, TIME_ESTIMATED };
 
-struct record {
+/** What a record is known by outside, for ever. */
+struct record_identity {
+    uint64_t spool_id;
     uint64_t sequence; /* from 1, below 2^53 */
+};
+
+struct record {
+    uint64_t sequence; /* its place in this spool; of what was taken by it, its number as well */
+    struct record_identity identity;
     enum lane lane;
     uint32_t sensor; /* number in the spool's dictionary (spool_sensor) */
     int64_t boot_ms; /* CLOCK_BOOTTIME of the boot that took it */

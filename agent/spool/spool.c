@@ -81,6 +81,7 @@ static int64_t wall_ms(struct spool *spool)
 static void begin_new(struct spool *spool)
 {
     random_bytes(&spool->id, sizeof spool->id);
+    spool->format = SPOOL_FORMAT;
     spool->next_sequence = 1;
     spool->reserved = 1 + RESERVATION;
     spool->counters_since_ms = wall_ms(spool);

@@ -138,8 +138,11 @@ static void take_routes_locked(struct spool *spool, struct commit *commit)
         for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
             bool lane_whole;
             uint64_t low = spool_route_low_locked(route, lane);
+            uint8_t *bytes = route->cursor_bytes[lane];
+            bytes_put_le32(bytes, route->birth);
             route->cursor_byte_count[lane] =
-                cursor_encode(&route->cursors[lane], low, route->cursor_bytes[lane], &lane_whole);
+                CURSOR_BIRTH_BYTES +
+                cursor_encode(&route->cursors[lane], low, bytes + CURSOR_BIRTH_BYTES, &lane_whole);
             whole = whole && lane_whole;
         }
         (void)spool_table_put_route_locked(route, counters[i], whole, route->table_bytes);
@@ -222,7 +225,7 @@ static int put_sensors(struct spool *spool, struct commit *commit)
         struct store_key key = store_key_number(STORE_DICTIONARY, i + 1);
         if (entry->stored || entry->bytes == NULL)
             continue;
-        int rc = store_put(commit->txn, &key, entry->bytes, entry->byte_count);
+        int rc = spool_table_put(commit->txn, &key, entry->bytes, entry->byte_count);
         if (rc < 0)
             return rc;
     }
@@ -236,12 +239,12 @@ static int put_routes(struct spool *spool, struct commit *commit)
         if (!commit->routes[i])
             continue;
         struct store_key key = store_key_pair(STORE_ROUTES, (uint8_t)i, 0);
-        int rc = store_put(commit->txn, &key, route->table_bytes, sizeof route->table_bytes);
+        int rc = spool_table_put(commit->txn, &key, route->table_bytes, sizeof route->table_bytes);
         for (enum lane lane = 0; rc == E_OK && lane < LANE_COUNT; lane++) {
             key = store_key_pair(STORE_CURSORS, (uint8_t)i, (uint8_t)lane);
             if (route->lanes[lane])
-                rc = store_put(commit->txn, &key, route->cursor_bytes[lane],
-                               route->cursor_byte_count[lane]);
+                rc = spool_table_put(commit->txn, &key, route->cursor_bytes[lane],
+                                     route->cursor_byte_count[lane]);
         }
         if (rc < 0)
             return rc;
@@ -259,7 +262,7 @@ static int put_sources(struct spool *spool, struct commit *commit)
         bytes_put_le64(bytes, commit->origins[i].device);
         bytes_put_le64(bytes + 8, commit->origins[i].inode);
         bytes_put_le64(bytes + 16, commit->origins[i].offset);
-        int rc = store_put(commit->txn, &key, bytes, sizeof bytes);
+        int rc = spool_table_put(commit->txn, &key, bytes, sizeof bytes);
         if (rc < 0)
             return rc;
     }
@@ -276,7 +279,7 @@ static int put_events(struct commit *commit)
         struct store_key key = store_key_number(STORE_EVENTS, number);
         bytes_put_le64(bytes, (uint64_t)event->wall_ms);
         memcpy(bytes + 8, event->text, length);
-        int rc = store_put(commit->txn, &key, bytes, 8 + length);
+        int rc = spool_table_put(commit->txn, &key, bytes, 8 + length);
         key = store_key_number(STORE_EVENTS, number - EVENTS_STORED_MAX);
         if (rc == E_OK && number >= EVENTS_STORED_MAX)
             rc = store_delete(commit->txn, &key);
@@ -443,9 +446,12 @@ static int look_up_block(struct store_txn *txn, struct block_header *header)
         store_key_block((enum lane)header->lane, header->first_sequence, header->fragment);
     const uint8_t *value;
     size_t bytes;
+    uint64_t first = header->first_sequence;
     int rc = store_get(txn, &key, &value, &bytes);
     if (rc == E_OK)
         rc = block_open(value, bytes, header);
+    if (rc == E_OK)
+        block_place(header, first);
     if (rc != E_NOT_FOUND)
         return rc;
     header->fragment_count = header->record_count = 0;
@@ -648,7 +654,7 @@ static int put_boot(struct spool *spool, struct store_txn *txn)
     bytes[16] = (uint8_t)now.quality;
     bytes_put_le64(bytes + 24, (uint64_t)now.boot_ms);
     bytes_put_le64(bytes + 32, (uint64_t)now.offset_ms);
-    int rc = store_put(txn, &key, bytes, sizeof bytes);
+    int rc = spool_table_put(txn, &key, bytes, sizeof bytes);
     if (rc < 0 || spool->next_boot < BOOTS_STORED_MAX)
         return rc;
     key = store_key_number(STORE_BOOTS, spool->next_boot - BOOTS_STORED_MAX);
@@ -661,7 +667,9 @@ int spool_commit_first(struct spool *spool)
     int rc = store_begin_write(spool->store, &txn);
     if (rc < 0)
         return rc;
-    rc = put_boot(spool, txn);
+    rc = spool_table_migrate(spool, txn);
+    if (rc == E_OK)
+        rc = put_boot(spool, txn);
     if (rc < 0) {
         store_abort(txn);
         return rc;

@@ -53,16 +53,16 @@ static uint64_t head_lowest_locked(const struct spool_reader *reader)
     return first == NULL ? UINT64_MAX : first->header.first_sequence;
 }
 
-static int copy_value(struct spool_reader *reader, const uint8_t *value, size_t bytes,
-                      struct block_header *ret_header)
+static int copy_value(struct spool_reader *reader, uint64_t first, const uint8_t *value,
+                      size_t bytes, struct block_header *ret_header)
 {
     if (bytes > BLOCK_BYTES)
         return E_DAMAGED;
     memcpy(reader->block, value, bytes);
     store_release_page(value);
     int rc = block_open(reader->block, bytes, ret_header);
-    if (rc == E_OK && ret_header->spool_id != reader->route->spool->id)
-        return E_DAMAGED;
+    if (rc == E_OK)
+        block_place(ret_header, first);
     return rc == E_CHECKSUM ? E_DAMAGED : rc;
 }
 
@@ -82,7 +82,7 @@ static int take_block(struct spool_reader *reader, struct store_txn *txn,
         if (rc < 0)
             return rc;
     }
-    int rc = copy_value(reader, value, bytes, &reader->header);
+    int rc = copy_value(reader, first, value, bytes, &reader->header);
     if (rc < 0) {
         reader->damaged = first;
         if (reader->from < first)
@@ -150,10 +150,13 @@ static int load(struct spool_reader *reader, uint64_t from)
 
 static int complete(struct spool_reader *reader, struct record *record)
 {
+    record->sensor += reader->header.sensor_base;
     const struct sensor_definition *sensor = spool_sensor(reader->route->spool, record->sensor);
     if (sensor == NULL)
         return E_DAMAGED;
     record->lane = reader->lane;
+    record->identity.spool_id = reader->header.spool_id;
+    record->identity.sequence = record->sequence - reader->header.shift;
     record->wall_ms = record->boot_ms + reader->header.offset_ms;
     record->time_quality = (enum time_quality)reader->header.time_quality;
     return record_set_decimals(record, sensor->channels, sensor->channel_count);
@@ -189,6 +192,10 @@ static int next_owed(struct spool_reader *reader, struct record *record, uint64_
         int rc = reader->loaded ? E_OK : load(reader, reader->from);
         if (rc < 0)
             return rc;
+        if ((reader->header.not_for & 1U << reader->route->index) != 0) {
+            leave_block(reader);
+            continue;
+        }
         rc = next_in_block(reader, record);
         if (rc < 0) {
             leave_block(reader);
@@ -253,7 +260,7 @@ static int piece_from_flash(struct spool_reader *reader, uint16_t fragment, size
         return rc;
     rc = store_get(txn, &key, &value, &bytes);
     if (rc == E_OK)
-        rc = copy_value(reader, value, bytes, &header);
+        rc = copy_value(reader, reader->header.first_sequence, value, bytes, &header);
     store_abort(txn);
     if (rc == E_OK &&
         (header.fragment != fragment || header.first_sequence != reader->header.first_sequence))

@@ -39,6 +39,8 @@ static int first_block(struct commit *commit, enum lane lane, struct flash_block
     if (!store_key_is_block(&key, lane, &ret_block->first, &fragment))
         return E_NOT_FOUND;
     ret_block->readable = block_open(ret_block->value, bytes, &ret_block->header) == E_OK;
+    if (ret_block->readable)
+        block_place(&ret_block->header, ret_block->first);
     return E_OK;
 }
 
@@ -89,16 +91,18 @@ static int delete_block(struct spool *spool, struct commit *commit, enum lane la
     return E_OK;
 }
 
-static uint64_t lowest_holder_locked(const struct spool *spool, enum lane lane)
+/* Whether every holding route that the block is for has acknowledged it. */
+static bool is_done_locked(const struct spool *spool, enum lane lane,
+                           const struct flash_block *block)
 {
-    uint64_t lowest = UINT64_MAX;
-    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
-        if ((spool->lanes[lane].holders & 1U << i) == 0)
-            continue;
-        uint64_t low = spool_route_low_locked(spool->routes[i], lane);
-        lowest = low < lowest ? low : lowest;
-    }
-    return lowest == UINT64_MAX ? 0 : lowest;
+    unsigned holders = spool->lanes[lane].holders;
+    unsigned not_for = block->readable ? block->header.not_for : 0;
+    uint64_t last = block->readable ? block->header.last_sequence : block->first;
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++)
+        if ((holders & ~not_for & 1U << i) != 0 &&
+            spool_route_low_locked(spool->routes[i], lane) < last)
+            return false;
+    return holders != 0;
 }
 
 /* What a block's leaving means to the routes: for those that it was owed to, eviction. */
@@ -118,20 +122,19 @@ static void leave_routes_locked(struct spool *spool, enum lane lane,
 static int delete_acknowledged(struct spool *spool, struct commit *commit, enum lane lane)
 {
     struct flash_block block;
-    (void)pthread_mutex_lock(&spool->lock);
-    uint64_t low = lowest_holder_locked(spool, lane);
-    (void)pthread_mutex_unlock(&spool->lock);
-    while (low > 0 && commit->flash[lane].blocks > 0 && commit->deleted < DELETES_MAX) {
+    while (commit->flash[lane].blocks > 0 && commit->deleted < DELETES_MAX) {
         int rc = first_block(commit, lane, &block);
         if (rc == E_NOT_FOUND)
             return E_OK;
         if (rc < 0)
             return rc;
-        if (block.first > low || (block.readable && block.header.last_sequence > low))
-            return E_OK;
         (void)pthread_mutex_lock(&spool->lock);
-        leave_routes_locked(spool, lane, &block);
+        bool done = is_done_locked(spool, lane, &block);
+        if (done)
+            leave_routes_locked(spool, lane, &block);
         (void)pthread_mutex_unlock(&spool->lock);
+        if (!done)
+            return E_OK;
         rc = delete_block(spool, commit, lane, &block);
         if (rc < 0)
             return rc;

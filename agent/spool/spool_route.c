@@ -28,6 +28,7 @@ static struct spool_route *add_route(struct spool *spool, const char *name)
         route->spool = spool;
         route->index = i;
         route->armed_fd = -1;
+        route->birth = spool->next_boot;
         memcpy(route->name, name, strnlen(name, sizeof route->name - 1));
         spool->routes[i] = route;
         return route;
@@ -81,6 +82,7 @@ static int count_owed(struct spool_route *route, enum lane lane, uint64_t *ret_o
         if (rc < 0 || !store_key_is_block(&key, lane, &first, &fragment))
             break;
         if (block_open(value, bytes, &header) == E_OK) {
+            block_place(&header, first);
             (void)pthread_mutex_lock(&spool->lock);
             owed += spool_route_owed_locked(route, lane, &header, value);
             (void)pthread_mutex_unlock(&spool->lock);
@@ -210,7 +212,8 @@ uint64_t spool_route_owed_locked(const struct spool_route *route, enum lane lane
     struct record record;
     uint64_t owed = 0;
     uint64_t low = spool_route_low_locked(route, lane);
-    if (header->fragment > 0 || header->last_sequence <= low)
+    if (header->fragment > 0 || header->last_sequence <= low ||
+        (header->not_for & 1U << route->index) != 0)
         return 0;
     if (low < header->first_sequence &&
         !cursor_touches(cursor, header->first_sequence, header->last_sequence))

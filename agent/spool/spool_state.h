@@ -19,8 +19,11 @@
  * I/O. Functions named *_locked are called with it held.
  */
 enum {
+    SPOOL_FORMAT = 2,
+    SPOOL_FORMAT_UNSEALED = 1, /* values without checksums */
     SPOOL_STATE_BYTES = 160,
     SPOOL_ROUTE_BYTES = 192,
+    CURSOR_BIRTH_BYTES = 4, /* before a stored cursor: its route's birth */
     SENSORS_MAX = 1024,
     SOURCES_MAX = 16,
     EVENTS_WAITING_MAX = 8,
@@ -102,10 +105,11 @@ struct left_blocks {
 struct spool_route {
     struct spool *spool;
     unsigned index;
-    bool used;    /* the entry is in the table of routes */
-    bool active;  /* it was open when the table was written last */
-    bool counted; /* its counters were complete when the table was written last */
-    bool open;    /* a thread reads through it */
+    bool used;      /* the entry is in the table of routes */
+    bool active;    /* it was open when the table was written last */
+    bool counted;   /* its counters were complete when the table was written last */
+    uint32_t birth; /* number of the boot that added it: tells it from another in its place */
+    bool open;      /* a thread reads through it */
     bool hold;
     char name[SPOOL_ROUTE_NAME_BYTES];
     bool lanes[LANE_COUNT];
@@ -115,7 +119,8 @@ struct spool_route {
     uint64_t evicted_to[LANE_COUNT];   /* the committer's wish, taken up by that thread */
     uint64_t pinned_to[LANE_COUNT];    /* blocks up to here must stay; 0: none */
     struct left_blocks *left;          /* per lane; NULL if the route holds */
-    uint8_t cursor_bytes[LANE_COUNT][CURSOR_BYTES_MAX]; /* as the commit under way writes them */
+    uint8_t cursor_bytes[LANE_COUNT][CURSOR_BIRTH_BYTES +
+                                     CURSOR_BYTES_MAX]; /* as the commit under way writes them */
     size_t cursor_byte_count[LANE_COUNT];
     uint8_t table_bytes[SPOOL_ROUTE_BYTES]; /* likewise */
     int armed_fd;                           /* -1: not armed */
@@ -154,7 +159,8 @@ struct spool {
     pthread_mutex_t lock;
     pthread_cond_t room; /* a block of the head became free, or a reservation was renewed */
 
-    unsigned aside; /* files that were set aside, in this run or before */
+    unsigned aside;  /* files that were set aside, in this run or before */
+    unsigned format; /* of the file */
     uint64_t id;
     uint64_t next_sequence;
     uint64_t reserved; /* durable: sequence numbers below may be given out */
@@ -294,6 +300,13 @@ int spool_table_read_flash(struct store_txn *txn, struct lane_flash flash[LANE_C
 size_t spool_table_put_route_locked(const struct spool_route *route,
                                     const struct spool_counters counters[LANE_COUNT], bool whole,
                                     uint8_t bytes[SPOOL_ROUTE_BYTES]);
+
+/** Puts an entry of any table but blocks and state, sealed. E_TOO_BIG; LMDB's. */
+int spool_table_put(struct store_txn *txn, const struct store_key *key, const void *content,
+                    size_t bytes);
+
+/** Brings a file of an earlier format to this one, in TXN. E_DAMAGED, LMDB's. */
+int spool_table_migrate(struct spool *spool, struct store_txn *txn);
 
 /** Reads everything but the blocks. E_DAMAGED, E_VERSION, LMDB's. */
 int spool_table_load(struct spool *spool, bool *ret_clean);

@@ -2,12 +2,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/spool/seal.h"
 #include "agent/spool/spool_state.h"
 #include "platform/base/bytes.h"
+#include "platform/base/crc32c.h"
 #include "platform/base/error.h"
 
 /* Offsets of FORMAT.md, "State" and "Routes". */
-enum { STATE_FORMAT = 1, STATE_CLEAN = 1 };
+enum { STATE_CLEAN = 1 };
 enum {
     AT_MAGIC = 0,
     AT_FORMAT = 4,
@@ -19,12 +21,14 @@ enum {
     AT_NEXT_BOOT = 36,
     AT_LANES = 40, /* per lane: refused; records, blocks and bytes on flash */
     LANE_BYTES = 32,
-    STATE_BYTES = AT_LANES + LANE_COUNT * LANE_BYTES,
+    AT_STATE_CHECKSUM = AT_LANES + LANE_COUNT * LANE_BYTES,
+    STATE_BYTES = AT_STATE_CHECKSUM + 4,
 };
 enum {
     AT_NAME = 0,
     AT_ROUTE_FLAGS =
         SPOOL_ROUTE_NAME_BYTES, /* bit 0 active, 1 hold, 2.. a bit per lane, 5 counted */
+    AT_ROUTE_BIRTH = SPOOL_ROUTE_NAME_BYTES + 4,
     AT_ROUTE_LANES = SPOOL_ROUTE_NAME_BYTES + 8, /* per lane: accepted, delivered, dead, evicted */
     ROUTE_LANE_BYTES = 32,
     ROUTE_BYTES = AT_ROUTE_LANES + LANE_COUNT * ROUTE_LANE_BYTES,
@@ -38,13 +42,42 @@ _Static_assert((int)ROUTE_BYTES <= (int)SPOOL_ROUTE_BYTES, "a route fits");
 
 static const uint8_t magic[4] = {'R', 'N', 'L', 'S'};
 
+/* ---- sealed values ---- */
+
+int spool_table_put(struct store_txn *txn, const struct store_key *key, const void *content,
+                    size_t bytes)
+{
+    uint8_t sealed[BLOCK_BYTES];
+    if (seal_bytes(key->count, bytes) > sizeof sealed)
+        return E_TOO_BIG;
+    size_t count = seal_put(key->bytes, key->count, content, bytes, sealed);
+    return store_put(txn, key, sealed, count);
+}
+
+/* What a stored value of any table but blocks and state holds. */
+static int open_value(unsigned format, const struct store_key *key, const uint8_t **value,
+                      size_t *bytes)
+{
+    struct seal seal;
+    if (format == SPOOL_FORMAT_UNSEALED)
+        return E_OK;
+    if (seal_open(*value, *bytes, &seal) < 0 || seal.bytes != *bytes ||
+        seal.key_bytes != key->count || memcmp(seal.key, key->bytes, key->count) != 0)
+        return E_DAMAGED;
+    *value = seal.content;
+    *bytes = seal.content_bytes;
+    return E_OK;
+}
+
+/* ---- state and routes ---- */
+
 size_t spool_table_put_state_locked(const struct spool *spool,
                                     const struct lane_flash flash[LANE_COUNT], uint64_t reserved,
                                     bool clean, uint8_t bytes[SPOOL_STATE_BYTES])
 {
     memset(bytes, 0, SPOOL_STATE_BYTES);
     memcpy(bytes + AT_MAGIC, magic, sizeof magic);
-    bytes_put_le16(bytes + AT_FORMAT, STATE_FORMAT);
+    bytes_put_le16(bytes + AT_FORMAT, SPOOL_FORMAT);
     bytes[AT_FLAGS] = clean ? STATE_CLEAN : 0;
     bytes_put_le64(bytes + AT_SPOOL_ID, spool->id);
     bytes_put_le64(bytes + AT_RESERVED, reserved);
@@ -58,6 +91,7 @@ size_t spool_table_put_state_locked(const struct spool *spool,
         bytes_put_le64(at + 16, flash[lane].blocks);
         bytes_put_le64(at + 24, flash[lane].bytes);
     }
+    bytes_put_le32(bytes + AT_STATE_CHECKSUM, crc32c(0, bytes, AT_STATE_CHECKSUM));
     return STATE_BYTES;
 }
 
@@ -65,9 +99,15 @@ static int check_state(const uint8_t *bytes, size_t count)
 {
     if (count < AT_FLAGS || memcmp(bytes, magic, sizeof magic) != 0)
         return E_DAMAGED;
-    if (bytes_get_le16(bytes + AT_FORMAT) > STATE_FORMAT)
+    unsigned format = bytes_get_le16(bytes + AT_FORMAT);
+    if (format > SPOOL_FORMAT)
         return E_VERSION;
-    return count < STATE_BYTES ? E_DAMAGED : E_OK;
+    if (format == SPOOL_FORMAT_UNSEALED)
+        return count < AT_STATE_CHECKSUM ? E_DAMAGED : E_OK;
+    if (count < STATE_BYTES ||
+        bytes_get_le32(bytes + AT_STATE_CHECKSUM) != crc32c(0, bytes, AT_STATE_CHECKSUM))
+        return E_DAMAGED;
+    return E_OK;
 }
 
 static int get_flash(const uint8_t *bytes, size_t count, struct lane_flash flash[LANE_COUNT])
@@ -88,6 +128,7 @@ static int get_state(struct spool *spool, const uint8_t *bytes, size_t count, bo
     int rc = get_flash(bytes, count, flash);
     if (rc < 0)
         return rc;
+    spool->format = bytes_get_le16(bytes + AT_FORMAT);
     spool->id = bytes_get_le64(bytes + AT_SPOOL_ID);
     spool->reserved = bytes_get_le64(bytes + AT_RESERVED);
     spool->counters_since_ms = (int64_t)bytes_get_le64(bytes + AT_COUNTERS_SINCE);
@@ -111,6 +152,7 @@ size_t spool_table_put_route_locked(const struct spool_route *route,
                      (counted ? ROUTE_COUNTED : 0);
     memset(bytes, 0, SPOOL_ROUTE_BYTES);
     memcpy(bytes + AT_NAME, route->name, sizeof route->name);
+    bytes_put_le32(bytes + AT_ROUTE_BIRTH, route->birth);
     for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
         uint8_t *at = bytes + AT_ROUTE_LANES + (int)lane * ROUTE_LANE_BYTES;
         flags |= route->lanes[lane] ? 1U << (ROUTE_LANE_SHIFT + lane) : 0;
@@ -133,6 +175,7 @@ static struct spool_route *get_route(const uint8_t *bytes, size_t count)
     unsigned flags = bytes[AT_ROUTE_FLAGS];
     memcpy(route->name, bytes + AT_NAME, sizeof route->name);
     route->used = true;
+    route->birth = bytes_get_le32(bytes + AT_ROUTE_BIRTH);
     route->active = (flags & ROUTE_ACTIVE) != 0;
     route->counted = (flags & ROUTE_COUNTED) != 0;
     route->hold = (flags & ROUTE_HOLD) != 0;
@@ -175,9 +218,17 @@ static int load_cursor(struct spool *spool, const struct store_key *key, const u
     unsigned lane = key->bytes[2];
     if (key->count != 3 || index >= SPOOL_ROUTES_MAX || lane >= LANE_COUNT)
         return E_DAMAGED;
-    if (spool->routes[index] == NULL)
+    struct spool_route *route = spool->routes[index];
+    if (route == NULL)
         return E_OK;
-    return cursor_decode(value, bytes, &spool->routes[index]->cursors[lane]);
+    if (spool->format == SPOOL_FORMAT_UNSEALED)
+        return cursor_decode(value, bytes, &route->cursors[lane]);
+    if (bytes < CURSOR_BIRTH_BYTES)
+        return E_DAMAGED;
+    if (bytes_get_le32(value) != route->birth)
+        return E_OK; /* of a route that was here before */
+    return cursor_decode(value + CURSOR_BIRTH_BYTES, bytes - CURSOR_BIRTH_BYTES,
+                         &route->cursors[lane]);
 }
 
 static int load_sensor(struct spool *spool, const struct store_key *key, const uint8_t *value,
@@ -216,6 +267,23 @@ static int load_source(struct spool *spool, const struct store_key *key, const u
     return E_OK;
 }
 
+/* The entry of TABLE at KEY or behind it: E_NOT_FOUND if there is none. */
+static int next_entry(struct store_txn *txn, enum store_table table, struct store_key *key,
+                      const uint8_t **ret_value, size_t *ret_bytes)
+{
+    int rc = store_at_or_after(txn, key, key, ret_value, ret_bytes);
+    return rc == E_OK && key->bytes[0] != (uint8_t)table ? E_NOT_FOUND : rc;
+}
+
+/* The smallest key behind KEY. */
+static int pass(struct store_key *key)
+{
+    if (key->count == STORE_KEY_BYTES)
+        return E_DAMAGED;
+    key->bytes[key->count++] = 0;
+    return E_OK;
+}
+
 static int load_table(struct spool *spool, struct store_txn *txn, enum store_table table,
                       load_entry *load)
 {
@@ -223,16 +291,17 @@ static int load_table(struct spool *spool, struct store_txn *txn, enum store_tab
     const uint8_t *value;
     size_t bytes;
     for (;;) {
-        int rc = store_at_or_after(txn, &key, &key, &value, &bytes);
-        if (rc == E_NOT_FOUND || (rc == E_OK && key.bytes[0] != (uint8_t)table))
+        int rc = next_entry(txn, table, &key, &value, &bytes);
+        if (rc == E_NOT_FOUND)
             return E_OK;
         if (rc == E_OK)
+            rc = open_value(spool->format, &key, &value, &bytes);
+        if (rc == E_OK)
             rc = load(spool, &key, value, bytes);
+        if (rc == E_OK)
+            rc = pass(&key);
         if (rc < 0)
             return rc;
-        if (key.count == STORE_KEY_BYTES)
-            return E_DAMAGED;
-        key.bytes[key.count++] = 0; /* the smallest key behind this one */
     }
 }
 
@@ -277,4 +346,56 @@ int spool_table_load(struct spool *spool, bool *ret_clean)
         rc = store_get_use(txn, &spool->use);
     store_abort(txn);
     return rc == E_NOT_FOUND ? E_DAMAGED : rc;
+}
+
+/* ---- format 1 ---- */
+
+static int seal_entry(struct store_txn *txn, const struct store_key *key, const uint8_t *value,
+                      size_t bytes)
+{
+    uint8_t content[CURSOR_BIRTH_BYTES + BLOCK_BYTES] = {0};
+    size_t before = key->bytes[0] == STORE_CURSORS ? CURSOR_BIRTH_BYTES : 0;
+    if (bytes > BLOCK_BYTES)
+        return E_DAMAGED;
+    memcpy(content + before, value, bytes);
+    return spool_table_put(txn, key, content, before + bytes);
+}
+
+static int seal_table(struct store_txn *txn, enum store_table table)
+{
+    struct store_key key = {.count = 1, .bytes = {(uint8_t)table}};
+    const uint8_t *value;
+    size_t bytes;
+    for (;;) {
+        int rc = next_entry(txn, table, &key, &value, &bytes);
+        if (rc == E_NOT_FOUND)
+            return E_OK;
+        if (rc == E_OK)
+            rc = seal_entry(txn, &key, value, bytes);
+        if (rc == E_OK)
+            rc = pass(&key);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+int spool_table_migrate(struct spool *spool, struct store_txn *txn)
+{
+    static const enum store_table tables[] = {STORE_CURSORS, STORE_ROUTES,  STORE_DICTIONARY,
+                                              STORE_BOOTS,   STORE_ORIGINS, STORE_EVENTS};
+    struct lane_flash flash[LANE_COUNT];
+    uint8_t state[SPOOL_STATE_BYTES];
+    struct store_key key = store_key_pair(STORE_STATE, 0, 0);
+    int rc = spool->format == SPOOL_FORMAT ? E_END : E_OK;
+    for (size_t i = 0; rc == E_OK && i < sizeof tables / sizeof tables[0]; i++)
+        rc = seal_table(txn, tables[i]);
+    if (rc < 0)
+        return rc == E_END ? E_OK : rc;
+    (void)pthread_mutex_lock(&spool->lock);
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        flash[lane] = spool->lanes[lane].flash;
+    size_t bytes = spool_table_put_state_locked(spool, flash, spool->reserved, false, state);
+    spool->format = SPOOL_FORMAT;
+    (void)pthread_mutex_unlock(&spool->lock);
+    return store_put(txn, &key, state, bytes);
 }

@@ -22,7 +22,8 @@ static const struct sensor_definition bare = {
 
 static struct record values_record(void)
 {
-    return (struct record){.sequence = 4711,
+    return (struct record){.sequence = 4712,
+                           .identity = {.spool_id = 0x9f31c2a47be0d815, .sequence = 4711},
                            .wall_ms = 1795559486123,
                            .time_quality = TIME_SYNCED,
                            .shape = RECORD_VALUES};
@@ -51,7 +52,7 @@ static void assert_renders(const struct sensor_definition *sensor, const struct 
 {
     char bytes[1024];
     struct writer out;
-    const struct render_json render = {.spool = "9f31c2a47be0d815", .sensor = sensor};
+    const struct render_json render = {.sensor = sensor};
     writer_to_memory(&out, bytes, sizeof bytes);
     assert_int_equal(render_json(&render, record, &out), E_OK);
     assert_int_equal(writer_finish(&out), E_OK);
@@ -241,8 +242,7 @@ static int render_raw(struct pieces *pieces, size_t announced, char *ret_text, s
 {
     struct writer out;
     struct record record = values_record();
-    const struct render_json render = {
-        .spool = "", .sensor = &bare, .piece = next_piece, .context = pieces};
+    const struct render_json render = {.sensor = &bare, .piece = next_piece, .context = pieces};
     record.shape = RECORD_DOCUMENT;
     record.document = (const uint8_t *)"{\"a\":";
     record.document_piece_bytes = 5;
@@ -280,7 +280,7 @@ static void test_raw_values_are_json(void **state)
     char raw[512], json[512];
     struct writer out;
     struct record record = values_record();
-    const struct render_json render = {.spool = "9f31c2a47be0d815", .sensor = &board};
+    const struct render_json render = {.sensor = &board};
     (void)state;
     record.value_count = 1;
     record.values[0] = decimal(1, 0);
@@ -298,7 +298,7 @@ static void test_more_values_than_channels(void **state)
     char bytes[512];
     struct writer out;
     struct record record = values_record();
-    const struct render_json render = {.spool = "", .sensor = &board};
+    const struct render_json render = {.sensor = &board};
     (void)state;
     record.value_count = 4;
     writer_to_memory(&out, bytes, sizeof bytes);
