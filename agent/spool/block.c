@@ -70,11 +70,9 @@ static bool is_plausible(const struct block_header *header)
            header->first_sequence <= header->last_sequence;
 }
 
-int block_open(const uint8_t *block, size_t count, struct block_header *ret_header)
+static struct block_header get_header(const uint8_t *block)
 {
     struct block_header header;
-    if (count < BLOCK_HEADER_BYTES || memcmp(block, magic, sizeof magic) != 0)
-        return E_DAMAGED;
     header.lane = block[AT_LANE];
     header.time_quality = block[AT_QUALITY];
     header.not_for = block[AT_NOT_FOR];
@@ -90,6 +88,29 @@ int block_open(const uint8_t *block, size_t count, struct block_header *ret_head
     memcpy(header.boot_id, block + AT_BOOT_ID, BLOCK_BOOT_ID_BYTES);
     header.base_boot_ms = (int64_t)bytes_get_le64(block + AT_BASE_BOOT_MS);
     header.offset_ms = (int64_t)bytes_get_le64(block + AT_OFFSET_MS);
+    return header;
+}
+
+bool block_guess(const uint8_t *block, size_t count, uint64_t first,
+                 struct block_header *ret_header)
+{
+    if (count < BLOCK_HEADER_BYTES)
+        return false;
+    struct block_header header = get_header(block);
+    bool plausible = is_plausible(&header);
+    block_place(&header, first);
+    if (!plausible || header.last_sequence < first ||
+        header.last_sequence - first + 1 < header.record_count)
+        return false;
+    *ret_header = header;
+    return true;
+}
+
+int block_open(const uint8_t *block, size_t count, struct block_header *ret_header)
+{
+    if (count < BLOCK_HEADER_BYTES || memcmp(block, magic, sizeof magic) != 0)
+        return E_DAMAGED;
+    struct block_header header = get_header(block);
     if (header.room_used > BLOCK_ROOM_BYTES || block_bytes(&header) > count)
         return E_DAMAGED;
     if (bytes_get_le32(block + AT_CHECKSUM) != checksum(block, header.room_used))

@@ -2,6 +2,7 @@
 #ifndef RUNNEL_AGENT_SPOOL_BLOCK_H
 #define RUNNEL_AGENT_SPOOL_BLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -58,6 +59,11 @@ static inline void block_place(struct block_header *header, uint64_t first)
 /** Reads the header and checks magic, format, sizes and checksum of the COUNT bytes at BLOCK.
  *  0; E_DAMAGED; E_VERSION for a newer format; E_CHECKSUM for flipped bits. */
 int block_open(const uint8_t *block, size_t count, struct block_header *ret_header);
+
+/** What the header of a damaged block says, where that is plausible for one that begins at FIRST.
+ *  False if it is not. */
+bool block_guess(const uint8_t *block, size_t count, uint64_t first,
+                 struct block_header *ret_header);
 
 /** Bytes of the block as stored: the header and room_used. */
 static inline size_t block_bytes(const struct block_header *header)

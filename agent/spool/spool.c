@@ -388,19 +388,24 @@ static int admit_locked(const struct spool *spool, const struct spool_append *ap
 }
 
 /* drop-newest: the record gets its number, is accepted and evicted in one. */
-static bool drop_newest_locked(struct spool *spool, enum lane lane)
+static bool takes_no_newest_locked(const struct spool *spool, enum lane lane)
 {
-    const struct lane_state *state = &spool->lanes[lane];
-    if (spool->options.lanes[lane].full != SPOOL_DROP_NEWEST ||
-        !(state->full || spool_room_is_short_locked(spool, lane)))
-        return false;
+    return spool->options.lanes[lane].full == SPOOL_DROP_NEWEST &&
+           (spool->lanes[lane].full || spool_room_is_short_locked(spool, lane));
+}
+
+static void drop_newest_locked(struct spool *spool, enum lane lane, uint64_t sequence)
+{
+    const struct gap_range range = {.first = sequence, .last = sequence, .count = 1};
     for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
-        if ((state->routes & 1U << i) == 0)
+        struct spool_route *route = spool->routes[i];
+        if ((spool->lanes[lane].routes & 1U << i) == 0)
             continue;
-        spool->routes[i]->counters[lane].accepted++;
-        spool->routes[i]->counters[lane].evicted++;
+        route->counters[lane].accepted++;
+        route->counters[lane].evicted++;
+        spool_gap_note_locked(route, lane, &range, SPOOL_GAP_DROP_NEWEST);
     }
-    return true;
+    spool_commit_ack_due_locked(spool, 1);
 }
 
 static void note_source_locked(struct spool *spool, const struct spool_append *append)
@@ -476,7 +481,10 @@ static int append_locked(struct spool *spool, const struct spool_append *append,
         return E_AGAIN;
     }
     fill_record(append, spool->next_sequence, clock->boot_ms, &record);
-    if (!drop_newest_locked(spool, append->lane)) {
+    if (takes_no_newest_locked(spool, append->lane)) {
+        spool->next_sequence++;
+        drop_newest_locked(spool, append->lane, record.sequence);
+    } else {
         rc = spool_head_append_locked(spool, &record, clock);
         if (rc == E_AGAIN) {
             spool->commit_now = true; /* room comes from a commit, whatever is due */
@@ -485,8 +493,8 @@ static int append_locked(struct spool *spool, const struct spool_append *append,
         if (rc < 0)
             return rc;
         note_append_locked(spool, append, &record, (size_t)rc);
+        spool->next_sequence++;
     }
-    spool->next_sequence++;
     *ret_sequence = record.sequence;
     return E_OK;
 }

@@ -164,6 +164,7 @@ struct spool_reader {
     uint64_t last;    /* the record passed last, acknowledged or not */
     uint64_t limit;   /* records from here on wait for their commit */
     uint64_t damaged; /* the first sequence of a block that cannot be read; 0: none */
+    bool barren;      /* nothing that is owed was found from the low mark on */
     bool loaded;      /* a block is in hand: */
     uint16_t index;   /* of its next record */
     uint16_t piece;   /* of a document that continues: the piece in hand */
@@ -209,6 +210,40 @@ struct spool_mark {
  */
 void spool_route_ack(struct spool_route *route, enum lane lane, const struct spool_mark *marks,
                      size_t count, enum spool_outcome outcome);
+
+/* ---- gaps ---- */
+
+enum spool_gap_reason {
+    SPOOL_GAP_DROP_OLDEST, /* the spool was full */
+    SPOOL_GAP_DROP_NEWEST, /* likewise */
+    SPOOL_GAP_NOT_HELD,    /* nothing is kept for this route, and it came too late */
+    SPOOL_GAP_DAMAGED,     /* flash did not give them back */
+    SPOOL_GAP_AWAY,        /* they left while the route was not in the configuration */
+    SPOOL_GAP_LOST,        /* counted as accepted, but not there after an unclean stop */
+};
+
+/** "drop-oldest", "drop-newest", "not-held", "damaged", "away", "lost". */
+const char *spool_gap_reason_name(enum spool_gap_reason reason);
+
+/** What a route lost of a lane, which its destination is told of in a record of its own. */
+struct spool_gap {
+    uint64_t sequence; /* of that record */
+    enum lane lane;
+    uint64_t first, last; /* the lost ones lie between, perhaps not all that do are lost */
+    uint64_t count;
+    enum spool_gap_reason reason;
+    int64_t wall_ms; /* when it began */
+    enum time_quality time_quality;
+};
+
+/** The route's gap with the lowest sequence above AFTER that flash has. E_END: there is none. */
+int spool_route_gap(struct spool_route *route, uint64_t after, struct spool_gap *ret_gap);
+
+/** Keeps GAP as it is from now on, for it is being sent. E_CHANGED: it is not so any more. */
+int spool_route_seal_gap(struct spool_route *route, const struct spool_gap *gap);
+
+/** The destination has it. */
+void spool_route_ack_gap(struct spool_route *route, uint64_t sequence);
 
 /* ---- numbers ---- */
 

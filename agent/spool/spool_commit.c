@@ -71,6 +71,16 @@ void spool_commit_due_locked(struct spool *spool, int64_t due_ms)
     stop_event_signal(spool->wake_fd);
 }
 
+void spool_commit_ack_due_locked(struct spool *spool, uint64_t count)
+{
+    spool->acked_on_flash += count;
+    if (spool->ack_due_ms == INT64_MAX)
+        spool->ack_due_ms = clock_boot_ms() + spool->options.ack_window_ms;
+    if (spool->acked_on_flash >= spool->options.ack_window_records)
+        spool->ack_due_ms = 0;
+    spool_commit_due_locked(spool, spool->ack_due_ms);
+}
+
 /* ---- what: everything is taken at one moment ---- */
 
 static void take_block_locked(struct spool *spool, struct commit *commit, struct head_block *block)
@@ -146,6 +156,7 @@ static void take_routes_locked(struct spool *spool, struct commit *commit)
             whole = whole && lane_whole;
         }
         (void)spool_table_put_route_locked(route, counters[i], whole, route->table_bytes);
+        spool_gap_take_locked(route);
         commit->routes[i] = route->used && !commit->first;
     }
 }
@@ -246,6 +257,8 @@ static int put_routes(struct spool *spool, struct commit *commit)
                 rc = spool_table_put(commit->txn, &key, route->cursor_bytes[lane],
                                      route->cursor_byte_count[lane]);
         }
+        if (rc == E_OK)
+            rc = spool_gap_put(commit->txn, route);
         if (rc < 0)
             return rc;
     }
@@ -348,6 +361,8 @@ static void finish_lane_locked(struct spool *spool, const struct commit *commit,
 {
     struct lane_state *state = &spool->lanes[lane];
     state->flash = commit->flash[lane];
+    if (state->inexact && state->flash.blocks == 0)
+        spool_route_settle_lane_locked(spool, lane);
     if (!commit->lanes[lane])
         return;
     state->due_ms = 0; /* look again */
@@ -375,6 +390,9 @@ static void succeed_locked(struct spool *spool, const struct commit *commit)
         accept_block_locked(spool, &spool->commit_blocks[i]);
     for (enum lane lane = 0; lane < LANE_COUNT; lane++)
         finish_lane_locked(spool, commit, lane);
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++)
+        if (commit->routes[i])
+            spool_gap_settle_locked(spool->routes[i]);
     spool->reserved = commit->reserved;
     spool->commits++;
     spool->flash_bytes += (commit->pages + commit->block_count) * spool->use.page_bytes;

@@ -15,6 +15,7 @@ void spool_reader_start(struct spool_reader *reader, struct spool_route *route, 
     reader->lane = lane;
     reader->from = reader->last + 1;
     reader->damaged = 0;
+    reader->barren = true;
     reader->loaded = false;
 }
 
@@ -47,6 +48,16 @@ static int copy_from_head_locked(struct spool_reader *reader, uint64_t from)
     return E_OK;
 }
 
+/* Where a route finds nothing that it is owed, nothing waits for it, whatever was counted: the
+ * number of records in a damaged block is a guess. */
+static int end_in_head_locked(struct spool_reader *reader, uint64_t from)
+{
+    int rc = copy_from_head_locked(reader, from);
+    if (rc == E_END && reader->barren)
+        reader->route->waiting[reader->lane] = (struct spool_backlog){0};
+    return rc;
+}
+
 static uint64_t head_lowest_locked(const struct spool_reader *reader)
 {
     const struct head_block *first = reader->route->spool->lanes[reader->lane].head.first;
@@ -66,6 +77,31 @@ static int copy_value(struct spool_reader *reader, uint64_t first, const uint8_t
     return rc == E_CHECKSUM ? E_DAMAGED : rc;
 }
 
+/* What lies between this block and the next one cannot be read: how much that was, its header may
+ * still tell. */
+static void give_up_block(struct spool_reader *reader, struct store_txn *txn, uint64_t first,
+                          size_t bytes, uint64_t below)
+{
+    struct store_key key = store_key_block(reader->lane, first + 1, 0);
+    struct block_header guess = {.record_count = 0, .last_sequence = first};
+    const uint8_t *value;
+    size_t count;
+    uint64_t next = below;
+    uint16_t fragment;
+    (void)block_guess(reader->block, bytes < BLOCK_BYTES ? bytes : BLOCK_BYTES, first, &guess);
+    if (store_at_or_after(txn, &key, &key, &value, &count) != E_OK ||
+        !store_key_is_block(&key, reader->lane, &next, &fragment) || next > below)
+        next = below;
+    uint64_t last = next == UINT64_MAX ? guess.last_sequence : next - 1;
+    reader->damaged = first;
+    if (reader->from <= last)
+        reader->from = last + 1;
+    if (reader->last >= last)
+        return;
+    spool_route_lose(reader->route, reader->lane, reader->last, last, guess.record_count);
+    reader->last = last;
+}
+
 /* Takes the block under KEY if it is one of the lane, below BELOW, and reaches FROM. */
 static int take_block(struct spool_reader *reader, struct store_txn *txn,
                       const struct store_key *found, const uint8_t *value, size_t bytes,
@@ -83,12 +119,12 @@ static int take_block(struct spool_reader *reader, struct store_txn *txn,
             return rc;
     }
     int rc = copy_value(reader, first, value, bytes, &reader->header);
-    if (rc < 0) {
-        reader->damaged = first;
-        if (reader->from < first)
-            reader->from = first;
+    if (rc == E_DAMAGED) {
+        give_up_block(reader, txn, first, bytes, below);
         return rc;
     }
+    if (rc < 0)
+        return rc;
     if (reader->header.last_sequence < from)
         return E_NOT_FOUND;
     start_block(reader, UINT64_MAX);
@@ -130,7 +166,7 @@ static int load(struct spool_reader *reader, uint64_t from)
         (void)pthread_mutex_lock(&spool->lock);
         uint64_t lowest = head_lowest_locked(reader);
         bool in_head = from >= lowest || !atomic_load(&spool->store_ready);
-        int rc = in_head ? copy_from_head_locked(reader, from) : E_OK;
+        int rc = in_head ? end_in_head_locked(reader, from) : E_OK;
         (void)pthread_mutex_unlock(&spool->lock);
         if (in_head)
             return rc;
@@ -139,7 +175,7 @@ static int load(struct spool_reader *reader, uint64_t from)
             return rc;
         (void)pthread_mutex_lock(&spool->lock);
         bool changed = head_lowest_locked(reader) != lowest;
-        rc = changed ? E_OK : copy_from_head_locked(reader, from);
+        rc = changed ? E_OK : end_in_head_locked(reader, from);
         (void)pthread_mutex_unlock(&spool->lock);
         if (!changed)
             return rc;
@@ -185,6 +221,17 @@ static void leave_block(struct spool_reader *reader)
     reader->loaded = false;
 }
 
+/* The rest of the block in hand makes no sense, whatever its checksum says. */
+static void give_up_rest(struct spool_reader *reader)
+{
+    uint64_t last = reader->header.last_sequence;
+    if (reader->last >= last)
+        return;
+    spool_route_lose(reader->route, reader->lane, reader->last, last,
+                     (uint64_t)reader->header.record_count - reader->index);
+    reader->last = last;
+}
+
 /* Finds the next record that is owed; its place in the block stays valid. */
 static int next_owed(struct spool_reader *reader, struct record *record, uint64_t *ret_previous)
 {
@@ -201,6 +248,7 @@ static int next_owed(struct spool_reader *reader, struct record *record, uint64_
             leave_block(reader);
             if (rc == E_NOT_FOUND)
                 continue;
+            give_up_rest(reader);
             return rc;
         }
         if (record->sequence >= reader->limit) {
@@ -214,6 +262,7 @@ static int next_owed(struct spool_reader *reader, struct record *record, uint64_
             reader->last = record->sequence;
         if (wanted && !cursor_contains(&reader->route->cursors[reader->lane], record->sequence)) {
             *ret_previous = previous;
+            reader->barren = false;
             return E_OK;
         }
     }
@@ -227,8 +276,10 @@ int spool_reader_next(struct spool_reader *reader, struct record *ret_record,
     if (rc < 0)
         return rc;
     rc = complete(reader, ret_record);
-    if (rc < 0)
+    if (rc < 0) {
+        spool_route_lose(reader->route, reader->lane, previous, ret_record->sequence, 1);
         return rc;
+    }
     *ret_previous = previous;
     return E_OK;
 }

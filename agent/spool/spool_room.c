@@ -23,7 +23,7 @@ static bool is_pinned_locked(const struct spool *spool, enum lane lane,
 struct flash_block {
     uint64_t first;
     bool readable;
-    struct block_header header;
+    struct block_header header; /* a guess if it is not readable */
     const uint8_t *value;
 };
 
@@ -41,6 +41,10 @@ static int first_block(struct commit *commit, enum lane lane, struct flash_block
     ret_block->readable = block_open(ret_block->value, bytes, &ret_block->header) == E_OK;
     if (ret_block->readable)
         block_place(&ret_block->header, ret_block->first);
+    else if (!block_guess(ret_block->value, bytes, ret_block->first, &ret_block->header))
+        ret_block->header = (struct block_header){.first_sequence = ret_block->first,
+                                                  .last_sequence = ret_block->first,
+                                                  .fragment_count = 1};
     return E_OK;
 }
 
@@ -96,7 +100,7 @@ static bool is_done_locked(const struct spool *spool, enum lane lane,
                            const struct flash_block *block)
 {
     unsigned holders = spool->lanes[lane].holders;
-    unsigned not_for = block->readable ? block->header.not_for : 0;
+    unsigned not_for = block->header.not_for;
     uint64_t last = block->readable ? block->header.last_sequence : block->first;
     for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++)
         if ((holders & ~not_for & 1U << i) != 0 &&
@@ -109,10 +113,12 @@ static bool is_done_locked(const struct spool *spool, enum lane lane,
 static void leave_routes_locked(struct spool *spool, enum lane lane,
                                 const struct flash_block *block)
 {
-    for (unsigned i = 0; i < SPOOL_ROUTES_MAX && block->readable; i++) {
+    spool->lanes[lane].inexact = spool->lanes[lane].inexact || !block->readable;
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
         struct spool_route *route = spool->routes[i];
         if ((spool->lanes[lane].routes & 1U << i) != 0)
-            spool_route_evict_locked(route, lane, &block->header, block->value);
+            spool_route_evict_locked(route, lane, &block->header,
+                                     block->readable ? block->value : NULL);
         else if (route != NULL)
             route->counted = false; /* it finds out when it is opened */
     }

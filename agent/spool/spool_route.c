@@ -110,11 +110,20 @@ static uint64_t take(uint64_t *from, uint64_t most)
  * than the stored cursor has, made to be owed once more is not delivered after all. A route that
  * was not there when records came has them now.
  */
-static void recount(struct spool_counters *counters, uint64_t owed, bool active)
+static void recount_locked(struct spool_route *route, enum lane lane, uint64_t owed, bool hold)
 {
+    struct spool_counters *counters = &route->counters[lane];
     uint64_t known = counters->delivered + counters->dead + counters->evicted + owed;
+    bool active = route->active;
     if (counters->accepted > known) {
-        counters->evicted += counters->accepted - known;
+        const struct gap_range range = {.first = route->cursors[lane].low + 1,
+                                        .last = route->spool->next_sequence - 1,
+                                        .count = counters->accepted - known};
+        counters->evicted += range.count;
+        spool_gap_note_locked(route, lane, &range,
+                              !hold    ? SPOOL_GAP_NOT_HELD
+                              : active ? SPOOL_GAP_LOST
+                                       : SPOOL_GAP_AWAY);
         return;
     }
     uint64_t again = known - counters->accepted;
@@ -125,7 +134,7 @@ static void recount(struct spool_counters *counters, uint64_t owed, bool active)
     counters->accepted += again;
 }
 
-static int start_lane(struct spool_route *route, enum lane lane, bool known)
+static int start_lane(struct spool_route *route, enum lane lane, bool known, bool hold)
 {
     struct spool *spool = route->spool;
     uint64_t owed = 0;
@@ -135,7 +144,7 @@ static int start_lane(struct spool_route *route, enum lane lane, bool known)
     if (rc < 0)
         return rc;
     (void)pthread_mutex_lock(&spool->lock);
-    recount(&route->counters[lane], owed, route->active);
+    recount_locked(route, lane, owed, hold);
     (void)pthread_mutex_unlock(&spool->lock);
     return E_OK;
 }
@@ -177,7 +186,7 @@ int spool_route_open(struct spool *spool, const struct spool_route_options *opti
         bool known = route->used && route->lanes[lane];
         if (!options->lanes[lane] || (known && route->counted && spool->counted))
             continue;
-        int rc = start_lane(route, lane, known);
+        int rc = start_lane(route, lane, known, options->hold);
         if (rc < 0)
             return rc;
     }
@@ -359,22 +368,27 @@ static void reduce_waiting(struct spool_backlog *waiting, uint64_t records)
     waiting->records -= records;
 }
 
-static void note_acks_on_flash(struct spool *spool, uint64_t count)
+void spool_route_miss_locked(struct spool_route *route, enum lane lane,
+                             const struct gap_range *range, enum spool_gap_reason reason)
 {
-    if (count == 0)
-        return;
-    spool->acked_on_flash += count;
-    if (spool->ack_due_ms == INT64_MAX)
-        spool->ack_due_ms = clock_boot_ms() + spool->options.ack_window_ms;
-    if (spool->acked_on_flash >= spool->options.ack_window_records)
-        spool->ack_due_ms = 0;
-    spool_commit_due_locked(spool, spool->ack_due_ms);
+    route->counters[lane].evicted += range->count;
+    reduce_waiting(&route->waiting[lane], range->count);
+    spool_gap_note_locked(route, lane, range, reason);
 }
 
-void spool_route_miss_locked(struct spool_route *route, enum lane lane, uint64_t records)
+void spool_route_lose(struct spool_route *route, enum lane lane, uint64_t after, uint64_t last,
+                      uint64_t count)
 {
-    route->counters[lane].evicted += records;
-    reduce_waiting(&route->waiting[lane], records);
+    struct spool *spool = route->spool;
+    const struct gap_range range = {.first = after + 1, .last = last, .count = count};
+    (void)pthread_mutex_lock(&spool->lock);
+    if (!cursor_contains(&route->cursors[lane], last) &&
+        cursor_add(&route->cursors[lane], after, last) == E_OK) {
+        spool_route_miss_locked(route, lane, &range, SPOOL_GAP_DAMAGED);
+        spool->lanes[lane].inexact = true;
+        spool_commit_ack_due_locked(spool, 1);
+    }
+    (void)pthread_mutex_unlock(&spool->lock);
 }
 
 static bool is_in_flight(const struct spool_route *route, const struct block_header *header)
@@ -393,7 +407,9 @@ void spool_route_leave_locked(struct spool_route *route, const struct block_head
                               uint64_t records)
 {
     enum lane lane = (enum lane)header->lane;
-    spool_route_miss_locked(route, lane, records);
+    const struct gap_range range = {
+        .first = header->first_sequence, .last = header->last_sequence, .count = records};
+    spool_route_miss_locked(route, lane, &range, SPOOL_GAP_NOT_HELD);
     if (!is_in_flight(route, header))
         return;
     struct left_blocks *left = &route->left[lane];
@@ -402,10 +418,27 @@ void spool_route_leave_locked(struct spool_route *route, const struct block_head
     left->count++;
 }
 
+static uint64_t guess_owed_locked(const struct spool_route *route, enum lane lane,
+                                  const struct block_header *header)
+{
+    bool given_up = spool_route_low_locked(route, lane) >= header->first_sequence ||
+                    cursor_contains(&route->cursors[lane], header->first_sequence);
+    return given_up || (header->not_for & 1U << route->index) != 0 ? 0 : header->record_count;
+}
+
 void spool_route_evict_locked(struct spool_route *route, enum lane lane,
                               const struct block_header *header, const uint8_t *block)
 {
-    spool_route_miss_locked(route, lane, spool_route_owed_locked(route, lane, header, block));
+    const struct gap_range range = {
+        .first = header->first_sequence,
+        .last = header->last_sequence,
+        .count = block != NULL ? spool_route_owed_locked(route, lane, header, block)
+                               : guess_owed_locked(route, lane, header),
+    };
+    spool_route_miss_locked(route, lane, &range,
+                            block == NULL ? SPOOL_GAP_DAMAGED
+                            : route->hold ? SPOOL_GAP_DROP_OLDEST
+                                          : SPOOL_GAP_NOT_HELD);
     if (route->evicted_to[lane] < header->last_sequence)
         route->evicted_to[lane] = header->last_sequence;
 }
@@ -450,13 +483,42 @@ void spool_route_ack(struct spool_route *route, enum lane lane, const struct spo
     (void)pthread_mutex_lock(&spool->lock);
     if (cursor_add(&route->cursors[lane], after, last) == E_OK) {
         size_t evicted = count_evicted(route, lane, marks, count);
+        spool_gap_take_back_locked(route, lane, evicted);
         acknowledge_head(route, lane, after, last, outcome, &met);
         count_outcome(&route->counters[lane], count - met.pending, evicted, outcome);
         reduce_waiting(&route->waiting[lane], count - evicted);
-        note_acks_on_flash(spool, count - met.in_ram);
+        if (count > met.in_ram)
+            spool_commit_ack_due_locked(spool, count - met.in_ram);
         spool_head_settle_lane_locked(spool, lane);
     }
     (void)pthread_mutex_unlock(&spool->lock);
+}
+
+/* What the head holds of what was accepted and is still owed. */
+static uint64_t owed_in_head_locked(const struct spool_route *route, enum lane lane)
+{
+    const struct head_block *block = route->spool->lanes[lane].head.first;
+    uint64_t owed = 0;
+    for (; block != NULL; block = block->next)
+        for (uint16_t i = 0; i < block->header.record_count && i < block->committed_count; i++)
+            owed += (block->done[i] >> route->index & 1) == 0;
+    return owed;
+}
+
+void spool_route_settle_lane_locked(struct spool *spool, enum lane lane)
+{
+    struct lane_state *state = &spool->lanes[lane];
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
+        struct spool_route *route = spool->routes[i];
+        if ((state->routes & 1U << i) == 0)
+            continue;
+        uint64_t known = stored(&route->counters[lane]);
+        uint64_t owed = owed_in_head_locked(route, lane);
+        if (known > owed)
+            route->counters[lane].evicted += known - owed;
+    }
+    state->flash = (struct lane_flash){0};
+    state->inexact = false;
 }
 
 void spool_route_counters(struct spool_route *route, enum lane lane,

@@ -33,6 +33,7 @@ enum {
     RESERVATION = 65536,
     CLOCK_STEP_MS = 500, /* a block is sealed when the offset changes by more */
     DELETES_MAX = 1024,  /* blocks that one commit deletes */
+    GAPS_PER_LANE = 5,   /* of a route: after that, gaps become one */
 };
 
 /** A block in RAM. What is accepted stays so: by a commit, or because every holding route has it.
@@ -87,6 +88,7 @@ struct lane_state {
     int64_t hidden_since_ms; /* boot clock, as all times here */
     int64_t due_ms;          /* when the committer looks again; INT64_MAX: nothing is pending */
     int64_t waited_for_ms;   /* when somebody began to wait for a commit; 0: nobody does */
+    bool inexact;            /* a block with an unknown number of records was given up */
     bool full;               /* the policy says that new records find no room */
     uint8_t routes;          /* a bit for each route that reads it */
     uint8_t holders;         /* of these: those that hold records */
@@ -100,6 +102,21 @@ struct left_blocks {
         uint64_t first;
         uint64_t last;
     } ranges[CONFIG_SPOOL_HEAD_BLOCKS];
+};
+
+/** A gap on its way. */
+struct gap_slot {
+    struct spool_gap gap; /* sequence 0: there is none here */
+    uint64_t stored;      /* the sequence under which flash has one, or may have; 0: none */
+    bool dirty;           /* flash has it otherwise, or not */
+    bool sealed;          /* it may have been sent */
+    bool acked;           /* its entry waits to be deleted */
+};
+
+struct gap_range {
+    uint64_t first;
+    uint64_t last;
+    uint64_t count;
 };
 
 struct spool_route {
@@ -119,6 +136,8 @@ struct spool_route {
     uint64_t evicted_to[LANE_COUNT];   /* the committer's wish, taken up by that thread */
     uint64_t pinned_to[LANE_COUNT];    /* blocks up to here must stay; 0: none */
     struct left_blocks *left;          /* per lane; NULL if the route holds */
+    struct gap_slot gaps[LANE_COUNT][GAPS_PER_LANE];
+    struct gap_slot gaps_taken[LANE_COUNT][GAPS_PER_LANE]; /* as the commit under way writes them */
     uint8_t cursor_bytes[LANE_COUNT][CURSOR_BIRTH_BYTES +
                                      CURSOR_BYTES_MAX]; /* as the commit under way writes them */
     size_t cursor_byte_count[LANE_COUNT];
@@ -271,9 +290,28 @@ int spool_commit_last(struct spool *spool);  /* in spool_stop */
 /** Wakes the committer if it would sleep beyond DUE_MS. */
 void spool_commit_due_locked(struct spool *spool, int64_t due_ms);
 
+/** COUNT things on flash were done with: a commit is due within the ack window. */
+void spool_commit_ack_due_locked(struct spool *spool, uint64_t count);
+
 /** Tickets of LANE up to SEQUENCE, or exactly SEQUENCE, are accepted. */
 void spool_tickets_up_to_locked(struct spool *spool, enum lane lane, uint64_t sequence);
 void spool_tickets_at_locked(struct spool *spool, enum lane lane, uint64_t sequence);
+
+/* ---- spool_gap.c: what routes lost ---- */
+
+/** ROUTE lost RANGE of LANE: adds it to a gap. */
+void spool_gap_note_locked(struct spool_route *route, enum lane lane, const struct gap_range *range,
+                           enum spool_gap_reason reason);
+/** COUNT records were delivered after all that were noted as not held. */
+void spool_gap_take_back_locked(struct spool_route *route, enum lane lane, uint64_t count);
+
+/** The gaps as the commit under way writes them; writing them; and after it succeeded. */
+void spool_gap_take_locked(struct spool_route *route);
+int spool_gap_put(struct store_txn *txn, const struct spool_route *route);
+void spool_gap_settle_locked(struct spool_route *route);
+
+int spool_gap_load(struct spool *spool, const struct store_key *key, const uint8_t *content,
+                   size_t bytes);
 
 /* ---- spool_room.c ---- */
 
@@ -313,13 +351,17 @@ int spool_table_load(struct spool *spool, bool *ret_clean);
 
 /* ---- spool_route.c ---- */
 
+/** Nothing of LANE is on flash: what its routes were thought to be owed there was damaged. */
+void spool_route_settle_lane_locked(struct spool *spool, enum lane lane);
+
 /** How many records of the block (its bytes as stored) the route still owes. */
 uint64_t spool_route_owed_locked(const struct spool_route *route, enum lane lane,
                                  const struct block_header *header, const uint8_t *block);
 uint64_t spool_route_low_locked(const struct spool_route *route, enum lane lane);
 void spool_route_wake_locked(struct spool_route *route);
 
-/** The block leaves flash: what the route is still owed of it counts as evicted. */
+/** The block leaves flash: what the route is still owed of it counts as evicted. BLOCK is NULL
+ *  where it cannot be read. */
 void spool_route_evict_locked(struct spool_route *route, enum lane lane,
                               const struct block_header *header, const uint8_t *block);
 /** Whether the block's leaving the head can be taken note of, and taking note: RECORDS of it the
@@ -329,8 +371,13 @@ bool spool_route_can_leave_locked(const struct spool_route *route,
 void spool_route_leave_locked(struct spool_route *route, const struct block_header *header,
                               uint64_t records);
 
-/** RECORDS that the route was owed have left without it. */
-void spool_route_miss_locked(struct spool_route *route, enum lane lane, uint64_t records);
+/** What the route was owed of RANGE has left without it. */
+void spool_route_miss_locked(struct spool_route *route, enum lane lane,
+                             const struct gap_range *range, enum spool_gap_reason reason);
+
+/** The route's own thread found that COUNT records in (AFTER, LAST] of LANE cannot be read. */
+void spool_route_lose(struct spool_route *route, enum lane lane, uint64_t after, uint64_t last,
+                      uint64_t count);
 void spool_route_waits_locked(struct spool *spool, enum lane lane, uint64_t records,
                               uint64_t bytes);
 

@@ -325,10 +325,8 @@ int spool_table_load(struct spool *spool, bool *ret_clean)
         enum store_table table;
         load_entry *load;
     } tables[] = {
-        {STORE_ROUTES, load_route},
-        {STORE_CURSORS, load_cursor},
-        {STORE_DICTIONARY, load_sensor},
-        {STORE_ORIGINS, load_source},
+        {STORE_ROUTES, load_route},   {STORE_CURSORS, load_cursor}, {STORE_DICTIONARY, load_sensor},
+        {STORE_ORIGINS, load_source}, {STORE_GAPS, spool_gap_load},
     };
     struct store_txn *txn;
     const uint8_t *value;

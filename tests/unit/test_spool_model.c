@@ -25,7 +25,14 @@
  * usage: test_spool_model [FIRST-SEED [LIVES]], or with the word lie: as a control, some commits
  * are said to hold that were given up, which must be seen.
  */
-enum { ROUTES = 2, STEPS = 400, ITEMS_MAX = 60000, DOCUMENT_BYTES_MAX = 9000, BATCH_MAX = 400 };
+enum {
+    ROUTES = 2,
+    TOLD_MAX = 1000,
+    STEPS = 400,
+    ITEMS_MAX = 60000,
+    DOCUMENT_BYTES_MAX = 9000,
+    BATCH_MAX = 400
+};
 
 /* How the next commit fails: not at all, before anything is on flash, or only seemingly. */
 enum failure { HOLDS, FAILS_BEFORE, FAILS_AFTER };
@@ -81,8 +88,16 @@ struct totals {
     struct spool_counters at_open[ROUTES][LANE_COUNT];
 };
 
+/* The gaps that a route's destination was told of. */
+struct told {
+    struct spool_gap gaps[TOLD_MAX];
+    size_t count;
+    bool again; /* one may be told as a part of another: a crash forgot that it was told */
+};
+
 struct model {
     char path[64];
+    struct told told[ROUTES];
     unsigned seed;
     unsigned random;
     struct spool_options options;
@@ -337,6 +352,28 @@ static void acknowledge(struct model *model, int r, enum lane lane, struct run *
     run->count = 0;
 }
 
+static bool was_told(const struct told *told, const struct spool_gap *gap)
+{
+    for (size_t i = 0; i < told->count; i++)
+        if (told->gaps[i].sequence == gap->sequence)
+            return true;
+    return false;
+}
+
+static void tell_gaps(struct model *model, int r)
+{
+    struct told *told = &model->told[r];
+    struct spool_gap gap = {.sequence = 0};
+    while (spool_route_gap(model->routes[r], gap.sequence, &gap) == 0) {
+        CHECK(model, gap.count > 0 && gap.first <= gap.last);
+        CHECK(model, told->count < TOLD_MAX);
+        CHECK(model, spool_route_seal_gap(model->routes[r], &gap) == 0);
+        if (!was_told(told, &gap))
+            told->gaps[told->count++] = gap;
+        spool_route_ack_gap(model->routes[r], gap.sequence);
+    }
+}
+
 /* One batch as a route does it: read, pin, acknowledge runs, leave holes. */
 static void deliver(struct model *model)
 {
@@ -363,6 +400,8 @@ static void deliver(struct model *model)
     CHECK(model, rc == 0 || rc == E_END);
     acknowledge(model, r, lane, &run);
     spool_route_unpin(model->routes[r]);
+    if (draw(model, 3) == 0)
+        tell_gaps(model, r);
 }
 
 /* ---- what must hold ---- */
@@ -444,6 +483,20 @@ static uint64_t count_missing(const struct model *model, int r, enum lane lane)
     return missing;
 }
 
+/* What a route lost of a lane is in what it told and what it has to tell. */
+static void check_gaps(struct model *model, int r, enum lane lane, uint64_t evicted)
+{
+    const struct told *told = &model->told[r];
+    struct spool_gap gap = {.sequence = 0};
+    uint64_t sum = 0;
+    for (size_t i = 0; i < told->count; i++)
+        sum += told->gaps[i].lane == lane ? told->gaps[i].count : 0;
+    while (spool_route_gap(model->routes[r], gap.sequence, &gap) == 0)
+        sum += gap.lane == lane && !was_told(told, &gap) ? gap.count : 0;
+    CHECK(model, sum >= evicted);
+    CHECK(model, sum == evicted || told->again);
+}
+
 /* Everything is on flash or delivered: the numbers are exactly those of the list. */
 static void check_all(struct model *model)
 {
@@ -466,6 +519,7 @@ static void check_all(struct model *model)
             CHECK(model, c.delivered + c.dead - start->delivered - start->dead ==
                              model->totals.acked[r][lane]);
             CHECK(model, count_missing(model, r, lane) <= c.evicted);
+            check_gaps(model, r, lane, c.evicted);
         }
 }
 
@@ -520,6 +574,7 @@ static bool is_another_spool(struct model *model, bool was_acked[ROUTES][ITEMS_M
             CHECK(model, !model->items[i].accepted || was_acked[r][i] || !model->holds[r]);
     model->count = 0;
     model->next_sequence = 0;
+    memset(model->told, 0, sizeof model->told);
     return true;
 }
 
@@ -546,6 +601,11 @@ static void begin_again(struct model *model, bool clean)
             spool_route_counters(model->routes[r], lane, &c);
             CHECK(model, c.stored == owed);
         }
+    for (int r = 0; r < ROUTES; r++) {
+        struct spool_gap gap = {.sequence = 0};
+        while (spool_route_gap(model->routes[r], gap.sequence, &gap) == 0)
+            model->told[r].again = model->told[r].again || was_told(&model->told[r], &gap);
+    }
     take_stock(model, was_acked);
     for (int r = 0; r < ROUTES; r++)
         model->had_many_holes[r] = has_many_holes(model, r);
