@@ -88,8 +88,7 @@ static void begin_new(struct spool *spool)
     spool->create = true;
 }
 
-__attribute__((format(printf, 2, 3))) static void note_event_locked(struct spool *spool,
-                                                                    const char *format, ...)
+void spool_event_locked(struct spool *spool, const char *format, ...)
 {
     va_list arguments;
     struct spool_clock_reading now;
@@ -113,8 +112,8 @@ static void skip_unused(struct spool *spool, bool clean)
         return;
     spool->counters_since_ms = wall_ms(spool);
     (void)pthread_mutex_lock(&spool->lock);
-    note_event_locked(spool, "stopped-uncleanly sequence-skipped-to=%" PRIu64,
-                      spool->next_sequence);
+    spool_event_locked(spool, "stopped-uncleanly sequence-skipped-to=%" PRIu64,
+                       spool->next_sequence);
     (void)pthread_mutex_unlock(&spool->lock);
 }
 
@@ -171,9 +170,10 @@ static int set_aside(struct spool *spool, int reason, const char *fault)
     if (rc < 0)
         return rc;
     (void)pthread_mutex_lock(&spool->lock);
-    note_event_locked(spool, "spool-set-aside file=%s error=\"%s\" at=\"%s\"",
-                      strrchr(path, '/') + 1, ERROR_TEXT(reason), fault);
+    spool_event_locked(spool, "spool-set-aside file=%s error=\"%s\" at=\"%s\"",
+                       strrchr(path, '/') + 1, ERROR_TEXT(reason), fault);
     (void)pthread_mutex_unlock(&spool->lock);
+    spool->aside_now = true;
     begin_new(spool);
     return E_OK;
 }
@@ -248,19 +248,34 @@ int spool_open(const struct spool_options *options, char fault[SPOOL_FAULT_BYTES
 
 int spool_start(struct spool *spool)
 {
-    return thread_start(&spool->committer, "commit", spool_commit_run, spool);
+    int rc = thread_start(&spool->committer, "commit", spool_commit_run, spool);
+    spool->salvaging = rc == E_OK && spool->aside > 0;
+    if (spool->salvaging)
+        rc = thread_start(&spool->salvager, "salvage", spool_salvage_run, spool);
+    return rc;
+}
+
+static void request_stop(struct spool *spool)
+{
+    (void)pthread_mutex_lock(&spool->lock);
+    stop_request(&spool->stop);
+    (void)pthread_cond_broadcast(&spool->room);
+    (void)pthread_mutex_unlock(&spool->lock);
 }
 
 int spool_stop(struct spool *spool, int64_t deadline_ms)
 {
-    stop_request(&spool->stop);
-    int rc = thread_join(&spool->committer, deadline_ms);
+    request_stop(spool);
+    int rc = thread_join(&spool->salvager, deadline_ms);
+    if (rc == E_OK)
+        rc = thread_join(&spool->committer, deadline_ms);
     return rc < 0 ? rc : spool_commit_last(spool);
 }
 
 void spool_abandon(struct spool *spool)
 {
-    stop_request(&spool->stop);
+    request_stop(spool);
+    (void)thread_join(&spool->salvager, INT64_MAX);
     (void)thread_join(&spool->committer, INT64_MAX);
     spool_close(spool);
 }
@@ -302,25 +317,71 @@ static uint32_t find_sensor_locked(const struct spool *spool, const uint8_t *byt
     return 0;
 }
 
-static int add_sensor_locked(struct spool *spool, const uint8_t *bytes, size_t count,
-                             uint32_t *ret_sensor)
+static int fill_entry(struct sensor_entry *entry, const uint8_t *bytes, size_t count)
 {
-    struct sensor_entry *entry = &spool->sensors[spool->sensor_count];
-    if (spool->sensor_count == SENSORS_MAX)
-        return E_FULL;
     int rc = dictionary_decode(bytes, count, &entry->definition);
     if (rc < 0)
         return rc;
     entry->bytes = malloc(count);
     if (entry->bytes == NULL) {
         free(entry->definition);
+        entry->definition = NULL;
         return E_NO_MEMORY;
     }
     memcpy(entry->bytes, bytes, count);
     entry->byte_count = count;
     entry->stored = false;
+    return E_OK;
+}
+
+static int add_sensor_locked(struct spool *spool, const uint8_t *bytes, size_t count,
+                             uint32_t *ret_sensor)
+{
+    if (spool->sensor_count == SENSORS_MAX)
+        return E_FULL;
+    int rc = fill_entry(&spool->sensors[spool->sensor_count], bytes, count);
+    if (rc < 0)
+        return rc;
     *ret_sensor = ++spool->sensor_count;
     return E_OK;
+}
+
+/* Whether the COUNT definitions stand in the dictionary from number BASE + 1 on. */
+static bool stand_at_locked(const struct spool *spool, uint8_t *const *definitions,
+                            const size_t *bytes, uint32_t count, uint32_t base)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct sensor_entry *entry = &spool->sensors[base + i];
+        if (definitions[i] != NULL &&
+            (entry->byte_count != bytes[i] || memcmp(entry->bytes, definitions[i], bytes[i]) != 0))
+            return false;
+    }
+    return true;
+}
+
+int spool_adopt_sensors(struct spool *spool, uint8_t *const *definitions, const size_t *bytes,
+                        uint32_t count, uint32_t *ret_base)
+{
+    uint32_t base = 0;
+    int rc = E_OK;
+    (void)pthread_mutex_lock(&spool->lock);
+    while (base + count <= spool->sensor_count &&
+           !stand_at_locked(spool, definitions, bytes, count, base))
+        base++;
+    bool known = base + count <= spool->sensor_count;
+    if (!known)
+        base = spool->sensor_count;
+    if (base + count > SENSORS_MAX)
+        rc = E_FULL;
+    for (uint32_t i = 0; i < count && !known && rc == E_OK; i++)
+        if (definitions[i] != NULL)
+            rc = fill_entry(&spool->sensors[base + i], definitions[i], bytes[i]);
+    if (!known && rc == E_OK)
+        spool->sensor_count += count;
+    (void)pthread_mutex_unlock(&spool->lock);
+    if (rc == E_OK)
+        *ret_base = base;
+    return rc;
 }
 
 int spool_define_sensor(struct spool *spool, const struct sensor_definition *definition,
@@ -408,28 +469,33 @@ static void drop_newest_locked(struct spool *spool, enum lane lane, uint64_t seq
     spool_commit_ack_due_locked(spool, 1);
 }
 
-static void note_source_locked(struct spool *spool, const struct spool_append *append)
+void spool_note_source_locked(struct spool *spool, const char *name, enum lane lane,
+                              const struct sample_origin *origin)
 {
-    struct source *source = find_source_locked(spool, append->source, true);
+    struct source *source = find_source_locked(spool, name, true);
     if (source == NULL)
         return; /* without a place for its offset the file is read again after a restart */
-    source->read = append->sample->origin;
-    source->lane = append->lane;
+    source->read = *origin;
+    source->lane = lane;
     source->dirty = true;
 }
 
-static void hide_locked(struct lane_state *state, uint64_t sequence, size_t bytes, bool store_first)
+static void begin_hiding_locked(struct lane_state *state, uint64_t sequence)
 {
-    if (store_first && state->hidden_first == 0) {
+    if (state->hidden_first == 0) {
         state->hidden_first = sequence;
         state->hidden_since_ms = clock_boot_ms();
     }
-    if (store_first && state->later_first == 0)
+    if (state->later_first == 0)
         state->later_first = sequence;
-    state->hidden_records++;
+}
+
+void spool_hide_locked(struct lane_state *state, uint64_t records, uint64_t bytes)
+{
+    state->hidden_records += records;
     state->hidden_bytes += bytes;
     if (state->later_first != 0) {
-        state->later_records++;
+        state->later_records += records;
         state->later_bytes += bytes;
     }
 }
@@ -443,9 +509,11 @@ static void note_append_locked(struct spool *spool, const struct spool_append *a
     if (state->pending++ == 0)
         state->due_ms = record->boot_ms + window_ms;
     if (store_first)
-        note_source_locked(spool, append);
-    if (store_first || state->hidden_first != 0)
-        hide_locked(state, record->sequence, bytes, store_first);
+        spool_note_source_locked(spool, append->source, append->lane, &append->sample->origin);
+    if (store_first)
+        begin_hiding_locked(state, record->sequence);
+    if (state->hidden_first != 0)
+        spool_hide_locked(state, 1, bytes);
     else
         spool_route_waits_locked(spool, append->lane, 1, bytes);
     if (store_first)
@@ -511,7 +579,7 @@ static int check_append(const struct spool *spool, const struct spool_append *ap
     return E_OK;
 }
 
-static void wait_for_room_locked(struct spool *spool, int64_t deadline_ms)
+void spool_wait_for_room_locked(struct spool *spool, int64_t deadline_ms)
 {
     struct timespec until = {.tv_sec = (time_t)(deadline_ms / 1000),
                              .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
@@ -531,7 +599,7 @@ int spool_append(struct spool *spool, const struct spool_append *append, uint64_
     else
         rc = append_locked(spool, append, &clock, ret_sequence);
     while (rc == E_AGAIN && clock_mono_ms() < append->deadline_ms) {
-        wait_for_room_locked(spool, append->deadline_ms);
+        spool_wait_for_room_locked(spool, append->deadline_ms);
         rc = append_locked(spool, append, &clock, ret_sequence);
     }
     if (rc == E_REFUSED)
@@ -725,6 +793,8 @@ void spool_get_status(struct spool *spool, struct spool_status *ret_status)
     ret_status->size_bytes = spool->size_bytes;
     ret_status->used_bytes = spool->use.used_pages * spool->use.page_bytes;
     ret_status->aside = spool->aside;
+    ret_status->aside_now = spool->aside_now;
+    ret_status->salvaging = spool->salvaging;
     ret_status->counters_since_ms = spool->counters_since_ms;
     ret_status->durable = atomic_load(&spool->store_ready) && spool->commit_error == E_OK;
     ret_status->error = spool->commit_error;

@@ -237,13 +237,13 @@ struct spool_gap {
 };
 
 /** The route's gap with the lowest sequence above AFTER that flash has. E_END: there is none. */
-int spool_route_gap(struct spool_route *route, uint64_t after, struct spool_gap *ret_gap);
+int spool_gap_next(struct spool_route *route, uint64_t after, struct spool_gap *ret_gap);
 
 /** Keeps GAP as it is from now on, for it is being sent. E_CHANGED: it is not so any more. */
-int spool_route_seal_gap(struct spool_route *route, const struct spool_gap *gap);
+int spool_gap_seal(struct spool_route *route, const struct spool_gap *gap);
 
 /** The destination has it. */
-void spool_route_ack_gap(struct spool_route *route, uint64_t sequence);
+void spool_gap_acknowledge(struct spool_route *route, uint64_t sequence);
 
 /* ---- numbers ---- */
 
@@ -263,6 +263,8 @@ struct spool_status {
     uint64_t size_bytes, used_bytes;
     int64_t counters_since_ms; /* wall time */
     unsigned aside;            /* files that were set aside: damaged, or of another version */
+    bool aside_now;            /* one of them since this start */
+    bool salvaging;            /* they are being searched for what can be brought back */
     bool durable;              /* the file is there and the last commit succeeded */
     int error;                 /* of the last commit */
 };

@@ -8,10 +8,7 @@
 #include "platform/base/error.h"
 #include "platform/fs.h"
 
-/* Each is as large as the spool: after this many the last one gives way. */
-enum { ASIDE_MAX = 3 };
-
-static int name_of(const struct spool *spool, unsigned number, char path[FS_PATH_BYTES])
+int spool_aside_name(const struct spool *spool, unsigned number, char path[FS_PATH_BYTES])
 {
     int count = snprintf(path, FS_PATH_BYTES, "%s.aside-%u", spool->path, number);
     return count < FS_PATH_BYTES ? E_OK : E_TOO_BIG;
@@ -21,7 +18,7 @@ static bool exists(const struct spool *spool, unsigned number)
 {
     char path[FS_PATH_BYTES];
     struct stat file;
-    return name_of(spool, number, path) == E_OK && lstat(path, &file) == 0;
+    return spool_aside_name(spool, number, path) == E_OK && lstat(path, &file) == 0;
 }
 
 unsigned spool_aside_count(const struct spool *spool)
@@ -37,7 +34,7 @@ int spool_aside_put(struct spool *spool, char path[FS_PATH_BYTES])
     unsigned number = 1;
     while (number < ASIDE_MAX && exists(spool, number))
         number++;
-    int rc = name_of(spool, number, path);
+    int rc = spool_aside_name(spool, number, path);
     if (rc < 0)
         return rc;
     if (rename(spool->path, path) != 0)

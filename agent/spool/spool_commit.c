@@ -126,7 +126,7 @@ static void project_locked(struct spool *spool, const struct commit *commit,
                 state->holders != 0 && (block->done[r] & state->holders) == state->holders;
             for (unsigned i = 0; i < SPOOL_ROUTES_MAX && !accepted; i++) {
                 struct spool_counters *projected = &counters[i][block->header.lane];
-                if ((state->routes & 1U << i) == 0)
+                if ((state->routes & ~block->header.not_for & 1U << i) == 0)
                     continue;
                 projected->accepted++;
                 projected->dead += block->dead[r] >> i & 1;
@@ -182,9 +182,9 @@ static uint64_t reservation_locked(const struct spool *spool, const struct commi
 {
     if (commit->clean)
         return spool->next_sequence;
-    if (spool->next_sequence + RESERVATION / 4 < spool->reserved)
+    if (spool->next_sequence + spool->reserve_more + RESERVATION / 4 < spool->reserved)
         return spool->reserved;
-    return spool->next_sequence + RESERVATION;
+    return spool->next_sequence + spool->reserve_more + RESERVATION;
 }
 
 static void take_locked(struct spool *spool, struct commit *commit)

@@ -265,7 +265,7 @@ static struct gap_slot *next_slot(struct spool_route *route, uint64_t after)
     return found;
 }
 
-int spool_route_gap(struct spool_route *route, uint64_t after, struct spool_gap *ret_gap)
+int spool_gap_next(struct spool_route *route, uint64_t after, struct spool_gap *ret_gap)
 {
     (void)pthread_mutex_lock(&route->spool->lock);
     const struct gap_slot *slot = next_slot(route, after);
@@ -275,7 +275,7 @@ int spool_route_gap(struct spool_route *route, uint64_t after, struct spool_gap 
     return slot != NULL ? E_OK : E_END;
 }
 
-int spool_route_seal_gap(struct spool_route *route, const struct spool_gap *gap)
+int spool_gap_seal(struct spool_route *route, const struct spool_gap *gap)
 {
     (void)pthread_mutex_lock(&route->spool->lock);
     struct gap_slot *slot = next_slot(route, gap->sequence - 1);
@@ -286,7 +286,7 @@ int spool_route_seal_gap(struct spool_route *route, const struct spool_gap *gap)
     return same ? E_OK : E_CHANGED;
 }
 
-void spool_route_ack_gap(struct spool_route *route, uint64_t sequence)
+void spool_gap_acknowledge(struct spool_route *route, uint64_t sequence)
 {
     struct spool *spool = route->spool;
     (void)pthread_mutex_lock(&spool->lock);

@@ -4,6 +4,7 @@
 
 #include "agent/spool/spool_state.h"
 #include "platform/base/error.h"
+#include "platform/clock.h"
 
 int spool_head_open(struct spool *spool, size_t blocks)
 {
@@ -190,6 +191,75 @@ int spool_head_append_locked(struct spool *spool, struct record *record,
     return rc;
 }
 
+/* ---- importing ---- */
+
+static void import_block(struct spool *spool, const struct block_header *header,
+                         const uint8_t *bytes, uint64_t first, uint8_t not_for)
+{
+    struct head_block *block = add_block(spool, (enum lane)header->lane);
+    block->header = *header;
+    block->header.not_for |= not_for;
+    block_place(&block->header, first);
+    block->open = false;
+    memcpy(block->bytes + BLOCK_HEADER_BYTES, bytes + BLOCK_HEADER_BYTES, header->room_used);
+    memset(block->done, block->header.not_for, header->record_count);
+    memset(block->dead, 0, header->record_count);
+}
+
+static int admit_import_locked(struct spool *spool, const struct head_import *import, uint64_t span)
+{
+    const struct lane_state *state = &spool->lanes[import->headers[0].lane];
+    uint8_t holders = state->holders & (uint8_t) ~(import->not_for | import->headers[0].not_for);
+    if (state->holders != 0 && holders == 0)
+        return E_END;
+    if (import->count > spool->block_count / 2)
+        return E_TOO_BIG;
+    bool numbers = spool->next_sequence + span < spool->reserved;
+    spool->reserve_more = numbers ? 0 : span;
+    bool room = spool->free_count >= import->count + spool->block_count / 4;
+    if (numbers && room && !spool->crowded)
+        return E_OK;
+    if (!numbers || !room) { /* what is crowded becomes free by being delivered */
+        spool->commit_now = true;
+        spool_commit_due_locked(spool, 0);
+    }
+    return E_AGAIN;
+}
+
+int spool_head_import_locked(struct spool *spool, const struct head_import *import)
+{
+    const struct block_header *header = &import->headers[0];
+    enum lane lane = (enum lane)header->lane;
+    uint8_t not_for = import->not_for | header->not_for;
+    uint64_t span = header->last_sequence - header->first_sequence + 1;
+    int rc = admit_import_locked(spool, import, span);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < import->count; i++)
+        import_block(spool, &import->headers[i], import->blocks + i * BLOCK_BYTES,
+                     spool->next_sequence, import->not_for);
+    spool->next_sequence += span;
+    spool->lanes[lane].pending += header->record_count;
+    spool->lanes[lane].due_ms = 0; /* look again */
+    if (spool->lanes[lane].hidden_first != 0)
+        spool_hide_locked(&spool->lanes[lane], header->record_count, header->room_used);
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX && spool->lanes[lane].hidden_first == 0; i++)
+        if ((spool->lanes[lane].routes & ~not_for & 1U << i) != 0)
+            spool_route_waits_for_locked(spool->routes[i], lane, header->record_count,
+                                         header->room_used);
+    spool_commit_due_locked(spool, clock_boot_ms() + spool->options.wait_ms);
+    return E_OK;
+}
+
+bool spool_head_has_imports_locked(const struct spool *spool)
+{
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        for (const struct head_block *b = spool->lanes[lane].head.first; b != NULL; b = b->next)
+            if (b->header.shift != 0 && b->accepted_count < b->header.record_count)
+                return true;
+    return false;
+}
+
 /* ---- walking ---- */
 
 void spool_head_walk_start(struct spool_head_walk *walk, const struct head_block *block)
@@ -227,7 +297,7 @@ void spool_head_accept_locked(struct spool *spool, struct head_block *block, uin
     state->pending--;
     for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
         unsigned bit = 1U << i;
-        if ((state->routes & bit) == 0)
+        if ((state->routes & ~block->header.not_for & bit) == 0)
             continue;
         struct spool_counters *counters = &spool->routes[i]->counters[lane];
         counters->accepted++;
@@ -314,6 +384,8 @@ int64_t spool_head_oldest_pending_locked(const struct spool *spool, enum lane la
         block = block->next;
     if (block == NULL)
         return INT64_MAX;
+    if (memcmp(block->header.boot_id, spool->boot_id, BLOCK_BOOT_ID_BYTES) != 0)
+        return 0; /* of a boot that is over: it has waited long enough */
     spool_head_walk_start(&walk, block);
     while (spool_head_walk_next(&walk)) {
         uint16_t index = (uint16_t)(walk.index - 1);

@@ -264,15 +264,19 @@ void spool_route_wake_locked(struct spool_route *route)
     route->armed_fd = -1;
 }
 
+void spool_route_waits_for_locked(struct spool_route *route, enum lane lane, uint64_t records,
+                                  uint64_t bytes)
+{
+    route->waiting[lane].records += records;
+    route->waiting[lane].bytes += bytes;
+    spool_route_wake_locked(route);
+}
+
 void spool_route_waits_locked(struct spool *spool, enum lane lane, uint64_t records, uint64_t bytes)
 {
-    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
-        if ((spool->lanes[lane].routes & 1U << i) == 0)
-            continue;
-        spool->routes[i]->waiting[lane].records += records;
-        spool->routes[i]->waiting[lane].bytes += bytes;
-        spool_route_wake_locked(spool->routes[i]);
-    }
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++)
+        if ((spool->lanes[lane].routes & 1U << i) != 0)
+            spool_route_waits_for_locked(spool->routes[i], lane, records, bytes);
 }
 
 void spool_route_arm(struct spool_route *route, int event_fd, uint64_t records, uint64_t bytes)

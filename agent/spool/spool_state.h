@@ -178,11 +178,14 @@ struct spool {
     pthread_mutex_t lock;
     pthread_cond_t room; /* a block of the head became free, or a reservation was renewed */
 
-    unsigned aside;  /* files that were set aside, in this run or before */
+    unsigned aside; /* files that were set aside, in this run or before */
+    bool aside_now; /* one of them in this run */
+    bool salvaging;
     unsigned format; /* of the file */
     uint64_t id;
     uint64_t next_sequence;
-    uint64_t reserved; /* durable: sequence numbers below may be given out */
+    uint64_t reserved;     /* durable: sequence numbers below may be given out */
+    uint64_t reserve_more; /* so many more are needed at once */
     uint32_t next_event;
     uint32_t next_boot;
     int64_t counters_since_ms;
@@ -220,6 +223,7 @@ struct spool {
     atomic_bool store_ready;
     bool create; /* there was no file: the committer makes it */
     struct thread committer;
+    struct thread salvager;
     struct stop stop;
     int wake_fd;
     int64_t sleeping_to_ms;             /* when the committer looks again by itself */
@@ -261,6 +265,21 @@ void spool_head_close(struct spool *spool);
 int spool_head_append_locked(struct spool *spool, struct record *record,
                              const struct spool_clock_reading *clock);
 
+/** Whole blocks that come from elsewhere: the fragments of a document, or one. */
+struct head_import {
+    const struct block_header *headers; /* count of them, as they were opened */
+    const uint8_t *blocks;              /* likewise, BLOCK_BYTES each */
+    size_t count;
+    uint8_t not_for; /* routes that do not get them, beside those that the headers name */
+};
+
+/** Puts them behind the lane's last block, with places of their own. E_AGAIN: there is no room for
+ *  more than intake needs; E_TOO_BIG: there never will be; E_END: no route is owed them. */
+int spool_head_import_locked(struct spool *spool, const struct head_import *import);
+
+/** Whether some of what was put there is not accepted yet. */
+bool spool_head_has_imports_locked(const struct spool *spool);
+
 /** Visits the records of BLOCK in order; decoding cannot fail, it was encoded here. */
 struct spool_head_walk {
     const struct head_block *block;
@@ -286,6 +305,25 @@ int64_t spool_head_oldest_pending_locked(const struct spool *spool, enum lane la
 void spool_commit_run(void *context);
 int spool_commit_first(struct spool *spool); /* in spool_open: reserves sequence numbers */
 int spool_commit_last(struct spool *spool);  /* in spool_stop */
+
+/** Where a followed file, or one that is salvaged, was left by what is in the head. */
+void spool_note_source_locked(struct spool *spool, const char *name, enum lane lane,
+                              const struct sample_origin *origin);
+
+/** Finds COUNT definitions of another spool, NULL among them where one is not known, in the
+ *  dictionary or adds them: number N there is BASE + N here. E_FULL, E_DAMAGED, E_NO_MEMORY. */
+int spool_adopt_sensors(struct spool *spool, uint8_t *const *definitions, const size_t *bytes,
+                        uint32_t count, uint32_t *ret_base);
+
+/** Until a block of the head is free or a commit has ended. */
+void spool_wait_for_room_locked(struct spool *spool, int64_t deadline_ms);
+
+/** RECORDS more wait behind one that is not served before its commit. */
+void spool_hide_locked(struct lane_state *state, uint64_t records, uint64_t bytes);
+
+/** The log, and the list of events on flash. */
+void spool_event_locked(struct spool *spool, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /** Wakes the committer if it would sleep beyond DUE_MS. */
 void spool_commit_due_locked(struct spool *spool, int64_t due_ms);
@@ -322,7 +360,18 @@ int spool_room_make(struct spool *spool, struct commit *commit);
  *  find none when it is committed. */
 bool spool_room_is_short_locked(const struct spool *spool, enum lane lane);
 
+/* ---- spool_salvage.c ---- */
+
+/** The thread that takes what it can read out of the files that were set aside, and removes those
+ *  that have nothing more to give. */
+void spool_salvage_run(void *context);
+
 /* ---- spool_aside.c: files that this program cannot use ---- */
+
+enum { ASIDE_MAX = 3 }; /* each is as large as the spool: after this many the last one gives way */
+
+/** The path of file NUMBER, from 1 to ASIDE_MAX. E_TOO_BIG. */
+int spool_aside_name(const struct spool *spool, unsigned number, char path[FS_PATH_BYTES]);
 
 /** Renames the spool's file, whole as it is, and says to what. E_TOO_BIG; error_sys. */
 int spool_aside_put(struct spool *spool, char path[FS_PATH_BYTES]);
@@ -335,6 +384,12 @@ size_t spool_table_put_state_locked(const struct spool *spool,
                                     bool clean, uint8_t bytes[SPOOL_STATE_BYTES]);
 /** What the stored state says that flash has. E_NOT_FOUND, E_DAMAGED, E_VERSION; LMDB's. */
 int spool_table_read_flash(struct store_txn *txn, struct lane_flash flash[LANE_COUNT]);
+/** The id in a stored state, if that is whole. E_DAMAGED, E_VERSION. */
+int spool_table_read_id(const uint8_t *bytes, size_t count, uint64_t *ret_id);
+
+/** What a stored route says. E_DAMAGED. */
+int spool_table_get_route(const uint8_t *bytes, size_t count, struct spool_route *ret_route);
+
 size_t spool_table_put_route_locked(const struct spool_route *route,
                                     const struct spool_counters counters[LANE_COUNT], bool whole,
                                     uint8_t bytes[SPOOL_ROUTE_BYTES]);
@@ -378,6 +433,9 @@ void spool_route_miss_locked(struct spool_route *route, enum lane lane,
 /** The route's own thread found that COUNT records in (AFTER, LAST] of LANE cannot be read. */
 void spool_route_lose(struct spool_route *route, enum lane lane, uint64_t after, uint64_t last,
                       uint64_t count);
+/** So much more waits for this route, or for every route of LANE. */
+void spool_route_waits_for_locked(struct spool_route *route, enum lane lane, uint64_t records,
+                                  uint64_t bytes);
 void spool_route_waits_locked(struct spool *spool, enum lane lane, uint64_t records,
                               uint64_t bytes);
 

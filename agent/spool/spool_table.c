@@ -100,14 +100,12 @@ static int check_state(const uint8_t *bytes, size_t count)
     if (count < AT_FLAGS || memcmp(bytes, magic, sizeof magic) != 0)
         return E_DAMAGED;
     unsigned format = bytes_get_le16(bytes + AT_FORMAT);
-    if (format > SPOOL_FORMAT)
-        return E_VERSION;
     if (format == SPOOL_FORMAT_UNSEALED)
         return count < AT_STATE_CHECKSUM ? E_DAMAGED : E_OK;
     if (count < STATE_BYTES ||
         bytes_get_le32(bytes + AT_STATE_CHECKSUM) != crc32c(0, bytes, AT_STATE_CHECKSUM))
         return E_DAMAGED;
-    return E_OK;
+    return format > SPOOL_FORMAT ? E_VERSION : E_OK; /* only what is whole is believed */
 }
 
 static int get_flash(const uint8_t *bytes, size_t count, struct lane_flash flash[LANE_COUNT])
@@ -119,6 +117,14 @@ static int get_flash(const uint8_t *bytes, size_t count, struct lane_flash flash
                                           .blocks = bytes_get_le64(at + 16),
                                           .bytes = bytes_get_le64(at + 24)};
     }
+    return rc;
+}
+
+int spool_table_read_id(const uint8_t *bytes, size_t count, uint64_t *ret_id)
+{
+    int rc = check_state(bytes, count);
+    if (rc == E_OK)
+        *ret_id = bytes_get_le64(bytes + AT_SPOOL_ID);
     return rc;
 }
 
@@ -165,14 +171,13 @@ size_t spool_table_put_route_locked(const struct spool_route *route,
     return ROUTE_BYTES;
 }
 
-static struct spool_route *get_route(const uint8_t *bytes, size_t count)
+int spool_table_get_route(const uint8_t *bytes, size_t count, struct spool_route *ret_route)
 {
+    struct spool_route *route = ret_route;
     if (count < ROUTE_BYTES || bytes[AT_NAME + SPOOL_ROUTE_NAME_BYTES - 1] != '\0')
-        return NULL;
-    struct spool_route *route = calloc(1, sizeof *route);
-    if (route == NULL)
-        return NULL;
+        return E_DAMAGED;
     unsigned flags = bytes[AT_ROUTE_FLAGS];
+    memset(route, 0, sizeof *route);
     memcpy(route->name, bytes + AT_NAME, sizeof route->name);
     route->used = true;
     route->birth = bytes_get_le32(bytes + AT_ROUTE_BIRTH);
@@ -188,7 +193,7 @@ static struct spool_route *get_route(const uint8_t *bytes, size_t count)
                                                         .dead = bytes_get_le64(at + 16),
                                                         .evicted = bytes_get_le64(at + 24)};
     }
-    return route;
+    return E_OK;
 }
 
 /* ---- loading ---- */
@@ -202,9 +207,14 @@ static int load_route(struct spool *spool, const struct store_key *key, const ui
     unsigned index = key->bytes[1];
     if (key->count != 3 || index >= SPOOL_ROUTES_MAX)
         return E_DAMAGED;
-    struct spool_route *route = get_route(value, bytes);
+    struct spool_route *route = malloc(sizeof *route);
     if (route == NULL)
-        return E_DAMAGED;
+        return E_NO_MEMORY;
+    int rc = spool_table_get_route(value, bytes, route);
+    if (rc < 0) {
+        free(route);
+        return rc;
+    }
     route->spool = spool;
     route->index = index;
     spool->routes[index] = route;

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,23 +11,27 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/spool/scan.h"
 #include "agent/spool/spool.h"
 #include "agent/spool/store.h"
+#include "platform/base/bytes.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
 
 /*
  * A spool file is damaged at random: bits, sectors of zeros or garbage, an end that is missing. A
- * process of its own then opens it, reads all, appends and stops: it must come to its end, and what
- * it reads must be what was written. The file of each round comes from a stop that was clean or
- * not.
+ * process of its own then opens it, reads all, appends and stops: it must come to its end, what
+ * it reads must be what was written, once, and of what was owed every record whose block is whole
+ * must be there, be it from a file that was set aside. The file of each round comes from a stop
+ * that was clean or not.
  *
  * usage: test_damage [ROUNDS [SEED]]. As a control, with the word blind, the file is not looked at
  * before LMDB gets it: some rounds must end in a crash.
  */
 enum { SIZE = 512 * 1024, READINGS = 9000, DOCUMENTS = 12, DOCUMENT_BYTES = 9000, SECTOR = 512 };
 /* How the process ends that opens a file; anything else is a crash. */
-enum { READ = 40, SET_ASIDE, UNKNOWN, ALTERED, STUCK };
+enum { READ = 40, SALVAGED, NOT_SALVAGED, UNKNOWN, ALTERED, STUCK, TWICE, MISSING };
+enum { RECORDS = READINGS + DOCUMENTS };
 
 static bool blind;
 static unsigned rounds = 120;
@@ -46,6 +51,11 @@ static void read_clock(void *context, struct spool_clock_reading *ret_reading)
     *ret_reading =
         (struct spool_clock_reading){.boot_ms = clock_boot_ms(), .offset_ms = 1700000000000};
 }
+
+/* What the process that opens a file must find. */
+static uint64_t written_id;
+static bool must[RECORDS + 1];
+static bool seen[RECORDS + 1];
 
 struct rig {
     struct spool_options options;
@@ -146,48 +156,150 @@ static void make_sound(const char *path, bool clean)
 
 static int check_record(struct spool_reader *reader, const struct record *record)
 {
-    if (record->sequence > READINGS + DOCUMENTS)
+    uint64_t sequence = record->identity.sequence;
+    if (sequence > RECORDS || record->identity.spool_id != written_id)
         return UNKNOWN;
+    if (seen[sequence])
+        return TWICE;
+    seen[sequence] = true;
     if (record->document_bytes == 0)
-        return record->values[0].mantissa == (int64_t)record->sequence ? 0 : ALTERED;
+        return record->values[0].mantissa == (int64_t)sequence ? 0 : ALTERED;
     const uint8_t *piece = record->document;
     size_t bytes = record->document_piece_bytes;
     size_t at = 0;
     int rc;
     do {
         for (size_t i = 0; i < bytes; i++)
-            if (piece[i] != byte_of(record->sequence, at + i))
+            if (piece[i] != byte_of(sequence, at + i))
                 return ALTERED;
         at += bytes;
     } while ((rc = spool_reader_piece(reader, &piece, &bytes)) == 0);
     return rc == E_DAMAGED || at == record->document_bytes ? 0 : ALTERED;
 }
 
-static int open_damaged(const char *path)
+static int read_lane(struct rig *rig, enum lane lane)
 {
     static struct spool_reader reader;
-    struct rig rig;
     struct record record;
     uint64_t previous;
-    unsigned found = 0;
+    int rc;
+    spool_reader_start(&reader, rig->route, lane);
+    while ((rc = spool_reader_next(&reader, &record, &previous)) != E_END) {
+        int fault = rc == 0 ? check_record(&reader, &record) : 0;
+        if (fault != 0)
+            return fault;
+    }
+    return 0;
+}
+
+static int read_all(struct rig *rig)
+{
+    memset(seen, 0, sizeof seen);
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        int fault = read_lane(rig, lane);
+        if (fault != 0)
+            return fault;
+    }
+    return 0;
+}
+
+static void fetch_status(struct rig *rig, struct spool_status *ret_status)
+{
+    (void)sched_yield();
+    spool_get_status(rig->spool, ret_status);
+}
+
+/* Returns how the file was dealt with: what cannot be searched ends without being removed. */
+static int wait_for_salvage(struct rig *rig)
+{
+    struct spool_status status;
+    fetch_status(rig, &status);
+    if (status.aside == 0)
+        return READ;
+    while (status.salvaging)
+        fetch_status(rig, &status);
+    return status.aside == 0 ? SALVAGED : NOT_SALVAGED;
+}
+
+static int open_damaged(const char *path)
+{
+    struct rig rig;
     (void)alarm(blind ? 5 : 60); /* a loop without end counts as a crash */
     open_rig(&rig, path);
-    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
-        int rc;
-        spool_reader_start(&reader, rig.route, lane);
-        while ((rc = spool_reader_next(&reader, &record, &previous)) != E_END) {
-            int fault = rc == 0 ? check_record(&reader, &record) : 0;
-            if (fault != 0)
-                return fault;
-            found += rc == 0;
-        }
-    }
+    int how = wait_for_salvage(&rig);
+    int fault = read_all(&rig);
+    if (fault != 0)
+        return fault;
+    for (uint64_t i = 1; i <= RECORDS && !blind; i++)
+        if (must[i] && !seen[i])
+            return MISSING;
     for (uint64_t i = 0; i < 100; i++)
         if (append(&rig, LANE_NORMAL, 1, 0) != 0)
             return STUCK;
     (void)spool_stop(rig.spool, clock_mono_ms() + 20000);
     spool_close(rig.spool);
-    return found > 0 ? READ : SET_ASIDE;
+    return how;
+}
+
+/* ---- what must be found ---- */
+
+/* Where the blocks of the sound file lie, at their latest; stale versions of them, too. */
+struct places {
+    struct {
+        uint64_t offset;
+        size_t bytes;
+        uint16_t fragment_count;
+    } of[RECORDS + 1][3]; /* by sequence and fragment */
+    const uint8_t *bytes;
+    bool names[2]; /* that its sensors have is found somewhere */
+};
+
+static void note_block(struct places *places, const struct block_header *header, uint64_t offset)
+{
+    struct record_frame frame = {.previous_sequence = header->first_sequence - 1,
+                                 .previous_boot_ms = header->base_boot_ms};
+    size_t position = BLOCK_HEADER_BYTES;
+    struct record record = {.sequence = header->first_sequence};
+    for (uint16_t n = 0; n < header->record_count || (n == 0 && header->fragment > 0); n++) {
+        if (header->fragment == 0) {
+            int count = record_decode(places->bytes + offset + position,
+                                      block_bytes(header) - position, &frame, &record);
+            assert_true(count > 0);
+            position += (size_t)count;
+            frame.previous_sequence = record.sequence;
+            frame.previous_boot_ms = record.boot_ms;
+        }
+        if (places->of[record.sequence][header->fragment].bytes >= block_bytes(header))
+            continue;
+        places->of[record.sequence][header->fragment].offset = offset;
+        places->of[record.sequence][header->fragment].bytes = block_bytes(header);
+        places->of[record.sequence][header->fragment].fragment_count = header->fragment_count;
+    }
+}
+
+static void on_block(void *context, const struct block_header *header, uint64_t offset)
+{
+    note_block(context, header, offset);
+}
+
+static void on_seal(void *context, const struct seal *seal)
+{
+    struct places *places = context;
+    uint64_t sensor = seal->key_bytes == 9 ? bytes_get_be64(seal->key + 1) : 0;
+    if (seal->key[0] == STORE_DICTIONARY && (sensor == 1 || sensor == 2))
+        places->names[sensor - 1] = true;
+}
+
+static void on_state(void *context, const uint8_t *bytes, size_t count)
+{
+    (void)context;
+    (void)bytes;
+    (void)count;
+}
+
+static void on_newer(void *context)
+{
+    (void)context;
 }
 
 /* ---- damaging ---- */
@@ -195,7 +307,36 @@ static int open_damaged(const char *path)
 struct image {
     uint8_t *bytes;
     size_t count;
+    bool owed[RECORDS + 1];
+    struct places places;
+    uint64_t id;
 };
+
+static void find_places(struct image *image, size_t length)
+{
+    const struct scan_visitor visitor = {.block = on_block,
+                                         .newer = on_newer,
+                                         .seal = on_seal,
+                                         .state = on_state,
+                                         .context = &image->places};
+    memset(&image->places, 0, sizeof image->places);
+    image->places.bytes = image->bytes;
+    (void)scan_bytes(image->bytes, length, length, 0, &visitor);
+}
+
+/* Whether the damage left the record's blocks alone. Its sensor must be known, too. */
+static bool is_whole(const struct image *sound, const struct image *damaged, size_t length,
+                     uint64_t sequence)
+{
+    for (uint16_t i = 0; i < sound->places.of[sequence][0].fragment_count; i++) {
+        uint64_t offset = sound->places.of[sequence][i].offset;
+        size_t bytes = sound->places.of[sequence][i].bytes;
+        if (offset + bytes > length ||
+            memcmp(sound->bytes + offset, damaged->bytes + offset, bytes) != 0)
+            return false;
+    }
+    return true;
+}
 
 static void read_image(const char *path, struct image *ret_image)
 {
@@ -276,8 +417,20 @@ static int run_child(const char *path)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
+static void note_owed(const char *path, struct image *image)
+{
+    struct rig rig;
+    uint8_t id[SPOOL_ID_BYTES];
+    open_rig(&rig, path);
+    spool_get_id(rig.spool, id);
+    image->id = written_id = bytes_get_be64(id);
+    assert_int_equal(read_all(&rig), 0);
+    memcpy(image->owed, seen, sizeof seen);
+    spool_abandon(rig.spool);
+}
+
 struct tally {
-    unsigned read, set_aside, crashes;
+    unsigned read, salvaged, not_salvaged, crashes;
 };
 
 static void one_round(const struct image *sound, const char *path, unsigned seed,
@@ -285,19 +438,26 @@ static void one_round(const struct image *sound, const char *path, unsigned seed
 {
     char file[200];
     unsigned random = seed;
-    struct image image = {.bytes = malloc(sound->count), .count = sound->count};
+    static struct image image;
+    image.bytes = malloc(sound->count);
+    image.count = sound->count;
     assert_non_null(image.bytes);
     memcpy(image.bytes, sound->bytes, sound->count);
     (void)snprintf(file, sizeof file, "%s/spool.mdb", path);
     empty_folder(path);
     size_t length = damage(&image, &random);
     write_image(file, &image, length);
+    find_places(&image, length);
+    for (uint64_t i = 1; i <= RECORDS; i++)
+        must[i] = sound->owed[i] && is_whole(sound, &image, length, i) &&
+                  image.places.names[i > READINGS];
     free(image.bytes);
     int code = run_child(path);
     tally->read += code == READ;
-    tally->set_aside += code == SET_ASIDE;
-    tally->crashes += code < READ || code > STUCK;
-    if (code != READ && code != SET_ASIDE && !blind)
+    tally->salvaged += code == SALVAGED;
+    tally->not_salvaged += code == NOT_SALVAGED;
+    tally->crashes += code < READ || code > MISSING;
+    if (code != READ && code != SALVAGED && code != NOT_SALVAGED && !blind)
         fail_msg("seed %u: the process ended with %d", seed, code);
 }
 
@@ -306,7 +466,7 @@ static void test_damaged_files(void **state)
     (void)state;
     char path[] = "/tmp/runnel-damage-XXXXXX";
     char file[200];
-    struct image sound[2];
+    static struct image sound[2];
     struct tally tally = {0};
     assert_non_null(mkdtemp(path));
     (void)snprintf(file, sizeof file, "%s/spool.mdb", path);
@@ -314,11 +474,15 @@ static void test_damaged_files(void **state)
         empty_folder(path);
         make_sound(path, clean != 0);
         read_image(file, &sound[clean]);
+        find_places(&sound[clean], sound[clean].count);
+        note_owed(path, &sound[clean]);
     }
-    for (unsigned seed = first_seed; seed < first_seed + rounds; seed++)
+    for (unsigned seed = first_seed; seed < first_seed + rounds; seed++) {
+        written_id = sound[seed % 2].id;
         one_round(&sound[seed % 2], path, seed, &tally);
-    print_message("%u files: %u read, %u set aside, %u crashes\n", rounds, tally.read,
-                  tally.set_aside, tally.crashes);
+    }
+    print_message("%u files: %u read, %u salvaged, %u not salvaged, %u crashes\n", rounds,
+                  tally.read, tally.salvaged, tally.not_salvaged, tally.crashes);
     for (int clean = 0; clean < 2; clean++)
         free(sound[clean].bytes);
     empty_folder(path);

@@ -364,13 +364,13 @@ static void tell_gaps(struct model *model, int r)
 {
     struct told *told = &model->told[r];
     struct spool_gap gap = {.sequence = 0};
-    while (spool_route_gap(model->routes[r], gap.sequence, &gap) == 0) {
+    while (spool_gap_next(model->routes[r], gap.sequence, &gap) == 0) {
         CHECK(model, gap.count > 0 && gap.first <= gap.last);
         CHECK(model, told->count < TOLD_MAX);
-        CHECK(model, spool_route_seal_gap(model->routes[r], &gap) == 0);
+        CHECK(model, spool_gap_seal(model->routes[r], &gap) == 0);
         if (!was_told(told, &gap))
             told->gaps[told->count++] = gap;
-        spool_route_ack_gap(model->routes[r], gap.sequence);
+        spool_gap_acknowledge(model->routes[r], gap.sequence);
     }
 }
 
@@ -491,7 +491,7 @@ static void check_gaps(struct model *model, int r, enum lane lane, uint64_t evic
     uint64_t sum = 0;
     for (size_t i = 0; i < told->count; i++)
         sum += told->gaps[i].lane == lane ? told->gaps[i].count : 0;
-    while (spool_route_gap(model->routes[r], gap.sequence, &gap) == 0)
+    while (spool_gap_next(model->routes[r], gap.sequence, &gap) == 0)
         sum += gap.lane == lane && !was_told(told, &gap) ? gap.count : 0;
     CHECK(model, sum >= evicted);
     CHECK(model, sum == evicted || told->again);
@@ -603,7 +603,7 @@ static void begin_again(struct model *model, bool clean)
         }
     for (int r = 0; r < ROUTES; r++) {
         struct spool_gap gap = {.sequence = 0};
-        while (spool_route_gap(model->routes[r], gap.sequence, &gap) == 0)
+        while (spool_gap_next(model->routes[r], gap.sequence, &gap) == 0)
             model->told[r].again = model->told[r].again || was_told(&model->told[r], &gap);
     }
     take_stock(model, was_acked);
