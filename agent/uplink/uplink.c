@@ -396,6 +396,7 @@ static void back_off(struct uplink *uplink, enum backoff_kind kind, enum uplink_
         backoff_next_ms(&uplink->backoff, kind, uplink->answer.head.retry_after_ms, random);
     if (kind != BACKOFF_PARTIAL || ms >= SHOWN_MS)
         set_state(uplink, state, error, ms);
+    batch_release(&uplink->batch); /* nothing is in flight: a full spool may evict what it held */
     wait_ms(uplink, ms);
 }
 

@@ -201,8 +201,11 @@ void spool_route_pin(struct spool_route *route, enum lane lane, uint64_t last)
 
 void spool_route_unpin(struct spool_route *route)
 {
+    bool held = false;
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        held = held || spool_of(route)->pinned[lane] > 0;
     memset(spool_of(route)->pinned, 0, sizeof spool_of(route)->pinned);
-    spool_of(route)->releases++;
+    spool_of(route)->releases += held;
 }
 
 void spool_route_ack(struct spool_route *route, enum lane lane, const struct spool_mark *marks,
