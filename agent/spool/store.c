@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/spool/order.h"
 #include "platform/base/bytes.h"
 #include "platform/base/error.h"
 #include "platform/fs.h"
@@ -119,6 +120,12 @@ static int read_at(void *context, uint64_t offset, void *buffer, size_t count)
     return E_OK;
 }
 
+static bool takes(void *context, const uint8_t *key, size_t key_bytes, const uint8_t *value,
+                  size_t count)
+{
+    return order_takes(context, key, key_bytes, value, count);
+}
+
 int store_verify(const char *path, char fault[VERIFY_FAULT_BYTES])
 {
     struct stat status;
@@ -126,7 +133,9 @@ int store_verify(const char *path, char fault[VERIFY_FAULT_BYTES])
     if (fd < 0)
         return errno == ENOENT ? E_NOT_FOUND : error_sys(errno);
     int rc = fstat(fd, &status) == 0 ? E_OK : error_sys(errno);
-    struct verify_file file = {.read = read_at, .context = &fd};
+    struct order order = {.any = false};
+    struct verify_file file = {
+        .read = read_at, .context = &fd, .takes = takes, .takes_context = &order};
     if (rc == E_OK) {
         file.bytes = (uint64_t)status.st_size;
         rc = verify_pages(&file, fault);

@@ -261,13 +261,13 @@ static size_t overflow_pages(size_t bytes, size_t page_bytes)
     return (HEADER_BYTES - 1 + bytes) / page_bytes + 1;
 }
 
-static int check_overflow(struct look *look, size_t number, size_t count)
+static int check_overflow(struct look *look, size_t number, size_t count,
+                          uint8_t header[HEADER_BYTES + VERIFY_VALUE_BYTES])
 {
-    uint8_t header[HEADER_BYTES];
     int rc = claim(look, number, count);
     look->found.overflows += count;
     if (rc == E_OK)
-        rc = read_page(look, number, header, sizeof header);
+        rc = read_page(look, number, header, HEADER_BYTES + VERIFY_VALUE_BYTES);
     if (rc < 0)
         return rc;
     if (!is_overflow(header, count))
@@ -313,14 +313,23 @@ static int check_free_list(struct look *look, const uint8_t *inline_data, size_t
 
 static int check_value(struct look *look, unsigned kind, const struct node *node)
 {
+    uint8_t page_begin[HEADER_BYTES + VERIFY_VALUE_BYTES];
+    const struct verify_file *file = look->file;
     size_t page = node->big ? get_word(node->data) : 0;
     int rc = E_OK;
     if (kind == FREE_TREE && (node->data_bytes < WORD || node->data_bytes % WORD != 0))
         return damaged(look, "a list of free pages has %zu bytes", node->data_bytes);
     if (node->big)
-        rc = check_overflow(look, page, overflow_pages(node->data_bytes, look->page_bytes));
+        rc = check_overflow(look, page, overflow_pages(node->data_bytes, look->page_bytes),
+                            page_begin);
     if (rc == E_OK && kind == FREE_TREE)
-        rc = check_free_list(look, node->big ? NULL : node->data, page, node->data_bytes);
+        return check_free_list(look, node->big ? NULL : node->data, page, node->data_bytes);
+    if (rc == E_OK && file->takes != NULL &&
+        !file->takes(file->takes_context, node->key, node->key_bytes,
+                     node->big ? page_begin + HEADER_BYTES : node->data,
+                     node->big ? VERIFY_VALUE_BYTES : node->data_bytes))
+        return damaged(look, "the key of entry %zu does not fit what lies there",
+                       look->found.entries);
     return rc;
 }
 
@@ -361,8 +370,8 @@ static int check_leaf(struct look *look, unsigned kind, const struct level *leve
             rc = check_value(look, kind, &node);
         if (rc < 0)
             return rc;
+        look->found.entries++;
     }
-    look->found.entries += level->count;
     return E_OK;
 }
 

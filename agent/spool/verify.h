@@ -16,13 +16,19 @@
  * Data format 1 of LMDB 0.9 (lmdb.h, MDB_DATA_VERSION; mdb.c, "Internals") in this program's word
  * size and byte order. Pure.
  */
-enum { VERIFY_FAULT_BYTES = 96 };
+enum { VERIFY_FAULT_BYTES = 96, VERIFY_VALUE_BYTES = 80 };
 
 struct verify_file {
     /** COUNT bytes at OFFSET, all of them. 0, or an error that verify_pages returns. */
     int (*read)(void *context, uint64_t offset, void *buffer, size_t count);
     void *context;
     uint64_t bytes; /* the length of the file */
+
+    /** Whether the entry can be right: called for each in order with what lies in the leaf of its
+     *  value, or with the first VERIFY_VALUE_BYTES where it has pages of its own. May be NULL. */
+    bool (*takes)(void *context, const uint8_t *key, size_t key_bytes, const uint8_t *value,
+                  size_t count);
+    void *takes_context;
 };
 
 /**
