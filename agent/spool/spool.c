@@ -231,7 +231,7 @@ int spool_open(const struct spool_options *options, char fault[SPOOL_FAULT_BYTES
     if (options->size_bytes < SIZE_MIN)
         return explain(options, E_RANGE, fault);
     struct spool *spool = allocate(options, &rc);
-    if (rc == E_OK)
+    if (rc == E_OK && !options->open_only)
         rc = fs_make_directories(options->path, DIRECTORY_MODE);
     if (rc == E_OK)
         rc = fs_lock_directory(options->path, &spool->lock_fd);

@@ -158,7 +158,8 @@ void spool_route_arm(struct spool_route *route, int event_fd, uint64_t records, 
  * caller's memory, about 5 KB.
  */
 struct spool_reader {
-    struct spool_route *route;
+    struct spool_route *route; /* NULL: a walk over everything, see spool_walk.h */
+    struct spool *spool;
     enum lane lane;
     uint64_t from;    /* the next record wanted */
     uint64_t last;    /* the record passed last, acknowledged or not */

@@ -12,6 +12,7 @@ void spool_reader_start(struct spool_reader *reader, struct spool_route *route, 
     reader->last = route->cursors[lane].low;
     (void)pthread_mutex_unlock(&spool->lock);
     reader->route = route;
+    reader->spool = spool;
     reader->lane = lane;
     reader->from = reader->last + 1;
     reader->damaged = 0;
@@ -34,7 +35,7 @@ static void start_block(struct spool_reader *reader, uint64_t limit)
 
 static int copy_from_head_locked(struct spool_reader *reader, uint64_t from)
 {
-    const struct lane_state *state = &reader->route->spool->lanes[reader->lane];
+    const struct lane_state *state = &reader->spool->lanes[reader->lane];
     const struct head_block *block = state->head.first;
     uint64_t limit = state->hidden_first != 0 ? state->hidden_first : UINT64_MAX;
     while (block != NULL && (block->header.fragment > 0 || block->header.last_sequence < from))
@@ -53,15 +54,22 @@ static int copy_from_head_locked(struct spool_reader *reader, uint64_t from)
 static int end_in_head_locked(struct spool_reader *reader, uint64_t from)
 {
     int rc = copy_from_head_locked(reader, from);
-    if (rc == E_END && reader->barren)
+    if (rc == E_END && reader->barren && reader->route != NULL)
         reader->route->waiting[reader->lane] = (struct spool_backlog){0};
     return rc;
 }
 
 static uint64_t head_lowest_locked(const struct spool_reader *reader)
 {
-    const struct head_block *first = reader->route->spool->lanes[reader->lane].head.first;
+    const struct head_block *first = reader->spool->lanes[reader->lane].head.first;
     return first == NULL ? UINT64_MAX : first->header.first_sequence;
+}
+
+/* A walk loses nothing, for it is owed nothing (spool_walk.h). */
+static void lose(struct spool_reader *reader, uint64_t after, uint64_t last, uint64_t count)
+{
+    if (reader->route != NULL)
+        spool_route_lose(reader->route, reader->lane, after, last, count);
 }
 
 static int copy_value(struct spool_reader *reader, uint64_t first, const uint8_t *value,
@@ -98,7 +106,7 @@ static void give_up_block(struct spool_reader *reader, struct store_txn *txn, ui
         reader->from = last + 1;
     if (reader->last >= last)
         return;
-    spool_route_lose(reader->route, reader->lane, reader->last, last, guess.record_count);
+    lose(reader, reader->last, last, guess.record_count);
     reader->last = last;
 }
 
@@ -139,7 +147,7 @@ static int copy_from_flash(struct spool_reader *reader, uint64_t from, uint64_t 
     struct store_txn *txn;
     const uint8_t *value;
     size_t bytes;
-    int rc = store_begin_read(reader->route->spool->store, &txn);
+    int rc = store_begin_read(reader->spool->store, &txn);
     if (rc < 0)
         return rc;
     rc = store_before(txn, &key, &found, &value, &bytes);
@@ -161,7 +169,7 @@ static int copy_from_flash(struct spool_reader *reader, uint64_t from, uint64_t 
  */
 static int load(struct spool_reader *reader, uint64_t from)
 {
-    struct spool *spool = reader->route->spool;
+    struct spool *spool = reader->spool;
     for (;;) {
         (void)pthread_mutex_lock(&spool->lock);
         uint64_t lowest = head_lowest_locked(reader);
@@ -187,7 +195,7 @@ static int load(struct spool_reader *reader, uint64_t from)
 static int complete(struct spool_reader *reader, struct record *record)
 {
     record->sensor += reader->header.sensor_base;
-    const struct sensor_definition *sensor = spool_sensor(reader->route->spool, record->sensor);
+    const struct sensor_definition *sensor = spool_sensor(reader->spool, record->sensor);
     if (sensor == NULL)
         return E_DAMAGED;
     record->lane = reader->lane;
@@ -227,9 +235,15 @@ static void give_up_rest(struct spool_reader *reader)
     uint64_t last = reader->header.last_sequence;
     if (reader->last >= last)
         return;
-    spool_route_lose(reader->route, reader->lane, reader->last, last,
-                     (uint64_t)reader->header.record_count - reader->index);
+    lose(reader, reader->last, last, (uint64_t)reader->header.record_count - reader->index);
     reader->last = last;
+}
+
+/* A walk is nobody's: it sees everything (spool_walk.h). */
+static bool is_acknowledged(const struct spool_reader *reader, uint64_t sequence)
+{
+    return reader->route != NULL &&
+           cursor_contains(&reader->route->cursors[reader->lane], sequence);
 }
 
 /* Finds the next record that is owed; its place in the block stays valid. */
@@ -239,7 +253,7 @@ static int next_owed(struct spool_reader *reader, struct record *record, uint64_
         int rc = reader->loaded ? E_OK : load(reader, reader->from);
         if (rc < 0)
             return rc;
-        if ((reader->header.not_for & 1U << reader->route->index) != 0) {
+        if (reader->route != NULL && (reader->header.not_for & 1U << reader->route->index) != 0) {
             leave_block(reader);
             continue;
         }
@@ -260,7 +274,7 @@ static int next_owed(struct spool_reader *reader, struct record *record, uint64_
         bool wanted = record->sequence >= reader->from && record->sequence > previous;
         if (record->sequence > previous)
             reader->last = record->sequence;
-        if (wanted && !cursor_contains(&reader->route->cursors[reader->lane], record->sequence)) {
+        if (wanted && !is_acknowledged(reader, record->sequence)) {
             *ret_previous = previous;
             reader->barren = false;
             return E_OK;
@@ -277,7 +291,7 @@ int spool_reader_next(struct spool_reader *reader, struct record *ret_record,
         return rc;
     rc = complete(reader, ret_record);
     if (rc < 0) {
-        spool_route_lose(reader->route, reader->lane, previous, ret_record->sequence, 1);
+        lose(reader, previous, ret_record->sequence, 1);
         return rc;
     }
     *ret_previous = previous;
@@ -288,7 +302,7 @@ int spool_reader_next(struct spool_reader *reader, struct record *ret_record,
 
 static int piece_from_head_locked(struct spool_reader *reader, uint16_t fragment, size_t *ret_bytes)
 {
-    const struct head_block *block = reader->route->spool->lanes[reader->lane].head.first;
+    const struct head_block *block = reader->spool->lanes[reader->lane].head.first;
     while (block != NULL && (block->header.first_sequence != reader->header.first_sequence ||
                              block->header.fragment != fragment))
         block = block->next;
@@ -306,7 +320,7 @@ static int piece_from_flash(struct spool_reader *reader, uint16_t fragment, size
     struct store_txn *txn;
     const uint8_t *value;
     size_t bytes;
-    int rc = store_begin_read(reader->route->spool->store, &txn);
+    int rc = store_begin_read(reader->spool->store, &txn);
     if (rc < 0)
         return rc;
     rc = store_get(txn, &key, &value, &bytes);
@@ -324,7 +338,9 @@ static int piece_from_flash(struct spool_reader *reader, uint16_t fragment, size
 /* A piece that is not there was deleted with its record, or lost. */
 static int explain_missing(struct spool_reader *reader)
 {
-    struct spool *spool = reader->route->spool;
+    struct spool *spool = reader->spool;
+    if (reader->route == NULL)
+        return spool_walk_explain_missing(reader);
     (void)pthread_mutex_lock(&spool->lock);
     bool gone = spool_route_low_locked(reader->route, reader->lane) >= reader->header.last_sequence;
     (void)pthread_mutex_unlock(&spool->lock);
@@ -333,7 +349,7 @@ static int explain_missing(struct spool_reader *reader)
 
 int spool_reader_piece(struct spool_reader *reader, const uint8_t **ret_piece, size_t *ret_bytes)
 {
-    struct spool *spool = reader->route->spool;
+    struct spool *spool = reader->spool;
     uint16_t fragment = (uint16_t)(reader->piece + 1);
     if (fragment >= reader->header.fragment_count)
         return E_END;

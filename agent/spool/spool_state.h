@@ -377,6 +377,12 @@ int spool_aside_name(const struct spool *spool, unsigned number, char path[FS_PA
 int spool_aside_put(struct spool *spool, char path[FS_PATH_BYTES]);
 unsigned spool_aside_count(const struct spool *spool);
 
+/* ---- spool_walk.c ---- */
+
+/** Why a piece of the document in hand is not there: E_CHANGED if its record is gone, too;
+ *  E_DAMAGED if not; LMDB's. */
+int spool_walk_explain_missing(struct spool_reader *reader);
+
 /* ---- spool_table.c: what is stored beside the blocks ---- */
 
 size_t spool_table_put_state_locked(const struct spool *spool,
@@ -397,6 +403,11 @@ size_t spool_table_put_route_locked(const struct spool_route *route,
 /** Puts an entry of any table but blocks and state, sealed. E_TOO_BIG; LMDB's. */
 int spool_table_put(struct store_txn *txn, const struct store_key *key, const void *content,
                     size_t bytes);
+
+/** What a value of such a table holds, in its place: VALUE and BYTES are those of the entry before
+ *  and of its content after. E_DAMAGED. */
+int spool_table_open(const struct spool *spool, const struct store_key *key, const uint8_t **value,
+                     size_t *bytes);
 
 /** Brings a file of an earlier format to this one, in TXN. E_DAMAGED, LMDB's. */
 int spool_table_migrate(struct spool *spool, struct store_txn *txn);

@@ -54,12 +54,11 @@ int spool_table_put(struct store_txn *txn, const struct store_key *key, const vo
     return store_put(txn, key, sealed, count);
 }
 
-/* What a stored value of any table but blocks and state holds. */
-static int open_value(unsigned format, const struct store_key *key, const uint8_t **value,
-                      size_t *bytes)
+int spool_table_open(const struct spool *spool, const struct store_key *key, const uint8_t **value,
+                     size_t *bytes)
 {
     struct seal seal;
-    if (format == SPOOL_FORMAT_UNSEALED)
+    if (spool->format == SPOOL_FORMAT_UNSEALED)
         return E_OK;
     if (seal_open(*value, *bytes, &seal) < 0 || seal.bytes != *bytes ||
         seal.key_bytes != key->count || memcmp(seal.key, key->bytes, key->count) != 0)
@@ -305,7 +304,7 @@ static int load_table(struct spool *spool, struct store_txn *txn, enum store_tab
         if (rc == E_NOT_FOUND)
             return E_OK;
         if (rc == E_OK)
-            rc = open_value(spool->format, &key, &value, &bytes);
+            rc = spool_table_open(spool, &key, &value, &bytes);
         if (rc == E_OK)
             rc = load(spool, &key, value, bytes);
         if (rc == E_OK)

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_BATCH_INSPECT_H
+#define RUNNEL_AGENT_BATCH_INSPECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/batch/render_json.h"
+#include "agent/spool/spool_walk.h"
+#include "platform/base/writer.h"
+
+/**
+ * What `runnel spool` prints, of the spool of a running agent or of a stopped one, in steps. A step
+ * writes into memory that its caller bounds; between two steps nothing is held, so the caller may
+ * wait as long as it likes for whoever reads.
+ *
+ *   show    the file, its lanes, the routes it knows and the stored events, newest last
+ *   export  a JSON line per record, as a route of format json sends it, lane by lane in order
+ *   check   the checksum of each block, that each record can be decoded, has its sensor and all
+ *           pieces of its document; names what is damaged
+ */
+enum inspect_what { INSPECT_SHOW, INSPECT_EXPORT, INSPECT_CHECK };
+
+struct inspect {
+    struct spool *spool;
+    enum inspect_what what;
+    bool json;
+    char id[RENDER_JSON_SPOOL_BYTES];
+    enum lane lane; /* in hand; LANE_COUNT: all are done */
+    enum lane last; /* of those wanted */
+    uint64_t end;   /* records from here on came after the start */
+    struct spool_position position;
+    uint32_t next_event;
+    bool comma; /* something stands in the list that is being written */
+    bool ended;
+    uint64_t records; /* exported, or found sound */
+    uint64_t damaged; /* blocks or records that were passed over */
+};
+
+/** REQUEST: "show [json]", "export [LANE]" or "check [json]". E_INVALID: it is none of these;
+ *  E_NOT_FOUND: there is no such lane. */
+int inspect_start(struct inspect *inspect, struct spool *spool, const char *request);
+
+/**
+ * Writes the next lines into OUT, a writer to memory. 0: go on (it may have written nothing this
+ * time); E_END: it wrote nothing and is through; E_TOO_BIG: OUT is too small for what comes next,
+ * and nothing was written or passed: ask again with more; the spool's errors.
+ */
+int inspect_next(struct inspect *inspect, struct writer *out);
+
+/* ---- inspect_show.c ---- */
+
+/** Everything but the events, and the next of these; E_END behind the last. */
+void inspect_show_spool(struct inspect *inspect, struct writer *out);
+int inspect_show_event(struct inspect *inspect, struct writer *out);
+void inspect_show_end(struct inspect *inspect, struct writer *out);
+
+#endif
