@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "agent/agent.h"
+#include "agent/batch/inspect.h"
 #include "agent/control/control.h"
 #include "agent/control/status.h"
 #include "agent/intake/collect.h"
@@ -53,6 +54,7 @@ struct agent {
     struct collect_status sensor_status; /* of the sensor that is being told about */
     struct spool_ticket tickets[CONFIG_CONTROL_CONNECTIONS];
     bool waiting[CONFIG_CONTROL_CONNECTIONS];
+    struct inspect inspects[CONFIG_CONTROL_CONNECTIONS];
 };
 
 /* ---- agent_clock.c ---- */

@@ -27,6 +27,10 @@
  *   server  refused LINE REASON             this line was not taken; said before a higher LINE
  *                                           is settled
  *   server  done COUNT REFUSED              everything is settled; then it closes
+ *   client  spool REQUEST                   show [json] | export [LANE] | check [json]
+ *   server  part COUNT                      COUNT bytes of answer follow; any number of these
+ *   server  end RECORDS DAMAGED             that was all: so many records were exported or found
+ *                                           sound, so many damaged blocks passed over; closes
  *   server  error REASON                    at any time: the server gives up and closes
  *
  * A line ends with LF or CR LF. Empty lines are passed over, and the last line may lack its end.
@@ -35,10 +39,13 @@
  * finds no room, is not read until that changes. What was taken from a sender that then went away
  * keeps its way to flash and cloud.
  *
+ * An agent that does not know a command says so with an error: new commands come without a new
+ * number. An answer in parts that ends without "end" is not whole.
+ *
  * Bounds: CONFIG_CONTROL_CONNECTIONS connections, at least a quarter of which is kept from
- * senders, so that status can be asked for; a command has to arrive within 5 s; a half line or a
- * reply that is not read ends the connection after 30 s without progress. A line longer than the
- * limit is refused and passed over, whatever its length.
+ * senders and from answers in parts, so that status can be asked for; a command has to arrive
+ * within 5 s; a half line or a reply that is not read ends the connection after 30 s without
+ * progress. A line longer than the limit is refused and passed over, whatever its length.
  */
 enum { CONTROL_VERSION = 1, CONTROL_SENSOR_BYTES = 64, CONTROL_LANE_BYTES = 16 };
 enum { CONTROL_FAULT_BYTES = 256, CONTROL_PATH_BYTES = 108 };
@@ -63,6 +70,12 @@ struct control_ticket {
     uint64_t sequence;
 };
 
+/** What an answer to "spool" came to. */
+struct control_tally {
+    uint64_t records;
+    uint64_t damaged;
+};
+
 /** All are called from the control thread alone, and none may wait. */
 struct control_operations {
     /** Writes the status: JSON without a newline behind it, or text for people. */
@@ -82,6 +95,16 @@ struct control_operations {
      * Another ticket of the same slot may have been waited for before: it is over.
      */
     bool (*accepted)(void *context, const struct control_ticket *ticket);
+
+    /** Begins with REQUEST of "spool REQUEST" for SLOT. E_INVALID: it is none; E_NOT_FOUND: there
+     * is no such lane. What SLOT had begun before is over, by itself. */
+    int (*spool_start)(void *context, unsigned slot, const char *request);
+
+    /** Writes what comes next into OUT, which writes to memory: 0, perhaps after nothing; E_END: it
+     *  wrote nothing and is through; E_TOO_BIG: nothing was written or passed, and it wants to be
+     *  asked again with more room; others end the answer. The tally is that of the whole. */
+    int (*spool_next)(void *context, unsigned slot, struct writer *out,
+                      struct control_tally *ret_tally);
 
     /** Nobody waits for a ticket of SLOT any more. */
     void (*forget)(void *context, unsigned slot);

@@ -184,6 +184,23 @@ static int parse_number(const char *text, size_t count, uint64_t *ret_value)
     return parse_unsigned(text, count, ret_value) < 0 ? E_DAMAGED : 0;
 }
 
+/* "NUMBER NUMBER" or "NUMBER TEXT": the first number, and what stands behind the blank. */
+static int split_number(const char *text, uint64_t *ret_number, const char **ret_rest)
+{
+    size_t count = strcspn(text, " ");
+    if (text[count] != ' ')
+        return E_DAMAGED;
+    *ret_rest = text + count + 1;
+    return parse_number(text, count, ret_number);
+}
+
+static int take_numbers(const char *text, uint64_t *ret_first, uint64_t *ret_second)
+{
+    const char *rest = NULL;
+    int result = split_number(text, ret_first, &rest);
+    return result < 0 ? result : parse_number(rest, strlen(rest), ret_second);
+}
+
 /* ---- status ---- */
 
 static int read_status(struct control_client *client, char *status, size_t count,
@@ -248,6 +265,66 @@ int control_client_status(const char *path, bool text, int64_t deadline_ms, char
     *ret_status = status;
     *ret_bytes = (size_t)count;
     return 0;
+}
+
+/* ---- an answer in parts ---- */
+
+/* What was received behind the line, else what comes: at most COUNT bytes, at once handed on. */
+static int hand_on(struct control_client *client, const struct control_spool *spool, uint64_t count)
+{
+    while (count > 0) {
+        size_t used = client->used_bytes - client->taken_bytes;
+        size_t take = used < count ? used : (size_t)count;
+        int result = 0;
+        if (take > 0)
+            result = spool->write(spool->context, client->buffer + client->taken_bytes, take);
+        client->taken_bytes += take;
+        count -= take;
+        if (result == 0 && count > 0) {
+            client->used_bytes = client->taken_bytes = 0;
+            result = receive(client, clock_mono_ms() + spool->answer_ms);
+        }
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
+/* E_END behind the last part. */
+static int take_part(struct control_client *client, const struct control_spool *spool,
+                     struct control_spooled *spooled)
+{
+    uint64_t count = 0;
+    char *line = NULL;
+    int result = read_line(client, clock_mono_ms() + spool->answer_ms, &line);
+    if (result < 0)
+        return result;
+    if (strncmp(line, "part ", 5) == 0) {
+        result = parse_number(line + 5, strlen(line + 5), &count);
+        return result < 0 ? result : hand_on(client, spool, count);
+    }
+    if (strncmp(line, "end ", 4) == 0) {
+        result = take_numbers(line + 4, &spooled->records, &spooled->damaged);
+        return result < 0 ? result : E_END;
+    }
+    if (strncmp(line, "error ", 6) != 0)
+        return E_DAMAGED;
+    (void)snprintf(spooled->reason, sizeof(spooled->reason), "%.200s", line + 6);
+    return E_REFUSED;
+}
+
+int control_client_spool(struct control_client *client, const struct control_spool *spool,
+                         struct control_spooled *ret_spooled)
+{
+    char command[64];
+    *ret_spooled = (struct control_spooled){0};
+    int count = snprintf(command, sizeof(command), "spool %s\n", spool->request);
+    if (count < 0 || (size_t)count >= sizeof(command))
+        return E_TOO_BIG;
+    int result = write_all(client->fd, command, (size_t)count, clock_mono_ms() + spool->answer_ms);
+    while (result == 0)
+        result = take_part(client, spool, ret_spooled);
+    return result == E_END ? 0 : result;
 }
 
 /* ---- sending ---- */
@@ -333,23 +410,6 @@ static void write_output(struct sender *sender)
     }
     if (sender->ended && sender->input_bytes == 0)
         end_output(sender);
-}
-
-/* "NUMBER NUMBER" or "NUMBER TEXT": the first number, and what stands behind the blank. */
-static int split_number(const char *text, uint64_t *ret_number, const char **ret_rest)
-{
-    size_t count = strcspn(text, " ");
-    if (text[count] != ' ')
-        return E_DAMAGED;
-    *ret_rest = text + count + 1;
-    return parse_number(text, count, ret_number);
-}
-
-static int take_numbers(const char *text, uint64_t *ret_first, uint64_t *ret_second)
-{
-    const char *rest = NULL;
-    int result = split_number(text, ret_first, &rest);
-    return result < 0 ? result : parse_number(rest, strlen(rest), ret_second);
 }
 
 static int take_refusal(struct sender *sender, const char *text)

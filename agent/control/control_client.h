@@ -11,6 +11,7 @@
  * to its caller's memory and thread.
  */
 enum { CONTROL_CLIENT_LINE_BYTES = 512, CONTROL_CLIENT_REASON_BYTES = 200 };
+enum { CONTROL_CLIENT_FAULT_BYTES = 320 };
 
 struct control_client {
     int fd;
@@ -28,7 +29,6 @@ int control_client_open(const char *path, int64_t deadline_ms, struct control_cl
 
 /** Writes for people why the agent at PATH could not be talked to (CODE), and what helps. Returns
  *  TEXT. */
-enum { CONTROL_CLIENT_FAULT_BYTES = 320 };
 const char *control_client_fault(int code, const char *path, char text[CONTROL_CLIENT_FAULT_BYTES]);
 
 /** NULL and a client that was never opened (fd -1) are allowed. */
@@ -40,6 +40,30 @@ void control_client_close(struct control_client *client);
  */
 int control_client_status(const char *path, bool text, int64_t deadline_ms, char **ret_status,
                           size_t *ret_bytes);
+
+/** An answer of the agent in parts: REQUEST is what stands behind "spool" in control.h. */
+struct control_spool {
+    const char *request;
+    int64_t answer_ms; /* the next part has to come so soon */
+    /** Takes the bytes of the answer as they come. 0, or an error that ends it. */
+    int (*write)(void *context, const void *bytes, size_t count);
+    void *context;
+};
+
+struct control_spooled {
+    uint64_t records;                        /* exported, or found sound */
+    uint64_t damaged;                        /* passed over */
+    char reason[CONTROL_CLIENT_FAULT_BYTES]; /* on failure, where the code alone does not say it */
+};
+
+/**
+ * Asks and hands on the answer. 0: it is whole; E_REFUSED: the agent gave up, perhaps in the
+ * middle, see reason; E_CLOSED: it went away in the middle; E_TIMEOUT; E_TOO_BIG: the request;
+ * E_DAMAGED: it does not keep to the protocol; the errors of write; error_sys. ret_spooled is
+ * written in any case.
+ */
+int control_client_spool(struct control_client *client, const struct control_spool *spool,
+                         struct control_spooled *ret_spooled);
 
 struct control_send {
     const char *sensor;

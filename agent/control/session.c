@@ -27,7 +27,7 @@ bool session_is_open(const struct session *session)
 
 bool session_is_sender(const struct session *session)
 {
-    return session->input != NULL;
+    return session->input != NULL || session->state == SESSION_PARTS;
 }
 
 void session_close(struct session *session)
@@ -171,6 +171,73 @@ static void start_status(struct session *session, bool text, int64_t now_ms)
     session->state = SESSION_LEAVING;
 }
 
+/* ---- an answer in parts ---- */
+
+static bool grow_part(struct session *session)
+{
+    size_t size = session->part_bytes == 0 ? STATUS_BYTES_MIN : session->part_bytes * 2;
+    char *buffer = size <= STATUS_BYTES_MAX ? realloc(session->status, size) : NULL;
+    if (buffer == NULL)
+        return false;
+    session->status = buffer;
+    session->part_bytes = size;
+    return true;
+}
+
+/* A part has the size of the buffer, which grows only for what does not fit by itself. */
+static int make_part(struct session *session, struct control_tally *ret_tally)
+{
+    const struct control_options *options = session->options;
+    struct writer writer;
+    int result;
+    do {
+        writer_to_memory(&writer, session->status, session->part_bytes);
+        result =
+            options->operations->spool_next(options->context, session->slot, &writer, ret_tally);
+    } while (result == E_TOO_BIG && grow_part(session));
+    if (result == 0)
+        session->status_bytes = (size_t)writer_total_bytes(&writer);
+    return result;
+}
+
+/* The next part, only once the one before is out: so a reader costs no more for being slow. */
+static void continue_parts(struct session *session, int64_t now_ms)
+{
+    struct control_tally tally = {0};
+    if (has_output(session))
+        return;
+    session->status_bytes = session->status_sent = 0;
+    int result = make_part(session, &tally);
+    if (result == 0) {
+        reply(session, now_ms, "part %zu", session->status_bytes);
+        return;
+    }
+    if (result == E_END)
+        reply(session, now_ms, "end %" PRIu64 " %" PRIu64, tally.records, tally.damaged);
+    else
+        reply(session, now_ms, "error %s", ERROR_TEXT(result));
+    session->state = SESSION_LEAVING;
+}
+
+static void start_parts(struct session *session, const char *request, bool may_start,
+                        int64_t now_ms)
+{
+    const struct control_options *options = session->options;
+    if (!may_start) {
+        give_up(session, now_ms, "too many connections at once, try again later");
+        return;
+    }
+    int result = options->operations->spool_start(options->context, session->slot, request);
+    if (result == E_NOT_FOUND)
+        give_up(session, now_ms, "there is no such lane");
+    else if (result < 0)
+        give_up(session, now_ms, "usage: spool show [json] | export [LANE] | check [json]");
+    else if (!grow_part(session))
+        give_up(session, now_ms, "out of memory");
+    else
+        session->state = SESSION_PARTS;
+}
+
 /* ---- the command ---- */
 
 static void start_documents(struct session *session, int64_t now_ms)
@@ -213,6 +280,8 @@ static void run_command(struct session *session, const char *line, bool may_send
         start_status(session, true, now_ms);
     else if (strncmp(line, "send ", 5) == 0)
         parse_send(session, line + 5, may_send, now_ms);
+    else if (strncmp(line, "spool ", 6) == 0)
+        start_parts(session, line + 6, may_send, now_ms);
     else
         give_up(session, now_ms, "unknown command");
 }
@@ -530,7 +599,7 @@ void session_open(struct session *session, int fd, int64_t now_ms)
 
 short session_events(const struct session *session)
 {
-    short events = has_output(session) ? POLLOUT : 0;
+    short events = has_output(session) || session->state == SESSION_PARTS ? POLLOUT : 0;
     if (session->state == SESSION_COMMAND || wants_documents(session))
         events |= POLLIN;
     return events;
@@ -565,6 +634,8 @@ void session_continue(struct session *session, short revents, bool may_send, int
         read_command(session, may_send, now_ms);
     if (session->state == SESSION_DOCUMENTS)
         continue_documents(session, revents, now_ms);
+    if (session->state == SESSION_PARTS)
+        continue_parts(session, now_ms);
     if (session->state != SESSION_CLOSED)
         flush(session, now_ms);
     if (session->state == SESSION_CLOSED)
@@ -572,7 +643,7 @@ void session_continue(struct session *session, short revents, bool may_send, int
     /* Both directions are closed: nobody is there to be told, and poll would report it for ever. */
     bool gone = (revents & (POLLHUP | POLLERR | POLLNVAL)) != 0 && !wants_documents(session);
     bool overdue = is_overdue(session, now_ms);
-    if (overdue && session->state != SESSION_LEAVING) {
+    if (overdue && session->state != SESSION_LEAVING && session->state != SESSION_PARTS) {
         give_up(session, now_ms, "too slow");
         flush(session, now_ms);
     }
@@ -583,6 +654,11 @@ void session_continue(struct session *session, short revents, bool may_send, int
 void session_stop_input(struct session *session, int64_t now_ms)
 {
     if (session->state == SESSION_COMMAND)
+        give_up(session, now_ms, "the agent is stopping");
+    /* Behind half a part nothing can be said; that it ends without "end" says enough. */
+    if (session->state == SESSION_PARTS && has_output(session))
+        session_close(session);
+    else if (session->state == SESSION_PARTS)
         give_up(session, now_ms, "the agent is stopping");
     if (session->state == SESSION_DOCUMENTS && !session->ended) {
         session->input_bytes = 0;

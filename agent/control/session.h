@@ -19,6 +19,7 @@ enum session_state {
     SESSION_CLOSED,
     SESSION_COMMAND,   /* the command line is awaited */
     SESSION_DOCUMENTS, /* a sender's documents come */
+    SESSION_PARTS,     /* an answer in parts goes out */
     SESSION_LEAVING,   /* what is in reply or status goes out, then the connection ends */
 };
 
@@ -55,8 +56,9 @@ struct session {
     struct session_entry *entries; /* a ring of CONFIG_CONTROL_IN_FLIGHT, not yet accepted */
     unsigned first, entry_count;
 
-    char *status; /* the answer, behind what is in reply */
+    char *status; /* the answer or a part of it, behind what is in reply */
     size_t status_bytes, status_sent;
+    size_t part_bytes; /* of the buffer, while an answer goes out in parts */
     char reply[SESSION_REPLY_BYTES];
     size_t reply_bytes;
 };
@@ -69,7 +71,7 @@ void session_close(struct session *session);
 
 bool session_is_open(const struct session *session);
 
-/** Whether it is a sender: it has a buffer. */
+/** Whether it is a sender or gets an answer in parts: it has a buffer for long. */
 bool session_is_sender(const struct session *session);
 
 /** The poll(2) events that it waits for. */

@@ -42,7 +42,7 @@ MAY_INCLUDE = (
     # The commands talk to a running agent or start one; agent.c and its parts know the stages.
     ("agent/cli/*", f"{PLATFORM} {DRIVERS} agent/control/* agent/cli/* agent/agent.h"),
     ("agent/main.c", f"{PLATFORM} agent/cli/*"),
-    ("agent/agent.h", "agent/control/config.h"),
+    ("agent/agent.h", "agent/control/config.h agent/control/control_client.h"),
     ("agent/agent.c agent/agent_*", f"{PLATFORM} {DRIVERS} {LIBRARIES} agent/agent* {STAGES}"),
     # The sink judges what the agent sends, so it shares no signing and no rendering with it.
     ("tests/sink/*", f"{PLATFORM} tests/sink/*"),

@@ -74,7 +74,34 @@ static void fake_forget(void *context, unsigned slot)
     pthread_mutex_unlock(&agent->mutex);
 }
 
+static int fake_spool_start(void *context, unsigned slot, const char *request)
+{
+    struct fake_agent *agent = context;
+    (void)slot;
+    agent->parts_given = 0;
+    snprintf(agent->request, sizeof(agent->request), "%s", request);
+    if (strcmp(request, "lane") == 0)
+        return E_NOT_FOUND;
+    return strcmp(request, "bad") == 0 ? E_INVALID : 0;
+}
+
+static int fake_spool_next(void *context, unsigned slot, struct writer *out,
+                           struct control_tally *ret_tally)
+{
+    struct fake_agent *agent = context;
+    (void)slot;
+    *ret_tally = (struct control_tally){.records = agent->parts_given, .damaged = 3};
+    if (agent->parts_given == agent->parts)
+        return agent->part_error < 0 ? agent->part_error : E_END;
+    for (size_t i = 0; i < agent->part_bytes; i++)
+        writer_char(out, (char)('a' + agent->parts_given % 26));
+    agent->parts_given += out->error == 0;
+    return out->error;
+}
+
 const struct control_operations fake_agent_operations = {
+    .spool_start = fake_spool_start,
+    .spool_next = fake_spool_next,
     .status = fake_status,
     .submit = fake_submit,
     .accepted = fake_accepted,

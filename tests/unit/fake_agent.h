@@ -27,6 +27,11 @@ struct fake_agent {
     int event_fd;       /* of the last ticket that was asked for */
     uint64_t waiting;   /* its sequence */
     size_t status_bytes;
+    unsigned parts;       /* that spool_next gives before it is through */
+    size_t part_bytes;    /* each of this size, a letter over and over */
+    unsigned parts_given; /* */
+    int part_error;       /* given after parts, instead of E_END */
+    char request[32];     /* of spool_start; "lane" is none there is, "bad" is none at all */
     char lane[CONTROL_LANE_BYTES];
     char sensor[CONTROL_SENSOR_BYTES];
     char documents[FAKE_DOCUMENTS_MAX][FAKE_TEXT_BYTES]; /* their beginnings */

@@ -200,6 +200,86 @@ static void test_connections_are_bounded(void **state)
         control_client_close(&clients[i]);
 }
 
+/* ---- an answer in parts ---- */
+
+struct answer {
+    uint64_t bytes;
+    uint64_t error_after; /* bytes; 0: none */
+    char last;
+};
+
+static int take_answer(void *context, const void *bytes, size_t count)
+{
+    struct answer *answer = context;
+    answer->bytes += count;
+    answer->last = ((const char *)bytes)[count - 1];
+    return answer->error_after > 0 && answer->bytes >= answer->error_after ? E_FULL : 0;
+}
+
+static int ask_spool(struct fixture *f, struct answer *answer, struct control_spooled *ret_spooled)
+{
+    struct control_client client;
+    const struct control_spool spool = {
+        .request = "export", .answer_ms = LONG_MS, .write = take_answer, .context = answer};
+    int result = control_client_open(f->path, soon(), &client);
+    assert_int_equal(result, 0);
+    result = control_client_spool(&client, &spool, ret_spooled);
+    control_client_close(&client);
+    return result;
+}
+
+static void test_an_answer_in_parts_comes_whole(void **state)
+{
+    struct fixture *f = *state;
+    struct answer answer = {0};
+    struct control_spooled spooled;
+    f->agent->parts = 200;
+    f->agent->part_bytes = 12345;
+    assert_int_equal(ask_spool(f, &answer, &spooled), 0);
+    assert_int_equal(answer.bytes, 200 * 12345);
+    assert_int_equal(answer.last, 'a' + 199 % 26);
+    assert_int_equal(spooled.records, 200);
+    assert_int_equal(spooled.damaged, 3);
+}
+
+static void test_an_answer_that_breaks_off_is_told_from_a_whole_one(void **state)
+{
+    struct fixture *f = *state;
+    struct answer answer = {0};
+    struct control_spooled spooled;
+    f->agent->parts = 2;
+    f->agent->part_bytes = 1000;
+    f->agent->part_error = E_DAMAGED;
+    assert_int_equal(ask_spool(f, &answer, &spooled), E_REFUSED);
+    assert_int_equal(answer.bytes, 2000);
+    assert_string_equal(spooled.reason, ERROR_TEXT(E_DAMAGED));
+    answer = (struct answer){.error_after = 1000};
+    assert_int_equal(ask_spool(f, &answer, &spooled), E_FULL);
+    assert_in_range(answer.bytes, 1000, 1999);
+}
+
+/* Half an answer is not read and never goes on: another connection is served all the same. */
+static void test_a_slow_reader_delays_nobody(void **state)
+{
+    struct fixture *f = *state;
+    struct control_client slow;
+    struct answer answer = {0};
+    struct control_spooled spooled;
+    f->agent->parts = 1000000;
+    f->agent->part_bytes = 10000;
+    assert_int_equal(control_client_open(f->path, soon(), &slow), 0);
+    assert_int_equal(write(slow.fd, "spool export\n", 13), 13);
+    struct pollfd poll_slow = {.fd = slow.fd, .events = POLLIN};
+    assert_int_equal(poll(&poll_slow, 1, LONG_MS), 1);
+    answer.error_after = 1;
+    assert_int_equal(ask_spool(f, &answer, &spooled), E_FULL);
+    char *status;
+    size_t count;
+    assert_int_equal(control_client_status(f->path, false, soon(), &status, &count), 0);
+    free(status);
+    control_client_close(&slow);
+}
+
 /* ---- send ---- */
 
 struct sending {
@@ -588,6 +668,9 @@ int main(void)
         TEST(test_status_comes_whole),
         TEST_ALONE(test_no_agent_is_said_at_once),
         TEST(test_connections_are_bounded),
+        TEST(test_an_answer_in_parts_comes_whole),
+        TEST(test_an_answer_that_breaks_off_is_told_from_a_whole_one),
+        TEST(test_a_slow_reader_delays_nobody),
         TEST(test_send_returns_when_all_is_accepted),
         TEST(test_send_streams_while_it_reads),
         TEST(test_send_of_nothing),

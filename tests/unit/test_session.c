@@ -432,6 +432,113 @@ static void test_at_the_stop_only_what_was_taken_is_reported(void **state)
     assert_false(session_is_open(&f->session));
 }
 
+static void test_answers_in_parts(void **state)
+{
+    struct fixture *f = *state;
+    f->agent->parts = 3;
+    f->agent->part_bytes = 2;
+    put(f, "spool export bulk\n");
+    assert_string_equal(f->agent->request, "export bulk");
+    assert_string_equal(f->replies, GREETING "part 2\naapart 2\nbbpart 2\nccend 3 3\n");
+    assert_false(session_is_open(&f->session));
+}
+
+static void test_grows_for_a_part_that_does_not_fit(void **state)
+{
+    struct fixture *f = *state;
+    f->agent->parts = 2;
+    f->agent->part_bytes = 100000;
+    put(f, "spool export\n");
+    assert_int_equal(f->replies_bytes,
+                     strlen(GREETING "part 100000\npart 100000\nend 2 3\n") + 200000);
+}
+
+static void test_gives_up_on_a_part_beyond_all_bounds(void **state)
+{
+    struct fixture *f = *state;
+    f->agent->parts = 1;
+    f->agent->part_bytes = 5 * 1024 * 1024;
+    put(f, "spool export\n");
+    assert_int_equal(strncmp(f->replies, GREETING "error ", strlen(GREETING "error ")), 0);
+    assert_false(session_is_open(&f->session));
+}
+
+static void test_says_that_an_answer_in_parts_broke_off(void **state)
+{
+    struct fixture *f = *state;
+    f->agent->parts = 1;
+    f->agent->part_bytes = 1;
+    f->agent->part_error = E_DAMAGED;
+    put(f, "spool check\n");
+    char expected[200];
+    snprintf(expected, sizeof(expected), GREETING "part 1\naerror %s\n", ERROR_TEXT(E_DAMAGED));
+    assert_string_equal(f->replies, expected);
+    assert_false(session_is_open(&f->session));
+}
+
+static void test_refuses_other_requests_for_the_spool(void **state)
+{
+    struct fixture *f = *state;
+    put(f, "spool lane\n");
+    assert_string_equal(f->replies, GREETING "error there is no such lane\n");
+    close(f->peer_fd);
+    connect_peer(f);
+    put(f, "spool bad\n");
+    assert_non_null(strstr(f->replies, "\nerror usage: spool show"));
+}
+
+/* Fills the socket and stops reading; the session makes no more than one part that waits. */
+static void stall(struct fixture *f)
+{
+    f->agent->parts = 10000;
+    f->agent->part_bytes = 10000;
+    assert_int_equal(send(f->peer_fd, "spool export\n", 13, 0), 13);
+    for (int i = 0; i < 1000; i++)
+        session_continue(&f->session, i == 0 ? POLLIN : 0, true, f->now_ms);
+    assert_true(session_is_open(&f->session));
+    assert_in_range(f->agent->parts_given, 1, 500);
+}
+
+static void test_an_answer_in_parts_waits_for_its_reader(void **state)
+{
+    struct fixture *f = *state;
+    stall(f);
+    unsigned given = f->agent->parts_given;
+    f->now_ms += 29000;
+    session_continue(&f->session, 0, true, f->now_ms);
+    assert_int_equal(f->agent->parts_given, given);
+    read_replies(f);
+    session_continue(&f->session, POLLOUT, true, f->now_ms);
+    session_continue(&f->session, POLLOUT, true, f->now_ms);
+    assert_true(f->agent->parts_given > given);
+    f->now_ms += 29000;
+    session_continue(&f->session, 0, true, f->now_ms);
+    assert_true(session_is_open(&f->session));
+}
+
+/* Nothing may be said inside a part: the client would take it for the part's bytes. */
+static void test_a_reader_that_stands_still_is_cut_off_within_a_part(void **state)
+{
+    struct fixture *f = *state;
+    stall(f);
+    f->now_ms += 31000;
+    session_continue(&f->session, 0, true, f->now_ms);
+    assert_false(session_is_open(&f->session));
+    read_replies(f);
+    assert_null(strstr(f->replies, "error"));
+}
+
+static void test_at_the_stop_an_answer_in_parts_ends_without_its_end(void **state)
+{
+    struct fixture *f = *state;
+    stall(f);
+    session_stop_input(&f->session, f->now_ms);
+    assert_false(session_is_open(&f->session));
+    read_replies(f);
+    assert_null(strstr(f->replies, "error"));
+    assert_null(strstr(f->replies, "end "));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -458,6 +565,14 @@ int main(void)
         TEST(test_a_command_has_to_come_in_time),
         TEST(test_a_line_has_to_end_in_time_but_a_pause_may_last),
         TEST(test_at_the_stop_only_what_was_taken_is_reported),
+        TEST(test_answers_in_parts),
+        TEST(test_grows_for_a_part_that_does_not_fit),
+        TEST(test_gives_up_on_a_part_beyond_all_bounds),
+        TEST(test_says_that_an_answer_in_parts_broke_off),
+        TEST(test_refuses_other_requests_for_the_spool),
+        TEST(test_an_answer_in_parts_waits_for_its_reader),
+        TEST(test_a_reader_that_stands_still_is_cut_off_within_a_part),
+        TEST(test_at_the_stop_an_answer_in_parts_ends_without_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
