@@ -18,6 +18,7 @@ static const struct command commands[] = {
     {"status", cmd_status, "say what the running agent is doing"},
     {"top", cmd_top, "watch the running agent"},
     {"send", cmd_send, "hand documents to the running agent"},
+    {"spool", cmd_spool, "show, export or check what is stored, also without an agent"},
     {"version", cmd_version, "say what this program contains"},
 };
 
