@@ -60,7 +60,6 @@ static int export_record(struct inspect *inspect, struct spool_reader *reader,
     struct render_json render = {.sensor = spool_sensor(inspect->spool, record->sensor),
                                  .piece = next_piece,
                                  .context = reader};
-    memcpy(render.spool, inspect->id, sizeof render.spool);
     int rc = render_json(&render, record, out);
     writer_char(out, '\n');
     return rc;

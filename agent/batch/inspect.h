@@ -19,13 +19,14 @@
  *   check   the checksum of each block, that each record can be decoded, has its sensor and all
  *           pieces of its document; names what is damaged
  */
+enum { INSPECT_ID_BYTES = 2 * SPOOL_ID_BYTES + 1 };
 enum inspect_what { INSPECT_SHOW, INSPECT_EXPORT, INSPECT_CHECK };
 
 struct inspect {
     struct spool *spool;
     enum inspect_what what;
     bool json;
-    char id[RENDER_JSON_SPOOL_BYTES];
+    char id[INSPECT_ID_BYTES];
     enum lane lane; /* in hand; LANE_COUNT: all are done */
     enum lane last; /* of those wanted */
     uint64_t end;   /* records from here on came after the start */
