@@ -11,7 +11,10 @@
  * a flipped bit puts a block where no reader looks, or beyond the numbers that were given out.
  * Entries are seen in their order. Pure.
  */
-enum { ORDER_VALUE_BYTES = 80 }; /* as much of a value as has to be seen: a block's header */
+enum {
+    ORDER_VALUE_BYTES = 80,
+    ORDER_MOVED_MAX = 4
+}; /* as much of a value as has to be seen: a block's header */
 
 struct order {
     bool any;           /* a block was seen: */
@@ -20,6 +23,8 @@ struct order {
     unsigned fragment;  /* likewise */
     uint64_t last;      /* where it ends */
     uint64_t last_ever; /* the highest end of all */
+    uint64_t
+        moved[ORDER_MOVED_MAX]; /* spools whose blocks lie elsewhere than under their own numbers */
 };
 
 /** Takes the next entry, of whose VALUE the first COUNT bytes are given: all of them, or at least
