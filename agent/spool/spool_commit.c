@@ -49,14 +49,14 @@ static int64_t lane_due_locked(struct spool *spool, enum lane lane, int64_t now_
 
 static bool everything_is_due_locked(const struct spool *spool)
 {
-    return spool->commit_now || spool->free_count < spool->block_count / 4 ||
-           spool->next_sequence >= spool->reserved;
+    return spool->commit_now || spool->free_count < spool->block_count / 4;
 }
 
 static int64_t next_due_locked(struct spool *spool, int64_t now_ms)
 {
     int64_t due_ms = spool->ack_due_ms;
-    if (everything_is_due_locked(spool))
+    /* Sequence numbers are reserved alone: what is in RAM need not go along. */
+    if (everything_is_due_locked(spool) || spool->next_sequence >= spool->reserved)
         due_ms = now_ms;
     for (enum lane lane = 0; lane < LANE_COUNT; lane++)
         due_ms = earlier(due_ms, lane_due_locked(spool, lane, now_ms));
