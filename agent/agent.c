@@ -70,7 +70,7 @@ static void note_storage(struct agent *agent)
     if (rc < 0)
         log_warning("spool-storage path=%s error=\"%s\"", path, ERROR_TEXT(rc));
     else if (!agent->storage_durable)
-        log_warning("spool-not-durable path=%s filesystem=%s remedy=\"put spool.path on flash: "
+        log_warning("spool-not-durable path=%s filesystem=%s remedy=\"spool.volatile allows it: "
                     "records here are lost with the power\"",
                     path, type);
 }

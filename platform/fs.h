@@ -35,6 +35,13 @@ int fs_sync_directory(const char *path);
  */
 int fs_lock_directory(const char *directory, int *ret_fd);
 
+/** PATH if it is there, else the nearest of its parents that is. E_TOO_BIG; E_NOT_FOUND. */
+int fs_find_existing(const char *path, char existing[FS_PATH_BYTES]);
+
+/** Whether a file system begins at the directory PATH. One that is bound to a second place of the
+ * same file system is not seen. E_TOO_BIG; error_sys. */
+int fs_is_mount_point(const char *path, bool *ret_is_mount_point);
+
 /**
  * The type of the file system under the directory PATH as a word ("ext4", "tmpfs", "overlay", hex
  * if unknown), and whether what is synced there survives a power cut: not in RAM; on an overlay

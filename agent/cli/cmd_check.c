@@ -4,6 +4,7 @@
 
 #include "agent/cli/cli.h"
 #include "agent/control/config.h"
+#include "agent/control/ground.h"
 #include "platform/base/error.h"
 #include "platform/fs.h"
 
@@ -34,6 +35,17 @@ static void warn_of_files(const struct config *config)
     }
 }
 
+/* Without its mount the state directory cannot be judged; that may come later as well. */
+static int check_ground(const struct config *config)
+{
+    char fault[GROUND_FAULT_BYTES];
+    const char *file = config->file[0] == '\0' ? "runnel" : config->file;
+    int rc = ground_check(&config->spool, fault);
+    if (rc < 0)
+        (void)fprintf(stderr, "%s: %s%s\n", file, rc == E_CONFIG ? "" : "warning: ", fault);
+    return rc == E_CONFIG ? CLI_CONFIG : CLI_DONE;
+}
+
 static int check(const char *path)
 {
     const struct config_options options = {.path = path, .faults = stderr};
@@ -46,9 +58,11 @@ static int check(const char *path)
         return CLI_FAILED;
     }
     warn_of_files(config);
-    config_print(config, stdout);
+    int code = check_ground(config);
+    if (code == CLI_DONE)
+        config_print(config, stdout);
     config_free(config);
-    return fflush(stdout) == 0 ? CLI_DONE : CLI_FAILED;
+    return fflush(stdout) == 0 ? code : CLI_FAILED;
 }
 
 int cmd_check(int argc, char **argv)

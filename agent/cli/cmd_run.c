@@ -4,6 +4,7 @@
 
 #include "agent/agent.h"
 #include "agent/cli/cli.h"
+#include "agent/control/ground.h"
 #include "platform/base/error.h"
 #include "platform/base/log.h"
 
@@ -22,6 +23,16 @@ static int usage_fault(void)
 {
     (void)fputs(usage, stderr);
     return CLI_USAGE;
+}
+
+static int run(const struct agent_options *agent)
+{
+    char fault[GROUND_FAULT_BYTES];
+    int rc = ground_check(&agent->config->spool, fault);
+    if (rc == 0)
+        return agent_run(agent) == 0 ? CLI_DONE : CLI_FAILED;
+    (void)fprintf(stderr, "runnel: %s\n", fault);
+    return rc == E_CONFIG ? CLI_CONFIG : CLI_FAILED;
 }
 
 int cmd_run(int argc, char **argv)
@@ -56,7 +67,7 @@ int cmd_run(int argc, char **argv)
     if (rc < 0)
         return rc == E_CONFIG ? CLI_CONFIG : CLI_FAILED;
     agent.config = config;
-    int result = agent_run(&agent);
+    int code = run(&agent);
     config_free(config);
-    return result == 0 ? CLI_DONE : CLI_FAILED;
+    return code;
 }

@@ -45,6 +45,8 @@ struct cfg_lane_setup {
 struct cfg_spool {
     const char *path; /* RUNNEL_STATE, spool.path, $STATE_DIRECTORY or CONFIG_SPOOL_PATH */
     uint64_t size_bytes;
+    bool is_volatile;  /* the state directory may lie in RAM */
+    const char *mount; /* where something must be mounted, or NULL */
     int64_t ack_window_ms;
     int64_t wait_ms; /* how long somebody who waits for durability waits at most */
     struct cfg_lane_setup lanes[CFG_LANES];

@@ -124,7 +124,16 @@ static const struct schema_key spool_keys[] = {
      .high = 10 * MINUTE_MS,
      .help = "how long an acknowledgement may exist only in RAM"},
     {.name = "lanes", .kind = SCHEMA_OBJECT, .members = &lanes_table, .help = "the three lanes"},
-    {.name = "volatile", .kind = SCHEMA_ABSENT, .help = "allow a state directory in RAM"},
+    {.name = "volatile",
+     .kind = SCHEMA_BOOLEAN,
+     AT(cfg_spool, is_volatile),
+     .standard = "false",
+     .help = "allow a state directory in RAM, where nothing survives a power cut"},
+    {.name = "mount",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_spool, mount),
+     .high = 400,
+     .help = "the mount point without which the agent does not start"},
     {.name = NULL},
 };
 static const struct schema_table spool_table = {.keys = spool_keys};

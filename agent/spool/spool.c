@@ -217,6 +217,10 @@ static int explain(const struct spool_options *options, int rc, char fault[SPOOL
         remedy = "the agent sets it aside when it starts";
     else if (error_errno(rc) == EACCES || error_errno(rc) == EPERM)
         remedy = "it must belong to the user that runs runnel";
+    else if (error_errno(rc) == ENOTDIR)
+        remedy = "a file is in its place: remove that, or name a directory";
+    else if (error_errno(rc) == EEXIST)
+        remedy = "it is a link to nothing: make what it points to";
     else if (rc == E_RANGE)
         remedy = "the smallest size is 256KiB";
     (void)snprintf(fault, SPOOL_FAULT_BYTES, "spool %.100s: %s: %s", options->path, ERROR_TEXT(rc),

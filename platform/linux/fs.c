@@ -72,6 +72,36 @@ static void to_parent(char *path)
         slash[slash == path] = '\0';
 }
 
+int fs_find_existing(const char *path, char existing[FS_PATH_BYTES])
+{
+    struct stat status;
+    char at[FS_PATH_BYTES];
+    if (strlen(path) >= sizeof at)
+        return E_TOO_BIG;
+    (void)strcpy(at, path);
+    while (stat(at, &status) != 0) {
+        if (strcmp(at, "/") == 0 || strcmp(at, ".") == 0)
+            return E_NOT_FOUND;
+        to_parent(at);
+    }
+    (void)strcpy(existing, at);
+    return 0;
+}
+
+int fs_is_mount_point(const char *path, bool *ret_is_mount_point)
+{
+    struct stat here;
+    struct stat above;
+    char parent[FS_PATH_BYTES];
+    int rc = fs_join(path, "..", parent, sizeof parent);
+    if (rc < 0)
+        return rc;
+    if (stat(path, &here) != 0 || stat(parent, &above) != 0)
+        return error_sys(errno);
+    *ret_is_mount_point = here.st_dev != above.st_dev || here.st_ino == above.st_ino;
+    return 0;
+}
+
 static int make_directory(const char *path, mode_t mode)
 {
     struct stat status;

@@ -232,6 +232,8 @@ static void test_defaults(void **state)
     assert_string_equal(config->device, "gw-17");
     assert_string_equal(config->spool.path, CONFIG_SPOOL_PATH);
     assert_int_equal(config->spool.size_bytes, 32u << 20);
+    assert_false(config->spool.is_volatile);
+    assert_null(config->spool.mount);
     assert_int_equal(config->spool.ack_window_ms, 30000);
     assert_int_equal(config->spool.wait_ms, 1000);
     const struct cfg_lane_setup *lanes = config->spool.lanes;
@@ -514,14 +516,12 @@ static void test_what_is_not_in_this_program(void **state)
                   HEAD
                   "\"coap\": {}, \"link\": {},\n"
                   "\"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\", \"transforms\": [] } "
-                  "],\n\"credentials\": { \"x\": { \"provider\": \"web_identity\", \"z\": 1 } },\n"
-                  "\"spool\": { \"volatile\": true } }",
+                  "],\n\"credentials\": { \"x\": { \"provider\": \"web_identity\", \"z\": 1 } } }",
                   "2:1: coap: is not available in this version; remove it\n"
                   "2:13: link: is not available in this version; remove it\n"
                   "3:47: sensors[0].transforms: is not available in this version; remove it\n"
                   "4:37: credentials.x.provider: \"web_identity\" is not available in "
-                  "this version; choose chain, env, file\n"
-                  "5:12: spool.volatile: is not available in this version; remove it\n");
+                  "this version; choose chain, env, file\n");
     expect_faults(
         *state,
         "{ \"device\": \"d\", \"routes\": [\n"

@@ -195,6 +195,39 @@ static void test_describe(void **state)
     assert_string_equal(type, "0x00009fa0"); /* one that is not in the table */
 }
 
+static void test_existing(void **state)
+{
+    char existing[FS_PATH_BYTES];
+    char deep[FS_PATH_BYTES];
+    (void)state;
+    assert_int_equal(fs_find_existing(root, existing), 0);
+    assert_string_equal(existing, root);
+    (void)snprintf(deep, sizeof deep, "%s/none/of/these/", root);
+    assert_int_equal(fs_find_existing(deep, existing), 0);
+    assert_string_equal(existing, root);
+    assert_int_equal(symlink("nothing", in_root("link")), 0);
+    assert_int_equal(fs_find_existing(in_root("link"), existing), 0);
+    assert_string_equal(existing, root);
+    assert_int_equal(fs_find_existing("/runnel-none", existing), 0);
+    assert_string_equal(existing, "/");
+    assert_int_equal(fs_find_existing("runnel-none", existing), 0);
+    assert_string_equal(existing, ".");
+}
+
+static void test_mount_point(void **state)
+{
+    bool mounted = true;
+    (void)state;
+    assert_int_equal(fs_is_mount_point(root, &mounted), 0);
+    assert_false(mounted);
+    assert_int_equal(fs_is_mount_point("/proc", &mounted), 0);
+    assert_true(mounted);
+    mounted = false;
+    assert_int_equal(fs_is_mount_point("/", &mounted), 0);
+    assert_true(mounted);
+    assert_int_equal(fs_is_mount_point(in_root("none"), &mounted), error_sys(ENOENT));
+}
+
 /* Mounts an overlay whose upper directory lies in RAM and one whose lies on the disk of /tmp, and
  * has both described: needs the right to mount, which a user name space may give. The blanks are
  * escaped in mountinfo. */
@@ -258,6 +291,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_sync_directory, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_lock, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_describe, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_existing, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_mount_point, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_overlay, make_root, remove_root),
     };
     if (argc == 4 && strcmp(argv[1], "describe") == 0)
