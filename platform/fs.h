@@ -49,4 +49,11 @@ int fs_is_mount_point(const char *path, bool *ret_is_mount_point);
  */
 int fs_describe(const char *path, char *ret_type, size_t type_bytes, bool *ret_durable);
 
+/** Whether the file system under PATH keeps no room for what is written over a file's zeros (UBIFS,
+ *  F2FS and others): then a file of full size may still meet a full disk. False if unknown. */
+bool fs_writes_elsewhere(const char *path);
+
+/** How much may still be written to the file system under PATH. error_sys. */
+int fs_measure_free(const char *path, uint64_t *ret_bytes);
+
 #endif

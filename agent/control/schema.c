@@ -116,7 +116,7 @@ static const struct schema_key spool_keys[] = {
      .standard = CONFIG_SPOOL_SIZE,
      .low = 256 * KIB,
      .high = SPOOL_SIZE_MAX,
-     .help = "of the spool file, taken once"},
+     .help = "of the spool file, taken in full"},
     {.name = "ack_window",
      .kind = SCHEMA_DURATION,
      AT(cfg_spool, ack_window_ms),

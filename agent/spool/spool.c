@@ -51,7 +51,7 @@ static struct spool *allocate(const struct spool_options *options, int *ret_erro
         return NULL;
     spool->options = *options;
     spool->lock_fd = spool->wake_fd = spool->stop.fd = -1;
-    spool->size_bytes = options->size_bytes / PAGE_BYTES * PAGE_BYTES;
+    spool->size_bytes = spool_size_wanted(spool);
     spool->use.page_bytes = PAGE_BYTES; /* until the file says otherwise */
     spool->ack_due_ms = spool->sleeping_to_ms = INT64_MAX;
     spool->next_boot = spool->next_event = 1;
@@ -60,8 +60,6 @@ static struct spool *allocate(const struct spool_options *options, int *ret_erro
     *ret_error = open_waits(spool);
     if (*ret_error == E_OK)
         *ret_error = fs_join(options->path, "spool.mdb", path, sizeof path);
-    if (*ret_error == E_OK)
-        *ret_error = spool_head_open(spool, head_blocks(options->size_bytes));
     if (*ret_error < 0)
         return spool;
     spool->path = strdup(path);
@@ -85,6 +83,7 @@ static void begin_new(struct spool *spool)
     spool->next_sequence = 1;
     spool->reserved = 1 + RESERVATION;
     spool->counters_since_ms = wall_ms(spool);
+    spool->size_bytes = spool_size_wanted(spool);
     spool->create = true;
 }
 
@@ -191,6 +190,18 @@ static int go_on(struct spool *spool, bool clean)
     return rc < 0 ? rc : spool_commit_first(spool);
 }
 
+/* The head as large as the file allows, which may be smaller than was asked for. */
+static int open_head(struct spool *spool)
+{
+    uint64_t bytes = spool_size_wanted(spool);
+    if (!spool->options.open_only)
+        spool_size_grow(spool);
+    spool->elsewhere = fs_writes_elsewhere(spool->options.path);
+    spool->room_bytes = spool->size_bytes;
+    return spool_head_open(spool,
+                           head_blocks(spool->size_bytes < bytes ? spool->size_bytes : bytes));
+}
+
 static int open_file(struct spool *spool)
 {
     char fault[VERIFY_FAULT_BYTES] = "its tables";
@@ -240,11 +251,15 @@ int spool_open(const struct spool_options *options, char fault[SPOOL_FAULT_BYTES
     if (rc == E_OK)
         rc = fs_lock_directory(options->path, &spool->lock_fd);
     if (rc == E_OK)
+        rc = open_head(spool);
+    if (rc == E_OK)
         rc = open_file(spool);
     if (rc < 0) {
         spool_close(spool);
         return explain(options, rc, fault);
     }
+    if (!options->open_only)
+        spool_size_shrink(spool);
     spool->aside = spool_aside_count(spool);
     *ret_spool = spool;
     return E_OK;

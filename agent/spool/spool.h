@@ -45,7 +45,7 @@ struct spool_clock_reading {
 
 struct spool_options {
     const char *path;    /* the state directory; made if missing */
-    uint64_t size_bytes; /* of the file, fixed */
+    uint64_t size_bytes; /* of the file; one of another size is fitted to it */
     const char *device;
     struct spool_lane_options lanes[LANE_COUNT];
     int64_t wait_ms;             /* a commit is due so long after somebody began to wait for it */

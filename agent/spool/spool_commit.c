@@ -655,8 +655,8 @@ void spool_commit_run(void *context)
         (void)pthread_mutex_unlock(&spool->lock);
         if (due_ms > now_ms)
             wait_until(spool, due_ms, now_ms);
-        else
-            (void)commit_once(spool, (struct commit){0});
+        else if (commit_once(spool, (struct commit){0}) == E_OK)
+            spool_size_shrink(spool);
     }
 }
 

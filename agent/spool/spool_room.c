@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/spool/room.h"
 #include "agent/spool/spool_state.h"
 #include "platform/base/error.h"
 
@@ -239,9 +240,15 @@ static uint64_t limit_pages(const struct spool *spool, uint64_t total, unsigned 
     return limit < most ? limit : most;
 }
 
+bool spool_room_fits(const struct spool *spool, uint64_t total_pages)
+{
+    uint64_t limit = limit_pages(spool, total_pages, FULL_PERCENT);
+    return spool->use.used_pages + spool->block_count + SLACK_PAGES <= limit;
+}
+
 bool spool_room_is_short_locked(const struct spool *spool, enum lane lane)
 {
-    uint64_t total = spool->size_bytes / spool->use.page_bytes;
+    uint64_t total = spool->room_bytes / spool->use.page_bytes;
     uint64_t kept = 0; /* what no eviction makes room for */
     uint64_t blocks = 0;
     for (enum lane other = 0; other < LANE_COUNT; other++) {
@@ -256,10 +263,26 @@ bool spool_room_is_short_locked(const struct spool *spool, enum lane lane)
     return kept + SLACK_PAGES >= limit_pages(spool, total, percent);
 }
 
+/* The pages that can be used at all. On most file systems those of the file, taken once for ever.
+ */
+static uint64_t measure(struct spool *spool, const struct store_use *use)
+{
+    uint64_t free_bytes;
+    uint64_t total = use->total_pages;
+    if (spool->elsewhere && fs_measure_free(spool->options.path, &free_bytes) == E_OK)
+        total = room_pages(total, use->touched_pages, use->page_bytes, free_bytes);
+    return total;
+}
+
 int spool_room_make(struct spool *spool, struct commit *commit)
 {
     bool alarm_alone = true;
     uint64_t need = SLACK_PAGES;
+    struct store_use use;
+    int rc = store_get_use(commit->txn, &use);
+    if (rc < 0)
+        return rc;
+    uint64_t total = measure(spool, &use);
     (void)pthread_mutex_lock(&spool->lock);
     for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
         commit->flash[lane] = spool->lanes[lane].flash;
@@ -268,10 +291,10 @@ int spool_room_make(struct spool *spool, struct commit *commit)
         alarm_alone = alarm_alone && (lane == LANE_ALARM || spool->lanes[lane].pending == 0);
     }
     unsigned percent = (alarm_alone ? ALARM_PERCENT : FULL_PERCENT) - spool->squeeze_percent;
-    uint64_t total = spool->use.total_pages;
+    spool->room_bytes = total * use.page_bytes;
     (void)pthread_mutex_unlock(&spool->lock);
     for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
-        int rc = delete_acknowledged(spool, commit, lane);
+        rc = delete_acknowledged(spool, commit, lane);
         if (rc < 0)
             return rc;
     }

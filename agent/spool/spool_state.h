@@ -172,7 +172,11 @@ struct spool {
     char *path; /* of the file */
     char *device;
     int lock_fd;
-    uint64_t size_bytes;
+    uint64_t size_bytes; /* of the file */
+    uint64_t room_bytes; /* of these: what the file system has room for, as of the last commit */
+    bool elsewhere;      /* fs_writes_elsewhere */
+    bool size_failed;    /* it keeps that size until the next start: why is in the log */
+    bool size_noted;     /* that it is too large is in the log */
     uint8_t boot_id[BLOCK_BOOT_ID_BYTES];
 
     pthread_mutex_t lock;
@@ -356,6 +360,10 @@ int spool_gap_load(struct spool *spool, const struct store_key *key, const uint8
 /** Deletes what every holding route has, then evicts until the commit fits. LMDB's errors. */
 int spool_room_make(struct spool *spool, struct commit *commit);
 
+/** Whether what is stored would fit a file of TOTAL_PAGES and leave room for a commit. For the
+ *  committer. */
+bool spool_room_fits(const struct spool *spool, uint64_t total_pages);
+
 /** Whether a new record of LANE, which does not make room for itself by evicting older ones, may
  *  find none when it is committed. */
 bool spool_room_is_short_locked(const struct spool *spool, enum lane lane);
@@ -365,6 +373,18 @@ bool spool_room_is_short_locked(const struct spool *spool, enum lane lane);
 /** The thread that takes what it can read out of the files that were set aside, and removes those
  *  that have nothing more to give. */
 void spool_salvage_run(void *context);
+
+/* ---- spool_size.c: a file that is larger or smaller than options.size_bytes ---- */
+
+/** The size that the options ask for, in whole pages. */
+uint64_t spool_size_wanted(const struct spool *spool);
+
+/** Before the file is opened: makes it as large as wanted if it is smaller and sound, and sets
+ *  size_bytes. Where that fails it stays as it is, and the log says so. */
+void spool_size_grow(struct spool *spool);
+
+/** Between two commits: makes the file as small as wanted once what is stored fits. */
+void spool_size_shrink(struct spool *spool);
 
 /* ---- spool_aside.c: files that this program cannot use ---- */
 

@@ -17,12 +17,13 @@
 #include "platform/base/error.h"
 #include "platform/fs.h"
 
-enum { FILE_MODE = 0640, READERS_MAX = 32, ZEROS_BYTES = 65536 };
+enum { FILE_MODE = 0640, READERS_MAX = 32, ZEROS_BYTES = 65536, COPY_ENTRIES = 64 };
 
 struct store {
     char path[FS_PATH_BYTES];
     size_t size_bytes;
     size_t page_bytes;
+    bool unsynced;           /* the name of the file may not survive a power cut */
     const uint8_t *map;      /* where LMDB mapped the file; NULL if that is not known */
     pthread_rwlock_t in_use; /* read: a transaction is open; write: the environment is replaced */
     MDB_env *env;            /* NULL while it could not be opened again */
@@ -298,19 +299,34 @@ static int fill_with_zeros(int fd, uint64_t size_bytes, const struct stop *stop)
     return fsync(fd) == 0 ? E_OK : error_sys(errno);
 }
 
-static int write_first_entry(const char *path, const void *state, size_t state_bytes)
+/* A file that nobody else knows yet, at most MAP_BYTES large. */
+static int open_new(const char *path, uint64_t map_bytes, struct store **ret_store)
 {
-    struct store_key key = store_key_pair(STORE_STATE, 0, 0);
     struct store *store = calloc(1, sizeof *store);
-    struct store_txn *txn = NULL;
     if (store == NULL)
         return E_NO_MEMORY;
     (void)pthread_rwlock_init(&store->in_use, NULL);
     int rc = from_lmdb(mdb_env_create(&store->env));
     if (rc == E_OK)
+        rc = from_lmdb(mdb_env_set_mapsize(store->env, (size_t)map_bytes));
+    if (rc == E_OK)
         rc = from_lmdb(mdb_env_open(store->env, path, MDB_NOSUBDIR | MDB_NOLOCK, FILE_MODE));
     if (rc == E_OK)
         rc = open_dbi(store);
+    if (rc == E_OK)
+        *ret_store = store;
+    else
+        store_close(store);
+    return rc;
+}
+
+static int write_first_entry(const char *path, uint64_t size_bytes, const void *state,
+                             size_t state_bytes)
+{
+    struct store_key key = store_key_pair(STORE_STATE, 0, 0);
+    struct store *store = NULL;
+    struct store_txn *txn = NULL;
+    int rc = open_new(path, size_bytes, &store);
     if (rc == E_OK)
         rc = store_begin_write(store, &txn);
     if (rc == E_OK)
@@ -326,8 +342,6 @@ static int write_first_entry(const char *path, const void *state, size_t state_b
 static int fill_and_rename(const char *temporary, const char *path, uint64_t size_bytes,
                            const struct stop *stop)
 {
-    char directory[FS_PATH_BYTES];
-    const char *slash = strrchr(path, '/');
     int fd = open(temporary, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return error_sys(errno);
@@ -335,34 +349,145 @@ static int fill_and_rename(const char *temporary, const char *path, uint64_t siz
     (void)close(fd);
     if (rc < 0)
         return rc;
-    if (rename(temporary, path) != 0)
-        return error_sys(errno);
+    return rename(temporary, path) == 0 ? E_OK : error_sys(errno);
+}
+
+static int sync_name(const char *path)
+{
+    char directory[FS_PATH_BYTES];
+    const char *slash = strrchr(path, '/');
     (void)snprintf(directory, sizeof directory, "%.*s", slash == NULL ? 1 : (int)(slash - path) + 1,
                    slash == NULL ? "." : path);
     return fs_sync_directory(directory);
+}
+
+/* The name under which a file is made, with nothing behind it. */
+static int clear_temporary(const char *path, char temporary[FS_PATH_BYTES])
+{
+    int count = snprintf(temporary, FS_PATH_BYTES, "%s.new", path);
+    if (count < 0 || count >= FS_PATH_BYTES)
+        return E_TOO_BIG;
+    return unlink(temporary) == 0 || errno == ENOENT ? E_OK : error_sys(errno);
 }
 
 int store_create(const char *path, uint64_t size_bytes, const void *state, size_t state_bytes,
                  const struct stop *stop)
 {
     char temporary[FS_PATH_BYTES];
-    int count = snprintf(temporary, sizeof temporary, "%s.new", path);
-    if (count < 0 || (size_t)count >= sizeof temporary)
-        return E_TOO_BIG;
-    if (unlink(temporary) != 0 && errno != ENOENT)
-        return error_sys(errno);
-    int rc = write_first_entry(temporary, state, state_bytes);
+    int rc = clear_temporary(path, temporary);
+    if (rc < 0)
+        return rc;
+    rc = write_first_entry(temporary, size_bytes, state, state_bytes);
     if (rc == E_OK)
         rc = fill_and_rename(temporary, path, size_bytes, stop);
+    if (rc == E_OK)
+        rc = sync_name(path);
     if (rc < 0)
         (void)unlink(temporary);
     return rc;
+}
+
+/* ---- another size ---- */
+
+void store_forget_copy(const char *path)
+{
+    char temporary[FS_PATH_BYTES];
+    (void)clear_temporary(path, temporary);
+}
+
+int store_grow(const char *path, uint64_t size_bytes)
+{
+    struct stat before;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return error_sys(errno);
+    int rc = fstat(fd, &before) == 0 ? E_OK : error_sys(errno);
+    if (rc == E_OK && (uint64_t)before.st_size < size_bytes) {
+        rc = fill_with_zeros(fd, size_bytes, NULL);
+        if (rc < 0 && ftruncate(fd, before.st_size) != 0)
+            rc = error_sys(errno); /* longer than it has to be: that does no harm */
+    }
+    (void)close(fd);
+    return rc;
+}
+
+/* Copies the next entries in a commit of their own, so that not all of them lie in RAM at once.
+ * E_NOT_FOUND: that was the last of them. */
+static int copy_some(MDB_cursor *from, MDB_cursor_op first, struct store *to)
+{
+    MDB_val name;
+    MDB_val value;
+    struct store_txn *txn;
+    int rc = store_begin_write(to, &txn);
+    if (rc < 0)
+        return rc;
+    for (int i = 0; rc == E_OK && i < COPY_ENTRIES; i++) {
+        rc = from_lmdb(mdb_cursor_get(from, &name, &value, i == 0 ? first : MDB_NEXT));
+        if (rc == E_OK)
+            rc = from_lmdb(mdb_put(txn->txn, to->dbi, &name, &value, MDB_APPEND));
+        if (rc == E_OK && value.mv_size > to->page_bytes / 2)
+            store_release_page(value.mv_data);
+    }
+    if (rc < 0 && rc != E_NOT_FOUND) {
+        store_abort(txn);
+        return rc;
+    }
+    int committed = store_commit(txn);
+    return committed < 0 ? committed : rc;
+}
+
+static int copy_all(struct store *from, struct store *to, const struct stop *stop)
+{
+    struct store_txn *txn;
+    MDB_cursor *cursor;
+    int rc = store_begin_read(from, &txn);
+    if (rc < 0)
+        return rc;
+    rc = from_lmdb(mdb_cursor_open(txn->txn, from->dbi, &cursor));
+    if (rc == E_OK) {
+        for (MDB_cursor_op op = MDB_FIRST; rc == E_OK; op = MDB_NEXT)
+            rc = stop != NULL && stop_requested(stop) ? E_STOP : copy_some(cursor, op, to);
+        mdb_cursor_close(cursor);
+    }
+    store_abort(txn);
+    return rc == E_NOT_FOUND ? E_OK : rc;
+}
+
+int store_shrink(struct store *store, uint64_t size_bytes, const struct stop *stop)
+{
+    char temporary[FS_PATH_BYTES];
+    struct store *copy = NULL;
+    int rc = clear_temporary(store->path, temporary);
+    if (rc == E_OK)
+        rc = open_new(temporary, size_bytes, &copy);
+    if (rc == E_OK)
+        rc = copy_all(store, copy, stop);
+    store_close(copy);
+    if (rc == E_OK)
+        rc = fill_and_rename(temporary, store->path, size_bytes, stop);
+    if (rc < 0) {
+        (void)unlink(temporary);
+        return rc;
+    }
+    (void)pthread_rwlock_wrlock(&store->in_use);
+    store->unsynced = sync_name(store->path) < 0; /* then the next commit has to */
+    store->size_bytes = (size_t)size_bytes;
+    close_env(store);
+    (void)open_env(store);
+    (void)pthread_rwlock_unlock(&store->in_use);
+    return E_OK;
 }
 
 /* ---- transactions ---- */
 
 static int begin(struct store *store, unsigned flags, struct store_txn **ret_txn)
 {
+    if (flags == 0 && store->unsynced) {
+        int rc = sync_name(store->path);
+        if (rc < 0)
+            return rc;
+        store->unsynced = false;
+    }
     struct store_txn *txn = malloc(sizeof *txn);
     if (txn == NULL)
         return E_NO_MEMORY;
@@ -497,10 +622,14 @@ int store_before(struct store_txn *txn, const struct store_key *key, struct stor
 
 int store_get_use(struct store_txn *txn, struct store_use *ret_use)
 {
+    MDB_envinfo info;
     MDB_stat stat;
     int rc = mdb_stat(txn->txn, txn->store->dbi, &stat);
+    if (rc == 0)
+        rc = mdb_env_info(txn->store->env, &info);
     if (rc != 0)
         return from_lmdb(rc);
+    ret_use->touched_pages = info.me_last_pgno + 1;
     ret_use->page_bytes = stat.ms_psize;
     ret_use->used_pages = stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
     ret_use->total_pages = txn->store->size_bytes / stat.ms_psize;

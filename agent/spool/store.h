@@ -58,11 +58,22 @@ bool store_key_is_block(const struct store_key *key, enum lane lane, uint64_t *r
 int store_create(const char *path, uint64_t size_bytes, const void *state, size_t state_bytes,
                  const struct stop *stop);
 
+/**
+ * Makes the file PATH, which nobody has open, as large as SIZE_BYTES with zeros behind its end, and
+ * syncs it. If that fails it is as large as before; also while it lasts the file can be opened.
+ * error_sys.
+ */
+int store_grow(const char *path, uint64_t size_bytes);
+
+/** Removes what an interrupted store_create or store_shrink of PATH left. */
+void store_forget_copy(const char *path);
+
 /** verify_pages of PATH. E_NOT_FOUND if there is no file. */
 int store_verify(const char *path, char fault[VERIFY_FAULT_BYTES]);
 
-/** Opens PATH, at most SIZE_BYTES of it. E_NOT_FOUND if there is no file; E_VERSION for another
- *  word size; E_DAMAGED if it is no LMDB file or shorter than it says; error_sys; LMDB's. */
+/** Opens PATH, SIZE_BYTES of it or all if it is larger. E_NOT_FOUND if there is no file; E_VERSION
+ * for another word size; E_DAMAGED if it is no LMDB file or shorter than it says; error_sys;
+ * LMDB's. */
 int store_open(const char *path, uint64_t size_bytes, struct store **ret_store);
 
 void store_close(struct store *store); /* NULL is allowed */
@@ -71,11 +82,20 @@ void store_close(struct store *store); /* NULL is allowed */
  */
 int store_reopen(struct store *store);
 
+/**
+ * Copies all entries into a new file of SIZE_BYTES that takes the place of the old one; a power cut
+ * leaves the one or the other. For the thread that commits, between two commits. E_FULL: they do
+ * not fit; E_STOP; error_sys; LMDB's: the old one is still in use. If the new one cannot be opened,
+ * as after a failed commit, the next transaction says so.
+ */
+int store_shrink(struct store *store, uint64_t size_bytes, const struct stop *stop);
+
 struct store_use {
     uint64_t page_bytes;
     uint64_t
         used_pages; /* branches, leaves and overflow pages; what is free to reuse is not counted */
     uint64_t total_pages;
+    uint64_t touched_pages; /* that hold something, or did since the file was made */
 };
 
 /** Transactions. A reading one may be in any thread, the writing one in the commit thread alone. */

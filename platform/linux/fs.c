@@ -173,24 +173,26 @@ int fs_lock_directory(const char *directory, int *ret_fd)
 enum { MAGIC_OVERLAY = 0x794c7630 };
 
 /* f_type of statfs(2). What is not listed is taken for durable: few types live in RAM, and they are
- * here; a union that we cannot see through (aufs) counts as one of them. */
+ * here; a union that we cannot see through (aufs) counts as one of them. Those that write
+ * everything to a new place, or compress, keep no room for what is written over zeros. */
 static const struct fs_type {
     uint32_t magic;
     const char *name;
     bool durable;
+    bool elsewhere;
 } types[] = {
-    {0x0000ef53, "ext4", true},        {0xf2f52010, "f2fs", true},
-    {0x24051905, "ubifs", true},       {0x000072b6, "jffs2", true},
-    {0x58465342, "xfs", true},         {0x9123683e, "btrfs", true},
-    {0x00004d44, "vfat", true},        {0x2011bab0, "exfat", true},
-    {0x2fc12fc1, "zfs", true},         {0xca451a4e, "bcachefs", true},
-    {0x7366746e, "ntfs3", true},       {0x00006969, "nfs", true},
-    {0xff534d42, "cifs", true},        {0xfe534d42, "smb2", true},
-    {0x01021997, "9p", true},          {0x65735546, "fuse", true},
-    {0x61756673, "aufs", false},       {0x958458f6, "hugetlbfs", false},
-    {0x01021994, "tmpfs", false},      {0x858458f6, "ramfs", false},
-    {0x73717368, "squashfs", false},   {0xe0f5e1e2, "erofs", false},
-    {MAGIC_OVERLAY, "overlay", false},
+    {0x0000ef53, "ext4", true, false},        {0xf2f52010, "f2fs", true, true},
+    {0x24051905, "ubifs", true, true},        {0x000072b6, "jffs2", true, true},
+    {0x58465342, "xfs", true, false},         {0x9123683e, "btrfs", true, true},
+    {0x00004d44, "vfat", true, false},        {0x2011bab0, "exfat", true, false},
+    {0x2fc12fc1, "zfs", true, true},          {0xca451a4e, "bcachefs", true, true},
+    {0x7366746e, "ntfs3", true, false},       {0x00006969, "nfs", true, false},
+    {0xff534d42, "cifs", true, false},        {0xfe534d42, "smb2", true, false},
+    {0x01021997, "9p", true, false},          {0x65735546, "fuse", true, false},
+    {0x61756673, "aufs", false, false},       {0x958458f6, "hugetlbfs", false, false},
+    {0x01021994, "tmpfs", false, false},      {0x858458f6, "ramfs", false, false},
+    {0x73717368, "squashfs", false, false},   {0xe0f5e1e2, "erofs", false, false},
+    {MAGIC_OVERLAY, "overlay", false, false},
 };
 
 static const struct fs_type *find_type(uint32_t magic)
@@ -285,5 +287,23 @@ int fs_describe(const char *path, char *ret_type, size_t type_bytes, bool *ret_d
         *ret_durable = overlay_is_durable(path);
     else
         *ret_durable = type == NULL || type->durable;
+    return 0;
+}
+
+bool fs_writes_elsewhere(const char *path)
+{
+    struct statfs statistics;
+    if (statfs(path, &statistics) < 0)
+        return false;
+    const struct fs_type *type = find_type((uint32_t)statistics.f_type);
+    return type != NULL && type->elsewhere;
+}
+
+int fs_measure_free(const char *path, uint64_t *ret_bytes)
+{
+    struct statfs statistics;
+    if (statfs(path, &statistics) < 0)
+        return error_sys(errno);
+    *ret_bytes = (uint64_t)statistics.f_bavail * (uint64_t)statistics.f_bsize;
     return 0;
 }
