@@ -43,7 +43,7 @@ ENTRY = struct.Struct("=IIQQII")
 (MADE_FILE, MADE_DIRECTORY, WROTE, TRUNCATED, ALLOCATED, RENAMED, UNLINKED, SYNCED,
  REPORTED) = range(1, 10)
 
-WORKLOADS = ("create", "killed", "append", "drain", "evict", "restart")
+WORKLOADS = ("create", "killed", "append", "drain", "evict", "restart", "resize")
 # The keys of the records of one run begin at a multiple of this.
 KEYS_PER_RUN = 1 << 20
 # Behind how many changes a process that makes a spool is killed.

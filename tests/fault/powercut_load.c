@@ -333,6 +333,28 @@ static void restart(struct load *load)
     stop(load);
 }
 
+/* Starts with a larger file, and with a smaller one into which all fits, at once or later. */
+static void resize(struct load *load)
+{
+    static const uint64_t sizes[] = {SMALL, MEDIUM, SMALL, LARGE, SMALL};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        load->size_bytes = sizes[i];
+        open_spool(load);
+        append_some(load, sizes[i] == SMALL ? 4 : 24);
+        wait_for_tickets(load);
+        for (int r = 0; r < RIG_ROUTES && sizes[i] == SMALL; r++)
+            for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+                deliver(load, r, lane, BATCH_MAX, 12);
+        commit(load);
+        append_some(load, 4);
+        wait_for_tickets(load);
+        if (i % 2 == 0)
+            stop(load);
+        else
+            abandon(load);
+    }
+}
+
 /* The first start after a cut: everything is read, some delivered, more comes in. */
 static void recover(struct load *load)
 {
@@ -352,10 +374,10 @@ static const struct workload {
     uint64_t size_bytes;
     bool full;
 } workloads[] = {
-    {"create", create, MEDIUM, false},      {"append", append_only, LARGE, false},
-    {"drain", drain, LARGE, false},         {"evict", evict, SMALL, true},
-    {"restart", restart, LARGE, false},     {"recover", recover, LARGE, false},
-    {"recover-full", recover, SMALL, true},
+    {"create", create, MEDIUM, false},  {"append", append_only, LARGE, false},
+    {"drain", drain, LARGE, false},     {"evict", evict, SMALL, true},
+    {"restart", restart, LARGE, false}, {"resize", resize, SMALL, false},
+    {"recover", recover, LARGE, false}, {"recover-full", recover, SMALL, true},
 };
 
 int main(int argc, char **argv)
