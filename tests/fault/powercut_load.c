@@ -336,13 +336,13 @@ static void restart(struct load *load)
 /* Starts with a larger file, and with a smaller one into which all fits, at once or later. */
 static void resize(struct load *load)
 {
-    static const uint64_t sizes[] = {SMALL, MEDIUM, SMALL, LARGE, SMALL};
+    static const uint64_t sizes[] = {MEDIUM, LARGE, MEDIUM, 2 * LARGE, MEDIUM};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         load->size_bytes = sizes[i];
         open_spool(load);
-        append_some(load, sizes[i] == SMALL ? 4 : 24);
+        append_some(load, sizes[i] == MEDIUM ? 4 : 24);
         wait_for_tickets(load);
-        for (int r = 0; r < RIG_ROUTES && sizes[i] == SMALL; r++)
+        for (int r = 0; r < RIG_ROUTES && sizes[i] == MEDIUM; r++)
             for (enum lane lane = 0; lane < LANE_COUNT; lane++)
                 deliver(load, r, lane, BATCH_MAX, 12);
         commit(load);
@@ -376,7 +376,7 @@ static const struct workload {
 } workloads[] = {
     {"create", create, MEDIUM, false},  {"append", append_only, LARGE, false},
     {"drain", drain, LARGE, false},     {"evict", evict, SMALL, true},
-    {"restart", restart, LARGE, false}, {"resize", resize, SMALL, false},
+    {"restart", restart, LARGE, false}, {"resize", resize, MEDIUM, false},
     {"recover", recover, LARGE, false}, {"recover-full", recover, SMALL, true},
 };
 
