@@ -27,6 +27,7 @@ struct store {
     const uint8_t *map;      /* where LMDB mapped the file; NULL if that is not known */
     pthread_rwlock_t in_use; /* read: a transaction is open; write: the environment is replaced */
     MDB_env *env;            /* NULL while it could not be opened again */
+    int refusal;             /* why it could be opened again for reading alone; or 0 */
     MDB_dbi dbi;
 };
 
@@ -211,7 +212,7 @@ static int check_length(struct store *store)
     return (uint64_t)file.st_size / stat.ms_psize > info.me_last_pgno ? E_OK : E_DAMAGED;
 }
 
-static int open_env(struct store *store)
+static int open_env(struct store *store, unsigned flags)
 {
     int dead = 0;
     int rc = mdb_env_create(&store->env);
@@ -221,7 +222,7 @@ static int open_env(struct store *store)
     if (rc == 0)
         rc = mdb_env_set_mapsize(store->env, store->size_bytes);
     if (rc == 0)
-        rc = mdb_env_open(store->env, store->path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD,
+        rc = mdb_env_open(store->env, store->path, flags | MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD,
                           FILE_MODE);
     if (rc == 0)
         rc = mdb_reader_check(store->env, &dead);
@@ -251,7 +252,7 @@ int store_open(const char *path, uint64_t size_bytes, struct store **ret_store)
     memcpy(store->path, path, strlen(path));
     store->size_bytes = (size_t)size_bytes;
     (void)pthread_rwlock_init(&store->in_use, NULL);
-    int rc = open_env(store);
+    int rc = open_env(store, 0);
     if (rc < 0) {
         store_close(store);
         return rc;
@@ -269,11 +270,19 @@ void store_close(struct store *store)
     free(store);
 }
 
+/* A file system that became read-only still has what is stored, and routes go on. Nobody else has
+ * the file open: no lock is needed to read it. */
+static int open_again(struct store *store)
+{
+    close_env(store);
+    store->refusal = open_env(store, 0);
+    return store->refusal < 0 ? open_env(store, MDB_RDONLY | MDB_NOLOCK) : E_OK;
+}
+
 int store_reopen(struct store *store)
 {
     (void)pthread_rwlock_wrlock(&store->in_use);
-    close_env(store);
-    int rc = open_env(store);
+    int rc = open_again(store);
     (void)pthread_rwlock_unlock(&store->in_use);
     return rc;
 }
@@ -472,8 +481,7 @@ int store_shrink(struct store *store, uint64_t size_bytes, const struct stop *st
     (void)pthread_rwlock_wrlock(&store->in_use);
     store->unsynced = sync_name(store->path) < 0; /* then the next commit has to */
     store->size_bytes = (size_t)size_bytes;
-    close_env(store);
-    (void)open_env(store);
+    (void)open_again(store);
     (void)pthread_rwlock_unlock(&store->in_use);
     return E_OK;
 }
@@ -482,6 +490,8 @@ int store_shrink(struct store *store, uint64_t size_bytes, const struct stop *st
 
 static int begin(struct store *store, unsigned flags, struct store_txn **ret_txn)
 {
+    if (flags == 0 && store->refusal < 0)
+        return store->refusal;
     if (flags == 0 && store->unsynced) {
         int rc = sync_name(store->path);
         if (rc < 0)

@@ -79,7 +79,7 @@ int store_open(const char *path, uint64_t size_bytes, struct store **ret_store);
 void store_close(struct store *store); /* NULL is allowed */
 
 /** Closes and opens again after an error that LMDB does not survive. Waits for readers to finish.
- */
+ *  0 also if it can only be read from now on: then store_begin_write says why. */
 int store_reopen(struct store *store);
 
 /**
