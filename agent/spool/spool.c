@@ -37,7 +37,7 @@ static int open_waits(struct spool *spool)
 /* A commit of everything in RAM must fit into what a small file keeps free. */
 static size_t head_blocks(uint64_t size_bytes)
 {
-    uint64_t eighth = size_bytes / PAGE_BYTES / 8;
+    uint64_t eighth = (size_bytes > SIZE_MIN ? size_bytes : SIZE_MIN) / PAGE_BYTES / 8;
     size_t blocks = CONFIG_SPOOL_HEAD_BLOCKS;
     return eighth < blocks ? (size_t)eighth : blocks;
 }
@@ -83,7 +83,7 @@ static void begin_new(struct spool *spool)
     spool->next_sequence = 1;
     spool->reserved = 1 + RESERVATION;
     spool->counters_since_ms = wall_ms(spool);
-    spool->size_bytes = spool_size_wanted(spool);
+    spool->size_bytes = spool->room_bytes = spool_size_wanted(spool);
     spool->create = true;
 }
 

@@ -28,12 +28,14 @@ void spool_size_grow(struct spool *spool)
     store_forget_copy(spool->path);
     if (stat(spool->path, &file) != 0)
         return; /* it will be made as it is wanted */
-    if ((uint64_t)file.st_size < wanted && store_verify(spool->path, fault) < 0)
+    int rc = (uint64_t)file.st_size < wanted ? store_verify(spool->path, fault) : E_OK;
+    if (rc == E_DAMAGED || rc == E_VERSION)
         return; /* it will be set aside */
     spool->size_bytes = (uint64_t)file.st_size;
     if (spool->size_bytes >= wanted)
         return;
-    int rc = store_grow(spool->path, wanted);
+    if (rc == E_OK)
+        rc = store_grow(spool->path, wanted);
     if (rc < 0) {
         keep(spool, ERROR_TEXT(rc));
         return;
@@ -48,7 +50,7 @@ static void note_shrunk(struct spool *spool, uint64_t wanted)
     log_info("spool-shrunk path=%s bytes=%" PRIu64 " before=%" PRIu64, spool->path, wanted,
              spool->size_bytes);
     (void)pthread_mutex_lock(&spool->lock);
-    spool->size_bytes = wanted;
+    spool->size_bytes = spool->room_bytes = wanted;
     spool->use.total_pages = wanted / spool->use.page_bytes;
     (void)pthread_mutex_unlock(&spool->lock);
 }
