@@ -87,6 +87,7 @@ static int open_spool(struct agent *agent)
         .wait_ms = config->wait_ms,
         .ack_window_ms = config->ack_window_ms,
         .ack_window_records = ACK_WINDOW_RECORDS,
+        .dead_percent = config->dead_percent,
         .clock = agent_clock_read,
         .clock_context = &agent->clock,
     };

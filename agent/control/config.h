@@ -48,7 +48,8 @@ struct cfg_spool {
     bool is_volatile;  /* the state directory may lie in RAM */
     const char *mount; /* where something must be mounted, or NULL */
     int64_t ack_window_ms;
-    int64_t wait_ms; /* how long somebody who waits for durability waits at most */
+    unsigned dead_percent; /* for dead letters */
+    int64_t wait_ms;       /* how long somebody who waits for durability waits at most */
     struct cfg_lane_setup lanes[CFG_LANES];
 };
 

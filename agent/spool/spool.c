@@ -267,6 +267,7 @@ int spool_open(const struct spool_options *options, char fault[SPOOL_FAULT_BYTES
 
 int spool_start(struct spool *spool)
 {
+    spool->commit_now = spool->commit_now || spool->dead_queued;
     int rc = thread_start(&spool->committer, "commit", spool_commit_run, spool);
     spool->salvaging = rc == E_OK && spool->aside > 0;
     if (spool->salvaging)

@@ -23,6 +23,7 @@
  */
 struct spool;
 struct spool_route;
+struct spool_letter;
 
 enum { SPOOL_ROUTES_MAX = 8, SPOOL_ROUTE_NAME_BYTES = 32, SPOOL_ID_BYTES = 8 };
 enum { SPOOL_FAULT_BYTES = 256 };
@@ -51,6 +52,7 @@ struct spool_options {
     int64_t wait_ms;             /* a commit is due so long after somebody began to wait for it */
     int64_t ack_window_ms;       /* acknowledgements of records on flash wait at most so long */
     unsigned ack_window_records; /* or so many */
+    unsigned dead_percent;       /* of the file for dead letters; the oldest give way */
     bool open_only;              /* for the command line: no creation, no commit thread */
     void (*clock)(void *context, struct spool_clock_reading *ret_reading);
     void *clock_context;
@@ -172,6 +174,7 @@ struct spool_reader {
     size_t position;  /* of the next record */
     struct record_frame frame;
     struct block_header header;
+    const struct spool_letter *letter; /* that it reads; NULL: a lane */
     uint8_t block[BLOCK_BYTES];
 };
 
@@ -245,6 +248,63 @@ int spool_gap_seal(struct spool_route *route, const struct spool_gap *gap);
 
 /** The destination has it. */
 void spool_gap_acknowledge(struct spool_route *route, uint64_t sequence);
+
+/* ---- dead letters ---- */
+
+enum { SPOOL_REASON_BYTES = 256 };
+
+struct spool_death {
+    enum lane lane;
+    struct spool_mark mark;
+    unsigned attempts;  /* how often it was sent */
+    const char *reason; /* for people; cut to SPOOL_REASON_BYTES - 1 */
+};
+
+/**
+ * Keeps a record that ROUTE is owed as a dead letter and acknowledges it as dead, once the commit
+ * that has the letter holds. E_TOO_BIG: their space is too small for it; E_DAMAGED, E_NOT_FOUND: it
+ * cannot be read; E_TIMEOUT: no commit came by DEADLINE_MS (clock_mono_ms); what the commit failed
+ * with: in all of these cases it is still owed.
+ */
+int spool_dead_bury(struct spool_route *route, const struct spool_death *death,
+                    int64_t deadline_ms);
+
+/** Gives a record up that cannot be read: it is counted as evicted, and told in a gap. */
+void spool_dead_lose(struct spool_route *route, enum lane lane, const struct spool_mark *mark);
+
+struct spool_letter {
+    unsigned route; /* its number in the file */
+    uint64_t place; /* the two name the letter */
+    enum lane lane;
+    char route_name[SPOOL_ROUTE_NAME_BYTES];
+    char reason[SPOOL_REASON_BYTES];
+    int64_t wall_ms; /* when it was given up */
+    unsigned attempts;
+    bool queued; /* to be sent again at the next start */
+};
+
+/** The letter behind AFTER, or the first where that is NULL; what is damaged is passed over. E_END;
+ *  LMDB's. */
+int spool_dead_next(struct spool *spool, const struct spool_letter *after,
+                    struct spool_letter *ret_letter);
+
+/** Opens the record of LETTER, which must outlive the reader. Its pieces come from
+ *  spool_reader_piece. E_NOT_FOUND, E_DAMAGED; LMDB's. */
+int spool_dead_open(struct spool_reader *reader, struct spool *spool,
+                    const struct spool_letter *letter, struct record *ret_record);
+
+/**
+ * In a running agent: the next commit removes the letter; with AGAIN it puts the record back into
+ * its lane for its route, under its old identity. E_AGAIN: ask later, too much was asked for;
+ * E_NOT_FOUND: that route does not run; E_UNSUPPORTED: nothing is held for it.
+ */
+int spool_dead_ask(struct spool *spool, const struct spool_letter *letter, bool again);
+
+/** In a spool that was opened with open_only: likewise, at once; with AGAIN the letter is sent when
+ *  the agent has started. E_NOT_FOUND; LMDB's. */
+int spool_dead_change(struct spool *spool, const struct spool_letter *letter, bool again);
+
+void spool_dead_count(struct spool *spool, uint64_t *ret_letters, uint64_t *ret_bytes);
 
 /* ---- numbers ---- */
 

@@ -540,6 +540,8 @@ static int commit_in(struct spool *spool, struct commit *commit)
 {
     struct store_use use;
     int rc = spool_room_make(spool, commit);
+    if (rc == E_OK)
+        rc = spool_dead_put(spool, commit);
     (void)pthread_mutex_lock(&spool->lock);
     if (rc == E_OK)
         take_locked(spool, commit);
@@ -582,6 +584,7 @@ static int commit_once(struct spool *spool, struct commit commit)
         succeed_locked(spool, &commit);
     else
         fail_locked(spool, &commit, rc);
+    spool_dead_settle_locked(spool, &commit, rc);
     (void)pthread_mutex_unlock(&spool->lock);
     if (rc < 0)
         log_failure(spool, rc);

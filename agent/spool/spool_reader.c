@@ -17,6 +17,7 @@ void spool_reader_start(struct spool_reader *reader, struct spool_route *route, 
     reader->from = reader->last + 1;
     reader->damaged = 0;
     reader->barren = true;
+    reader->letter = NULL;
     reader->loaded = false;
 }
 
@@ -282,6 +283,15 @@ static int next_owed(struct spool_reader *reader, struct record *record, uint64_
     }
 }
 
+int spool_reader_first(struct spool_reader *reader, struct record *ret_record)
+{
+    start_block(reader, UINT64_MAX);
+    int rc = next_in_block(reader, ret_record);
+    if (rc == E_OK)
+        rc = complete(reader, ret_record);
+    return rc == E_NOT_FOUND ? E_DAMAGED : rc;
+}
+
 int spool_reader_next(struct spool_reader *reader, struct record *ret_record,
                       uint64_t *ret_previous)
 {
@@ -347,12 +357,27 @@ static int explain_missing(struct spool_reader *reader)
     return gone ? E_CHANGED : E_DAMAGED;
 }
 
+static int piece_of_letter(struct spool_reader *reader, uint16_t fragment,
+                           const uint8_t **ret_piece, size_t *ret_bytes)
+{
+    struct block_header header;
+    int rc = spool_dead_part(reader->spool, reader->letter, fragment, reader->block, &header);
+    if (rc < 0)
+        return rc == E_NOT_FOUND ? E_CHANGED : rc;
+    reader->piece = fragment;
+    *ret_piece = reader->block + BLOCK_HEADER_BYTES;
+    *ret_bytes = header.room_used;
+    return E_OK;
+}
+
 int spool_reader_piece(struct spool_reader *reader, const uint8_t **ret_piece, size_t *ret_bytes)
 {
     struct spool *spool = reader->spool;
     uint16_t fragment = (uint16_t)(reader->piece + 1);
     if (fragment >= reader->header.fragment_count)
         return E_END;
+    if (reader->letter != NULL)
+        return piece_of_letter(reader, fragment, ret_piece, ret_bytes);
     (void)pthread_mutex_lock(&spool->lock);
     int rc = piece_from_head_locked(reader, fragment, ret_bytes);
     (void)pthread_mutex_unlock(&spool->lock);

@@ -83,6 +83,8 @@ struct salvage {
 static void on_block(void *context, const struct block_header *header, uint64_t offset)
 {
     struct salvage *salvage = context;
+    if (header->not_for == UINT8_MAX)
+        return; /* the record of a dead letter */
     if (salvage->count == salvage->room) {
         size_t room = salvage->room == 0 ? 1024 : 2 * salvage->room;
         struct found_block *blocks = realloc(salvage->blocks, room * sizeof *blocks);

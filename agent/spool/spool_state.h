@@ -33,7 +33,8 @@ enum {
     RESERVATION = 65536,
     CLOCK_STEP_MS = 500, /* a block is sealed when the offset changes by more */
     DELETES_MAX = 1024,  /* blocks that one commit deletes */
-    GAPS_PER_LANE = 5,   /* of a route: after that, gaps become one */
+    DEAD_REQUESTS_MAX = 64,
+    GAPS_PER_LANE = 5, /* of a route: after that, gaps become one */
 };
 
 /** A block in RAM. What is accepted stays so: by a commit, or because every holding route has it.
@@ -119,6 +120,29 @@ struct gap_range {
     uint64_t count;
 };
 
+/** A dead letter on its way to flash, which the route's thread waits for. */
+struct burial {
+    bool wanted;
+    int result;
+    enum lane lane;
+    uint64_t place;
+    unsigned attempts;
+    char reason[SPOOL_REASON_BYTES];
+};
+
+struct dead_request {
+    unsigned route;
+    uint64_t place;
+    bool again;
+    bool imported; /* its record is in the head */
+    bool done;     /* by the commit under way */
+};
+
+struct dead_count {
+    uint64_t letters;
+    uint64_t bytes;
+};
+
 struct spool_route {
     struct spool *spool;
     unsigned index;
@@ -142,7 +166,8 @@ struct spool_route {
                                      CURSOR_BYTES_MAX]; /* as the commit under way writes them */
     size_t cursor_byte_count[LANE_COUNT];
     uint8_t table_bytes[SPOOL_ROUTE_BYTES]; /* likewise */
-    int armed_fd;                           /* -1: not armed */
+    struct burial burial;
+    int armed_fd; /* -1: not armed */
     uint64_t armed_records;
     uint64_t armed_bytes;
 };
@@ -208,6 +233,10 @@ struct spool {
     struct spool_event events[EVENTS_WAITING_MAX];
     size_t event_count;
     struct spool_ticket *tickets;
+    struct dead_request dead_requests[DEAD_REQUESTS_MAX];
+    size_t dead_request_count;
+    bool dead_queued; /* some letters may be marked to be sent again */
+    struct dead_count dead[SPOOL_ROUTES_MAX];
 
     bool crowded; /* the file is so full that something must go before anything more comes */
     unsigned squeeze_percent; /* LMDB said that the file is full earlier than reckoned */
@@ -255,6 +284,9 @@ struct commit {
     bool sources[SOURCES_MAX];
     struct sample_origin origins[SOURCES_MAX];
     uint64_t acked_on_flash;
+    struct burial burials[SPOOL_ROUTES_MAX];
+    struct dead_count dead[SPOOL_ROUTES_MAX];
+    unsigned letters_dropped;
     uint8_t state[SPOOL_STATE_BYTES];
     size_t state_bytes;
     uint64_t pages;
@@ -354,6 +386,23 @@ void spool_gap_settle_locked(struct spool_route *route);
 
 int spool_gap_load(struct spool *spool, const struct store_key *key, const uint8_t *content,
                    size_t bytes);
+
+/* ---- spool_dead.c: records that a destination refuses for good ---- */
+
+/** Buries what routes wait for and does what was asked for, in the commit's transaction. */
+int spool_dead_put(struct spool *spool, struct commit *commit);
+void spool_dead_settle_locked(struct spool *spool, const struct commit *commit, int rc);
+int spool_dead_load(struct spool *spool, const struct store_key *key, const uint8_t *value,
+                    size_t bytes);
+
+/** A part of a letter's record, for spool_reader_piece. E_NOT_FOUND, E_DAMAGED. */
+int spool_dead_part(struct spool *spool, const struct spool_letter *letter, uint16_t fragment,
+                    uint8_t bytes[BLOCK_BYTES], struct block_header *ret_header);
+
+/* ---- spool_reader.c ---- */
+
+/** The first record of the block in hand. E_DAMAGED. */
+int spool_reader_first(struct spool_reader *reader, struct record *ret_record);
 
 /* ---- spool_room.c ---- */
 

@@ -303,7 +303,7 @@ static int load_table(struct spool *spool, struct store_txn *txn, enum store_tab
         int rc = next_entry(txn, table, &key, &value, &bytes);
         if (rc == E_NOT_FOUND)
             return E_OK;
-        if (rc == E_OK)
+        if (rc == E_OK && table != STORE_DEAD) /* its blocks have checksums of their own */
             rc = spool_table_open(spool, &key, &value, &bytes);
         if (rc == E_OK)
             rc = load(spool, &key, value, bytes);
@@ -335,7 +335,7 @@ int spool_table_load(struct spool *spool, bool *ret_clean)
         load_entry *load;
     } tables[] = {
         {STORE_ROUTES, load_route},   {STORE_CURSORS, load_cursor}, {STORE_DICTIONARY, load_sensor},
-        {STORE_ORIGINS, load_source}, {STORE_GAPS, spool_gap_load},
+        {STORE_ORIGINS, load_source}, {STORE_GAPS, spool_gap_load}, {STORE_DEAD, spool_dead_load},
     };
     struct store_txn *txn;
     const uint8_t *value;

@@ -23,6 +23,7 @@ void spool_walk_start(struct spool_reader *reader, struct spool *spool, enum lan
     reader->last = reader->from - 1;
     reader->damaged = from->damaged;
     reader->barren = false;
+    reader->letter = NULL;
     reader->loaded = false;
 }
 
