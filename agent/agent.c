@@ -407,17 +407,22 @@ static bool wait_for_signal(struct agent *agent, int64_t deadline_ms)
     return false;
 }
 
-/* What is neither delivered nor dead nor evicted, on the route that has most of it. */
+/* What is neither delivered nor dead nor evicted, on the route that has most of it; a gap that was
+ * not told yet counts as one. */
 static uint64_t count_owed(struct agent *agent)
 {
     struct spool_status status;
     uint64_t most = 0;
     spool_get_status(agent->spool, &status);
     for (size_t i = 0; i < agent->config->route_count; i++) {
-        uint64_t owed = 0;
+        struct spool_route *route = uplink_route(agent->uplinks[i]);
+        struct spool_gap gap;
+        if (!agent->config->routes[i].hold)
+            continue; /* nothing waits for it */
+        uint64_t owed = spool_gap_next(route, 0, &gap) == E_OK;
         for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
             struct spool_counters counters;
-            spool_route_counters(uplink_route(agent->uplinks[i]), lane, &counters);
+            spool_route_counters(route, lane, &counters);
             owed += agent->config->routes[i].lanes[lane]
                         ? counters.stored + status.lanes[lane].pending
                         : 0;

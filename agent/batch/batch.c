@@ -89,17 +89,28 @@ static int next_piece(void *context, const uint8_t **ret_piece, size_t *ret_byte
     return spool_reader_piece(&batch->reader, ret_piece, ret_bytes);
 }
 
-/* Writes the rendered record as base64; the data writer counts its bytes. */
-static int put_data(struct batch *batch)
+static void start_data(struct batch *batch)
 {
     base64_start(&batch->base64);
     writer_to_function(&batch->data, batch->data_buffer, sizeof batch->data_buffer, encode_data,
                        batch);
+}
+
+static int finish_data(struct batch *batch)
+{
+    int rc = writer_finish(&batch->data);
+    base64_finish(&batch->base64, &batch->body);
+    return rc;
+}
+
+/* Writes the rendered record as base64; the data writer counts its bytes. */
+static int put_data(struct batch *batch)
+{
+    start_data(batch);
     int rc = batch->options.format == BATCH_RAW
                  ? render_json_raw(&batch->render, &batch->record, &batch->data)
                  : render_json(&batch->render, &batch->record, &batch->data);
-    int data_rc = writer_finish(&batch->data);
-    base64_finish(&batch->base64, &batch->body);
+    int data_rc = finish_data(batch);
     return rc < 0 ? rc : data_rc;
 }
 
@@ -121,6 +132,23 @@ static int put_record(struct batch *batch, size_t index, uint64_t *ret_bytes)
     return rc < 0 ? rc : body_rc;
 }
 
+/* A gap as a record: what a channel's name, a document or damage can do to one does not apply. */
+static int put_gap(struct batch *batch, const struct spool_gap *gap, size_t index)
+{
+    const struct batch_options *options = &batch->options;
+    const struct record as_record = {.sequence = gap->sequence};
+    const struct sensor_definition as_sensor = {.device = options->device, .name = options->device};
+    char key[PARTITION_KEY_BYTES];
+    options->frame->record_begin(options->frame_context, &batch->body, index);
+    start_data(batch);
+    render_json_gap(options->device, batch->spool_id, gap, &batch->data);
+    int rc = finish_data(batch);
+    size_t key_bytes = partition_key(&options->partition, &as_record, &as_sensor, key);
+    options->frame->record_end(options->frame_context, &batch->body, key, key_bytes);
+    int body_rc = writer_finish(&batch->body);
+    return rc < 0 ? rc : body_rc;
+}
+
 /* ---- first pass ---- */
 
 static int refuse(struct batch *batch, uint64_t previous, uint64_t bytes, int reason)
@@ -138,7 +166,9 @@ static int refuse(struct batch *batch, uint64_t previous, uint64_t bytes, int re
 static void note_record(struct batch *batch, uint64_t previous, uint64_t bytes)
 {
     struct batch_range *range = &batch->ranges[batch->range_count - 1];
-    batch->marks[batch->count++] = (struct spool_mark){batch->record.sequence, previous};
+    batch->marks[batch->count - batch->gap_count] =
+        (struct spool_mark){batch->record.sequence, previous};
+    batch->count++;
     batch->data_bytes += bytes;
     range->last = batch->record.sequence;
     if (range->count++ == 0)
@@ -161,6 +191,21 @@ static int take_record(struct batch *batch, uint64_t previous)
     }
     batch->sink = before;
     return rc == E_TOO_BIG || rc == E_DAMAGED ? refuse(batch, previous, bytes, rc) : rc;
+}
+
+static int take_gaps(struct batch *batch, size_t records_max)
+{
+    struct spool_gap gap = {.sequence = 0};
+    while (batch->gap_count < BATCH_GAPS_MAX && batch->count < records_max &&
+           spool_gap_next(batch->options.route, gap.sequence, &gap) == E_OK) {
+        int rc = put_gap(batch, &gap, batch->count);
+        if (rc < 0)
+            return rc;
+        batch->data_bytes += writer_total_bytes(&batch->data);
+        batch->gaps[batch->gap_count++] = gap;
+        batch->count++;
+    }
+    return E_OK;
 }
 
 /* What the spool passes over as damaged is its to account for. */
@@ -237,7 +282,9 @@ static int build(struct batch *batch, size_t records_max)
 {
     uint8_t digest[HASH_SHA256_BYTES];
     start_body(batch, NULL);
-    int rc = take_lanes(batch, records_max);
+    int rc = take_gaps(batch, records_max);
+    if (rc == E_OK)
+        rc = take_lanes(batch, records_max);
     if (rc < 0)
         return rc;
     rc = end_body(batch);
@@ -254,12 +301,12 @@ int batch_build(struct batch *batch, size_t records_max)
 {
     size_t most = batch->options.limits.records;
     batch->count = 0;
-    batch->range_count = 0;
+    batch->range_count = batch->gap_count = 0;
     batch->data_bytes = 0;
     pin(batch, true);
     int rc = build(batch, records_max < most ? records_max : most);
     if (rc < 0)
-        batch->range_count = 0;
+        batch->range_count = batch->gap_count = 0;
     pin(batch, false);
     return rc;
 }
@@ -270,16 +317,30 @@ static int write_record(struct batch *batch, size_t index)
 {
     uint64_t previous, bytes;
     int rc = read_record(batch, &previous);
-    if (rc == E_END || (rc == E_OK && batch->record.sequence != batch->marks[index].sequence))
+    const struct spool_mark *mark = &batch->marks[index - batch->gap_count];
+    if (rc == E_END || (rc == E_OK && batch->record.sequence != mark->sequence))
         return E_CHANGED;
     if (rc == E_OK)
         rc = put_record(batch, index, &bytes);
     return rc == E_DAMAGED ? E_CHANGED : rc;
 }
 
+/* From here on they stay as they are, for they may be received. */
+static int write_gaps(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->gap_count; i++) {
+        int rc = spool_gap_seal(batch->options.route, &batch->gaps[i]);
+        if (rc == E_OK)
+            rc = put_gap(batch, &batch->gaps[i], i);
+        if (rc < 0)
+            return rc;
+    }
+    return E_OK;
+}
+
 static int write_records(struct batch *batch)
 {
-    size_t index = 0;
+    size_t index = batch->gap_count;
     for (size_t i = 0; i < batch->range_count; i++) {
         size_t end = index + batch->ranges[i].count;
         spool_reader_start(&batch->reader, batch->options.route, batch->ranges[i].lane);
@@ -295,7 +356,9 @@ static int write_records(struct batch *batch)
 int batch_write(struct batch *batch, struct writer *out)
 {
     start_body(batch, out);
-    int rc = write_records(batch);
+    int rc = write_gaps(batch);
+    if (rc == E_OK)
+        rc = write_records(batch);
     if (rc < 0)
         return rc;
     rc = end_body(batch);
@@ -331,19 +394,36 @@ static void add_to_run(struct batch *batch, enum lane lane, const struct spool_m
         run->marks = mark;
 }
 
+static bool is_delivered(const uint8_t *delivered, size_t index)
+{
+    return delivered == NULL || (delivered[index / 8] >> index % 8 & 1) != 0;
+}
+
+static size_t acknowledge_gaps(struct batch *batch, const uint8_t *delivered)
+{
+    size_t acknowledged = 0;
+    for (size_t i = 0; i < batch->gap_count; i++) {
+        if (!is_delivered(delivered, i))
+            continue;
+        spool_gap_acknowledge(batch->options.route, batch->gaps[i].sequence);
+        acknowledged++;
+    }
+    return acknowledged;
+}
+
 size_t batch_acknowledge(struct batch *batch, const uint8_t *delivered)
 {
-    size_t index = 0;
-    size_t acknowledged = 0;
+    size_t index = batch->gap_count;
+    size_t acknowledged = acknowledge_gaps(batch, delivered);
     for (size_t i = 0; i < batch->range_count; i++) {
         struct run run = {0};
         enum lane lane = batch->ranges[i].lane;
         for (size_t end = index + batch->ranges[i].count; index < end; index++) {
-            if (delivered != NULL && (delivered[index / 8] >> index % 8 & 1) == 0) {
+            if (!is_delivered(delivered, index)) {
                 acknowledge_run(batch, lane, &run);
                 continue;
             }
-            add_to_run(batch, lane, &batch->marks[index], &run);
+            add_to_run(batch, lane, &batch->marks[index - batch->gap_count], &run);
             acknowledged++;
         }
         acknowledge_run(batch, lane, &run);
@@ -351,10 +431,18 @@ size_t batch_acknowledge(struct batch *batch, const uint8_t *delivered)
     return acknowledged;
 }
 
-void batch_refuse(struct batch *batch)
+int batch_refuse(struct batch *batch, const char *reason, int64_t deadline_ms)
 {
     const struct batch_refusal *refusal = &batch->refusal;
-    spool_route_ack(batch->options.route, refusal->lane, &refusal->mark, 1, SPOOL_DEAD);
+    const struct spool_death death = {
+        .lane = refusal->lane, .mark = refusal->mark, .reason = reason};
+    int rc = refusal->reason == E_DAMAGED
+                 ? E_DAMAGED
+                 : spool_dead_bury(batch->options.route, &death, deadline_ms);
+    if (rc != E_DAMAGED)
+        return rc;
+    spool_dead_lose(batch->options.route, refusal->lane, &refusal->mark);
+    return E_OK;
 }
 
 void batch_release(struct batch *batch)
@@ -366,6 +454,7 @@ void batch_release(struct batch *batch)
 
 int batch_open(const struct batch_options *options, struct batch *batch)
 {
+    uint8_t id[SPOOL_ID_BYTES];
     const struct batch_limits *limits = &options->limits;
     if (limits->records == 0 || limits->bytes == 0 || limits->record_bytes == 0)
         return E_INVALID;
@@ -373,6 +462,8 @@ int batch_open(const struct batch_options *options, struct batch *batch)
     batch->marks = calloc(limits->records, sizeof *batch->marks);
     if (batch->marks == NULL)
         return E_NO_MEMORY;
+    spool_get_id(options->spool, id);
+    batch->spool_id = bytes_get_be64(id);
     batch->render.piece = next_piece;
     batch->render.context = batch;
     return E_OK;

@@ -21,8 +21,10 @@
  * and two small buffers, whatever the size of the request, and 16 bytes per record.
  *
  * A batch takes the records that the route has not acknowledged, from its low mark on, lanes in
- * the order alarm, normal, bulk: what failed before comes first by itself.
+ * the order alarm, normal, bulk: what failed before comes first by itself. Before them go the gaps
+ * that the route has to tell of.
  */
+enum { BATCH_GAPS_MAX = 16 };
 enum { BATCH_BODY_BUFFER_BYTES = 4096, BATCH_DATA_BUFFER_BYTES = 1024 };
 enum { BATCH_HASH_TEXT_BYTES = 2 * HASH_SHA256_BYTES + 1 };
 
@@ -31,6 +33,7 @@ enum batch_format { BATCH_JSON, BATCH_RAW };
 struct batch_options {
     struct spool *spool;
     struct spool_route *route;
+    const char *device; /* for gaps */
     bool lanes[LANE_COUNT];
     enum batch_format format;
     struct partition partition;
@@ -69,16 +72,19 @@ struct batch_sink {
 
 /** Read count to range_count after batch_build; the rest is the batch's own. About 12 KB. */
 struct batch {
-    size_t count;
+    size_t count;        /* gaps and records */
     uint64_t data_bytes; /* as the limits count */
     uint64_t body_bytes;
     char body_hash[BATCH_HASH_TEXT_BYTES]; /* SHA-256 of the body, in hexadecimal */
     struct batch_range ranges[LANE_COUNT];
     size_t range_count;
+    struct spool_gap gaps[BATCH_GAPS_MAX];
+    size_t gap_count;
     struct batch_refusal refusal;
 
     struct batch_options options;
-    struct spool_mark *marks; /* limits.records of them */
+    struct spool_mark *marks; /* of the records: limits.records of them */
+    uint64_t spool_id;
     uint64_t body_check;
     struct batch_sink sink;
     struct render_json render;
@@ -124,8 +130,11 @@ size_t batch_acknowledge(struct batch *batch, const uint8_t *delivered);
 int batch_oldest(struct batch *batch, enum lane lane, int64_t *ret_boot_ms,
                  uint8_t ret_boot_id[BLOCK_BOOT_ID_BYTES]);
 
-/** Gives up the record of batch->refusal: it is dead for this route. */
-void batch_refuse(struct batch *batch);
+/**
+ * Gives up the record of batch->refusal: it becomes a dead letter of this route with REASON, or is
+ * lost where it cannot be read. 0, or why it is still owed: the errors of spool_dead_bury.
+ */
+int batch_refuse(struct batch *batch, const char *reason, int64_t deadline_ms);
 
 /** Unpins. */
 void batch_release(struct batch *batch);

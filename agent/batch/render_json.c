@@ -199,6 +199,29 @@ int render_json(const struct render_json *render, const struct record *record, s
     return rc;
 }
 
+void render_json_gap(const char *device, uint64_t spool_id, const struct spool_gap *gap,
+                     struct writer *out)
+{
+    const struct record_identity identity = {.spool_id = spool_id, .sequence = gap->sequence};
+    char time[RENDER_JSON_TIME_BYTES];
+    struct json_write json;
+    (void)render_json_time(gap->wall_ms, time);
+    json_write_start(&json, out);
+    json_write_object_begin(&json, NULL);
+    json_write_text(&json, "device", device);
+    json_write_text(&json, "ts", time);
+    put_identity(&json, &identity);
+    put_time_quality(&json, gap->time_quality);
+    json_write_object_begin(&json, "gap");
+    json_write_text(&json, "lane", lane_name(gap->lane));
+    json_write_unsigned(&json, "first", gap->first);
+    json_write_unsigned(&json, "last", gap->last);
+    json_write_unsigned(&json, "count", gap->count);
+    json_write_text(&json, "reason", gap_reason_name(gap->reason));
+    json_write_object_end(&json);
+    json_write_object_end(&json);
+}
+
 int render_json_raw(const struct render_json *render, const struct record *record,
                     struct writer *out)
 {

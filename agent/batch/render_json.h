@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "agent/spool/dictionary.h"
+#include "agent/spool/gap.h"
 #include "agent/spool/record.h"
 #include "platform/base/writer.h"
 
@@ -37,6 +38,13 @@ int render_json(const struct render_json *render, const struct record *record, s
 /** A document's own bytes; a record of values as render_json does. */
 int render_json_raw(const struct render_json *render, const struct record *record,
                     struct writer *out);
+
+/**
+ * What a route lost, as a record of its own: {"device":"gw-17","ts":"...","seq":4713,"spool":"...",
+ * "gap":{"lane":"normal","first":17,"last":92,"count":76,"reason":"drop-oldest"}}.
+ */
+void render_json_gap(const char *device, uint64_t spool_id, const struct spool_gap *gap,
+                     struct writer *out);
 
 /** "2026-11-23T22:31:26.123Z" of WALL_MS since 1970 UTC, held within the years 0 and 9999.
  *  Returns the length. */

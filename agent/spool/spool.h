@@ -8,6 +8,7 @@
 
 #include "agent/spool/block.h"
 #include "agent/spool/dictionary.h"
+#include "agent/spool/gap.h"
 #include "agent/spool/lane.h"
 #include "agent/spool/record.h"
 #include "drivers/sample.h"
@@ -216,29 +217,6 @@ void spool_route_ack(struct spool_route *route, enum lane lane, const struct spo
                      size_t count, enum spool_outcome outcome);
 
 /* ---- gaps ---- */
-
-enum spool_gap_reason {
-    SPOOL_GAP_DROP_OLDEST, /* the spool was full */
-    SPOOL_GAP_DROP_NEWEST, /* likewise */
-    SPOOL_GAP_NOT_HELD,    /* nothing is kept for this route, and it came too late */
-    SPOOL_GAP_DAMAGED,     /* flash did not give them back */
-    SPOOL_GAP_AWAY,        /* they left while the route was not in the configuration */
-    SPOOL_GAP_LOST,        /* counted as accepted, but not there after an unclean stop */
-};
-
-/** "drop-oldest", "drop-newest", "not-held", "damaged", "away", "lost". */
-const char *spool_gap_reason_name(enum spool_gap_reason reason);
-
-/** What a route lost of a lane, which its destination is told of in a record of its own. */
-struct spool_gap {
-    uint64_t sequence; /* of that record */
-    enum lane lane;
-    uint64_t first, last; /* the lost ones lie between, perhaps not all that do are lost */
-    uint64_t count;
-    enum spool_gap_reason reason;
-    int64_t wall_ms; /* when it began */
-    enum time_quality time_quality;
-};
 
 /** The route's gap with the lowest sequence above AFTER that flash has. E_END: there is none. */
 int spool_gap_next(struct spool_route *route, uint64_t after, struct spool_gap *ret_gap);

@@ -17,13 +17,6 @@ enum {
     GAP_BYTES = 40,
 };
 
-const char *spool_gap_reason_name(enum spool_gap_reason reason)
-{
-    static const char *const names[] = {"drop-oldest", "drop-newest", "not-held",
-                                        "damaged",     "away",        "lost"};
-    return names[reason];
-}
-
 /* ---- noting ---- */
 
 static bool is_used(const struct gap_slot *slot)

@@ -28,6 +28,7 @@ enum {
     CREDENTIALS_MS = 30 * 1000,
     IN_FLIGHT_MS = 1000,  /* what a batch in flight gets when asked to stop */
     WAKE_GAP_MS = 20,     /* records that trickle in wake the thread at most so often */
+    BURY_MS = 5000,       /* for the commit that has a dead letter */
     EMPTY_MS = 1000,      /* data is due, but none can be read: look again */
     SKEW_MS = 240 * 1000, /* AWS allows 5 min; SDKs correct from 4 min on */
     DATE_MIDDLE_MS = 500, /* a Date header is cut to the second */
@@ -191,6 +192,7 @@ struct look {
     uint64_t lane_records[LANE_COUNT];
     uint64_t records;
     uint64_t bytes;
+    bool gap; /* there is one to tell of */
     int64_t due_mono_ms;
 };
 
@@ -214,7 +216,9 @@ static int64_t lane_due_mono_ms(struct uplink *uplink, enum lane lane)
 
 static void count_lanes(struct uplink *uplink, struct look *ret_look)
 {
-    *ret_look = (struct look){.due_mono_ms = INT64_MAX};
+    struct spool_gap gap;
+    *ret_look = (struct look){.due_mono_ms = INT64_MAX,
+                              .gap = spool_gap_next(uplink->route, 0, &gap) == E_OK};
     for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
         struct spool_backlog backlog;
         if (!uplink->options.lanes[lane])
@@ -230,6 +234,8 @@ static void count_lanes(struct uplink *uplink, struct look *ret_look)
 static bool is_due(struct uplink *uplink, struct look *look)
 {
     const struct batch_limits *limits = &uplink->batch.options.limits;
+    if (look->gap)
+        return true;
     if (look->records == 0)
         return false;
     if (atomic_load(&uplink->drain) || look->records >= limits->records ||
@@ -521,14 +527,29 @@ static int get_credentials(struct uplink *uplink)
     return rc;
 }
 
+/* A letter too large for the space that letters have is given up without one; where the spool
+ * cannot be written, so is the one in RAM: on flash, if it is there, it stays owed. */
+static void give_up_unkept(struct uplink *uplink, int rc)
+{
+    const struct batch_refusal *refusal = &uplink->batch.refusal;
+    if (rc == E_TIMEOUT && stop_requested(&uplink->soft))
+        return; /* the next start meets it again */
+    spool_route_ack(uplink->route, refusal->lane, &refusal->mark, 1, SPOOL_DEAD);
+}
+
 static void give_up_record(struct uplink *uplink)
 {
     const struct batch_refusal *refusal = &uplink->batch.refusal;
-    log_error(
-        "record-dead route=%s seq=%llu bytes=%llu limit=%llu reason=\"%s\"", uplink->options.name,
-        (unsigned long long)refusal->mark.sequence, (unsigned long long)refusal->bytes,
-        (unsigned long long)uplink->batch.options.limits.record_bytes, ERROR_TEXT(refusal->reason));
-    batch_refuse(&uplink->batch);
+    char reason[SPOOL_REASON_BYTES];
+    (void)snprintf(reason, sizeof reason, "%s: %llu bytes, %s takes %llu",
+                   ERROR_TEXT(refusal->reason), (unsigned long long)refusal->bytes,
+                   uplink->options.dest->operations->name,
+                   (unsigned long long)uplink->batch.options.limits.record_bytes);
+    int rc = batch_refuse(&uplink->batch, reason, clock_mono_ms() + BURY_MS);
+    log_error("record-dead route=%s seq=%llu reason=\"%s\" kept=%s", uplink->options.name,
+              (unsigned long long)refusal->mark.sequence, reason, rc == E_OK ? "yes" : "no");
+    if (rc < 0)
+        give_up_unkept(uplink, rc);
     (void)pthread_mutex_lock(&uplink->mutex);
     uplink->shared.status.refused++;
     (void)pthread_mutex_unlock(&uplink->mutex);
@@ -608,6 +629,7 @@ static int open_batch(struct uplink *uplink)
     struct batch_options batch = {.spool = options->spool,
                                   .route = uplink->route,
                                   .format = options->format,
+                                  .device = options->device,
                                   .partition = {.kind = options->partition,
                                                 .start = partition_start(options->device),
                                                 .fixed = options->partition_key},

@@ -80,7 +80,7 @@ PURE = """
     platform/base/ini.* platform/base/writer.* platform/json/json_write.* platform/json/json_scan.*
     agent/aws/sigv4.* agent/http/http_write.* agent/http/http_parse.*
     agent/spool/lane.* agent/spool/record.* agent/spool/block.* agent/spool/cursor.*
-    agent/spool/order.* agent/spool/scan.* agent/spool/seal.* agent/spool/verify.*
+    agent/spool/gap.* agent/spool/order.* agent/spool/scan.* agent/spool/seal.* agent/spool/verify.*
     agent/batch/render_*.* agent/batch/partition.* agent/batch/aggregate.* agent/batch/base64.*
     agent/uplink/verdict.* agent/uplink/backoff.* agent/uplink/pace.*
     agent/uplink/dest/kinesis.* agent/uplink/dest/firehose.* agent/uplink/dest/apigateway.*

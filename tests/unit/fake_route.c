@@ -3,6 +3,7 @@
 
 #include "tests/unit/fake_route.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "platform/base/error.h"
@@ -40,6 +41,7 @@ static struct fake_record *add(struct spool *spool, enum lane lane, uint64_t seq
     assert_true(spool->count == 0 || spool->records[spool->count - 1].record.sequence < sequence);
     struct fake_record *fake = &spool->records[spool->count++];
     *fake = (struct fake_record){.record = {.sequence = sequence,
+                                            .identity = {.spool_id = 1, .sequence = sequence},
                                             .lane = lane,
                                             .boot_ms = 1000,
                                             .wall_ms = 1795559486123,
@@ -230,4 +232,44 @@ void spool_route_ack(struct spool_route *route, enum lane lane, const struct spo
         previous = fake->record.sequence;
     }
     assert_int_equal(found, count);
+}
+
+int spool_gap_next(struct spool_route *route, uint64_t after, struct spool_gap *ret_gap)
+{
+    const struct spool *spool = spool_of(route);
+    if (spool->gap.sequence <= after || spool->gap_told)
+        return E_END;
+    *ret_gap = spool->gap;
+    return E_OK;
+}
+
+int spool_gap_seal(struct spool_route *route, const struct spool_gap *gap)
+{
+    struct spool *spool = spool_of(route);
+    if (gap->count != spool->gap.count)
+        return E_CHANGED;
+    spool->gap_sealed = true;
+    return E_OK;
+}
+
+void spool_gap_acknowledge(struct spool_route *route, uint64_t sequence)
+{
+    assert_int_equal(sequence, spool_of(route)->gap.sequence);
+    spool_of(route)->gap_told = true;
+}
+
+int spool_dead_bury(struct spool_route *route, const struct spool_death *death, int64_t deadline_ms)
+{
+    struct spool *spool = spool_of(route);
+    (void)deadline_ms;
+    (void)snprintf(spool->buried_for, sizeof spool->buried_for, "%s", death->reason);
+    if (spool->bury_error < 0)
+        return spool->bury_error;
+    spool_route_ack(route, death->lane, &death->mark, 1, SPOOL_DEAD);
+    return E_OK;
+}
+
+void spool_dead_lose(struct spool_route *route, enum lane lane, const struct spool_mark *mark)
+{
+    spool_route_ack(route, lane, mark, 1, SPOOL_DEAD);
 }

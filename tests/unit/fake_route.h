@@ -30,6 +30,11 @@ struct spool {
     uint64_t armed_records;
     size_t ack_calls;
     uint64_t pinned[LANE_COUNT];
+    struct spool_gap gap; /* sequence 0: there is none */
+    bool gap_sealed;
+    bool gap_told;
+    int bury_error;
+    char buried_for[SPOOL_REASON_BYTES];
     size_t releases;
 };
 

@@ -132,6 +132,43 @@ static void test_golden_body(void **state)
     assert_int_equal(fixture->spool.pinned[LANE_NORMAL], 0);
 }
 
+/* A gap goes first and has a record of its own, the same in both passes and when it is sent again;
+ * what came to it meanwhile makes the second pass fail, for it would not be what was announced. */
+static void test_gap_goes_first(void **state)
+{
+    struct fixture *fixture = *state;
+    struct batch_options options = usual_options(fixture);
+    options.device = "gw-17";
+    open_batch(fixture, &options);
+    add(fixture, LANE_NORMAL, 5, "{}");
+    fixture->spool.gap = (struct spool_gap){.sequence = 9,
+                                            .lane = LANE_NORMAL,
+                                            .first = 1,
+                                            .last = 4,
+                                            .count = 3,
+                                            .reason = SPOOL_GAP_DROP_OLDEST,
+                                            .wall_ms = 1795559486123};
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_false(fixture->spool.gap_sealed);
+    assert_passes_agree(fixture);
+    assert_true(fixture->spool.gap_sealed);
+    assert_int_equal(fixture->batch.count, 2);
+    assert_non_null(strstr(fixture->body, "/key,1:e30=/key,>"));
+    assert_int_equal(batch_acknowledge(&fixture->batch, (const uint8_t[]){2}), 1);
+    assert_false(fixture->spool.gap_told);
+    assert_int_equal(fake_route_left(&fixture->spool), 0);
+    batch_release(&fixture->batch);
+
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    fixture->spool.gap.count++;
+    assert_int_equal(write_body(fixture), E_CHANGED);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_passes_agree(fixture);
+    assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 1);
+    assert_true(fixture->spool.gap_told);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_END);
+}
+
 static void test_nothing_to_send(void **state)
 {
     struct fixture *fixture = *state;
@@ -236,7 +273,8 @@ static void test_record_that_no_request_can_carry(void **state)
     assert_int_equal(fixture->batch.refusal.reason, E_TOO_BIG);
     assert_int_equal(fixture->batch.refusal.mark.sequence, 2);
     assert_int_equal(fixture->batch.refusal.bytes, 11);
-    batch_refuse(&fixture->batch);
+    assert_int_equal(batch_refuse(&fixture->batch, "too big", 0), E_OK);
+    assert_string_equal(fixture->spool.buried_for, "too big");
     assert_true(fixture->spool.records[1].dead);
     assert_builds(fixture, "<0:e30=/key,>");
 }
@@ -457,6 +495,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_golden_body),
+        TEST(test_gap_goes_first),
         TEST(test_nothing_to_send),
         TEST(test_lanes_in_order),
         TEST(test_count_limit),

@@ -216,6 +216,30 @@ static void test_times(void **state)
     }
 }
 
+static void test_gap(void **state)
+{
+    const struct spool_gap gap = {.sequence = 4713,
+                                  .lane = LANE_NORMAL,
+                                  .first = 17,
+                                  .last = 92,
+                                  .count = 76,
+                                  .reason = SPOOL_GAP_DROP_OLDEST,
+                                  .wall_ms = 1795559486123,
+                                  .time_quality = TIME_ESTIMATED};
+    char text[300];
+    struct writer out;
+    (void)state;
+    writer_to_memory(&out, text, sizeof text);
+    render_json_gap("gw-17", 0x9f31c2a47be0d815, &gap, &out);
+    assert_int_equal(writer_finish(&out), E_OK);
+    text[out.used_bytes] = '\0';
+    assert_string_equal(text,
+                        "{\"device\":\"gw-17\",\"ts\":\"2026-11-24T22:31:26.123Z\",\"seq\":4713,"
+                        "\"spool\":\"9f31c2a47be0d815\",\"time_quality\":\"estimated\","
+                        "\"gap\":{\"lane\":\"normal\",\"first\":17,\"last\":92,\"count\":76,"
+                        "\"reason\":\"drop-oldest\"}}");
+}
+
 /* ---- documents in pieces ---- */
 
 struct pieces {
@@ -317,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_floats_are_shortest),
         cmocka_unit_test(test_floats_read_back),
         cmocka_unit_test(test_times),
+        cmocka_unit_test(test_gap),
         cmocka_unit_test(test_document_in_pieces),
         cmocka_unit_test(test_pieces_that_do_not_add_up),
         cmocka_unit_test(test_raw_values_are_json),
