@@ -94,6 +94,11 @@ class Client:
         except ValueError:
             return reply.status, raw.decode()
 
+    def put_single(self, data, **members):
+        """PutRecord."""
+        return self.post({"StreamName": "telemetry", **record(data), **members},
+                         **{"X-Amz-Target": "Kinesis_20131202.PutRecord"})
+
     def put(self, *records, **options):
         return self.post({"StreamName": "telemetry", "Records": list(records)}, **options)
 
@@ -184,6 +189,35 @@ def test_limits(run):
     check(status in (413, None), reply)
     summary = sink.stop()
     check(summary["records"] == 512 and summary["batch_records_max"] == 500, summary)
+
+
+def test_single(run):
+    sink = harness.Sink(run, name="single")
+    client = Client(sink)
+    status, first = client.put_single(telemetry(1))
+    check(status == 200 and first["ShardId"].startswith("shardId-"), f"not stored: {first}")
+    last = first["SequenceNumber"]
+    status, reply = client.put_single(telemetry(2), SequenceNumberForOrdering=last)
+    check(status == 200 and reply["SequenceNumber"] > last, f"not behind {last}: {reply}")
+    for wrong, code in ((last[:-1] + "9", "InvalidArgumentException"),
+                        ("04", "ValidationException"), (4, "SerializationException")):
+        status, reply = client.put_single(telemetry(3), SequenceNumberForOrdering=wrong)
+        check((status, reply["__type"]) == (400, code), f"{wrong!r}: {status} {reply}")
+    status, reply = client.put_single(telemetry(3), PartitionKey="")
+    check(status == 400 and "'partitionKey'" in reply["message"], f"no key: {status} {reply}")
+    status, reply = client.put_single(b"x" * (1024 * 1024))
+    check(status == 400 and reply["__type"] == "ValidationException", f"large: {status} {reply}")
+    sink.faults(record_failure_rate=1)
+    replies = [client.put_single(telemetry(3)) for _ in range(8)]
+    check([status for status, _ in replies] == [400] * 7 + [500], f"failures: {replies}")
+    check(replies[0][1]["__type"] == "ProvisionedThroughputExceededException",
+          f"throttled: {replies[0]}")
+    client.close()
+    summary = sink.stop()
+    check((summary["records"], summary["served"], summary["ordered"]) == (2, 2, 1),
+          f"counted: {summary}")
+    check(summary["injected"]["records_failed"] == 8 and summary["rejected"] == 5,
+          f"counted: {summary}")
 
 
 def test_protocol(run):
@@ -394,7 +428,7 @@ def test_determinism(run):
 
 
 def scenario(run):
-    for test in (test_store, test_limits, test_protocol, test_signatures, test_faults,
+    for test in (test_store, test_limits, test_single, test_protocol, test_signatures, test_faults,
                  test_lost_batches, test_outages, test_determinism):
         test(run)
         print(f"{test.__name__}: good", flush=True)

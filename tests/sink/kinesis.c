@@ -12,6 +12,18 @@
 #define VALIDATION  "1 validation error detected: Value "
 #define UNSATISFIED " failed to satisfy constraint: Member must "
 
+enum { PLACE_BYTES = 48, SEQUENCE_DIGITS_MAX = 129 };
+
+/* What AWS calls MEMBER of the record that is being read. */
+static const char *place(const struct kinesis_call *call, const char *member,
+                         char text[PLACE_BYTES])
+{
+    if (call->action == KINESIS_PUT_RECORD)
+        return member;
+    snprintf(text, PLACE_BYTES, "records.%zu.member.%s", call->record_count + 1, member);
+    return text;
+}
+
 static int refuse_type(struct refusal *refusal, const char *member)
 {
     return signature_refuse(refusal, 400, "SerializationException",
@@ -54,11 +66,11 @@ static int decode(const char *text, size_t count, struct buffer *to)
 static int parse_data(struct kinesis_call *call, struct kinesis_record *record, const cJSON *data,
                       struct refusal *refusal)
 {
+    char text[PLACE_BYTES];
     if (data == NULL || cJSON_IsNull(data))
         return signature_refuse(refusal, 400, "ValidationException",
-                                VALIDATION "null at 'records.%zu.member.data'" UNSATISFIED
-                                           "not be null",
-                                call->record_count + 1);
+                                VALIDATION "null at '%s'" UNSATISFIED "not be null",
+                                place(call, "data", text));
     if (!cJSON_IsString(data))
         return refuse_type(refusal, "Data");
     size_t count = strlen(data->valuestring);
@@ -80,11 +92,11 @@ static int parse_data(struct kinesis_call *call, struct kinesis_record *record, 
 static int parse_key(struct kinesis_call *call, struct kinesis_record *record, const cJSON *key,
                      struct refusal *refusal)
 {
+    char text[PLACE_BYTES];
     if (key == NULL || cJSON_IsNull(key))
         return signature_refuse(refusal, 400, "ValidationException",
-                                VALIDATION "null at 'records.%zu.member.partitionKey'" UNSATISFIED
-                                           "not be null",
-                                call->record_count + 1);
+                                VALIDATION "null at '%s'" UNSATISFIED "not be null",
+                                place(call, "partitionKey", text));
     if (!cJSON_IsString(key))
         return refuse_type(refusal, "PartitionKey");
     size_t characters = 0;
@@ -93,10 +105,9 @@ static int parse_key(struct kinesis_call *call, struct kinesis_record *record, c
     if (characters < 1 || characters > KINESIS_KEY_CHARS_MAX)
         return signature_refuse(
             refusal, 400, "ValidationException",
-            VALIDATION "'%.300s' at 'records.%zu.member.partitionKey'" UNSATISFIED
-                       "have length %s than or equal to %d",
-            key->valuestring, call->record_count + 1, characters < 1 ? "greater" : "less",
-            characters < 1 ? 1 : KINESIS_KEY_CHARS_MAX);
+            VALIDATION "'%.300s' at '%s'" UNSATISFIED "have length %s than or equal to %d",
+            key->valuestring, place(call, "partitionKey", text),
+            characters < 1 ? "greater" : "less", characters < 1 ? 1 : KINESIS_KEY_CHARS_MAX);
     record->partition_key = key->valuestring;
     return 0;
 }
@@ -120,6 +131,7 @@ static int parse_hash_key(struct kinesis_record *record, const cJSON *key, struc
 static int parse_record(struct kinesis_call *call, const cJSON *item, struct refusal *refusal)
 {
     struct kinesis_record record = {0};
+    char text[PLACE_BYTES];
     if (!cJSON_IsObject(item))
         return refuse_type(refusal, "Records");
     if (parse_data(call, &record, cJSON_GetObjectItemCaseSensitive(item, "Data"), refusal) != 0)
@@ -131,12 +143,12 @@ static int parse_record(struct kinesis_call *call, const cJSON *item, struct ref
     if (parse_hash_key(&record, hash_key, refusal) != 0)
         return -1;
     if (record.data_bytes + strlen(record.partition_key) > KINESIS_RECORD_BYTES_MAX)
-        return signature_refuse(
-            refusal, 400, "ValidationException",
-            VALIDATION "'java.nio.HeapByteBuffer[pos=0 lim=%zu cap=%zu]' at "
-                       "'records.%zu.member.data'" UNSATISFIED "have length less than or equal "
-                       "to %d",
-            record.data_bytes, record.data_bytes, call->record_count + 1, KINESIS_RECORD_BYTES_MAX);
+        return signature_refuse(refusal, 400, "ValidationException",
+                                VALIDATION "'java.nio.HeapByteBuffer[pos=0 lim=%zu cap=%zu]' at "
+                                           "'%s'" UNSATISFIED
+                                           "have length less than or equal to %d",
+                                record.data_bytes, record.data_bytes, place(call, "data", text),
+                                KINESIS_RECORD_BYTES_MAX);
     call->records[call->record_count++] = record;
     return 0;
 }
@@ -169,6 +181,33 @@ static int parse_records(struct kinesis_call *call, const cJSON *records, struct
     return 0;
 }
 
+static int parse_after(struct kinesis_call *call, const cJSON *after, struct refusal *refusal)
+{
+    if (after == NULL || cJSON_IsNull(after))
+        return 0;
+    if (!cJSON_IsString(after))
+        return refuse_type(refusal, "SequenceNumberForOrdering");
+    const char *text = after->valuestring;
+    size_t digits = strspn(text, "0123456789");
+    if (digits < 1 || digits > SEQUENCE_DIGITS_MAX || text[digits] != '\0' ||
+        (text[0] == '0' && digits > 1))
+        return signature_refuse(refusal, 400, "ValidationException",
+                                VALIDATION
+                                "'%.140s' at 'sequenceNumberForOrdering'" UNSATISFIED
+                                "satisfy regular expression pattern: 0|([1-9]\\d{0,128})",
+                                text);
+    call->after = text;
+    return 0;
+}
+
+static int parse_single(struct kinesis_call *call, const cJSON *json, struct refusal *refusal)
+{
+    if (parse_record(call, json, refusal) != 0)
+        return -1;
+    return parse_after(call, cJSON_GetObjectItemCaseSensitive(json, "SequenceNumberForOrdering"),
+                       refusal);
+}
+
 static int check_stream(const cJSON *json, const char *stream_name, const char *region,
                         struct refusal *refusal)
 {
@@ -195,11 +234,13 @@ static int check_stream(const cJSON *json, const char *stream_name, const char *
     return 0;
 }
 
-int kinesis_parse(struct kinesis_call *call, const struct buffer *body, const char *stream_name,
-                  const char *region, struct refusal *refusal)
+int kinesis_parse(struct kinesis_call *call, enum kinesis_action action, const struct buffer *body,
+                  const char *stream_name, const char *region, struct refusal *refusal)
 {
     cJSON *json = cJSON_ParseWithLength(body->bytes, body->used_bytes);
     call->json = json;
+    call->action = action;
+    call->after = NULL;
     call->data = (struct buffer){0};
     call->record_count = 0;
     if (!cJSON_IsObject(json)) {
@@ -209,7 +250,9 @@ int kinesis_parse(struct kinesis_call *call, const struct buffer *body, const ch
     if (check_stream(json, stream_name, region, refusal) != 0)
         goto err;
     const cJSON *records = cJSON_GetObjectItemCaseSensitive(json, "Records");
-    if (parse_records(call, records, refusal) != 0)
+    int error = action == KINESIS_PUT_RECORD ? parse_single(call, json, refusal)
+                                             : parse_records(call, records, refusal);
+    if (error != 0)
         goto err;
     return 0;
 err:

@@ -22,22 +22,26 @@ struct kinesis_record {
     size_t data_bytes;
 };
 
-/** A PutRecords call that kept all limits. */
+enum kinesis_action { KINESIS_PUT_RECORDS, KINESIS_PUT_RECORD };
+
+/** A PutRecords call that kept all limits; or a PutRecord, which has one record. */
 struct kinesis_call {
     void *json;
+    enum kinesis_action action;
+    const char *after; /* SequenceNumberForOrdering, digits, or NULL */
     struct buffer data;
     struct kinesis_record records[KINESIS_RECORDS_MAX];
     size_t record_count;
 };
 
 /**
- * Reads BODY as PutRecords (Kinesis API 2013-12-02) for the stream STREAM_NAME of REGION, and
+ * Reads BODY as ACTION (Kinesis API 2013-12-02) for the stream STREAM_NAME of REGION, and
  * checks it as AWS does: 1 to 500 records, 1 MiB per record and 10 MiB per request of decoded data
  * and keys, keys of 1 to 256 characters, standard padded base64. Returns 0 with CALL, which
  * kinesis_free gives back, or -1 with REFUSAL filled.
  */
-int kinesis_parse(struct kinesis_call *call, const struct buffer *body, const char *stream_name,
-                  const char *region, struct refusal *refusal);
+int kinesis_parse(struct kinesis_call *call, enum kinesis_action action, const struct buffer *body,
+                  const char *stream_name, const char *region, struct refusal *refusal);
 
 void kinesis_free(struct kinesis_call *call);
 

@@ -14,7 +14,7 @@
 
 static const char usage[] =
     "usage: runnel-sink [OPTION VALUE | OPTION=VALUE | SWITCH]...\n"
-    "An endpoint on loopback that speaks Kinesis PutRecords and fails on command.\n"
+    "An endpoint on loopback that speaks Kinesis and fails on command.\n"
     "\n"
     "  --listen ADDRESS      numeric address to serve on (127.0.0.1)\n"
     "  --port N              its port (0: any free one)\n"

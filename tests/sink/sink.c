@@ -63,10 +63,9 @@ static void put_failure(struct exchange *exchange, const struct hashkey *hash)
                       stream_shard_of(&sink->stream, hash), sink->stream_name);
 }
 
-static void put_record(struct exchange *exchange, const struct kinesis_call *call,
-                       const struct kinesis_record *from, uint32_t lost, uint64_t *failed)
+static struct stream_record record_of(const struct kinesis_call *call,
+                                      const struct kinesis_record *from)
 {
-    struct sink *sink = exchange->sink;
     struct stream_record record = {
         .partition_key = from->partition_key,
         .hash = hashkey_of(from->partition_key, strlen(from->partition_key)),
@@ -75,6 +74,14 @@ static void put_record(struct exchange *exchange, const struct kinesis_call *cal
     };
     if (from->hash_key != NULL)
         hashkey_parse(from->hash_key, &record.hash);
+    return record;
+}
+
+static void put_record(struct exchange *exchange, const struct kinesis_call *call,
+                       const struct kinesis_record *from, uint32_t lost, uint64_t *failed)
+{
+    struct sink *sink = exchange->sink;
+    const struct stream_record record = record_of(call, from);
     if (faults_chance(&sink->generator, sink->faults.record_failure_rate)) {
         put_failure(exchange, &record.hash);
         (*failed)++;
@@ -86,41 +93,101 @@ static void put_record(struct exchange *exchange, const struct kinesis_call *cal
                   sequence, shard);
 }
 
-/* Stores the records; the reply never leaves before their lines are in the dump. */
+static uint32_t begin_batch(struct exchange *exchange)
+{
+    int is_lost = exchange->verdict == VERDICT_CUT || exchange->verdict == VERDICT_RESET_AFTER;
+    return is_lost ? stream_begin_lost(&exchange->sink->stream) : STREAM_NO_BATCH;
+}
+
+/* The reply never leaves before the lines of the records are in the dump. */
+static void end_batch(struct exchange *exchange, size_t records)
+{
+    struct sink *sink = exchange->sink;
+    sink->counts.served++;
+    sink->counts.cuts += exchange->verdict == VERDICT_CUT;
+    sink->counts.resets_after += exchange->verdict == VERDICT_RESET_AFTER;
+    if (records > sink->counts.batch_records_max)
+        sink->counts.batch_records_max = records;
+    if (sink->stream.dump != NULL)
+        fflush(sink->stream.dump);
+}
+
 static void put_records(struct exchange *exchange, const struct kinesis_call *call)
 {
     struct sink *sink = exchange->sink;
     uint64_t failed = 0;
     buffer_text(&exchange->body, "{\"Records\":[");
     pthread_mutex_lock(&sink->lock);
-    int is_lost = exchange->verdict == VERDICT_CUT || exchange->verdict == VERDICT_RESET_AFTER;
-    uint32_t lost = is_lost ? stream_begin_lost(&sink->stream) : STREAM_NO_BATCH;
+    uint32_t lost = begin_batch(exchange);
     for (size_t i = 0; i < call->record_count; i++) {
         if (i > 0)
             buffer_text(&exchange->body, ",");
         put_record(exchange, call, &call->records[i], lost, &failed);
     }
-    sink->counts.served++;
-    sink->counts.cuts += exchange->verdict == VERDICT_CUT;
-    sink->counts.resets_after += exchange->verdict == VERDICT_RESET_AFTER;
-    if (call->record_count > sink->counts.batch_records_max)
-        sink->counts.batch_records_max = call->record_count;
-    if (sink->stream.dump != NULL)
-        fflush(sink->stream.dump);
+    end_batch(exchange, call->record_count);
     pthread_mutex_unlock(&sink->lock);
     buffer_format(&exchange->body, "],\"FailedRecordCount\":%" PRIu64 "}", failed);
 }
 
-static int check_target(const struct http_request *request, struct refusal *refusal)
+/* A failed record is a refused request here: as often an internal failure as in PutRecords. */
+static int fail_single(struct exchange *exchange)
 {
+    struct sink *sink = exchange->sink;
+    if (sink->counts.records_failed++ % 8 == 7)
+        return signature_refuse(&exchange->refusal, 500, "InternalFailure",
+                                "Internal Service Failure");
+    return signature_refuse(&exchange->refusal, 400, "ProvisionedThroughputExceededException",
+                            "Rate exceeded for stream %s under account " KINESIS_ACCOUNT ".",
+                            sink->stream_name);
+}
+
+static int put_single_locked(struct exchange *exchange, const struct kinesis_call *call)
+{
+    struct sink *sink = exchange->sink;
+    const struct stream_record record = record_of(call, &call->records[0]);
+    if (call->after != NULL && !stream_gave(&sink->stream, &record.hash, call->after)) {
+        sink->counts.rejected++;
+        return signature_refuse(&exchange->refusal, 400, "InvalidArgumentException",
+                                "SequenceNumberForOrdering %s is invalid", call->after);
+    }
+    if (faults_chance(&sink->generator, sink->faults.record_failure_rate))
+        return fail_single(exchange);
+    char sequence[STREAM_SEQUENCE_BYTES];
+    unsigned shard = stream_put(&sink->stream, &record, begin_batch(exchange), sequence);
+    sink->counts.ordered += call->after != NULL;
+    end_batch(exchange, 1);
+    buffer_format(&exchange->body, "{\"SequenceNumber\":\"%s\",\"ShardId\":\"shardId-%012u\"}",
+                  sequence, shard);
+    return 0;
+}
+
+static int put(struct exchange *exchange, const struct kinesis_call *call)
+{
+    if (call->action == KINESIS_PUT_RECORDS) {
+        put_records(exchange, call);
+        return 0;
+    }
+    pthread_mutex_lock(&exchange->sink->lock);
+    int error = put_single_locked(exchange, call);
+    pthread_mutex_unlock(&exchange->sink->lock);
+    return error;
+}
+
+static int check_target(const struct http_request *request, enum kinesis_action *ret_action,
+                        struct refusal *refusal)
+{
+    static const char *const targets[] = {[KINESIS_PUT_RECORDS] = "Kinesis_20131202.PutRecords",
+                                          [KINESIS_PUT_RECORD] = "Kinesis_20131202.PutRecord"};
     const char *target = http_header(request, "X-Amz-Target");
     const char *type = http_header(request, "Content-Type");
     if (strcmp(request->method, "POST") != 0 || strcmp(request->target, "/") != 0 ||
         target == NULL || type == NULL)
         return signature_refuse(refusal, 403, "AccessDeniedException",
                                 "Unable to determine service/operation name to be authorized");
+    *ret_action =
+        strcmp(target, targets[KINESIS_PUT_RECORD]) == 0 ? KINESIS_PUT_RECORD : KINESIS_PUT_RECORDS;
     if (strcmp(type, "application/x-amz-json-1.1") != 0 ||
-        strcmp(target, "Kinesis_20131202.PutRecords") != 0)
+        strcmp(target, targets[*ret_action]) != 0)
         return signature_refuse(refusal, 400, "UnknownOperationException", "%s is not served.",
                                 target);
     return 0;
@@ -162,7 +229,8 @@ static int refuse_on_command(struct exchange *exchange)
 static int perform(struct exchange *exchange)
 {
     struct sink *sink = exchange->sink;
-    if (check_target(exchange->request, &exchange->refusal) != 0)
+    enum kinesis_action action = KINESIS_PUT_RECORDS;
+    if (check_target(exchange->request, &action, &exchange->refusal) != 0)
         return count_up(exchange, &sink->counts.rejected);
     if (sink->verify && signature_check(exchange->request, &sink->policy, exchange->now_ms,
                                         &exchange->refusal) != 0)
@@ -173,10 +241,10 @@ static int perform(struct exchange *exchange)
     struct kinesis_call *call = malloc(sizeof *call);
     if (call == NULL)
         return signature_refuse(&exchange->refusal, 500, "InternalFailure", "out of memory");
-    int error = kinesis_parse(call, &exchange->request->body, sink->stream_name,
+    int error = kinesis_parse(call, action, &exchange->request->body, sink->stream_name,
                               sink->policy.region, &exchange->refusal);
     if (error == 0) {
-        put_records(exchange, call);
+        error = put(exchange, call);
         kinesis_free(call);
     } else {
         count_up(exchange, &sink->counts.rejected);
@@ -338,6 +406,7 @@ void sink_summary(struct sink *sink, struct buffer *text)
     add_count(text, "rejected", counts->rejected);
     add_count(text, "signature_failures", counts->signature_failures);
     add_count(text, "batch_records_max", counts->batch_records_max);
+    add_count(text, "ordered", counts->ordered);
     add_stored(text, &sink->stream);
     add_injected(text, counts);
     pthread_mutex_unlock(&sink->lock);

@@ -29,6 +29,7 @@ struct sink_counts {
     uint64_t cuts;
     uint64_t outages;
     uint64_t batch_records_max;
+    uint64_t ordered; /* stored behind the record that the request named */
 };
 
 /**

@@ -108,6 +108,24 @@ static void count_id(struct stream *stream, const cJSON *record)
     cJSON_free(text);
 }
 
+/* 56 digits, rising within a shard, as those of AWS are today. */
+static void write_sequence(char ret_sequence[STREAM_SEQUENCE_BYTES], unsigned shard,
+                           uint64_t number)
+{
+    snprintf(ret_sequence, STREAM_SEQUENCE_BYTES, "49600000000000000000000000000000%04u%020" PRIu64,
+             shard, number);
+}
+
+int stream_gave(const struct stream *stream, const struct hashkey *hash, const char *sequence)
+{
+    char next[STREAM_SEQUENCE_BYTES];
+    unsigned shard = stream_shard_of(stream, hash);
+    size_t shard_end = strlen("49600000000000000000000000000000") + 4;
+    write_sequence(next, shard, stream->shard_records[shard]);
+    return strlen(sequence) == strlen(next) && memcmp(sequence, next, shard_end) == 0 &&
+           strcmp(sequence, next) < 0;
+}
+
 unsigned stream_put(struct stream *stream, const struct stream_record *record, uint32_t lost,
                     char ret_sequence[STREAM_SEQUENCE_BYTES])
 {
@@ -115,9 +133,7 @@ unsigned stream_put(struct stream *stream, const struct stream_record *record, u
     uint64_t number = stream->shard_records[shard]++;
     stream->records++;
     stream->data_bytes += record->data_bytes;
-    /* 56 digits, rising within a shard, as those of AWS are today. */
-    snprintf(ret_sequence, STREAM_SEQUENCE_BYTES, "49600000000000000000000000000000%04u%020" PRIu64,
-             shard, number);
+    write_sequence(ret_sequence, shard, number);
 
     cJSON *json = cJSON_ParseWithLength(record->data, record->data_bytes);
     count_identity(stream, json, lost);

@@ -66,6 +66,9 @@ unsigned stream_shard_of(const struct stream *stream, const struct hashkey *hash
 unsigned stream_put(struct stream *stream, const struct stream_record *record, uint32_t lost,
                     char ret_sequence[STREAM_SEQUENCE_BYTES]);
 
+/** Whether SEQUENCE is the number of a record in the shard of HASH. */
+int stream_gave(const struct stream *stream, const struct hashkey *hash, const char *sequence);
+
 /** Lost batches all of whose records came again exactly once. */
 uint32_t stream_lost_whole(const struct stream *stream);
 
