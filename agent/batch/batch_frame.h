@@ -10,7 +10,7 @@
 /* What a batch has to know of its destination. Pure. */
 
 /** How a destination wraps records into a body; data is put in as base64. The functions write
- *  into OUT only and depend on their arguments alone, as both passes call them. */
+ *  the same into OUT in both passes. */
 struct batch_frame {
     void (*begin)(const void *context, struct writer *out);
     void (*record_begin)(const void *context, struct writer *out, size_t index);

@@ -345,6 +345,113 @@ static void test_largest_reply(void **state)
     dest_close(dest);
 }
 
+/* ---- strict ---- */
+
+static struct dest *open_strict(void)
+{
+    struct dest *dest = NULL;
+    const struct dest_options options = {.stream = "telemetry", .strict = true};
+    assert_int_equal(dest_open("kinesis", &options, &dest), E_OK);
+    return dest;
+}
+
+static void assert_single(const struct dest *dest, const char *key, const char *behind)
+{
+    const struct batch_frame *frame = &dest->operations->frame;
+    char expected[512];
+    char body[512];
+    struct writer out;
+    writer_to_memory(&out, body, sizeof body);
+    frame->begin(dest, &out);
+    frame->record_begin(dest, &out, 0);
+    writer_text(&out, "e30=");
+    frame->record_end(dest, &out, key, strlen(key));
+    frame->end(dest, &out);
+    assert_int_equal(writer_finish(&out), E_OK);
+    writer_char(&out, '\0');
+    (void)snprintf(expected, sizeof expected,
+                   "{\"StreamName\":\"telemetry\",\"Data\":\"e30=\",\"PartitionKey\":\"%s\"%s}",
+                   key, behind);
+    assert_string_equal(body, expected);
+}
+
+static struct result answer(struct dest *dest, const char *text)
+{
+    return read_pieces(dest, 1, text, strlen(text), strlen(text) / 2);
+}
+
+#define AFTER(number) ",\"SequenceNumberForOrdering\":\"" number "\""
+#define GAVE(number)  "{\"ShardId\":\"shardId-000000000000\",\"SequenceNumber\":\"" number "\"}"
+
+/* Each key has its own last number; a number that the stream refuses is not sent again. */
+static void test_strict(void **state)
+{
+    struct dest *dest = open_strict();
+    (void)state;
+    assert_string_equal(dest->operations->target, "Kinesis_20131202.PutRecord");
+    assert_int_equal(dest->operations->limits.records, 1);
+    assert_single(dest, "a", "");
+    struct result result = answer(dest, GAVE("495"));
+    assert_true(result.reply.understood);
+    assert_int_equal(result.reply.delivered, 1);
+    assert_int_equal(result.delivered[0], 1);
+    assert_single(dest, "b", "");
+    (void)answer(dest, GAVE("700"));
+    assert_single(dest, "a", AFTER("495"));
+    result =
+        answer(dest, "{\"__type\":\"ProvisionedThroughputExceededException\",\"message\":\"m\"}");
+    assert_false(result.reply.understood);
+    assert_string_equal(result.reply.code, "ProvisionedThroughputExceededException");
+    assert_int_equal(result.delivered[0], 0);
+    assert_single(dest, "a", AFTER("495"));
+    (void)answer(dest, "{\"__type\":\"InvalidArgumentException\",\"message\":\"m\"}");
+    assert_single(dest, "a", "");
+    assert_single(dest, "b", AFTER("700"));
+    dest_close(dest);
+}
+
+static void test_strict_replies_that_are_not_understood(void **state)
+{
+    static const char *const replies[] = {
+        "{}",
+        "",
+        "{\"ShardId\":\"s\",\"SequenceNumber\":\"49",
+        GAVE("495") "x",
+        GAVE(""),
+        GAVE("49x"),
+        "{\"SequenceNumber\":495}",
+        "{\"SequenceNumber\":\"495\",\"__type\":\"InternalFailure\"}",
+        "{\"FailedRecordCount\":0,\"Records\":[" STORED "]}",
+    };
+    struct dest *dest = open_strict();
+    (void)state;
+    for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++) {
+        assert_single(dest, "a", "");
+        struct result result = answer(dest, replies[i]);
+        assert_false(result.reply.understood);
+        assert_int_equal(result.reply.delivered, 0);
+        assert_int_equal(result.delivered[0], 0);
+    }
+    dest_close(dest);
+}
+
+/* Of many keys some are forgotten; none gets the number of another. */
+static void test_strict_many_keys(void **state)
+{
+    struct dest *dest = open_strict();
+    char key[16];
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        char reply[64];
+        (void)snprintf(key, sizeof key, "key-%d", i);
+        assert_single(dest, key, "");
+        (void)snprintf(reply, sizeof reply, "{\"SequenceNumber\":\"%d\"}", 1000 + i);
+        (void)answer(dest, reply);
+    }
+    assert_single(dest, key, AFTER("1999"));
+    dest_close(dest);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +468,9 @@ int main(void)
         cmocka_unit_test(test_long_texts_are_cut),
         cmocka_unit_test(test_endless_reply),
         cmocka_unit_test(test_largest_reply),
+        cmocka_unit_test(test_strict),
+        cmocka_unit_test(test_strict_replies_that_are_not_understood),
+        cmocka_unit_test(test_strict_many_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

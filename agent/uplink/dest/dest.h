@@ -51,6 +51,7 @@ struct dest_operations {
 struct dest_options {
     const char *stream;     /* its name, or NULL; must outlive the destination, as the next one */
     const char *stream_arn; /* or its ARN */
+    bool strict;            /* records are stored in the order in which they are sent */
 };
 
 /** Opens the destination called NAME. E_UNSUPPORTED: there is none in this program (CONFIG_DEST_*);

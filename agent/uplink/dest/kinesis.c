@@ -12,11 +12,26 @@
 /* A reply has at most some 170 bytes per record; more than this is none. */
 enum { REPLY_BYTES_MIN = 65536, REPLY_BYTES_PER_RECORD = 1024 };
 
-enum member { MEMBER_OTHER, MEMBER_RECORDS, MEMBER_TYPE, MEMBER_MESSAGE };
+enum { ORDERED_KEYS = 32, SEQUENCE_BYTES = 136 }; /* AWS: a number has at most 129 digits */
+
+enum member { MEMBER_OTHER, MEMBER_RECORDS, MEMBER_SEQUENCE, MEMBER_TYPE, MEMBER_MESSAGE };
 enum entry_member { ENTRY_OTHER, ENTRY_CODE, ENTRY_MESSAGE, ENTRY_SEQUENCE };
+
+/* The last sequence number of a partition key, which is told by its hash. */
+struct ordered_key {
+    uint64_t hash;
+    char sequence[SEQUENCE_BYTES]; /* "": not known */
+};
+
+struct ordering {
+    uint64_t hash;                 /* of the key of the record in flight */
+    char sequence[SEQUENCE_BYTES]; /* what the reply says */
+    struct ordered_key keys[ORDERED_KEYS];
+};
 
 struct kinesis {
     struct dest dest;
+    struct ordering *ordering; /* strict; else NULL */
     const char *stream;
     bool is_arn;
 
@@ -68,6 +83,57 @@ static void end(const void *context, struct writer *out)
     writer_text(out, "]}");
 }
 
+/* ---- request of a single record ---- */
+
+/* FNV-1a. */
+static uint64_t hash_of(const char *key, size_t bytes)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 0; i < bytes; i++)
+        hash = (hash ^ (uint8_t)key[i]) * 0x100000001b3;
+    return hash;
+}
+
+static struct ordered_key *place_of(struct ordering *ordering, uint64_t hash)
+{
+    return &ordering->keys[hash % ORDERED_KEYS];
+}
+
+static void begin_single(const void *context, struct writer *out)
+{
+    const struct kinesis *kinesis = context;
+    writer_text(out, kinesis->is_arn ? "{\"StreamARN\":" : "{\"StreamName\":");
+    json_write_string(out, kinesis->stream, strlen(kinesis->stream));
+}
+
+static void record_begin_single(const void *context, struct writer *out, size_t index)
+{
+    (void)context;
+    (void)index;
+    writer_text(out, ",\"Data\":\"");
+}
+
+static void record_end_single(const void *context, struct writer *out, const char *key,
+                              size_t key_bytes)
+{
+    const struct kinesis *kinesis = context;
+    struct ordering *ordering = kinesis->ordering;
+    ordering->hash = hash_of(key, key_bytes);
+    const struct ordered_key *last = place_of(ordering, ordering->hash);
+    writer_text(out, "\",\"PartitionKey\":");
+    json_write_string(out, key, key_bytes);
+    if (last->hash != ordering->hash || last->sequence[0] == '\0')
+        return;
+    writer_text(out, ",\"SequenceNumberForOrdering\":");
+    json_write_string(out, last->sequence, strlen(last->sequence));
+}
+
+static void end_single(const void *context, struct writer *out)
+{
+    (void)context;
+    writer_char(out, '}');
+}
+
 /* ---- reply ---- */
 
 static void copy_text(char *to, size_t to_bytes, const char *from)
@@ -94,6 +160,8 @@ static enum member member_of(const char *key)
 {
     if (strcmp(key, "Records") == 0)
         return MEMBER_RECORDS;
+    if (strcmp(key, "SequenceNumber") == 0)
+        return MEMBER_SEQUENCE;
     if (strcmp(key, "__type") == 0)
         return MEMBER_TYPE;
     if (strcmp(key, "message") == 0 || strcmp(key, "Message") == 0)
@@ -112,6 +180,14 @@ static enum entry_member entry_member_of(const char *key)
     return ENTRY_OTHER;
 }
 
+/* Of PutRecord's reply; what is no number says nothing. */
+static void on_sequence(struct kinesis *kinesis, const struct json_token *token)
+{
+    bool digits = token->text[strspn(token->text, "0123456789")] == '\0';
+    if (kinesis->ordering != NULL && digits && token->text_bytes < SEQUENCE_BYTES)
+        copy_text(kinesis->ordering->sequence, SEQUENCE_BYTES, token->text);
+}
+
 static void on_member(struct kinesis *kinesis, const struct json_token *token)
 {
     if (token->event == JSON_KEY)
@@ -121,6 +197,8 @@ static void on_member(struct kinesis *kinesis, const struct json_token *token)
         kinesis->records_seen = kinesis->in_records = true;
     } else if (token->event == JSON_ARRAY_END)
         kinesis->in_records = false;
+    else if (token->event == JSON_STRING && kinesis->member == MEMBER_SEQUENCE)
+        on_sequence(kinesis, token);
     else if (token->event == JSON_STRING && kinesis->member == MEMBER_TYPE) {
         kinesis->type_seen = true;
         copy_code(kinesis->reply.code, token->text);
@@ -240,10 +318,52 @@ static void reply_end(struct dest *dest, struct dest_reply *ret_reply)
     *ret_reply = kinesis->reply;
 }
 
+/* ---- reply for a single record ---- */
+
+static void reply_start_single(struct dest *dest, size_t sent, uint8_t *delivered)
+{
+    struct kinesis *kinesis = (struct kinesis *)dest;
+    reply_start(dest, sent, delivered);
+    kinesis->ordering->sequence[0] = '\0';
+}
+
+static void remember(struct ordering *ordering)
+{
+    struct ordered_key *last = place_of(ordering, ordering->hash);
+    last->hash = ordering->hash;
+    memcpy(last->sequence, ordering->sequence, sizeof last->sequence);
+}
+
+/* A number that the stream does not know must not be sent for ever. */
+static void forget_refused(struct kinesis *kinesis)
+{
+    if (strncmp(kinesis->reply.code, "InvalidArgument", strlen("InvalidArgument")) == 0)
+        place_of(kinesis->ordering, kinesis->ordering->hash)->sequence[0] = '\0';
+}
+
+static void reply_end_single(struct dest *dest, struct dest_reply *ret_reply)
+{
+    struct kinesis *kinesis = (struct kinesis *)dest;
+    struct dest_reply *reply = &kinesis->reply;
+    bool whole = !kinesis->broken && json_scan_end(&kinesis->scan) == E_OK;
+    bool stored = kinesis->ordering->sequence[0] != '\0';
+    reply->understood = whole && stored && !kinesis->records_seen && !kinesis->type_seen;
+    if (reply->understood) {
+        kinesis->delivered[0] = 1;
+        reply->delivered = 1;
+        remember(kinesis->ordering);
+    } else {
+        forget_entries(kinesis);
+        forget_refused(kinesis);
+    }
+    *ret_reply = *reply;
+}
+
 /* ---- open and close ---- */
 
 static void close_kinesis(struct dest *dest)
 {
+    free(((struct kinesis *)dest)->ordering);
     free(dest);
 }
 
@@ -261,6 +381,19 @@ static const struct dest_operations operations = {
     .close = close_kinesis,
 };
 
+static const struct dest_operations operations_single = {
+    .name = "kinesis",
+    .service = "kinesis",
+    .target = "Kinesis_20131202.PutRecord",
+    .content_type = "application/x-amz-json-1.1",
+    .limits = {.records = 1, .bytes = 1024 * 1024, .record_bytes = 1024 * 1024},
+    .frame = {begin_single, record_begin_single, record_end_single, end_single},
+    .reply_start = reply_start_single,
+    .reply_feed = reply_feed,
+    .reply_end = reply_end_single,
+    .close = close_kinesis,
+};
+
 int kinesis_open(const struct dest_options *options, struct dest **ret_dest)
 {
     const char *stream = options->stream_arn != NULL ? options->stream_arn : options->stream;
@@ -269,9 +402,15 @@ int kinesis_open(const struct dest_options *options, struct dest **ret_dest)
     struct kinesis *kinesis = calloc(1, sizeof *kinesis);
     if (kinesis == NULL)
         return E_NO_MEMORY;
-    kinesis->dest.operations = &operations;
+    kinesis->dest.operations = options->strict ? &operations_single : &operations;
     kinesis->stream = stream;
     kinesis->is_arn = options->stream_arn != NULL;
+    if (options->strict)
+        kinesis->ordering = calloc(1, sizeof *kinesis->ordering);
+    if (options->strict && kinesis->ordering == NULL) {
+        free(kinesis);
+        return E_NO_MEMORY;
+    }
     *ret_dest = &kinesis->dest;
     return E_OK;
 }

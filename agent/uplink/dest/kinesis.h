@@ -12,6 +12,14 @@
  * A reply of status 200 may hold failed records: a record is delivered when its entry has a
  * SequenceNumber and no ErrorCode, and when there are as many entries as records were sent. Any
  * other reply leaves every record undelivered. Pure.
+ *
+ * With options->strict it is PutRecord, one record a request, in the order of each partition key:
+ *
+ *   {"StreamName":"telemetry","Data":"e30=","PartitionKey":"k","SequenceNumberForOrdering":"495"}
+ *
+ * where the number is what the last reply for that key said. The numbers of a few keys are kept: a
+ * key without one, as all are at the start, goes without, and so does the retry behind an
+ * InvalidArgument, since a stream that was made anew does not know the old one's.
  */
 int kinesis_open(const struct dest_options *options, struct dest **ret_dest);
 
