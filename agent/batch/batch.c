@@ -175,7 +175,7 @@ static void note_record(struct batch *batch, uint64_t previous, uint64_t bytes)
         range->first = batch->record.sequence;
 }
 
-static int take_record(struct batch *batch, uint64_t previous)
+static int take_record(struct batch *batch, uint64_t previous, uint64_t bytes_max)
 {
     const struct batch_limits *limits = &batch->options.limits;
     const struct batch_sink before = batch->sink;
@@ -183,7 +183,7 @@ static int take_record(struct batch *batch, uint64_t previous)
     int rc = put_record(batch, batch->count, &bytes);
     if (rc == E_OK && bytes > limits->record_bytes)
         rc = E_TOO_BIG;
-    if (rc == E_OK && batch->count > 0 && batch->data_bytes + bytes > limits->bytes)
+    if (rc == E_OK && batch->count > 0 && batch->data_bytes + bytes > bytes_max)
         rc = E_FULL;
     if (rc == E_OK) {
         note_record(batch, previous, bytes);
@@ -231,51 +231,124 @@ int batch_oldest(struct batch *batch, enum lane lane, int64_t *ret_boot_ms,
     return E_OK;
 }
 
-static int take_lane(struct batch *batch, enum lane lane, size_t records_max)
+bool batch_has_backlog(struct batch *batch)
+{
+    uint64_t previous;
+    if (batch->options.backlog_percent == 0)
+        return false;
+    for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
+        if (!batch->options.lanes[lane])
+            continue;
+        spool_reader_start(&batch->reader, batch->options.route, lane);
+        if (batch->reader.from < batch->fresh_from && read_record(batch, &previous) == E_OK &&
+            batch->record.sequence < batch->fresh_from)
+            return true;
+    }
+    return false;
+}
+
+/* What to take of each lane: records from FROM on and below END, until the whole batch has so many
+ * records and bytes. */
+struct part {
+    uint64_t from;
+    uint64_t end;
+    size_t records;
+    uint64_t bytes;
+};
+
+/* Behind what the batch has of this part of the lane already. */
+static uint64_t start_of(const struct batch *batch, enum lane lane, const struct part *part)
+{
+    uint64_t from = part->from;
+    for (size_t i = 0; i < batch->range_count; i++) {
+        const struct batch_range *range = &batch->ranges[i];
+        if (range->lane == lane && range->first >= from && range->first < part->end)
+            from = range->last + 1;
+    }
+    return from;
+}
+
+static int take_lane(struct batch *batch, enum lane lane, const struct part *part)
 {
     uint64_t previous = 0;
     int rc = E_OK;
+    spool_reader_start_at(&batch->reader, batch->options.route, lane, start_of(batch, lane, part));
     batch->ranges[batch->range_count++] = (struct batch_range){.lane = lane};
-    spool_reader_start(&batch->reader, batch->options.route, lane);
     while (rc == E_OK) {
-        if (batch->count >= records_max) {
+        if (batch->count >= part->records) {
             rc = E_FULL;
             break;
         }
         rc = read_record(batch, &previous);
+        if (rc == E_OK && batch->record.sequence >= part->end)
+            rc = E_END;
         if (rc == E_OK)
-            rc = take_record(batch, previous);
+            rc = take_record(batch, previous, part->bytes);
     }
     if (batch->ranges[batch->range_count - 1].count == 0)
         batch->range_count--;
     return rc == E_END ? E_OK : rc;
 }
 
-static int take_lanes(struct batch *batch, size_t records_max)
+static int take_part(struct batch *batch, const struct part *part)
 {
     int rc = E_OK;
     for (enum lane lane = LANE_ALARM; lane < LANE_COUNT && rc == E_OK; lane++)
         if (batch->options.lanes[lane])
-            rc = take_lane(batch, lane, records_max);
+            rc = take_lane(batch, lane, part);
+    return rc;
+}
+
+/* A backlog whose first record finds no room behind the fresh ones, or can never be sent, would
+ * wait for ever: so the next batch begins with it. */
+static int take_fresh_first(struct batch *batch, const struct part *all)
+{
+    unsigned percent = 100 - batch->options.backlog_percent;
+    struct part fresh = {.from = batch->fresh_from, .end = UINT64_MAX};
+    struct part backlog = *all;
+    int rc = E_OK;
+    fresh.records = all->records * percent / 100 + (all->records * percent < 100);
+    fresh.bytes = all->bytes * percent / 100;
+    backlog.end = batch->fresh_from;
+    if (!batch->backlog_waits)
+        rc = take_part(batch, &fresh);
+    size_t before = batch->count;
+    if (rc == E_OK || rc == E_FULL)
+        rc = take_part(batch, &backlog);
+    if (batch->count > 0)
+        batch->backlog_waits = batch->count == before;
+    fresh.records = all->records;
+    fresh.bytes = all->bytes;
+    return rc == E_OK ? take_part(batch, &fresh) : rc;
+}
+
+static int take_lanes(struct batch *batch, size_t records_max)
+{
+    const struct part all = {
+        .end = UINT64_MAX, .records = records_max, .bytes = batch->options.limits.bytes};
+    int rc = batch_has_backlog(batch) ? take_fresh_first(batch, &all) : take_part(batch, &all);
     /* An error of the spool must not hold back what was read before it. */
     if (batch->count > 0)
         return E_OK;
     return rc < 0 ? rc : E_END;
 }
 
+static uint64_t last_taken(const struct batch *batch, enum lane lane)
+{
+    uint64_t last = 0;
+    for (size_t i = 0; i < batch->range_count; i++)
+        if (batch->ranges[i].lane == lane && batch->ranges[i].last > last)
+            last = batch->ranges[i].last;
+    return last;
+}
+
 /* While it is read everything stays in place, afterwards what was taken. */
 static void pin(struct batch *batch, bool reading)
 {
-    const struct batch_range *range = batch->ranges;
-    for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
-        bool taken = range < batch->ranges + batch->range_count && range->lane == lane;
+    for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++)
         if (batch->options.lanes[lane])
             spool_route_pin(batch->options.route, lane,
-                            reading ? UINT64_MAX
-                            : taken ? range->last
-                                    : 0);
-        range += taken;
-    }
+                            reading ? UINT64_MAX : last_taken(batch, lane));
 }
 
 static int build(struct batch *batch, size_t records_max)
@@ -343,7 +416,8 @@ static int write_records(struct batch *batch)
     size_t index = batch->gap_count;
     for (size_t i = 0; i < batch->range_count; i++) {
         size_t end = index + batch->ranges[i].count;
-        spool_reader_start(&batch->reader, batch->options.route, batch->ranges[i].lane);
+        spool_reader_start_at(&batch->reader, batch->options.route, batch->ranges[i].lane,
+                              batch->ranges[i].first);
         for (; index < end; index++) {
             int rc = write_record(batch, index);
             if (rc < 0)

@@ -23,8 +23,13 @@
  * A batch takes the records that the route has not acknowledged, from its low mark on, lanes in
  * the order alarm, normal, bulk: what failed before comes first by itself. Before them go the gaps
  * that the route has to tell of.
+ *
+ * Fresh-first: while there is a backlog, which is what is numbered below fresh_from, a batch takes
+ * fresh records first, up to what the backlog's share leaves of its limits, then the backlog, and
+ * then whatever else there is. Each of the three takes lanes and records in the same order. When a
+ * batch could take nothing of the backlog, the next one takes the backlog first.
  */
-enum { BATCH_GAPS_MAX = 16 };
+enum { BATCH_GAPS_MAX = 16, BATCH_RANGES_MAX = 3 * LANE_COUNT };
 enum { BATCH_BODY_BUFFER_BYTES = 4096, BATCH_DATA_BUFFER_BYTES = 1024 };
 enum { BATCH_HASH_TEXT_BYTES = 2 * HASH_SHA256_BYTES + 1 };
 
@@ -38,6 +43,7 @@ struct batch_options {
     enum batch_format format;
     struct partition partition;
     struct batch_limits limits;
+    unsigned backlog_percent; /* fresh-first: the backlog's share, 1 to 99; 0: oldest first */
     const struct batch_frame *frame;
     const void *frame_context;
 };
@@ -76,7 +82,7 @@ struct batch {
     uint64_t data_bytes; /* as the limits count */
     uint64_t body_bytes;
     char body_hash[BATCH_HASH_TEXT_BYTES]; /* SHA-256 of the body, in hexadecimal */
-    struct batch_range ranges[LANE_COUNT];
+    struct batch_range ranges[BATCH_RANGES_MAX];
     size_t range_count;
     struct spool_gap gaps[BATCH_GAPS_MAX];
     size_t gap_count;
@@ -85,6 +91,8 @@ struct batch {
     struct batch_options options;
     struct spool_mark *marks; /* of the records: limits.records of them */
     uint64_t spool_id;
+    uint64_t fresh_from; /* the caller sets it; 0: there is no backlog */
+    bool backlog_waits;  /* the last batch took none of it */
     uint64_t body_check;
     struct batch_sink sink;
     struct render_json render;
@@ -129,6 +137,9 @@ size_t batch_acknowledge(struct batch *batch, const uint8_t *delivered);
  */
 int batch_oldest(struct batch *batch, enum lane lane, int64_t *ret_boot_ms,
                  uint8_t ret_boot_id[BLOCK_BOOT_ID_BYTES]);
+
+/** Whether there is a backlog that a build would take of. Not between build and release. */
+bool batch_has_backlog(struct batch *batch);
 
 /**
  * Gives up the record of batch->refusal: it becomes a dead letter of this route with REASON, or is

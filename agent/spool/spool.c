@@ -326,6 +326,14 @@ void spool_get_id(const struct spool *spool, uint8_t ret_id[SPOOL_ID_BYTES])
     bytes_put_be64(ret_id, spool->id);
 }
 
+uint64_t spool_next_sequence(struct spool *spool)
+{
+    (void)pthread_mutex_lock(&spool->lock);
+    uint64_t next = spool->next_sequence;
+    (void)pthread_mutex_unlock(&spool->lock);
+    return next;
+}
+
 /* ---- the dictionary ---- */
 
 static uint32_t find_sensor_locked(const struct spool *spool, const uint8_t *bytes, size_t count)

@@ -84,6 +84,9 @@ void spool_close(struct spool *spool);
 
 void spool_get_id(const struct spool *spool, uint8_t ret_id[SPOOL_ID_BYTES]);
 
+/** The sequence number of the next record: whatever is there already has a lower one. */
+uint64_t spool_next_sequence(struct spool *spool);
+
 /* ---- intake ---- */
 
 /** Finds or adds DEFINITION in the dictionary and returns its number; it is durable with the first
@@ -181,6 +184,12 @@ struct spool_reader {
 
 /** Starts at the route's low mark of LANE. */
 void spool_reader_start(struct spool_reader *reader, struct spool_route *route, enum lane lane);
+
+/** Likewise, but passes over what is numbered below FROM without reading it. What comes before the
+ *  first record is then said to be FROM - 1, so that none of it is acknowledged with that record.
+ */
+void spool_reader_start_at(struct spool_reader *reader, struct spool_route *route, enum lane lane,
+                           uint64_t from);
 
 /**
  * The next unacknowledged record, which stays valid until the next call. ret_previous is the

@@ -21,6 +21,17 @@ void spool_reader_start(struct spool_reader *reader, struct spool_route *route, 
     reader->loaded = false;
 }
 
+void spool_reader_start_at(struct spool_reader *reader, struct spool_route *route, enum lane lane,
+                           uint64_t from)
+{
+    spool_reader_start(reader, route, lane);
+    if (from <= reader->from)
+        return;
+    reader->from = from;
+    reader->last = from - 1;
+    reader->barren = false;
+}
+
 /* ---- getting a block ---- */
 
 static void start_block(struct spool_reader *reader, uint64_t limit)
@@ -247,6 +258,20 @@ static bool is_acknowledged(const struct spool_reader *reader, uint64_t sequence
            cursor_contains(&reader->route->cursors[reader->lane], sequence);
 }
 
+/* Two acknowledged records that follow each other in the lane: the numbers between them are other
+ * lanes', or nobody's, and must not hold up the low mark. A route that does not acknowledge in
+ * order (spool_reader_start_at) leaves such gaps. */
+static void close_gap(struct spool_reader *reader, uint64_t previous, uint64_t sequence)
+{
+    struct spool *spool = reader->route->spool;
+    struct cursor *cursor = &reader->route->cursors[reader->lane];
+    if (!cursor_contains(cursor, previous) || cursor_contains(cursor, previous + 1))
+        return;
+    (void)pthread_mutex_lock(&spool->lock);
+    (void)cursor_add(cursor, previous, sequence); /* it joins two: there is room */
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
 /* Finds the next record that is owed; its place in the block stays valid. */
 static int next_owed(struct spool_reader *reader, struct record *record, uint64_t *ret_previous)
 {
@@ -280,6 +305,8 @@ static int next_owed(struct spool_reader *reader, struct record *record, uint64_
             reader->barren = false;
             return E_OK;
         }
+        if (wanted)
+            close_gap(reader, previous, record->sequence);
     }
 }
 

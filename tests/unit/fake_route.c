@@ -143,6 +143,18 @@ void spool_reader_start(struct spool_reader *reader, struct spool_route *route, 
     reader->lane = lane;
 }
 
+void spool_reader_start_at(struct spool_reader *reader, struct spool_route *route, enum lane lane,
+                           uint64_t from)
+{
+    spool_reader_start(reader, route, lane);
+    reader->last = from > 0 ? from - 1 : 0;
+}
+
+uint64_t spool_next_sequence(struct spool *spool)
+{
+    return spool->count == 0 ? 1 : spool->records[spool->count - 1].record.sequence + 1;
+}
+
 static struct fake_record *find(struct spool *spool, const struct spool_reader *reader,
                                 uint64_t *ret_previous)
 {

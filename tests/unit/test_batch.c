@@ -199,6 +199,111 @@ static void test_lanes_in_order(void **state)
     assert_int_equal(fake_route_left(&fixture->spool), 2);
 }
 
+/* ---- fresh-first ---- */
+
+/* Records below 100 are backlog. Of 10 records in a batch 7 may be fresh ones. */
+static void open_fresh_first(struct fixture *fixture, size_t records, uint64_t bytes)
+{
+    struct batch_options options = usual_options(fixture);
+    options.backlog_percent = 30;
+    options.limits.records = records;
+    options.limits.bytes = bytes;
+    open_batch(fixture, &options);
+    fixture->batch.fresh_from = 100;
+}
+
+static void add_some(struct fixture *fixture, enum lane lane, uint64_t first, uint64_t last)
+{
+    for (uint64_t sequence = first; sequence <= last; sequence++)
+        add(fixture, lane, sequence, "{}");
+}
+
+static void assert_takes(struct fixture *fixture, const uint64_t *sequences, size_t count)
+{
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_passes_agree(fixture);
+    assert_int_equal(fixture->batch.count, count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(fixture->batch.marks[i].sequence, sequences[i]);
+}
+
+#define ASSERT_TAKES(fixture, ...)                                                                 \
+    assert_takes(fixture, (const uint64_t[]){__VA_ARGS__},                                         \
+                 sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
+
+/* What failed is the first of its part again; the backlog's end leaves its room to fresh ones. */
+static void test_fresh_first(void **state)
+{
+    struct fixture *fixture = *state;
+    static const uint8_t delivered[] = {0x7b, 0x03}; /* neither 102 nor 1 */
+    add_some(fixture, LANE_NORMAL, 1, 6);
+    add_some(fixture, LANE_NORMAL, 100, 119);
+    open_fresh_first(fixture, 10, 1 << 20);
+    assert_true(batch_has_backlog(&fixture->batch));
+    ASSERT_TAKES(fixture, 100, 101, 102, 103, 104, 105, 106, 1, 2, 3);
+    assert_int_equal(fixture->batch.range_count, 2);
+    assert_int_equal(fixture->spool.pinned[LANE_NORMAL], 106);
+    assert_int_equal(batch_acknowledge(&fixture->batch, delivered), 8);
+    ASSERT_TAKES(fixture, 102, 107, 108, 109, 110, 111, 112, 1, 4, 5);
+    assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 10);
+    ASSERT_TAKES(fixture, 113, 114, 115, 116, 117, 118, 119, 6);
+    assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 8);
+    assert_false(batch_has_backlog(&fixture->batch));
+    assert_int_equal(fake_route_left(&fixture->spool), 0);
+}
+
+static void test_backlog_leaves_what_it_does_not_need(void **state)
+{
+    struct fixture *fixture = *state;
+    add_some(fixture, LANE_NORMAL, 1, 1);
+    add_some(fixture, LANE_BULK, 2, 2);
+    add_some(fixture, LANE_NORMAL, 100, 108);
+    add_some(fixture, LANE_ALARM, 109, 109);
+    open_fresh_first(fixture, 10, 1 << 20);
+    ASSERT_TAKES(fixture, 109, 100, 101, 102, 103, 104, 105, 1, 2, 106);
+    assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 10);
+    ASSERT_TAKES(fixture, 107, 108);
+}
+
+/* 2 of data and 3 of key each: 7 of 10 by bytes too. */
+static void test_fresh_first_by_bytes(void **state)
+{
+    struct fixture *fixture = *state;
+    add_some(fixture, LANE_NORMAL, 1, 9);
+    add_some(fixture, LANE_NORMAL, 100, 119);
+    open_fresh_first(fixture, 500, 50);
+    ASSERT_TAKES(fixture, 100, 101, 102, 103, 104, 105, 106, 1, 2, 3);
+}
+
+/* A backlog that finds no room in one batch is the first in the next. */
+static void test_backlog_is_not_starved(void **state)
+{
+    struct fixture *fixture = *state;
+    static char large[60];
+    memset(large, 'x', sizeof large);
+    add_some(fixture, LANE_NORMAL, 1, 2);
+    add_some(fixture, LANE_NORMAL, 100, 102);
+    open_fresh_first(fixture, 1, 1 << 20);
+    for (size_t i = 0; i < 4; i++) {
+        static const uint64_t order[] = {100, 1, 101, 2};
+        assert_takes(fixture, &order[i], 1);
+        assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 1);
+    }
+    batch_close(&fixture->batch);
+
+    fixture->spool.count = 0;
+    struct batch_options options = usual_options(fixture);
+    options.backlog_percent = 30;
+    options.limits.record_bytes = 60;
+    (void)fake_route_add_document(&fixture->spool, LANE_NORMAL, 1, large, sizeof large);
+    add_some(fixture, LANE_NORMAL, 100, 101);
+    open_batch(fixture, &options);
+    fixture->batch.fresh_from = 100;
+    ASSERT_TAKES(fixture, 100, 101);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_REFUSED);
+    assert_int_equal(fixture->batch.refusal.mark.sequence, 1);
+}
+
 /* ---- limits ---- */
 
 static void test_count_limit(void **state)
@@ -498,6 +603,10 @@ int main(void)
         TEST(test_gap_goes_first),
         TEST(test_nothing_to_send),
         TEST(test_lanes_in_order),
+        TEST(test_fresh_first),
+        TEST(test_backlog_leaves_what_it_does_not_need),
+        TEST(test_fresh_first_by_bytes),
+        TEST(test_backlog_is_not_starved),
         TEST(test_count_limit),
         TEST(test_byte_limit),
         TEST(test_large_record_waits_for_its_own_batch),

@@ -250,6 +250,48 @@ static void test_holes_come_first_and_survive(void **state)
     remove_bench(&bench);
 }
 
+/* Fresh records first: nothing of the backlog is acknowledged with them, and when it is gone as
+ * well, the numbers of another lane between the two keep nothing on flash. */
+static void test_start_at_a_later_record(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct spool_reader reader;
+    struct record record;
+    struct spool_status status;
+    struct spool_mark mark;
+    make_bench(&bench);
+    open_bench(&bench);
+    append_readings(&bench, LANE_NORMAL, 300);
+    append_readings(&bench, LANE_BULK, 10);
+    uint64_t from = spool_next_sequence(bench.spool);
+    assert_int_equal(from, 311);
+    append_readings(&bench, LANE_BULK, 10);
+    append_readings(&bench, LANE_NORMAL, 300);
+    wait_accepted(&bench, LANE_NORMAL, 620);
+    spool_reader_start_at(&reader, bench.route, LANE_NORMAL, from);
+    for (uint64_t sequence = 321; sequence <= 620; sequence++) {
+        assert_int_equal(spool_reader_next(&reader, &record, &mark.previous), 0);
+        assert_int_equal(record.sequence, sequence);
+        assert_int_equal(mark.previous, sequence == 321 ? 310 : sequence - 1);
+        mark.sequence = sequence;
+        spool_route_ack(bench.route, LANE_NORMAL, &mark, 1, SPOOL_DELIVERED);
+    }
+    assert_int_equal(spool_reader_next(&reader, &record, &mark.previous), E_END);
+    assert_int_equal(drain(bench.route, LANE_NORMAL, 0, true), 300);
+    assert_int_equal(drain(bench.route, LANE_NORMAL, 0, true), 0);
+    assert_int_equal(drain(bench.route, LANE_BULK, 0, true), 20);
+    assert_int_equal(counters(bench.route, LANE_NORMAL).delivered, 600);
+    spool_reader_start(&reader, bench.route, LANE_NORMAL);
+    assert_int_equal(reader.last, 620);
+    close_bench(&bench, true);
+    open_bench(&bench);
+    spool_get_status(bench.spool, &status);
+    assert_int_equal(status.lanes[LANE_NORMAL].stored, 0);
+    close_bench(&bench, true);
+    remove_bench(&bench);
+}
+
 static void test_more_holes_than_flash_keeps(void **state)
 {
     (void)state;
@@ -571,6 +613,7 @@ int main(void)
         cmocka_unit_test(test_reads_what_was_written),
         cmocka_unit_test(test_delivered_in_time_never_reaches_flash),
         cmocka_unit_test(test_holes_come_first_and_survive),
+        cmocka_unit_test(test_start_at_a_later_record),
         cmocka_unit_test(test_more_holes_than_flash_keeps),
         cmocka_unit_test(test_two_routes),
         cmocka_unit_test(test_documents_in_pieces),
