@@ -178,6 +178,7 @@ static struct uplink_options route_options(struct agent *agent, const struct cfg
         .format = (enum batch_format)config->format,
         .partition = (enum partition_kind)config->partition,
         .partition_key = config->partition_key,
+        .backlog_percent = config->order == CFG_ORDER_FRESH_FIRST ? config->backlog_share : 0,
         .batch_records = config->batch_records,
         .batch_bytes = config->batch_bytes,
         .on_date = agent_clock_learn,
@@ -193,7 +194,9 @@ static struct uplink_options route_options(struct agent *agent, const struct cfg
 static int open_route(struct agent *agent, size_t index)
 {
     const struct cfg_route *config = &agent->config->routes[index];
-    struct dest_options dest_options = {.stream = config->stream, .stream_arn = config->stream_arn};
+    struct dest_options dest_options = {.stream = config->stream,
+                                        .stream_arn = config->stream_arn,
+                                        .strict = config->order == CFG_ORDER_STRICT};
     struct uplink_options options = route_options(agent, config);
     char fault[64 + ERROR_TEXT_BYTES];
     int rc = open_credentials(config->credentials, &agent->credentials[index]);

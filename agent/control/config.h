@@ -23,6 +23,7 @@
 enum cfg_lane { CFG_LANE_ALARM, CFG_LANE_NORMAL, CFG_LANE_BULK, CFG_LANES };
 enum cfg_full { CFG_FULL_DROP_OLDEST, CFG_FULL_DROP_NEWEST, CFG_FULL_REFUSE };
 enum cfg_destination { CFG_DESTINATION_KINESIS };
+enum cfg_order { CFG_ORDER_FIFO, CFG_ORDER_FRESH_FIRST, CFG_ORDER_STRICT };
 enum cfg_partition {
     CFG_PARTITION_EVEN,
     CFG_PARTITION_DEVICE,
@@ -91,6 +92,8 @@ struct cfg_route {
     bool lanes[CFG_LANES];
     bool hold;
     enum cfg_format format;
+    enum cfg_order order;
+    unsigned backlog_share; /* of fresh-first: percent */
     enum cfg_partition partition;
     const char *partition_key;
     unsigned batch_records;

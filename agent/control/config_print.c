@@ -58,9 +58,16 @@ static void print_route(const struct cfg_route *route, FILE *to)
     for (int i = 0; i < CFG_LANES; i++)
         if (route->lanes[i])
             (void)fprintf(to, " %s", config_lane_name((enum cfg_lane)i));
-    (void)fprintf(to, "; at most %u records, %s a request; credentials %s (%s)\n",
-                  route->batch_records, size(route->batch_bytes, bytes), route->credentials->name,
+    if (route->order == CFG_ORDER_STRICT)
+        (void)fprintf(to, "; strict, a record a request");
+    else
+        (void)fprintf(to, "; at most %u records, %s a request", route->batch_records,
+                      size(route->batch_bytes, bytes));
+    (void)fprintf(to, "; credentials %s (%s)\n", route->credentials->name,
                   providers[route->credentials->provider]);
+    if (route->order == CFG_ORDER_FRESH_FIRST)
+        (void)fprintf(to, "         fresh records first, %u%% of a request for a backlog\n",
+                      route->backlog_share);
 }
 
 void config_print(const struct config *config, FILE *to)

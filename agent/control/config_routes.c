@@ -185,6 +185,29 @@ static void resolve_files(const struct subject *subject)
         fault(subject, "cert_file", "is missing; key_file needs its certificate");
 }
 
+/* Records of one lane go to several shards with these, and shards know no common order. What could
+ * not be read as a partition was reported before. */
+static void check_order(const struct subject *subject)
+{
+    static const char remedy[] =
+        "keeps no order, which \"strict\" wants; write \"device\" or \"sensor\"";
+    const struct cfg_route *route = subject->route;
+    const struct json_node *written = config_read_member(subject->node, "partition");
+    const char *partition = "even";
+    char what[128];
+    if (written != NULL)
+        partition = written->kind == JSON_KIND_TEXT ? written->text : "";
+    if (route->order == CFG_ORDER_STRICT &&
+        (strcmp(partition, "even") == 0 || strcmp(partition, "random") == 0)) {
+        (void)snprintf(what, sizeof what, "\"%s\" %s", partition, remedy);
+        fault(subject, "partition", what);
+    }
+    if (route->order != CFG_ORDER_FRESH_FIRST &&
+        config_read_member(subject->node, "backlog_share") != NULL)
+        fault(subject, "backlog_share",
+              "goes with \"order\": \"fresh-first\" alone; remove it or write that");
+}
+
 /* HTTPS_PROXY is honoured by what else runs here: that it is not by this program must be said. */
 static void warn_of_proxy(const struct subject *subject)
 {
@@ -295,6 +318,7 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
     resolve_region(&subject, arn_region);
     resolve_endpoint(&subject);
     resolve_files(&subject);
+    check_order(&subject);
     warn_of_proxy(&subject);
 }
 

@@ -239,7 +239,7 @@ static bool is_due(struct uplink *uplink, struct look *look)
     if (look->records == 0)
         return false;
     if (atomic_load(&uplink->drain) || look->records >= limits->records ||
-        look->bytes >= limits->bytes)
+        look->bytes >= limits->bytes || batch_has_backlog(&uplink->batch))
         return true;
     for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
         int64_t due = INT64_MAX;
@@ -406,8 +406,17 @@ static void back_off(struct uplink *uplink, enum backoff_kind kind, enum uplink_
     wait_ms(uplink, ms);
 }
 
+/* The destination does not take data now; a batch that went through in part is none of it. */
+static bool is_down(const struct uplink *uplink)
+{
+    return uplink->backoff.kind != BACKOFF_PARTIAL && uplink->backoff.failures >= PROBE_FAILURES;
+}
+
+/* A single failure makes no backlog: its records go again first among the fresh ones. */
 static void succeed(struct uplink *uplink)
 {
+    if (is_down(uplink))
+        uplink->batch.fresh_from = spool_next_sequence(uplink->options.spool);
     uplink->clock_fixed = uplink->refreshed = false;
     set_state(uplink, UPLINK_CONNECTED, "", 0);
 }
@@ -558,8 +567,7 @@ static void give_up_record(struct uplink *uplink)
 /* After failures in a row a few records tell as much as many, and cost less to lose. */
 static size_t records_now(const struct uplink *uplink)
 {
-    bool down = uplink->backoff.kind != BACKOFF_PARTIAL;
-    return down && uplink->backoff.failures >= PROBE_FAILURES ? PROBE_RECORDS : SIZE_MAX;
+    return is_down(uplink) ? PROBE_RECORDS : SIZE_MAX;
 }
 
 static int build(struct uplink *uplink)
@@ -633,12 +641,16 @@ static int open_batch(struct uplink *uplink)
                                   .partition = {.kind = options->partition,
                                                 .start = partition_start(options->device),
                                                 .fixed = options->partition_key},
+                                  .backlog_percent = options->backlog_percent,
                                   .frame = &options->dest->operations->frame,
                                   .frame_context = options->dest};
     random_bytes(&batch.partition.seed, sizeof batch.partition.seed);
     memcpy(batch.lanes, options->lanes, sizeof batch.lanes);
     set_limits(uplink, &batch.limits);
-    return batch_open(&batch, &uplink->batch);
+    int rc = batch_open(&batch, &uplink->batch);
+    if (rc == E_OK)
+        uplink->batch.fresh_from = spool_next_sequence(options->spool);
+    return rc;
 }
 
 static int open_client(struct uplink *uplink)

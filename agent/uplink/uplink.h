@@ -18,6 +18,10 @@
  * because of a reply, an error or the time that it takes. When the outcome of a request is unknown,
  * the whole batch is sent again, its records first.
  *
+ * Fresh-first: what was stored when the uplink was opened is backlog, and so is all that is there
+ * when an outage ends, which is the first success behind three failures in a row. As long as there
+ * is a backlog it sends without a pause, see batch.h; then it waits for the age again.
+ *
  * Memory is taken when it is opened: below 64 KB without TLS.
  */
 struct uplink;
@@ -57,6 +61,7 @@ struct uplink_options {
     enum batch_format format;
     enum partition_kind partition;
     const char *partition_key; /* of PARTITION_FIXED */
+    unsigned backlog_percent;  /* fresh-first: a backlog's share of a request; 0: oldest first */
     size_t batch_records;      /* 0: CONFIG_BATCH_RECORDS; never more than the destination takes */
     uint64_t batch_bytes;      /* 0: CONFIG_BATCH_KIB; likewise */
 

@@ -527,13 +527,11 @@ static void test_what_is_not_in_this_program(void **state)
         "{ \"device\": \"d\", \"routes\": [\n"
         "{ \"name\": \"s\", \"destination\": \"s3\", \"bucket\": \"b\" },\n"
         "{ \"name\": \"k\", \"destination\": \"kinesis\", \"stream\": \"s\", \"region\": "
-        "\"eu-west-1\", \"order\": \"strict\",\n\"layout\": \"flat\", \"pack\": \"kpl\", "
+        "\"eu-west-1\", \"order\": \"fifo\",\n\"layout\": \"flat\", \"pack\": \"kpl\", "
         "\"compress\": \"gzip\", \"format\": \"senml\",\n"
         "\"proxy\": \"p\", \"role_arn\": \"r\", \"partition\": { \"field\": \"f\" } } ] }",
         "2:31: routes[0].destination: \"s3\" is not available in this version; "
         "choose kinesis\n"
-        "3:89: routes[1].order: \"strict\" is not available in this version; choose "
-        "fifo\n"
         "4:11: routes[1].layout: \"flat\" is not available in this version; choose "
         "nested\n"
         "4:27: routes[1].pack: \"kpl\" is not available in this version; choose none\n"
@@ -590,6 +588,48 @@ static void test_arn(void **state)
         KINESIS "\"region\": \"eu-west-2\","
                 " \"stream\": \"arn:aws:kinesis:eu-west-1:123456789012:stream/s\" } ] }",
         "2:11: routes[0].region: differs from the region in the stream's ARN; remove it\n");
+}
+
+static void test_order(void **state)
+{
+    const char *const route = KINESIS "\"stream\": \"s\", \"region\": \"eu-west-1\", ";
+    static const struct {
+        const char *rest, *faults;
+    } cases[] = {
+        {"\"order\": \"strict\" } ] }",
+         "1:30: routes[0].partition: \"even\" keeps no order, which \"strict\" wants; write "
+         "\"device\" or \"sensor\"\n"},
+        {"\"order\": \"strict\",\n\"partition\": \"random\" } ] }",
+         "3:14: routes[0].partition: \"random\" keeps no order, which \"strict\" wants; write "
+         "\"device\" or \"sensor\"\n"},
+        {"\n\"backlog_share\": \"20%\" } ] }",
+         "3:18: routes[0].backlog_share: goes with \"order\": \"fresh-first\" alone; remove it or "
+         "write that\n"},
+        {"\"order\": \"strict\", \"partition\": \"sensor\",\n\"backlog_share\": \"20%\" } ] }",
+         "3:18: routes[0].backlog_share: goes with \"order\": \"fresh-first\" alone; remove it or "
+         "write that\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[512];
+        (void)snprintf(text, sizeof text, "%s%s", route, cases[i].rest);
+        expect_faults(*state, text, cases[i].faults);
+    }
+}
+
+static void test_orders_that_are_taken(void **state)
+{
+    const struct config *config = expect_good(
+        *state, "{ \"device\": \"d\", \"routes\": [\n"
+                "{ \"name\": \"a\", \"destination\": \"kinesis\", \"stream\": \"s\", \"region\":"
+                " \"eu-west-1\", \"order\": \"fresh-first\" },\n"
+                "{ \"name\": \"b\", \"destination\": \"kinesis\", \"stream\": \"s\", \"region\":"
+                " \"eu-west-1\", \"order\": \"fresh-first\", \"backlog_share\": \"99%\" },\n"
+                "{ \"name\": \"c\", \"destination\": \"kinesis\", \"stream\": \"s\", \"region\":"
+                " \"eu-west-1\", \"order\": \"strict\", \"partition\": { \"fixed\": \"k\" } } ] }");
+    assert_int_equal(config->routes[0].order, CFG_ORDER_FRESH_FIRST);
+    assert_int_equal(config->routes[0].backlog_share, 30);
+    assert_int_equal(config->routes[1].backlog_share, 99);
+    assert_int_equal(config->routes[2].order, CFG_ORDER_STRICT);
 }
 
 static void test_names_of_routes_and_credentials(void **state)
@@ -1140,6 +1180,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_not_in_this_program, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_route_faults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_arn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_orders_that_are_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names_of_routes_and_credentials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lanes_and_windows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_route, set_up, tear_down),

@@ -416,6 +416,75 @@ static void test_probe_while_offline(void **state)
     assert_int_equal(status_now().retried, 0); /* nothing had been sent */
 }
 
+/* ---- fresh-first ---- */
+
+static void open_fresh_first(void)
+{
+    struct uplink_options options = usual_options();
+    options.backlog_percent = 30;
+    options.batch_records = 10;
+    open_with(&options);
+}
+
+static const char *data_of(size_t stored)
+{
+    assert_true(stored < fake_endpoint.stored_count);
+    return fake_endpoint.stored[stored].data;
+}
+
+/* {"n":N} in base64, the order in which the endpoint stored it. */
+static void assert_stored_at(size_t stored, size_t n)
+{
+    char text[FAKE_DATA_BYTES];
+    struct base64 base64;
+    struct writer out;
+    writer_to_memory(&out, text, sizeof text);
+    base64_start(&base64);
+    base64_add(&base64, (const uint8_t *)world.documents[n], strlen(world.documents[n]), &out);
+    base64_finish(&base64, &out);
+    writer_char(&out, '\0');
+    assert_int_equal(writer_finish(&out), E_OK);
+    assert_string_equal(data_of(stored), text);
+}
+
+/* What is stored at the start is a backlog: it goes without a pause, however young it is. */
+static void test_backlog_at_the_start(void **state)
+{
+    (void)state;
+    add(LANE_NORMAL, 25);
+    open_fresh_first();
+    add(LANE_NORMAL, 1);
+    fake_endpoint_run();
+    assert_all_delivered_once();
+    assert_int_equal(fake_endpoint.request_count, 3);
+    assert_int_equal(request_ms(2), request_ms(0));
+    assert_stored_at(0, 25);
+    assert_stored_at(1, 0);
+}
+
+static void comes_behind_the_outage(size_t request, struct fake_step *ret_step)
+{
+    static const struct fake_step away = {.error = E_TIMEOUT, .unsent = true};
+    if (request < 3)
+        *ret_step = away;
+    if (request == 4)
+        add(LANE_NORMAL, 1);
+}
+
+/* What came until an outage ended is a backlog; one or two failures make none. */
+static void test_backlog_of_an_outage(void **state)
+{
+    (void)state;
+    open_fresh_first();
+    add(LANE_NORMAL, 40);
+    fake_endpoint.choose = comes_behind_the_outage;
+    fake_endpoint_run();
+    assert_all_delivered_once();
+    assert_stored_at(19, 19);
+    assert_stored_at(20, 40);
+    assert_stored_at(21, 20);
+}
+
 /* ---- state ---- */
 
 static enum uplink_state seen_state;
@@ -878,6 +947,8 @@ int main(void)
         TEST(test_replies_that_answer_for_nothing),
         TEST(test_throttled_request),
         TEST(test_probe_while_offline),
+        TEST(test_backlog_at_the_start),
+        TEST(test_backlog_of_an_outage),
         TEST(test_states),
         TEST(test_operator_errors_are_retried_slowly),
         TEST(test_numbers),
