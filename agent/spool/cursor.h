@@ -11,8 +11,10 @@
  * above it. The holes between them are the records that are still owed. Pure.
  *
  * A route sends its holes before anything new, so there are never more holes than a batch has
- * records. On flash the lowest CURSOR_STORED_MAX intervals are kept: after a crash, what was
- * acknowledged above them is sent again under its old identity.
+ * records; one that sends fresh records first may have as many again among those, and where most of
+ * what it sends fails for long, the acknowledgements that find no room are due again. On flash the
+ * lowest CURSOR_STORED_MAX intervals are kept: after a crash, what was acknowledged above them is
+ * sent again under its old identity.
  */
 enum {
     CURSOR_INTERVALS_MAX = 512, /* the records of the largest batch, and some */

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """
-What the orders of a route promise, by the requests that the sink got and the order in which it stored.
+What the orders of a route promise, by the requests that the sink got and the order in which it
+stored.
 
 fresh-first: after an outage a backlog goes out slowly; what is sent meanwhile is in one of the next
 requests behind it, long before the backlog is gone, and every full request gives the backlog its
@@ -110,8 +111,8 @@ def fresh_first(run, count):
     ids = [number for records in requests.values() for sensor, number in records
            if sensor == "plc"]
     check(ids == sorted(ids), "the backlog did not come in its order")
-    print(f"fresh-first: a backlog of {count} in {summary['served']} requests; of {SINGLES} records "
-          f"sent meanwhile each was delivered by the request {longest} behind its sending or "
+    print(f"fresh-first: a backlog of {count} in {summary['served']} requests; of {SINGLES} "
+          f"records sent meanwhile each was delivered by the request {longest} behind its sending or "
           f"earlier; at most {size * (100 - SHARE_PERCENT) // 100} fresh ones of {size} in one",
           flush=True)
 
