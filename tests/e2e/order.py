@@ -112,8 +112,8 @@ def fresh_first(run, count):
            if sensor == "plc"]
     check(ids == sorted(ids), "the backlog did not come in its order")
     print(f"fresh-first: a backlog of {count} in {summary['served']} requests; of {SINGLES} "
-          f"records sent meanwhile each was delivered by the request {longest} behind its sending or "
-          f"earlier; at most {size * (100 - SHARE_PERCENT) // 100} fresh ones of {size} in one",
+          f"records sent meanwhile each came with one of the next {longest}; "
+          f"at most {size * (100 - SHARE_PERCENT) // 100} fresh ones of {size} in one",
           flush=True)
 
 
