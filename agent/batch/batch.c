@@ -193,21 +193,6 @@ static int take_record(struct batch *batch, uint64_t previous, uint64_t bytes_ma
     return rc == E_TOO_BIG || rc == E_DAMAGED ? refuse(batch, previous, bytes, rc) : rc;
 }
 
-static int take_gaps(struct batch *batch, size_t records_max)
-{
-    struct spool_gap gap = {.sequence = 0};
-    while (batch->gap_count < BATCH_GAPS_MAX && batch->count < records_max &&
-           spool_gap_next(batch->options.route, gap.sequence, &gap) == E_OK) {
-        int rc = put_gap(batch, &gap, batch->count);
-        if (rc < 0)
-            return rc;
-        batch->data_bytes += writer_total_bytes(&batch->data);
-        batch->gaps[batch->gap_count++] = gap;
-        batch->count++;
-    }
-    return E_OK;
-}
-
 /* What the spool passes over as damaged is its to account for. */
 static int read_record(struct batch *batch, uint64_t *ret_previous)
 {
@@ -216,6 +201,37 @@ static int read_record(struct batch *batch, uint64_t *ret_previous)
         rc = spool_reader_next(&batch->reader, &batch->record, ret_previous);
     while (rc == E_DAMAGED);
     return rc;
+}
+
+/* Whether some record that the route owes is numbered below SEQUENCE. */
+static bool owes_below(struct batch *batch, uint64_t sequence)
+{
+    uint64_t previous;
+    for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
+        if (!batch->options.lanes[lane])
+            continue;
+        spool_reader_start(&batch->reader, batch->options.route, lane);
+        if (read_record(batch, &previous) == E_OK && batch->record.sequence < sequence)
+            return true;
+    }
+    return false;
+}
+
+static int take_gaps(struct batch *batch, size_t records_max)
+{
+    struct spool_gap gap = {.sequence = 0};
+    while (batch->gap_count < BATCH_GAPS_MAX && batch->count < records_max &&
+           spool_gap_next(batch->options.route, gap.sequence, &gap) == E_OK) {
+        if (batch->options.in_order && owes_below(batch, gap.sequence))
+            return E_OK;
+        int rc = put_gap(batch, &gap, batch->count);
+        if (rc < 0)
+            return rc;
+        batch->data_bytes += writer_total_bytes(&batch->data);
+        batch->gaps[batch->gap_count++] = gap;
+        batch->count++;
+    }
+    return E_OK;
 }
 
 int batch_oldest(struct batch *batch, enum lane lane, int64_t *ret_boot_ms,

@@ -43,6 +43,7 @@ struct batch_options {
     enum batch_format format;
     struct partition partition;
     struct batch_limits limits;
+    bool in_order;            /* a gap waits for what is numbered below it */
     unsigned backlog_percent; /* fresh-first: the backlog's share, 1 to 99; 0: oldest first */
     const struct batch_frame *frame;
     const void *frame_context;

@@ -641,6 +641,7 @@ static int open_batch(struct uplink *uplink)
                                   .partition = {.kind = options->partition,
                                                 .start = partition_start(options->device),
                                                 .fixed = options->partition_key},
+                                  .in_order = options->in_order,
                                   .backlog_percent = options->backlog_percent,
                                   .frame = &options->dest->operations->frame,
                                   .frame_context = options->dest};

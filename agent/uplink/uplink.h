@@ -58,6 +58,7 @@ struct uplink_options {
     int64_t silence_ms;     /* the longest silence of the other side; 0: 30 s */
     int64_t total_ms;       /* for one request, slow links included; 0: 15 min */
 
+    bool in_order; /* arrival in the order of the numbers: the destination sees to it, too */
     enum batch_format format;
     enum partition_kind partition;
     const char *partition_key; /* of PARTITION_FIXED */
