@@ -13,6 +13,7 @@ enum {
     SQUEEZE_STEP = 5,
     SQUEEZE_MAX = 40,
     RETRY_MS = 1000,
+    DAY_MS = 24 * 60 * 60 * 1000,
     BOOT_BYTES = 40,
     COMMIT_PAGES = 4, /* leaf, root, free list, meta */
     LAST_ATTEMPTS = 4,
@@ -136,8 +137,25 @@ static void project_locked(struct spool *spool, const struct commit *commit,
     }
 }
 
+/* The day since 1970, or 0 where the clock is not to be believed. */
+static uint16_t today_locked(const struct spool *spool)
+{
+    struct spool_clock_reading now;
+    spool->options.clock(spool->options.clock_context, &now);
+    return now.quality == TIME_SYNCED ? (uint16_t)((now.boot_ms + now.offset_ms) / DAY_MS) : 0;
+}
+
+/* A route that is not configured any more is forgotten after a week. */
+static void look_at_day(struct spool_route *route, uint16_t today)
+{
+    if (today != 0 && (route->open || route->last_day == 0))
+        route->last_day = today;
+    route->gone = !route->open && today > route->last_day + ROUTE_DAYS;
+}
+
 static void take_routes_locked(struct spool *spool, struct commit *commit)
 {
+    uint16_t today = today_locked(spool);
     struct spool_counters counters[SPOOL_ROUTES_MAX][LANE_COUNT];
     project_locked(spool, commit, counters);
     for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
@@ -145,6 +163,7 @@ static void take_routes_locked(struct spool *spool, struct commit *commit)
         if (route == NULL)
             continue;
         bool whole = true;
+        look_at_day(route, today);
         for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
             bool lane_whole;
             uint64_t low = spool_route_low_locked(route, lane);
@@ -243,12 +262,29 @@ static int put_sensors(struct spool *spool, struct commit *commit)
     return E_OK;
 }
 
+static int delete_route(struct store_txn *txn, const struct spool_route *route)
+{
+    struct store_key key = store_key_pair(STORE_ROUTES, (uint8_t)route->index, 0);
+    int rc = store_delete(txn, &key);
+    for (enum lane lane = 0; rc == E_OK && lane < LANE_COUNT; lane++) {
+        key = store_key_pair(STORE_CURSORS, (uint8_t)route->index, (uint8_t)lane);
+        rc = store_delete(txn, &key);
+    }
+    return rc == E_OK ? spool_gap_delete(txn, route) : rc;
+}
+
 static int put_routes(struct spool *spool, struct commit *commit)
 {
     for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
         const struct spool_route *route = spool->routes[i];
         if (!commit->routes[i])
             continue;
+        if (route->gone) {
+            int rc = delete_route(commit->txn, route);
+            if (rc < 0)
+                return rc;
+            continue;
+        }
         struct store_key key = store_key_pair(STORE_ROUTES, (uint8_t)i, 0);
         int rc = spool_table_put(commit->txn, &key, route->table_bytes, sizeof route->table_bytes);
         for (enum lane lane = 0; rc == E_OK && lane < LANE_COUNT; lane++) {
@@ -391,7 +427,9 @@ static void succeed_locked(struct spool *spool, const struct commit *commit)
     for (enum lane lane = 0; lane < LANE_COUNT; lane++)
         finish_lane_locked(spool, commit, lane);
     for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++)
-        if (commit->routes[i])
+        if (commit->routes[i] && spool->routes[i]->gone)
+            spool_route_forget_locked(spool, i);
+        else if (commit->routes[i])
             spool_gap_settle_locked(spool->routes[i]);
     spool->reserved = commit->reserved;
     spool->commits++;

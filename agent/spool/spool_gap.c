@@ -161,6 +161,19 @@ int spool_gap_put(struct store_txn *txn, const struct spool_route *route)
     return E_OK;
 }
 
+int spool_gap_delete(struct store_txn *txn, const struct spool_route *route)
+{
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        for (unsigned i = 0; i < GAPS_PER_LANE; i++) {
+            const struct gap_slot *slot = &route->gaps_taken[lane][i];
+            struct store_key key = key_of(route, lane, slot->stored);
+            int rc = slot->stored != 0 ? store_delete(txn, &key) : E_OK;
+            if (rc < 0)
+                return rc;
+        }
+    return E_OK;
+}
+
 static bool is_same(const struct spool_gap *a, const struct spool_gap *b)
 {
     return a->sequence == b->sequence && a->count == b->count && a->last == b->last;

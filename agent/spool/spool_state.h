@@ -34,6 +34,7 @@ enum {
     CLOCK_STEP_MS = 500, /* a block is sealed when the offset changes by more */
     DELETES_MAX = 1024,  /* blocks that one commit deletes */
     DEAD_REQUESTS_MAX = 64,
+    ROUTE_DAYS = 7,    /* that a route is remembered when it is not configured any more */
     GAPS_PER_LANE = 5, /* of a route: after that, gaps become one */
 };
 
@@ -146,11 +147,13 @@ struct dead_count {
 struct spool_route {
     struct spool *spool;
     unsigned index;
-    bool used;      /* the entry is in the table of routes */
-    bool active;    /* it was open when the table was written last */
-    bool counted;   /* its counters were complete when the table was written last */
-    uint32_t birth; /* number of the boot that added it: tells it from another in its place */
-    bool open;      /* a thread reads through it */
+    bool used;         /* the entry is in the table of routes */
+    bool active;       /* it was open when the table was written last */
+    bool counted;      /* its counters were complete when the table was written last */
+    bool gone;         /* the commit under way takes it out of the table */
+    uint16_t last_day; /* since 1970, on which it was in the configuration; 0: not known */
+    uint32_t birth;    /* number of the boot that added it: tells it from another in its place */
+    bool open;         /* a thread reads through it */
     bool hold;
     char name[SPOOL_ROUTE_NAME_BYTES];
     bool lanes[LANE_COUNT];
@@ -383,6 +386,8 @@ void spool_gap_take_back_locked(struct spool_route *route, enum lane lane, uint6
 void spool_gap_take_locked(struct spool_route *route);
 int spool_gap_put(struct store_txn *txn, const struct spool_route *route);
 void spool_gap_settle_locked(struct spool_route *route);
+/** Instead: takes all of them from flash. */
+int spool_gap_delete(struct store_txn *txn, const struct spool_route *route);
 
 int spool_gap_load(struct spool *spool, const struct store_key *key, const uint8_t *content,
                    size_t bytes);
@@ -488,6 +493,9 @@ int spool_table_load(struct spool *spool, bool *ret_clean);
 
 /** Nothing of LANE is on flash: what its routes were thought to be owed there was damaged. */
 void spool_route_settle_lane_locked(struct spool *spool, enum lane lane);
+
+/** Its entries are gone from flash; nobody has it open. */
+void spool_route_forget_locked(struct spool *spool, unsigned index);
 
 /** How many records of the block (its bytes as stored) the route still owes. */
 uint64_t spool_route_owed_locked(const struct spool_route *route, enum lane lane,

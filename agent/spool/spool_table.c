@@ -28,6 +28,7 @@ enum {
     AT_NAME = 0,
     AT_ROUTE_FLAGS =
         SPOOL_ROUTE_NAME_BYTES, /* bit 0 active, 1 hold, 2.. a bit per lane, 5 counted */
+    AT_ROUTE_DAY = SPOOL_ROUTE_NAME_BYTES + 2,
     AT_ROUTE_BIRTH = SPOOL_ROUTE_NAME_BYTES + 4,
     AT_ROUTE_LANES = SPOOL_ROUTE_NAME_BYTES + 8, /* per lane: accepted, delivered, dead, evicted */
     ROUTE_LANE_BYTES = 32,
@@ -157,6 +158,7 @@ size_t spool_table_put_route_locked(const struct spool_route *route,
                      (counted ? ROUTE_COUNTED : 0);
     memset(bytes, 0, SPOOL_ROUTE_BYTES);
     memcpy(bytes + AT_NAME, route->name, sizeof route->name);
+    bytes_put_le16(bytes + AT_ROUTE_DAY, route->last_day);
     bytes_put_le32(bytes + AT_ROUTE_BIRTH, route->birth);
     for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
         uint8_t *at = bytes + AT_ROUTE_LANES + (int)lane * ROUTE_LANE_BYTES;
@@ -179,6 +181,7 @@ int spool_table_get_route(const uint8_t *bytes, size_t count, struct spool_route
     memset(route, 0, sizeof *route);
     memcpy(route->name, bytes + AT_NAME, sizeof route->name);
     route->used = true;
+    route->last_day = bytes_get_le16(bytes + AT_ROUTE_DAY);
     route->birth = bytes_get_le32(bytes + AT_ROUTE_BIRTH);
     route->active = (flags & ROUTE_ACTIVE) != 0;
     route->counted = (flags & ROUTE_COUNTED) != 0;

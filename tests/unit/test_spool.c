@@ -593,6 +593,48 @@ static void test_files_of_no_use_are_set_aside(void **state)
     remove_bench(&bench);
 }
 
+static int64_t days_later;
+
+static void read_later_clock(void *context, struct spool_clock_reading *ret_reading)
+{
+    read_clock(context, ret_reading);
+    ret_reading->offset_ms += days_later * 24 * 3600 * 1000;
+}
+
+/* Whether the route called NAME, closed meanwhile, goes on where it was after DAYS more. */
+static bool is_known_after(struct bench *bench, const char *name, int64_t days)
+{
+    close_bench(bench, true);
+    days_later += days;
+    open_bench(bench);
+    append_readings(bench, LANE_ALARM, 1); /* two commits: the first one forgets */
+    wait_accepted(bench, LANE_ALARM, spool_next_sequence(bench->spool) - 1);
+    append_readings(bench, LANE_ALARM, 1);
+    wait_accepted(bench, LANE_ALARM, spool_next_sequence(bench->spool) - 1);
+    struct spool_route *route = open_route(bench, name);
+    bool known = counters(route, LANE_NORMAL).delivered > 0;
+    close_bench(bench, true);
+    open_bench(bench);
+    return known;
+}
+
+static void test_removed_routes_are_known_for_a_week(void **state)
+{
+    (void)state;
+    struct bench bench;
+    make_bench(&bench);
+    bench.options.clock = read_later_clock;
+    open_bench(&bench);
+    struct spool_route *lake = open_route(&bench, "lake");
+    append_readings(&bench, LANE_NORMAL, 10);
+    assert_int_equal(drain(lake, LANE_NORMAL, 0, true), 10);
+    assert_true(is_known_after(&bench, "lake", 6));
+    assert_true(is_known_after(&bench, "lake", 7));
+    assert_false(is_known_after(&bench, "lake", 8));
+    close_bench(&bench, true);
+    remove_bench(&bench);
+}
+
 static void test_second_process_is_turned_away(void **state)
 {
     (void)state;
@@ -623,6 +665,7 @@ int main(void)
         cmocka_unit_test(test_full_refuses_only_before_it_accepts),
         cmocka_unit_test(test_three_lanes_and_3000_blocks),
         cmocka_unit_test(test_files_of_no_use_are_set_aside),
+        cmocka_unit_test(test_removed_routes_are_known_for_a_week),
         cmocka_unit_test(test_second_process_is_turned_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
