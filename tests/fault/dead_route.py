@@ -5,8 +5,10 @@ A route whose endpoint is gone fills the spool beside one that delivers (P2, P7)
 
 Several times what the file holds comes in. The healthy route delivers every record of it; what is
 evicted is counted for the dead one alone, and for both accepted = delivered + stored + dead +
-evicted at every look.
+evicted at every look. When the dead endpoint comes back it gets what is left, and gap records that
+say how much of which lane it lost, and between which numbers.
 """
+import json
 import os
 import pathlib
 import socket
@@ -65,6 +67,43 @@ def pour(watch, pipes, source, count):
             watch.wait_delivered(first + CHUNK)
 
 
+def come_back(run, agent, count):
+    """The dead endpoint is there again: everything that is left, and what is not, told."""
+    back = harness.Sink(run, name="back")
+    for route in agent.config["routes"]:
+        if route["name"] == "gone":
+            route.update(endpoint=back.endpoint, ca_file=str(back.ca))
+    agent.set_sensors([])
+    check(agent.drain() == 0, f"the drain failed: {agent.tail()}")
+    shown = agent.call("spool", "show", "--json", "-c", agent.config_file)
+    check(shown.returncode == 0, f"spool show: {shown.stderr}")
+    lanes = json.loads(shown.stdout)["routes"]["gone"]["lanes"]
+    lost = {lane: lanes[lane]["evicted"] for lane in LANES}
+    told = {lane: 0 for lane in LANES}
+    numbers = {lane: [] for lane in LANES}
+    gaps = []
+    identities = set()
+    for _, _, data in back.records():
+        record = json.loads(data)
+        check((record["spool"], record["seq"]) not in identities, f"twice: {record}")
+        identities.add((record["spool"], record["seq"]))
+        if "gap" not in record:
+            numbers[record["sensor"].removeprefix("plc-")].append(record["seq"])
+            continue
+        gaps.append(record["gap"])
+        told[record["gap"]["lane"]] += record["gap"]["count"]
+        check(record["gap"]["reason"] == "drop-oldest", f"another reason: {record}")
+    check(told == lost, f"evicted were {lost}, the gaps say {told}")
+    delivered = sum(len(numbers[lane]) for lane in LANES)
+    check(delivered + sum(lost.values()) == count,
+          f"{delivered} delivered and {lost} lost are not {count}")
+    for gap in gaps:
+        check(all(not gap["first"] <= seq <= gap["last"] for seq in numbers[gap["lane"]]),
+              f"delivered all the same: {gap}")
+    back.stop()
+    print(f"{len(gaps)} gap records told the dead route of all {sum(lost.values())}", flush=True)
+
+
 def scenario(run, times):
     count = int(times * SPOOL_BYTES / LINE_BYTES / CHUNK) * CHUNK
     source = harness.lines_file(run.folder / "lines", count, LINE_BYTES)
@@ -96,6 +135,7 @@ def scenario(run, times):
             check(accepted + pending == count, f"{name}: {accepted} accepted of {count}, {pending} "
                   "pending")
         check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
+    come_back(run, agent, count)
     summary = sink.stop()
     check(summary["ids"]["unique"] == count, f"{count} delivered, but {summary['ids']}")
     print(f"{watch.looks} looks, the accounts added up at each; {count} records of {LINE_BYTES} "
