@@ -412,12 +412,12 @@ static bool wait_for_signal(struct agent *agent, int64_t deadline_ms)
 }
 
 /* What is neither delivered nor dead nor evicted, on the route that has most of it; a gap that was
- * not told yet counts as one. */
+ * not told yet counts as one, and so does a file that is being salvaged. */
 static uint64_t count_owed(struct agent *agent)
 {
     struct spool_status status;
-    uint64_t most = 0;
     spool_get_status(agent->spool, &status);
+    uint64_t most = status.salvaging;
     for (size_t i = 0; i < agent->config->route_count; i++) {
         struct spool_route *route = uplink_route(agent->uplinks[i]);
         struct spool_gap gap;
