@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,15 +172,15 @@ struct bench {
     struct spool_route *routes[ROUTES];
     uint32_t sensors[SENSORS];
     struct spool_reader reader;
-    unsigned now; /* the item whose time it is */
+    atomic_uint now; /* the item whose time it is; a salvage asks for it, too */
 };
 
 static void read_clock(void *context, struct spool_clock_reading *ret_reading)
 {
-    const struct bench *bench = context;
-    *ret_reading = (struct spool_clock_reading){.boot_ms = boot_ms_of(bench->now),
-                                                .offset_ms = offset_ms,
-                                                .quality = quality_of(bench->now)};
+    struct bench *bench = context;
+    unsigned now = atomic_load(&bench->now);
+    *ret_reading = (struct spool_clock_reading){
+        .boot_ms = boot_ms_of(now), .offset_ms = offset_ms, .quality = quality_of(now)};
 }
 
 static void make_bench(struct bench *bench)
@@ -241,7 +242,7 @@ static uint64_t append(struct bench *bench, unsigned n)
     struct sample sample;
     uint64_t sequence = 0;
     fill_sample(n, &sample);
-    bench->now = n;
+    atomic_store(&bench->now, n);
     const struct spool_append append = {.lane = lane_of(n),
                                         .sensor = bench->sensors[sensor_of(n)],
                                         .sample = &sample,
