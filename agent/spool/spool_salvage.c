@@ -404,7 +404,7 @@ static void note_recovered(struct salvage *salvage, uint8_t not_for)
     salvage->records += header->record_count;
     for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++)
         if ((not_for >> i & 1) == 0)
-            salvage->recovered[i][header->lane] += header->record_count;
+            salvage->recovered[i][header->lane] += salvage->owed[i];
 }
 
 /* Waits for room as long as it takes. E_STOP. */
