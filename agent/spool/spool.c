@@ -87,19 +87,38 @@ static void begin_new(struct spool *spool)
     spool->create = true;
 }
 
-void spool_event_locked(struct spool *spool, const char *format, ...)
+/* The log line says it; the stored list is a courtesy. */
+static void store_event_locked(struct spool *spool, const char *text)
 {
-    va_list arguments;
     struct spool_clock_reading now;
     if (spool->event_count == EVENTS_WAITING_MAX)
-        return; /* the log line says it; the stored list is a courtesy */
+        return;
     struct spool_event *event = &spool->events[spool->event_count++];
     spool->options.clock(spool->options.clock_context, &now);
     event->wall_ms = now.boot_ms + now.offset_ms;
+    memcpy(event->text, text, EVENT_BYTES);
+}
+
+void spool_event_locked(struct spool *spool, const char *format, ...)
+{
+    char text[EVENT_BYTES] = "";
+    va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(event->text, sizeof event->text, format, arguments);
+    (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    log_info("%s", event->text);
+    store_event_locked(spool, text);
+    log_info("%s", text);
+}
+
+void spool_warning_locked(struct spool *spool, const char *format, ...)
+{
+    char text[EVENT_BYTES] = "";
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    store_event_locked(spool, text);
+    log_warning("%s", text);
 }
 
 /* The numbers that the last run had reserved and that nobody will ever see. */
@@ -160,19 +179,43 @@ static void forget_file(struct spool *spool)
     spool->use = (struct store_use){.page_bytes = PAGE_BYTES};
 }
 
+static void note_set_aside(struct spool *spool, const struct spool_set_aside *aside)
+{
+    spool->set_aside = *aside;
+    spool->aside_now = true;
+    (void)pthread_mutex_lock(&spool->lock);
+    spool_warning_locked(spool, "spool-set-aside file=%s error=\"%s\"", aside->file, aside->reason);
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
+/* What the last run of this process was about to know. */
+static void take_over(struct spool *spool, const struct spool_rescued *rescued)
+{
+    note_set_aside(spool, &rescued->aside);
+    if (!spool->create)
+        return; /* the file is not the one that was to follow, and knows better */
+    for (size_t i = 0; i < rescued->source_count; i++) {
+        (void)pthread_mutex_lock(&spool->lock);
+        spool_note_source_locked(spool, rescued->sources[i].name, rescued->sources[i].lane,
+                                 &rescued->sources[i].origin);
+        spool->sources[i].committed = spool->sources[i].read;
+        spool_commit_ack_due_locked(spool, 1);
+        (void)pthread_mutex_unlock(&spool->lock);
+    }
+}
+
 /* The file stays whole, for whoever can read it, and the agent goes on with a new one. */
 static int set_aside(struct spool *spool, int reason, const char *fault)
 {
     char path[FS_PATH_BYTES];
+    struct spool_set_aside aside;
     forget_file(spool);
     int rc = spool_aside_put(spool, path);
     if (rc < 0)
         return rc;
-    (void)pthread_mutex_lock(&spool->lock);
-    spool_event_locked(spool, "spool-set-aside file=%s error=\"%s\" at=\"%s\"",
-                       strrchr(path, '/') + 1, ERROR_TEXT(reason), fault);
-    (void)pthread_mutex_unlock(&spool->lock);
-    spool->aside_now = true;
+    (void)snprintf(aside.file, sizeof aside.file, "%s", strrchr(path, '/') + 1);
+    (void)snprintf(aside.reason, sizeof aside.reason, "%s: %s", ERROR_TEXT(reason), fault);
+    note_set_aside(spool, &aside);
     begin_new(spool);
     return E_OK;
 }
@@ -185,6 +228,7 @@ static int go_on(struct spool *spool, bool clean)
         return E_OK;
     }
     skip_unused(spool, clean);
+    spool_names_find(spool);
     /* Who renamed the file to its name may have been killed before the name was synced. */
     int rc = fs_sync_directory(spool->options.path);
     return rc < 0 ? rc : spool_commit_first(spool);
@@ -254,10 +298,13 @@ int spool_open(const struct spool_options *options, char fault[SPOOL_FAULT_BYTES
         rc = open_head(spool);
     if (rc == E_OK)
         rc = open_file(spool);
+    if (rc == E_OK && options->rescued != NULL)
+        take_over(spool, options->rescued);
     if (rc < 0) {
         spool_close(spool);
         return explain(options, rc, fault);
     }
+    spool->options.rescued = NULL; /* only its opener has it */
     if (!options->open_only)
         spool_size_shrink(spool);
     spool->aside = spool_aside_count(spool);
@@ -804,6 +851,14 @@ static void get_lane_locked(const struct spool *spool, enum lane lane,
         now->boot_ms + now->offset_ms - oldest_wall_ms > age_ms)
         age_ms = now->boot_ms + now->offset_ms - oldest_wall_ms;
     ret_status->oldest_age_ms = age_ms > 0 ? age_ms : 0;
+}
+
+int spool_get_set_aside(struct spool *spool, struct spool_set_aside *ret_aside)
+{
+    if (!spool->aside_now)
+        return E_NOT_FOUND;
+    *ret_aside = spool->set_aside; /* known since spool_open */
+    return E_OK;
 }
 
 void spool_get_status(struct spool *spool, struct spool_status *ret_status)

@@ -29,6 +29,8 @@ struct spool_letter;
 enum { SPOOL_ROUTES_MAX = 8, SPOOL_ROUTE_NAME_BYTES = 32, SPOOL_ID_BYTES = 8 };
 enum { SPOOL_FAULT_BYTES = 256 };
 
+enum { SPOOL_SOURCES_MAX = 16, SPOOL_ASIDE_FILE_BYTES = 32, SPOOL_ASIDE_REASON_BYTES = 160 };
+
 enum spool_full { SPOOL_DROP_OLDEST, SPOOL_DROP_NEWEST, SPOOL_REFUSE };
 
 struct spool_lane_options {
@@ -45,6 +47,33 @@ struct spool_clock_reading {
     enum time_quality quality;
 };
 
+/** A file that was set aside in this run, and why. */
+struct spool_set_aside {
+    char file[SPOOL_ASIDE_FILE_BYTES]; /* its name, without a directory */
+    char reason[SPOOL_ASIDE_REASON_BYTES];
+};
+
+/** What came of searching a file that was set aside. */
+struct spool_salvaged {
+    const char *file;
+    uint64_t records; /* brought back */
+    uint64_t lost;    /* that it promised, and did not give back */
+    bool kept;        /* it stays: there is more in it than this version can take */
+};
+
+/** What one spool leaves to the next in the same process: see spool_rescue. */
+struct spool_rescued {
+    struct spool_set_aside aside;
+    uint64_t records; /* of RAM that lie behind the file's end now */
+    int error;        /* why not all of them do, or 0 */
+    size_t source_count;
+    struct {
+        char name[SAMPLE_NAME_BYTES];
+        enum lane lane;
+        struct sample_origin origin;
+    } sources[SPOOL_SOURCES_MAX]; /* where followed files were left */
+};
+
 struct spool_options {
     const char *path;    /* the state directory; made if missing */
     uint64_t size_bytes; /* of the file; one of another size is fitted to it */
@@ -57,6 +86,15 @@ struct spool_options {
     bool open_only;              /* for the command line: no creation, no commit thread */
     void (*clock)(void *context, struct spool_clock_reading *ret_reading);
     void *clock_context;
+
+    /** The first commit that fails with E_DAMAGED: from now on all do. By the thread that commits,
+     *  which must not be kept waiting. NULL: nobody wants to know. */
+    void (*on_damaged)(void *context);
+    /** A file that was set aside has been searched, with something new to say of it. By the thread
+     *  that does that. May be NULL. */
+    void (*on_salvaged)(void *context, const struct spool_salvaged *salvaged);
+    void *event_context;
+    const struct spool_rescued *rescued; /* of the spool before in this process; or NULL */
 };
 
 /**
@@ -75,6 +113,14 @@ int spool_start(struct spool *spool);
 /** Commits what is in RAM, writes the counters and stops the commit thread, at the latest at
  *  DEADLINE_MS. 0; E_TIMEOUT; the error of the last commit. */
 int spool_stop(struct spool *spool, int64_t deadline_ms);
+
+/**
+ * After spool_stop failed, with no thread of the spool left: the file is renamed to
+ * spool.mdb.aside-N whatever it is, and what RAM alone has of records, acknowledgements, counters
+ * and names is appended to it, for the next start to salvage. spool_close is to follow. 0, also if
+ * appending failed (ret_rescued->error); E_TOO_BIG, error_sys: it has its name still.
+ */
+int spool_rescue(struct spool *spool, struct spool_rescued *ret_rescued);
 
 /** Ends like a crash, without a last commit: for tests. Closes everything. */
 void spool_abandon(struct spool *spool);
@@ -314,9 +360,12 @@ struct spool_status {
     bool aside_now;            /* one of them since this start */
     bool salvaging;            /* they are being searched for what can be brought back */
     bool durable;              /* the file is there and the last commit succeeded */
-    int error;                 /* of the last commit */
+    int error;                 /* of the last commit; E_DAMAGED: see spool_rescue */
 };
 void spool_get_status(struct spool *spool, struct spool_status *ret_status);
+
+/** E_NOT_FOUND: in this run no file was set aside (spool_status.aside_now). */
+int spool_get_set_aside(struct spool *spool, struct spool_set_aside *ret_aside);
 void spool_route_counters(struct spool_route *route, enum lane lane,
                           struct spool_counters *ret_counters);
 

@@ -183,7 +183,9 @@ static void take_routes_locked(struct spool *spool, struct commit *commit)
 static void take_sources_locked(struct spool *spool, struct commit *commit)
 {
     for (size_t i = 0; i < spool->source_count; i++) {
-        commit->sources[i] = spool->sources[i].dirty && commit->lanes[spool->sources[i].lane];
+        enum lane lane = spool->sources[i].lane;
+        bool accepted = commit->lanes[lane] || spool->lanes[lane].pending == 0;
+        commit->sources[i] = spool->sources[i].dirty && accepted;
         commit->origins[i] = spool->sources[i].read;
     }
 }
@@ -509,9 +511,19 @@ static int look_up_block(struct store_txn *txn, struct block_header *header)
     if (rc == E_OK)
         block_place(header, first);
     if (rc != E_NOT_FOUND)
-        return rc;
+        return rc == E_CHECKSUM ? E_DAMAGED : rc;
     header->fragment_count = header->record_count = 0;
     return E_OK;
+}
+
+void spool_commit_take_all_locked(struct spool *spool, struct commit *commit)
+{
+    commit->block_count = take_head_locked(spool);
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        commit->flash[lane] = spool->lanes[lane].flash;
+    take_routes_locked(spool, commit);
+    commit->state_bytes =
+        spool_table_put_state_locked(spool, commit->flash, spool->reserved, false, commit->state);
 }
 
 static int look_up_all(struct spool *spool, size_t count, struct lane_flash flash[LANE_COUNT])
@@ -611,6 +623,15 @@ static int attempt(struct spool *spool, struct commit *commit)
     return rc;
 }
 
+/* No commit will succeed any more. */
+static void tell_of_damage(struct spool *spool)
+{
+    if (spool->damage_told || spool->options.on_damaged == NULL)
+        return;
+    spool->damage_told = true;
+    spool->options.on_damaged(spool->options.event_context);
+}
+
 static int commit_once(struct spool *spool, struct commit commit)
 {
     int rc = spool->unsure ? look_again(spool) : E_OK;
@@ -624,8 +645,12 @@ static int commit_once(struct spool *spool, struct commit commit)
         fail_locked(spool, &commit, rc);
     spool_dead_settle_locked(spool, &commit, rc);
     (void)pthread_mutex_unlock(&spool->lock);
-    if (rc < 0)
+    if (rc == E_OK)
+        spool_names_keep(spool, commit.sensor_count);
+    else
         log_failure(spool, rc);
+    if (rc == E_DAMAGED)
+        tell_of_damage(spool);
     return rc;
 }
 

@@ -66,10 +66,11 @@ struct salvage {
     size_t definition_bytes[SENSORS_MAX];
     uint32_t sensor_max;
     uint32_t sensor_base;
-    int error;  /* out of memory */
-    bool newer; /* another version is to look after the file */
-    bool keeps; /* there is more than this program can take */
-    bool known; /* something of a spool was found */
+    int error;    /* out of memory */
+    bool newer;   /* another version is to look after the file */
+    bool keeps;   /* there is more than this program can take */
+    bool known;   /* something of a spool was found */
+    bool brought; /* something came back in this run */
 
     uint8_t *bytes; /* FRAGMENTS_MAX blocks, and what is read at once */
     struct block_header headers[FRAGMENTS_MAX];
@@ -246,6 +247,33 @@ static int scan_file(struct salvage *salvage)
         offset += scan_bytes(salvage->bytes, count, end, offset, &visitor);
     }
     return salvage->error;
+}
+
+/* A file whose state is lost is known by its blocks. */
+static bool fits_names(struct salvage *salvage, uint64_t id)
+{
+    for (size_t i = 0; i < salvage->count && salvage->id == 0; i++)
+        if (salvage->blocks[i].spool_id == id)
+            salvage->id = id;
+    return salvage->id == id;
+}
+
+/* The names beside the file, for the sensors whose names in it are damaged. */
+static void read_names(struct salvage *salvage)
+{
+    const struct scan_visitor visitor = {.block = on_block,
+                                         .newer = on_newer,
+                                         .seal = on_seal,
+                                         .state = on_state,
+                                         .context = salvage};
+    uint8_t *bytes;
+    size_t count;
+    uint64_t id;
+    if (spool_names_load(salvage->path, &bytes, &count, &id) < 0)
+        return;
+    if (fits_names(salvage, id))
+        (void)scan_bytes(bytes, count, count, 0, &visitor);
+    free(bytes);
 }
 
 /* ---- order ---- */
@@ -447,6 +475,7 @@ static int bring_back(struct salvage *salvage, size_t index, size_t next, bool i
                                       .not_for = not_for};
     if (!imported)
         rc = import(salvage, &group, next);
+    salvage->brought = salvage->brought || (!imported && rc == E_OK);
     if (rc == E_OK)
         note_recovered(salvage, not_for);
     salvage->keeps = salvage->keeps || rc == E_TOO_BIG;
@@ -522,22 +551,51 @@ static void account(struct salvage *salvage, struct found_route *const routes[SP
     (void)pthread_mutex_unlock(&spool->lock);
 }
 
+static int remove_file(const struct salvage *salvage)
+{
+    char names[FS_PATH_BYTES];
+    if (spool_names_path(salvage->path, names) == E_OK)
+        (void)unlink(names);
+    if (unlink(salvage->path) != 0)
+        return error_sys(errno);
+    return fs_sync_directory(salvage->spool->options.path);
+}
+
+/* A file that stays is searched at every start: it is told of only when there is something new. */
+static void tell(struct salvage *salvage, const char *name, uint64_t lost)
+{
+    const struct spool *spool = salvage->spool;
+    const struct spool_salvaged salvaged = {
+        .file = name, .records = salvage->records, .lost = lost, .kept = salvage->keeps};
+    bool news = !salvage->keeps || salvage->brought ||
+                (spool->aside_now && strcmp(spool->set_aside.file, name) == 0);
+    if (news && spool->options.on_salvaged != NULL)
+        spool->options.on_salvaged(spool->options.event_context, &salvaged);
+}
+
 static void finish(struct salvage *salvage, struct found_route *const routes[SPOOL_ROUTES_MAX])
 {
     struct spool *spool = salvage->spool;
     const char *name = strrchr(salvage->path, '/') + 1;
+    char text[EVENT_BYTES];
     uint64_t lost = 0;
     if (!salvage->keeps)
         account(salvage, routes, &lost);
-    if (!salvage->keeps && (unlink(salvage->path) != 0 || fs_sync_directory(spool->options.path)))
-        log_warning("spool-aside-stays file=%s error=\"%s\"", name, strerror(errno));
+    int rc = salvage->keeps ? E_OK : remove_file(salvage);
+    if (rc < 0)
+        log_warning("spool-aside-stays file=%s error=\"%s\"", name, ERROR_TEXT(rc));
+    (void)snprintf(
+        text, sizeof text, "spool-salvaged file=%s records=%" PRIu64 " lost=%" PRIu64 "%s", name,
+        salvage->records, lost, salvage->keeps ? " kept=\"a newer version may read more\"" : "");
     (void)pthread_mutex_lock(&spool->lock);
-    spool_event_locked(spool, "spool-salvaged file=%s records=%" PRIu64 " lost=%" PRIu64 "%s", name,
-                       salvage->records, lost,
-                       salvage->keeps ? " kept=\"a newer version may read more\"" : "");
+    if (lost > 0)
+        spool_warning_locked(spool, "%s", text);
+    else
+        spool_event_locked(spool, "%s", text);
     spool->aside = spool_aside_count(spool);
     spool_commit_ack_due_locked(spool, 1);
     (void)pthread_mutex_unlock(&spool->lock);
+    tell(salvage, name, lost);
 }
 
 /* The routes of the file that bear the names of those that are open here. */
@@ -558,6 +616,9 @@ static int salvage_open_file(struct salvage *salvage)
     int rc = scan_file(salvage);
     if (rc < 0 || salvage->newer || !salvage->known)
         return rc; /* it is for others to make something of it */
+    read_names(salvage);
+    if (salvage->error < 0)
+        return salvage->error;
     sort_blocks(salvage);
     rc = spool_adopt_sensors(spool, salvage->definitions, salvage->definition_bytes,
                              salvage->sensor_max, &salvage->sensor_base);

@@ -25,7 +25,7 @@ enum {
     SPOOL_ROUTE_BYTES = 192,
     CURSOR_BIRTH_BYTES = 4, /* before a stored cursor: its route's birth */
     SENSORS_MAX = 1024,
-    SOURCES_MAX = 16,
+    SOURCES_MAX = SPOOL_SOURCES_MAX,
     EVENTS_WAITING_MAX = 8,
     EVENT_BYTES = 160,
     EVENTS_STORED_MAX = 256,
@@ -211,7 +211,10 @@ struct spool {
     pthread_cond_t room; /* a block of the head became free, or a reservation was renewed */
 
     unsigned aside; /* files that were set aside, in this run or before */
-    bool aside_now; /* one of them in this run */
+    bool aside_now; /* one of them in this run: */
+    struct spool_set_aside set_aside;
+    bool damage_told;     /* options.on_damaged was called */
+    uint32_t names_count; /* sensors whose names spool.mdb.names has */
     bool salvaging;
     unsigned format; /* of the file */
     uint64_t id;
@@ -345,6 +348,10 @@ void spool_commit_run(void *context);
 int spool_commit_first(struct spool *spool); /* in spool_open: reserves sequence numbers */
 int spool_commit_last(struct spool *spool);  /* in spool_stop */
 
+/** For spool_rescue: all blocks of the head in commit_blocks, and routes and state as they would be
+ *  if a commit with them held. */
+void spool_commit_take_all_locked(struct spool *spool, struct commit *commit);
+
 /** Where a followed file, or one that is salvaged, was left by what is in the head. */
 void spool_note_source_locked(struct spool *spool, const char *name, enum lane lane,
                               const struct sample_origin *origin);
@@ -360,8 +367,10 @@ void spool_wait_for_room_locked(struct spool *spool, int64_t deadline_ms);
 /** RECORDS more wait behind one that is not served before its commit. */
 void spool_hide_locked(struct lane_state *state, uint64_t records, uint64_t bytes);
 
-/** The log, and the list of events on flash. */
+/** The log, and the list of events on flash; spool_warning_locked where somebody should look. */
 void spool_event_locked(struct spool *spool, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void spool_warning_locked(struct spool *spool, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /** Wakes the committer if it would sleep beyond DUE_MS. */
@@ -447,9 +456,33 @@ enum { ASIDE_MAX = 3 }; /* each is as large as the spool: after this many the la
 /** The path of file NUMBER, from 1 to ASIDE_MAX. E_TOO_BIG. */
 int spool_aside_name(const struct spool *spool, unsigned number, char path[FS_PATH_BYTES]);
 
-/** Renames the spool's file, whole as it is, and says to what. E_TOO_BIG; error_sys. */
+/** Renames the spool's file, whole as it is, and its names, and says to what. E_TOO_BIG; error_sys.
+ */
 int spool_aside_put(struct spool *spool, char path[FS_PATH_BYTES]);
 unsigned spool_aside_count(const struct spool *spool);
+
+/** For files beside the spool: writes all, or a seal. error_sys. */
+int spool_aside_write(int fd, const void *bytes, size_t count);
+int spool_aside_write_seal(int fd, const struct store_key *key, const void *content, size_t bytes);
+
+/* ---- spool_names.c: spool.mdb.names, the dictionary once more ---- */
+
+/** The path of the names of the file at PATH. E_TOO_BIG. */
+int spool_names_path(const char *path, char ret_path[FS_PATH_BYTES]);
+
+/** At the start: what of it need not be written again. */
+void spool_names_find(struct spool *spool);
+
+/** After a commit: writes the first COUNT definitions if they are more than it has. Where that
+ *  fails the log says so, and it is tried again when there are more. */
+void spool_names_keep(struct spool *spool, uint32_t count);
+
+/** Writes the first COUNT definitions as seals. error_sys. */
+int spool_names_put(const struct spool *spool, uint32_t count, int fd);
+
+/** The names of the file at PATH, whole as they are, for the caller to free, and the id of their
+ *  spool. E_NOT_FOUND; E_DAMAGED: it does not say the id; E_NO_MEMORY; error_sys. */
+int spool_names_load(const char *path, uint8_t **ret_bytes, size_t *ret_count, uint64_t *ret_id);
 
 /* ---- spool_walk.c ---- */
 
