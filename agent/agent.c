@@ -27,6 +27,8 @@ enum {
     ACK_WINDOW_RECORDS = 10000,
     DRAIN_LOOK_MS = 20, /* only while draining */
     CONFIG_BYTES_MAX = 1 << 20,
+    RESTART_MS = 30000,              /* as the way down when another way up follows */
+    RESTARTS_WITHIN_MS = 600 * 1000, /* more than RESTARTS_MAX are for the service manager */
 };
 
 /* The enumerators of the configuration and of the stages are the same, so that one is the other. */
@@ -75,6 +77,12 @@ static void note_storage(struct agent *agent)
                     path, type);
 }
 
+static void on_damaged(void *context)
+{
+    struct agent *agent = context;
+    stop_request(&agent->damaged);
+}
+
 static int open_spool(struct agent *agent)
 {
     const struct cfg_spool *config = &agent->config->spool;
@@ -90,6 +98,10 @@ static int open_spool(struct agent *agent)
         .dead_percent = config->dead_percent,
         .clock = agent_clock_read,
         .clock_context = &agent->clock,
+        .on_damaged = on_damaged,
+        .on_salvaged = agent_alarm_salvaged,
+        .event_context = agent,
+        .rescued = agent->has_rescued ? &agent->rescued : NULL,
     };
     for (int lane = 0; lane < LANE_COUNT; lane++)
         options.lanes[lane] = (struct spool_lane_options){
@@ -101,6 +113,7 @@ static int open_spool(struct agent *agent)
     int rc = spool_open(&options, fault, &agent->spool);
     if (rc < 0)
         return fail_start(agent, fault, rc);
+    agent->has_rescued = false;
     spool_get_id(agent->spool, id);
     bytes_put_hex(agent->spool_id, id, sizeof id);
     note_storage(agent);
@@ -340,11 +353,15 @@ static int open_stages(struct agent *agent, bool drain)
 {
     int rc = stop_open(&agent->stop);
     if (rc == E_OK)
+        rc = stop_open(&agent->damaged);
+    if (rc == E_OK)
         rc = open_signals(agent);
     if (rc == E_OK)
         rc = open_spool(agent);
     if (rc == E_OK)
         rc = open_routes(agent);
+    if (rc == E_OK)
+        agent_alarm_set_aside(agent);
     if (rc == E_OK)
         rc = open_sensors(agent, drain);
     return rc == E_OK ? open_control(agent) : rc;
@@ -358,24 +375,42 @@ static int start_stages(struct agent *agent)
     return rc == E_OK ? collect_start(agent->collect) : rc;
 }
 
+/* What RAM has goes to the file that cannot be committed to, for the next start to salvage. */
+static void rescue(struct agent *agent)
+{
+    struct spool_rescued *rescued = &agent->rescued;
+    int rc = spool_rescue(agent->spool, rescued);
+    agent->has_rescued = rc == E_OK;
+    rc = rc == E_OK ? rescued->error : rc;
+    agent->stop_failed = rc < 0;
+    if (rc < 0)
+        log_error("spool-rescue-failed error=\"%s\" records=lost", ERROR_TEXT(rc));
+    else
+        log_warning("spool-rescued file=%s records=%" PRIu64, rescued->aside.file,
+                    rescued->records);
+}
+
 /* Intake ends first, so that what follows sees the last of it; then batches in flight; then the
  * last commit, which waiting senders are still told of. A thread that does not end in time is
  * left to _exit. */
 static bool stop_stages(struct agent *agent)
 {
     int64_t now_ms = clock_mono_ms();
-    int64_t deadline_ms = now_ms + STOP_MS;
+    int64_t deadline_ms = now_ms + (agent->damage_seen ? RESTART_MS : STOP_MS);
+    int64_t routes_ms = agent->damage_seen ? deadline_ms : now_ms + ROUTES_STOP_MS;
     bool ended = true;
     stop_request(&agent->stop);
     ended = collect_stop(agent->collect, deadline_ms) == E_OK && ended;
     for (size_t i = 0; i < agent->config->route_count; i++)
-        ended = uplink_stop(agent->uplinks[i], now_ms + ROUTES_STOP_MS) == E_OK && ended;
+        ended = uplink_stop(agent->uplinks[i], routes_ms) == E_OK && ended;
     int rc = spool_stop(agent->spool, deadline_ms);
     agent->stop_failed = rc < 0;
     if (rc < 0)
         log_error("last-commit-failed error=\"%s\"", ERROR_TEXT(rc));
     ended = control_close(agent->control, clock_mono_ms() + ROUTES_STOP_MS) == E_OK && ended;
     agent->control = NULL;
+    if (rc == E_DAMAGED || (agent->damage_seen && rc < 0 && rc != E_TIMEOUT))
+        rescue(agent);
     return ended && rc != E_TIMEOUT;
 }
 
@@ -391,18 +426,39 @@ static void close_stages(struct agent *agent)
     free(agent->tags);
     if (agent->signal_fd >= 0)
         (void)close(agent->signal_fd);
+    if (agent->damaged.fd >= 0)
+        stop_close(&agent->damaged);
     if (agent->stop.fd >= 0)
         stop_close(&agent->stop);
 }
 
+/* As if they had never been opened. A signal that comes before they are again waits until then. */
+static void forget_stages(struct agent *agent)
+{
+    agent->spool = NULL;
+    agent->sensors = NULL;
+    agent->tags = NULL;
+    agent->collect = NULL;
+    agent->control = NULL;
+    agent->signal_fd = agent->stop.fd = agent->damaged.fd = -1;
+    agent->sender_count = 0;
+    agent->damage_seen = agent->stop_failed = false;
+    memset(agent->credentials, 0, sizeof agent->credentials);
+    memset(agent->uplinks, 0, sizeof agent->uplinks);
+    memset(agent->waiting, 0, sizeof agent->waiting);
+    memset(agent->inspects, 0, sizeof agent->inspects);
+}
+
 /* ---- running ---- */
 
-/* Waits until DEADLINE_MS. True when it is time to end. */
+/* Waits until DEADLINE_MS. True when it is time to end, or to begin anew (damage_seen). */
 static bool wait_for_signal(struct agent *agent, int64_t deadline_ms)
 {
     struct signalfd_siginfo signal;
-    if (stop_wait(&agent->stop, agent->signal_fd, POLLIN, deadline_ms) < 0)
-        return false;
+    int rc = stop_wait(&agent->damaged, agent->signal_fd, POLLIN, deadline_ms);
+    agent->damage_seen = rc == E_STOP;
+    if (rc < 0)
+        return agent->damage_seen;
     if (read(agent->signal_fd, &signal, sizeof signal) != (ssize_t)sizeof signal)
         return false;
     if (signal.ssi_signo != SIGHUP)
@@ -492,10 +548,27 @@ static int drain(struct agent *agent, int64_t timeout_ms)
         if (wait_for_signal(agent, now_ms + DRAIN_LOOK_MS))
             break;
     }
-    return end_drain(agent, count_owed(agent));
+    return agent->damage_seen ? 1 : end_drain(agent, count_owed(agent));
 }
 
-static int run(struct agent *agent, const struct agent_options *options)
+/* A file that was damaged is replaced. Where that goes on and on it is no matter of the file. */
+static bool may_begin_again(struct agent *agent)
+{
+    int64_t now_ms = clock_mono_ms();
+    int64_t *when_ms = &agent->restarts_ms[agent->restarts % RESTARTS_MAX];
+    if (agent->restarts >= RESTARTS_MAX && now_ms - *when_ms < RESTARTS_WITHIN_MS) {
+        log_error("spool-damaged-again restarts=%d remedy=\"check the flash and the memory\"",
+                  (int)RESTARTS_MAX);
+        return false;
+    }
+    *when_ms = now_ms;
+    agent->restarts++;
+    log_warning("spool-damaged remedy=\"the agent begins anew by itself\"");
+    return true;
+}
+
+/* The exit code, which only counts if it is not to begin again. */
+static int run(struct agent *agent, const struct agent_options *options, bool *ret_again)
 {
     int result = 0;
     log_info("started device=%s spool=%s sensors=%zu routes=%zu config=%s", agent->config->device,
@@ -507,14 +580,36 @@ static int run(struct agent *agent, const struct agent_options *options)
     else
         while (!wait_for_signal(agent, INT64_MAX))
             continue;
-    notify_send("STOPPING=1");
+    bool again = agent->damage_seen && may_begin_again(agent);
+    if (!again)
+        notify_send("STOPPING=1");
     bool ended = stop_stages(agent);
-    result = agent->stop_failed ? 1 : result;
+    result = agent->stop_failed || (agent->damage_seen && !again) ? 1 : result;
     if (!ended) {
         log_warning("stopped threads=left-behind");
-        _exit(result);
+        _exit(agent->damage_seen ? 1 : result);
     }
     log_info("stopped");
+    *ret_again = again;
+    return result;
+}
+
+/* From the opening of the stages to their end. */
+static int run_stages(struct agent *agent, const struct agent_options *options, bool *ret_again)
+{
+    int result = 1;
+    *ret_again = false;
+    forget_stages(agent);
+    int rc = open_stages(agent, options->drain);
+    if (rc == E_OK)
+        rc = start_stages(agent);
+    if (rc == E_OK)
+        result = run(agent, options, ret_again);
+    else
+        (void)fail_start(agent, "", rc);
+    if (agent->control != NULL)
+        (void)stop_stages(agent);
+    close_stages(agent);
     return result;
 }
 
@@ -522,27 +617,22 @@ int agent_run(const struct agent_options *options)
 {
     struct agent *agent = calloc(1, sizeof *agent);
     struct rlimit no_core = {0, 0};
+    bool again = false;
     if (agent == NULL)
         return 1;
     (void)setrlimit(RLIMIT_CORE, &no_core); /* a core dump would hold keys */
     agent->config = options->config;
-    agent->signal_fd = agent->stop.fd = -1;
     agent->started_ms = clock_mono_ms();
     (void)snprintf(agent->user_agent, sizeof agent->user_agent, "runnel/%s", RUNNEL_VERSION);
     name_config(agent);
     int result = 1;
     int rc = tls_prepare();
-    if (rc == E_OK)
-        rc = open_stages(agent, options->drain);
-    if (rc == E_OK)
-        rc = start_stages(agent);
-    if (rc == E_OK)
-        result = run(agent, options);
-    else
+    if (rc < 0)
         (void)fail_start(agent, "", rc);
-    if (agent->control != NULL)
-        (void)stop_stages(agent);
-    close_stages(agent);
+    else
+        do
+            result = run_stages(agent, options, &again);
+        while (again);
     free(agent);
     return result;
 }

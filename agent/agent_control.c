@@ -197,7 +197,7 @@ static int add_sender(struct agent *agent, const char *name, struct sender **ret
     return E_OK;
 }
 
-static bool is_carried(const struct config *config, enum lane lane)
+bool agent_control_carries(const struct config *config, enum lane lane)
 {
     for (size_t i = 0; i < config->route_count; i++)
         if (config->routes[i].lanes[lane])
@@ -220,7 +220,7 @@ static int submit(void *context, const struct control_document *document,
         append.lane = lane_find(document->lane);
     if (append.lane == LANE_COUNT)
         return E_NOT_FOUND;
-    if (!is_carried(agent->config, append.lane))
+    if (!agent_control_carries(agent->config, append.lane))
         return E_UNSUPPORTED;
     rc = spool_append(agent->spool, &append, &ticket->sequence);
     if (rc == E_OK)

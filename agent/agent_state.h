@@ -13,6 +13,7 @@
 #include "agent/uplink/uplink.h"
 
 /** What the files agent*.c share; nobody else includes it. */
+enum { RESTARTS_MAX = 3 }; /* in a time that agent.c knows */
 enum { SENDERS_MAX = 64, CONFIG_ID_BYTES = 17, SPOOL_ID_TEXT_BYTES = 17, USER_AGENT_BYTES = 32 };
 
 /** What is known about the time: the kernel's word, or what an endpoint's Date said. */
@@ -38,8 +39,14 @@ struct agent {
     char spool_id[SPOOL_ID_TEXT_BYTES];
     char user_agent[USER_AGENT_BYTES];
     bool storage_durable;
-    bool start_failed; /* and why is in the log */
-    bool stop_failed;  /* what was not on flash yet is lost */
+    bool start_failed;   /* and why is in the log */
+    bool stop_failed;    /* what was not on flash yet is lost */
+    struct stop damaged; /* the spool's file is; requested by the thread that commits */
+    bool damage_seen;    /* by the main thread: the stages are to be opened again */
+    bool has_rescued;    /* the last spool left something to the next one: */
+    struct spool_rescued rescued;
+    int64_t restarts_ms[RESTARTS_MAX]; /* when, one after the other */
+    unsigned restarts;
     struct spool *spool;
     struct collect_sensor *sensors; /* config->sensor_count of them */
     struct tag *tags;
@@ -65,7 +72,19 @@ void agent_clock_read(void *context, struct spool_clock_reading *ret_reading);
 /** For uplink_options.on_date. */
 void agent_clock_learn(void *context, int64_t offset_ms);
 
+/* ---- agent_alarm.c: what happened to the spool, as a record of the sensor "runnel" ---- */
+
+/** Between the opening of the routes and the start of the spool: tells of a file that was set
+ *  aside in this run, if one was. */
+void agent_alarm_set_aside(struct agent *agent);
+
+/** For spool_options.on_salvaged; CONTEXT is the struct agent. */
+void agent_alarm_salvaged(void *context, const struct spool_salvaged *salvaged);
+
 /* ---- agent_control.c ---- */
+
+/** Whether some route carries LANE. */
+bool agent_control_carries(const struct config *config, enum lane lane);
 
 /** What the control socket asks for; CONTEXT is the struct agent. */
 extern const struct control_operations agent_control_operations;

@@ -82,8 +82,8 @@ static int put_blocks(struct spool *spool, const struct commit *commit, int fd,
     for (size_t i = 0; rc == E_OK && i < commit->block_count; i++) {
         struct head_block *block = spool->commit_blocks[i].block;
         if (block->header.fragment == 0) {
-            owed = block->done_count < block->header.record_count;
             have = routes_with(block);
+            owed = block->done_count < block->header.record_count && have != UINT8_MAX;
         }
         if (!owed)
             continue;
