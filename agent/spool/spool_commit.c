@@ -142,7 +142,9 @@ static uint16_t today_locked(const struct spool *spool)
 {
     struct spool_clock_reading now;
     spool->options.clock(spool->options.clock_context, &now);
-    return now.quality == TIME_SYNCED ? (uint16_t)((now.boot_ms + now.offset_ms) / DAY_MS) : 0;
+    if (now.quality != TIME_SYNCED)
+        return 0;
+    return (uint16_t)((now.boot_ms + now.offset_ms) / DAY_MS);
 }
 
 /* A route that is not configured any more is forgotten after a week. */
