@@ -127,6 +127,7 @@ static void fill_rest(struct agent *agent, const struct spool_status *spool, str
     status->flash_bytes = spool->flash_bytes;
     status->flash_size_bytes = spool->size_bytes;
     status->flash_used_bytes = spool->used_bytes;
+    spool_dead_count(agent->spool, &status->dead_letters, &status->dead_bytes);
     (void)status_measure_memory("/proc/self/smaps_rollup", &status->memory_rss_bytes,
                                 &status->memory_private_bytes);
 }

@@ -47,6 +47,7 @@ static int write_all(struct spool *opened, const struct control_spool *spool,
     int rc = inspect_start(&inspect, opened, spool->request);
     if (rc < 0)
         return rc;
+    inspect.dead.stopped = true;
     rc = grow(&part) ? E_OK : E_NO_MEMORY;
     while (rc == E_OK)
         rc = write_part(&inspect, &part, spool);

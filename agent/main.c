@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"top", cmd_top, "watch the running agent"},
     {"send", cmd_send, "hand documents to the running agent"},
     {"spool", cmd_spool, "show, export or check what is stored, also without an agent"},
+    {"dead", cmd_dead, "list, export, send again or purge dead letters, also without an agent"},
     {"version", cmd_version, "say what this program contains"},
 };
 

@@ -37,7 +37,8 @@ int inspect_start(struct inspect *inspect, struct spool *spool, const char *requ
 {
     uint8_t id[SPOOL_ID_BYTES];
     struct inspect start = {.spool = spool};
-    int rc = parse(&start, request);
+    int rc = strncmp(request, "dead ", 5) == 0 ? inspect_dead_parse(&start, request + 5)
+                                               : parse(&start, request);
     if (rc < 0)
         return rc;
     start.end = spool_walk_end(spool);
@@ -54,8 +55,8 @@ static int next_piece(void *context, const uint8_t **ret_piece, size_t *ret_byte
     return spool_reader_piece(context, ret_piece, ret_bytes);
 }
 
-static int export_record(struct inspect *inspect, struct spool_reader *reader,
-                         const struct record *record, struct writer *out)
+int inspect_record(struct inspect *inspect, struct spool_reader *reader,
+                   const struct record *record, struct writer *out)
 {
     struct render_json render = {.sensor = spool_sensor(inspect->spool, record->sensor),
                                  .piece = next_piece,
@@ -106,7 +107,7 @@ static int take_record(struct inspect *inspect, struct spool_reader *reader, str
     if (rc == E_OK && record.sequence >= inspect->end)
         return E_END;
     if (rc == E_OK && inspect->what == INSPECT_EXPORT)
-        rc = export_record(inspect, reader, &record, out);
+        rc = inspect_record(inspect, reader, &record, out);
     else if (rc == E_OK)
         rc = check_record(reader, &record);
     inspect->records += rc == E_OK;
@@ -197,16 +198,23 @@ static int step_show(struct inspect *inspect, struct writer *out)
     return E_OK;
 }
 
+static int step(struct inspect *inspect, struct writer *out)
+{
+    if (inspect->what == INSPECT_DEAD)
+        return inspect_dead_next(inspect, out);
+    return inspect->what == INSPECT_SHOW ? step_show(inspect, out) : step_records(inspect, out);
+}
+
 int inspect_next(struct inspect *inspect, struct writer *out)
 {
     const struct inspect start = *inspect;
     const struct writer before = *out;
     if (inspect->ended)
         return E_END;
-    int rc = inspect->what == INSPECT_SHOW ? step_show(inspect, out) : step_records(inspect, out);
+    int rc = step(inspect, out);
     if (rc == E_OK)
         rc = out->error;
-    if (rc < 0) {
+    if (rc < 0 && rc != E_AGAIN) {
         *inspect = start;
         *out = before;
     }

@@ -18,9 +18,30 @@
  *   export  a JSON line per record, as a route of format json sends it, lane by lane in order
  *   check   the checksum of each block, that each record can be decoded, has its sensor and all
  *           pieces of its document; names what is damaged
+ *   dead    what `runnel dead` prints, and what it changes: list, show, export, resend, purge
  */
-enum { INSPECT_ID_BYTES = 2 * SPOOL_ID_BYTES + 1 };
-enum inspect_what { INSPECT_SHOW, INSPECT_EXPORT, INSPECT_CHECK };
+enum { INSPECT_ID_BYTES = 2 * SPOOL_ID_BYTES + 1, INSPECT_ASKED_MAX = 32 };
+enum inspect_what { INSPECT_SHOW, INSPECT_EXPORT, INSPECT_CHECK, INSPECT_DEAD };
+enum inspect_dead_action { DEAD_LIST, DEAD_SHOW, DEAD_EXPORT, DEAD_RESEND, DEAD_PURGE };
+
+/** Where a dead letter is: the route's number in the file, and its place. */
+struct inspect_place {
+    unsigned route;
+    uint64_t place;
+};
+
+struct inspect_dead {
+    enum inspect_dead_action action;
+    char route[SPOOL_ROUTE_NAME_BYTES]; /* "": of all */
+    uint64_t place;                     /* 0: all of them */
+    bool stopped; /* the spool was opened with open_only: for the caller to say, after the start */
+    bool begun;
+    bool all_asked;
+    struct inspect_place passed;                   /* the last letter that was looked at */
+    struct inspect_place asked[INSPECT_ASKED_MAX]; /* of a running agent, and not gone yet */
+    size_t asked_count;
+    int64_t deadline_ms; /* for these; 0: nothing is waited for */
+};
 
 struct inspect {
     struct spool *spool;
@@ -35,17 +56,21 @@ struct inspect {
     bool comma; /* something stands in the list that is being written */
     bool ended;
     uint64_t records; /* exported, or found sound */
-    uint64_t damaged; /* blocks or records that were passed over */
+    uint64_t damaged; /* blocks or records that were passed over, letters left as they were */
+    struct inspect_dead dead;
 };
 
-/** REQUEST: "show [json]", "export [LANE]" or "check [json]". E_INVALID: it is none of these;
- *  E_NOT_FOUND: there is no such lane. */
+/** REQUEST: "show [json]", "export [LANE]", "check [json]", "dead list WHICH [json]" or "dead
+ *  show|export|resend|purge WHICH", where WHICH is "*", "ROUTE" or "ROUTE/PLACE". E_INVALID: it is
+ *  none of these; E_NOT_FOUND: there is no such lane. */
 int inspect_start(struct inspect *inspect, struct spool *spool, const char *request);
 
 /**
  * Writes the next lines into OUT, a writer to memory. 0: go on (it may have written nothing this
  * time); E_END: it wrote nothing and is through; E_TOO_BIG: OUT is too small for what comes next,
- * and nothing was written or passed: ask again with more; the spool's errors.
+ * and nothing was written or passed: ask again with more; E_AGAIN: it wrote nothing and waits for
+ * a commit, ask again soon; E_TIMEOUT: that did not come; the spool's errors. Resend and purge
+ * write a line for each letter that they leave as it was, and count it as damaged.
  */
 int inspect_next(struct inspect *inspect, struct writer *out);
 
@@ -55,5 +80,15 @@ int inspect_next(struct inspect *inspect, struct writer *out);
 void inspect_show_spool(struct inspect *inspect, struct writer *out);
 int inspect_show_event(struct inspect *inspect, struct writer *out);
 void inspect_show_end(struct inspect *inspect, struct writer *out);
+
+/* ---- inspect_dead.c ---- */
+
+/** REQUEST: what stands behind "dead ". E_INVALID. */
+int inspect_dead_parse(struct inspect *inspect, const char *request);
+int inspect_dead_next(struct inspect *inspect, struct writer *out);
+
+/** RECORD, in hand in READER, as a route of format json sends it, and a newline. */
+int inspect_record(struct inspect *inspect, struct spool_reader *reader,
+                   const struct record *record, struct writer *out);
 
 #endif

@@ -6,14 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/agent.h"
+#include "agent/cli/ask_spool.h"
 #include "agent/cli/cli.h"
-#include "agent/control/control.h"
-#include "agent/control/control_client.h"
+#include "agent/control/config.h"
 #include "platform/base/error.h"
-#include "platform/clock.h"
-
-enum { ANSWER_MS = 30000, CONNECT_MS = 0 };
 
 static const char usage[] =
     "usage: runnel spool show [--json] [-c FILE]\n"
@@ -36,84 +32,19 @@ struct options {
     char request[32];
 };
 
-/* What the lines came to that were handed on: told when the rest does not come. */
-struct output {
-    uint64_t bytes;
-    uint64_t lines;
-};
-
-static int write_output(void *context, const void *bytes, size_t count)
-{
-    struct output *output = context;
-    const char *at = bytes;
-    const char *end = at + count;
-    if (fwrite(bytes, 1, count, stdout) != count)
-        return E_CLOSED;
-    output->bytes += count;
-    while ((at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
-        output->lines++;
-        at++;
-    }
-    return 0;
-}
-
-/* ---- who is asked ---- */
-
-/* E_NOT_FOUND: nobody answers at PATH. */
-static int ask_agent(const char *path, const struct control_spool *spool,
-                     struct control_spooled *ret_spooled)
-{
-    struct control_client client;
-    int result = control_client_open(path, clock_mono_ms() + CONNECT_MS, &client);
-    if (result < 0) {
-        *ret_spooled = (struct control_spooled){0};
-        (void)control_client_fault(result, path, ret_spooled->reason);
-        return result;
-    }
-    result = control_client_spool(&client, spool, ret_spooled);
-    control_client_close(&client);
-    /* Only who is not there may be passed over. */
-    return result == E_NOT_FOUND ? E_DAMAGED : result;
-}
-
-/* Returns the exit code where the configuration is at fault, or -1 and the result. */
-static int open_stopped(const struct options *options, const char *socket,
-                        const struct control_spool *spool, int *ret_result,
-                        struct control_spooled *ret_spooled)
-{
-    const struct config_options config_options = {.path = options->config, .faults = stderr};
-    struct config *config;
-    int result = config_load(&config_options, &config);
-    if (result < 0) {
-        (void)fprintf(stderr,
-                      "runnel: no agent answers at %s, and the configuration, which says where "
-                      "its spool is, cannot be used: %s\n",
-                      socket, ERROR_TEXT(result));
-        return result == E_CONFIG ? CLI_CONFIG : CLI_FAILED;
-    }
-    *ret_result = agent_spool(config, spool, ret_spooled);
-    if (*ret_result == E_BUSY)
-        (void)snprintf(ret_spooled->reason, sizeof(ret_spooled->reason),
-                       "no agent answers at %s, but another process has the spool in %.100s; set "
-                       "RUNNEL_SOCKET to the socket of that agent",
-                       socket, config->spool.path);
-    config_free(config);
-    return -1;
-}
-
 /* ---- what is said at the end ---- */
 
-static int fail(const struct options *options, int result, const struct output *output,
+static int fail(const struct options *options, int result, const struct ask_spool *ask,
                 const struct control_spooled *spooled)
 {
     const char *reason = spooled->reason[0] != '\0' ? spooled->reason : ERROR_TEXT(result);
     if (ferror(stdout) != 0) /* main says it */
         return CLI_FAILED;
-    if (output->bytes == 0)
+    if (ask->bytes == 0)
         (void)fprintf(stderr, "runnel: %s\n", reason);
     else if (options->exports)
         (void)fprintf(stderr, "runnel: the export broke off after %" PRIu64 " records: %s\n",
-                      output->lines, reason);
+                      ask->lines, reason);
     else
         (void)fprintf(stderr, "runnel: the answer broke off: %s\n", reason);
     return CLI_FAILED;
@@ -131,25 +62,12 @@ static int finish(const struct options *options, const struct control_spooled *s
 
 static int run(const struct options *options)
 {
-    char socket[CONTROL_PATH_BYTES];
-    struct output output = {0};
-    struct control_spooled spooled = {0};
-    const struct control_spool spool = {.request = options->request,
-                                        .answer_ms = ANSWER_MS,
-                                        .write = write_output,
-                                        .context = &output};
-    int result = control_path(socket);
-    if (result < 0) {
-        cli_fault("RUNNEL_SOCKET", "", "is too long; a socket's path has at most 107 bytes");
-        return CLI_FAILED;
-    }
-    result = ask_agent(socket, &spool, &spooled);
-    if (result == E_NOT_FOUND) {
-        int code = open_stopped(options, socket, &spool, &result, &spooled);
-        if (code >= 0)
-            return code;
-    }
-    return result < 0 ? fail(options, result, &output, &spooled) : finish(options, &spooled);
+    struct control_spooled spooled;
+    struct ask_spool ask = {.config = options->config, .request = options->request, .to = stdout};
+    int result = ask_spool(&ask, &spooled);
+    if (result == E_STOP)
+        return ask.exit_code;
+    return result < 0 ? fail(options, result, &ask, &spooled) : finish(options, &spooled);
 }
 
 /* ---- the command line ---- */

@@ -27,10 +27,14 @@
  *   server  refused LINE REASON             this line was not taken; said before a higher LINE
  *                                           is settled
  *   server  done COUNT REFUSED              everything is settled; then it closes
- *   client  spool REQUEST                   show [json] | export [LANE] | check [json]
+ *   client  spool REQUEST                   show [json] | export [LANE] | check [json] |
+ *                                           dead list WHICH [json] |
+ *                                           dead show|export|resend|purge WHICH; WHICH: * | ROUTE |
+ *                                           ROUTE/PLACE
  *   server  part COUNT                      COUNT bytes of answer follow; any number of these
  *   server  end RECORDS DAMAGED             that was all: so many records were exported or found
- *                                           sound, so many damaged blocks passed over; closes
+ *                                           sound, so many damaged blocks passed over; letters
+ *                                           that were changed, and left as they were; closes
  *   server  error REASON                    at any time: the server gives up and closes
  *
  * A line ends with LF or CR LF. Empty lines are passed over, and the last line may lack its end.
@@ -102,7 +106,8 @@ struct control_operations {
 
     /** Writes what comes next into OUT, which writes to memory: 0, perhaps after nothing; E_END: it
      *  wrote nothing and is through; E_TOO_BIG: nothing was written or passed, and it wants to be
-     *  asked again with more room; others end the answer. The tally is that of the whole. */
+     *  asked again with more room; E_AGAIN: it wrote nothing and wants to be asked again soon;
+     *  others end the answer. The tally is that of the whole. */
     int (*spool_next)(void *context, unsigned slot, struct writer *out,
                       struct control_tally *ret_tally);
 

@@ -316,7 +316,7 @@ static int take_part(struct control_client *client, const struct control_spool *
 int control_client_spool(struct control_client *client, const struct control_spool *spool,
                          struct control_spooled *ret_spooled)
 {
-    char command[64];
+    char command[128];
     *ret_spooled = (struct control_spooled){0};
     int count = snprintf(command, sizeof(command), "spool %s\n", spool->request);
     if (count < 0 || (size_t)count >= sizeof(command))

@@ -204,12 +204,17 @@ static int make_part(struct session *session, struct control_tally *ret_tally)
 static void continue_parts(struct session *session, int64_t now_ms)
 {
     struct control_tally tally = {0};
-    if (has_output(session))
+    if (has_output(session) || session->retry_ms > now_ms)
         return;
+    session->retry_ms = 0;
     session->status_bytes = session->status_sent = 0;
     int result = make_part(session, &tally);
     if (result == 0) {
         reply(session, now_ms, "part %zu", session->status_bytes);
+        return;
+    }
+    if (result == E_AGAIN) {
+        session->retry_ms = now_ms + RETRY_MS;
         return;
     }
     if (result == E_END)
@@ -231,7 +236,8 @@ static void start_parts(struct session *session, const char *request, bool may_s
     if (result == E_NOT_FOUND)
         give_up(session, now_ms, "there is no such lane");
     else if (result < 0)
-        give_up(session, now_ms, "usage: spool show [json] | export [LANE] | check [json]");
+        give_up(session, now_ms,
+                "usage: spool show [json] | export [LANE] | check [json] | dead ...");
     else if (!grow_part(session))
         give_up(session, now_ms, "out of memory");
     else
@@ -599,7 +605,8 @@ void session_open(struct session *session, int fd, int64_t now_ms)
 
 short session_events(const struct session *session)
 {
-    short events = has_output(session) || session->state == SESSION_PARTS ? POLLOUT : 0;
+    bool parts = session->state == SESSION_PARTS && session->retry_ms == 0;
+    short events = has_output(session) || parts ? POLLOUT : 0;
     if (session->state == SESSION_COMMAND || wants_documents(session))
         events |= POLLIN;
     return events;
@@ -655,6 +662,8 @@ void session_stop_input(struct session *session, int64_t now_ms)
 {
     if (session->state == SESSION_COMMAND)
         give_up(session, now_ms, "the agent is stopping");
+    if (session->state == SESSION_PARTS)
+        session->retry_ms = 0;
     /* Behind half a part nothing can be said; that it ends without "end" says enough. */
     if (session->state == SESSION_PARTS && has_output(session))
         session_close(session);

@@ -37,7 +37,7 @@ struct session {
     enum session_state state;
     int64_t started_ms;
     int64_t progress_ms; /* when bytes moved last, or had to start to */
-    int64_t retry_ms;    /* when the line in hand is offered again; 0: it is not waiting */
+    int64_t retry_ms;    /* when the line in hand is offered, or a part asked for, again; 0: not */
 
     char command[SESSION_COMMAND_BYTES];
     size_t command_bytes;

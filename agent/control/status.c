@@ -180,6 +180,10 @@ static void json_agent(struct json_write *json, const struct status *status)
 
 static void json_resources(struct json_write *json, const struct status *status)
 {
+    json_write_object_begin(json, "dead");
+    json_write_unsigned(json, "letters", status->dead_letters);
+    json_write_unsigned(json, "bytes", status->dead_bytes);
+    json_write_object_end(json);
     json_write_object_begin(json, "link");
     json_write_unsigned(json, "month_bytes", status->link_month_bytes);
     json_write_object_end(json);
@@ -290,6 +294,9 @@ static void text_lanes(struct writer *out, const struct status *status)
               HUMAN_BYTES_TEXT(status->flash_size_bytes));
     text_line(out, "  %s written in %" PRIu64 " commits", HUMAN_BYTES_TEXT(status->flash_bytes),
               status->flash_commits);
+    if (status->dead_letters > 0)
+        text_line(out, "  %" PRIu64 " dead letters (%s): runnel dead list says why",
+                  status->dead_letters, HUMAN_BYTES_TEXT(status->dead_bytes));
 }
 
 static void add_counters(struct status_counters *sum, const struct status_counters *counters)

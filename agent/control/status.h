@@ -81,6 +81,7 @@ struct status {
     void (*sensor)(void *context, size_t index, struct status_sensor *ret_sensor);
     void *sensor_context;
 
+    uint64_t dead_letters, dead_bytes; /* kept now, of all routes */
     uint64_t link_month_bytes;
     uint64_t flash_commits, flash_bytes;         /* since the agent started */
     uint64_t flash_size_bytes, flash_used_bytes; /* of the spool file */

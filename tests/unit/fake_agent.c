@@ -91,6 +91,10 @@ static int fake_spool_next(void *context, unsigned slot, struct writer *out,
     struct fake_agent *agent = context;
     (void)slot;
     *ret_tally = (struct control_tally){.records = agent->parts_given, .damaged = 3};
+    if (agent->part_waits > 0) {
+        agent->part_waits--;
+        return E_AGAIN;
+    }
     if (agent->parts_given == agent->parts)
         return agent->part_error < 0 ? agent->part_error : E_END;
     for (size_t i = 0; i < agent->part_bytes; i++)

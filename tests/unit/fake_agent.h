@@ -30,6 +30,7 @@ struct fake_agent {
     unsigned parts;       /* that spool_next gives before it is through */
     size_t part_bytes;    /* each of this size, a letter over and over */
     unsigned parts_given; /* */
+    unsigned part_waits;  /* before the next one */
     int part_error;       /* given after parts, instead of E_END */
     char request[32];     /* of spool_start; "lane" is none there is, "bad" is none at all */
     char lane[CONTROL_LANE_BYTES];

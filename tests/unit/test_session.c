@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -463,6 +464,39 @@ static void test_gives_up_on_a_part_beyond_all_bounds(void **state)
     assert_false(session_is_open(&f->session));
 }
 
+/* Without a busy loop: until then it waits for nothing but the other side's end. */
+static void test_asks_for_a_part_again_a_little_later(void **state)
+{
+    struct fixture *f = *state;
+    f->agent->parts = 1;
+    f->agent->part_bytes = 1;
+    f->agent->part_waits = 2;
+    put(f, "spool dead purge *\n");
+    assert_string_equal(f->replies, GREETING);
+    assert_int_equal(f->agent->part_waits, 1);
+    assert_int_equal(session_events(&f->session), 0);
+    assert_in_range(session_deadline_ms(&f->session), f->now_ms + 1, f->now_ms + 100);
+    f->now_ms = session_deadline_ms(&f->session);
+    run(f);
+    assert_int_equal(f->agent->part_waits, 0);
+    assert_string_equal(f->replies, GREETING);
+    f->now_ms = session_deadline_ms(&f->session);
+    run(f);
+    assert_string_equal(f->replies, GREETING "part 1\naend 1 3\n");
+}
+
+static void test_at_the_stop_nothing_waits_for_a_part(void **state)
+{
+    struct fixture *f = *state;
+    f->agent->part_waits = UINT_MAX;
+    put(f, "spool dead purge *\n");
+    session_stop_input(&f->session, f->now_ms);
+    assert_true(session_deadline_ms(&f->session) > f->now_ms);
+    run(f);
+    assert_string_equal(f->replies, GREETING "error the agent is stopping\n");
+    assert_false(session_is_open(&f->session));
+}
+
 static void test_says_that_an_answer_in_parts_broke_off(void **state)
 {
     struct fixture *f = *state;
@@ -568,6 +602,8 @@ int main(void)
         TEST(test_answers_in_parts),
         TEST(test_grows_for_a_part_that_does_not_fit),
         TEST(test_gives_up_on_a_part_beyond_all_bounds),
+        TEST(test_asks_for_a_part_again_a_little_later),
+        TEST(test_at_the_stop_nothing_waits_for_a_part),
         TEST(test_says_that_an_answer_in_parts_broke_off),
         TEST(test_refuses_other_requests_for_the_spool),
         TEST(test_an_answer_in_parts_waits_for_its_reader),

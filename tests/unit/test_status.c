@@ -119,6 +119,8 @@ static struct status sample_status(void)
         .route_count = 2,
         .sensor_count = 3,
         .sensor = get_sensor,
+        .dead_letters = 40,
+        .dead_bytes = 81920,
         .link_month_bytes = 3456789,
         .flash_commits = 12,
         .flash_bytes = 49152,
