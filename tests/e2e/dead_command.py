@@ -102,6 +102,21 @@ def check_stopped(agent, buried):
     return buried[2:]
 
 
+def check_other_route(agent, kept):
+    """The letters' route does not run: they stay, which is said of each, and may be purged."""
+    route = agent.config["routes"][0]
+    route["name"] = "other"
+    agent.write_config()
+    agent.start()
+    result = dead(agent, "resend", "--all", code=1)
+    check(result.stdout == "0 dead letters sent again\n" and
+          result.stderr.count(": its route does not run") == kept, result)
+    check(len(letters_of(agent)) == kept, "a letter of another route went")
+    check(agent.stop() == 0, agent.tail())
+    route["name"] = "live"
+    agent.write_config()
+
+
 def wait_received(sink, lines):
     """In any order, none twice."""
     def received():
@@ -145,6 +160,7 @@ def scenario(run):
         "size": "4MiB", "lanes": {"normal": {"age": "50ms", "window": "1s"}}})
     lines, buried = fill(agent, run)
     left = check_stopped(agent, buried)
+    check_other_route(agent, len(left) + 1)
     sink.outage(0)
     agent.start()
     received = [line for line in lines if line not in buried or line == buried[1]]
