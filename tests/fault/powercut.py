@@ -32,6 +32,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
@@ -43,7 +44,14 @@ ENTRY = struct.Struct("=IIQQII")
 (MADE_FILE, MADE_DIRECTORY, WROTE, TRUNCATED, ALLOCATED, RENAMED, UNLINKED, SYNCED,
  REPORTED) = range(1, 10)
 
-WORKLOADS = ("create", "killed", "append", "drain", "evict", "restart", "resize")
+WORKLOADS = ("create", "killed", "append", "drain", "evict", "restart", "resize", "salvage", "dead",
+             "migrate")
+# The start after a first cut, where it is not `recover`.
+STARTS = {"create": "create", "killed": "create", "evict": "recover-full",
+          "salvage": "recover-salvage", "dead": "recover-dead", "migrate": "recover-migrate"}
+# Spools of format 1, stopped cleanly and not.
+STORED = pathlib.Path(__file__).parent.parent / "unit" / "data" / "spool-1.tar.gz"
+STORED_NAMES = ("spool-1/64/clean.mdb", "spool-1/64/unclean.mdb")
 # The keys of the records of one run begin at a multiple of this.
 KEYS_PER_RUN = 1 << 20
 # Behind how many changes a process that makes a spool is killed.
@@ -530,18 +538,48 @@ class Harness:
     def new_place(self):
         return self.place / f"run-{next(self.numbers)}"
 
+    def prepare(self, workload, seed):
+        """What WORKLOAD starts from, all durable: made by a program that nobody records."""
+        root = self.new_place() / "state"
+        files = {}
+        if workload == "migrate":
+            with tarfile.open(STORED) as stored:
+                name = STORED_NAMES[seed % len(STORED_NAMES)]
+                files["var/spool/spool.mdb"] = stored.extractfile(name).read()
+        elif workload != "salvage":
+            return State("", {}, [], b"")
+        (root / "var" / "spool").mkdir(parents=True)
+        for name, data in files.items():
+            (root / name).write_bytes(data)
+        command = [self.options.programs / "powercut_load", f"{workload}-before",
+                   root / "var" / "spool", str(seed), "0"]
+        result = subprocess.run(command, env={"POWERCUT_REPORT": "1"}, capture_output=True,
+                                stdin=subprocess.DEVNULL, timeout=120, check=False)
+        if result.returncode != 0:
+            sys.exit(f"{workload}-before did not end well: {result.stderr}")
+        if not files:
+            files = {str(path.relative_to(root)): path.read_bytes()
+                     for path in root.rglob("*") if path.is_file()}
+        shutil.rmtree(root.parent)
+        return State("", files, ["var", "var/spool"], result.stdout)
+
     def record(self, workload, seed, kill):
-        """What WORKLOAD did from nothing: the entries, and the reader tables that it left."""
+        """What WORKLOAD did: what it began with, the entries, the reader tables that it left."""
         recording = Recording(self.options, self.new_place())
+        base = self.prepare(workload, seed)
+        shutil.rmtree(recording.root.parent)
+        base.write(recording.root.parent)
+        machine = Machine.of(base, recording.root)
+        again = Machine.of(base, recording.root)
         if kill is not None:
             recording.run("create", seed, 0, kill)
         result = recording.run("create" if kill is not None else workload, seed, 1)
         if result.returncode != 0:
             sys.exit(f"{workload} did not end well: {result.returncode} {result.stderr}")
         entries = read_log(recording.log)
-        left = self.replay(Machine(), entries, recording.root)
+        left = self.replay(again, entries, recording.root)
         shutil.rmtree(recording.root.parent)
-        return entries, left
+        return machine, entries, left
 
     @staticmethod
     def replay(machine, entries, root):
@@ -555,8 +593,7 @@ class Harness:
         recording = Recording(self.options, self.new_place())
         shutil.rmtree(recording.root)
         base.write(recording.root.parent)
-        start = "recover-full" if workload == "evict" else (
-            "create" if workload in ("create", "killed") else "recover")
+        start = STARTS.get(workload, "recover")
         machine = Machine.of(base, recording.root)
         again = Machine.of(base, recording.root)
         result = recording.run(start, self.generator.randrange(1 << 16), 2)
@@ -574,11 +611,11 @@ class Harness:
         return count
 
     def cut_recording(self, checkers, workload, seed, kill, wanted, wanted_doubles):
-        entries, left = self.record(workload, seed, kill)
+        machine, entries, left = self.record(workload, seed, kill)
         about = f"{workload} {seed}" if kill is None else f"{workload} {seed} at {kill}"
         bases = max(1, wanted_doubles // DOUBLES_OF_ONE) if wanted_doubles else 0
         chosen = []
-        for number, state in enumerate(states(self.generator, Machine(), entries, wanted, about,
+        for number, state in enumerate(states(self.generator, machine, entries, wanted, about,
                                               left)):
             checkers.check(state)
             self.states += 1

@@ -24,6 +24,7 @@
 #include "platform/base/log.h"
 #include "platform/clock.h"
 #include "platform/stop.h"
+#include "tests/fault/powercut_identity.h"
 #include "tests/fault/powercut_rig.h"
 
 enum { ITEMS_MAX = 8192, TIMEOUT_S = 60, CPU_S = 3, OWN_ROUNDS = 3, LINE_BYTES = 4096 };
@@ -458,6 +459,8 @@ static void check_state(const char *path, const char *reports, size_t bytes)
     const struct rlimit cpu = {CPU_S, CPU_S};
     (void)setrlimit(RLIMIT_CPU, &cpu); /* a damaged tree may have no end */
     (void)alarm(TIMEOUT_S);
+    if (identity_is_told(reports, bytes))
+        identity_check(verdict_fd, path, reports, bytes);
     read_reports(&check, reports, bytes);
     open_spool(&check, path);
     check_all(&check);

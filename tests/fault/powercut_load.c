@@ -7,15 +7,18 @@
  *
  * The descriptor of the reports is $POWERCUT_REPORT. Ends without closing anything, as by a cut.
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/spool/spool_state.h"
 #include "platform/base/error.h"
 #include "platform/base/log.h"
 #include "platform/clock.h"
+#include "platform/fs.h"
 #include "platform/stop.h"
 #include "tests/fault/powercut_rig.h"
 
@@ -199,16 +202,24 @@ static void append_some(struct load *load, unsigned count)
 
 struct run {
     struct spool_mark marks[BATCH_MAX];
+    struct record_identity identities[BATCH_MAX];
     size_t count;
 };
+
+static void report_identity(const struct load *load, enum report_kind kind, int r, enum lane lane,
+                            const struct record_identity *identity)
+{
+    report(load, (struct report){.kind = (uint8_t)kind,
+                                 .lane = (uint8_t)lane,
+                                 .route = (uint8_t)r,
+                                 .key = identity->spool_id,
+                                 .sequence = identity->sequence});
+}
 
 static void acknowledge(struct load *load, int r, enum lane lane, struct run *run)
 {
     for (size_t i = 0; i < run->count; i++)
-        report(load, (struct report){.kind = REPORT_ACKNOWLEDGED,
-                                     .lane = (uint8_t)lane,
-                                     .route = (uint8_t)r,
-                                     .sequence = run->marks[i].sequence});
+        report_identity(load, REPORT_ACKNOWLEDGED, r, lane, &run->identities[i]);
     if (run->count > 0)
         spool_route_ack(load->rig.routes[r], lane, run->marks, run->count,
                         draw(load, 10) == 0 ? SPOOL_DEAD : SPOOL_DELIVERED);
@@ -230,8 +241,10 @@ static void deliver(struct load *load, int r, enum lane lane, unsigned most, uns
         if (skip || run.count == BATCH_MAX ||
             (run.count > 0 && run.marks[run.count - 1].sequence != previous))
             acknowledge(load, r, lane, &run);
-        if (!skip)
-            run.marks[run.count++] = (struct spool_mark){record.sequence, previous};
+        if (skip)
+            continue;
+        run.identities[run.count] = record.identity;
+        run.marks[run.count++] = (struct spool_mark){record.sequence, previous};
     }
     expect(rc == 0 || rc == E_END, "a batch cannot be read");
     acknowledge(load, r, lane, &run);
@@ -368,16 +381,228 @@ static void recover(struct load *load)
     wait_for_tickets(load);
 }
 
+/* ---- where records change places ---- */
+
+/* Flips a byte of the state's checksum, wherever these bytes lie in the file. */
+static void damage(struct load *load)
+{
+    char path[FS_PATH_BYTES];
+    static uint8_t image[LARGE];
+    struct store *store;
+    struct store_txn *txn;
+    struct store_key key = store_key_pair(STORE_STATE, 0, 0);
+    const uint8_t *value;
+    uint8_t state[SPOOL_STATE_BYTES];
+    size_t bytes = 0;
+    (void)snprintf(path, sizeof path, "%s/spool.mdb", load->path);
+    expect(store_open(path, load->size_bytes, &store) == 0, "no store");
+    expect(store_begin_read(store, &txn) == 0, "no transaction");
+    expect(store_get(txn, &key, &value, &bytes) == 0 && bytes <= sizeof state, "no state");
+    memcpy(state, value, bytes);
+    store_abort(txn);
+    store_close(store);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    ssize_t count = pread(fd, image, sizeof image, 0);
+    for (size_t at = 0; count > 0 && at + bytes <= (size_t)count; at++) {
+        const uint8_t *last = image + at + bytes - 1;
+        const uint8_t flipped = (uint8_t) ~*last;
+        if (memcmp(image + at, state, bytes) == 0)
+            expect(pwrite(fd, &flipped, 1, last - image) == 1, "no damage");
+    }
+    (void)close(fd);
+}
+
+/* What there is before it is damaged; stopped, or as a killed process leaves it. */
+static void salvage_before(struct load *load)
+{
+    open_spool(load);
+    append_some(load, 40);
+    wait_for_tickets(load);
+    for (int i = 0; i < 4; i++)
+        deliver_some(load);
+    commit(load);
+    append_some(load, 30);
+    wait_for_tickets(load);
+    if (draw(load, 2) == 0)
+        stop(load);
+    else
+        abandon(load);
+    damage(load);
+}
+
+static void salvage(struct load *load)
+{
+    open_spool(load);
+    append_some(load, 4);
+    deliver_some(load);
+    expect(rig_wait_salvaged(&load->rig), "the salvage does not end");
+    append_some(load, 6);
+    wait_for_tickets(load);
+    for (int i = 0; i < 4; i++)
+        deliver_some(load);
+    commit(load);
+    append_some(load, 6);
+    wait_for_tickets(load);
+    stop(load);
+}
+
+static void recover_salvage(struct load *load)
+{
+    open_spool(load);
+    append_some(load, 3);
+    wait_for_tickets(load);
+    deliver_some(load);
+    expect(rig_wait_salvaged(&load->rig), "the salvage does not end");
+    deliver_some(load);
+    commit(load);
+    append_some(load, 3);
+    wait_for_tickets(load);
+}
+
+/* One of the records that a route is owed, of every second lane a document of several blocks. */
+static void bury(struct load *load)
+{
+    int r = (int)draw(load, RIG_ROUTES);
+    enum lane lane = (enum lane)draw(load, LANE_COUNT);
+    unsigned pass = draw(load, 8);
+    bool longs = draw(load, 2) == 0;
+    struct spool_death death = {.lane = lane, .attempts = 3, .reason = "it is not wanted"};
+    struct record record;
+    int rc;
+    spool_reader_start(&load->rig.reader, load->rig.routes[r], lane);
+    do
+        rc = spool_reader_next(&load->rig.reader, &record, &death.mark.previous);
+    while (rc == E_OK && (longs ? record.document_bytes < BLOCK_BYTES : pass-- > 0));
+    if (rc == E_END)
+        return;
+    expect(rc == E_OK, "a record cannot be read");
+    death.mark.sequence = record.sequence;
+    report_identity(load, REPORT_BURYING, r, lane, &record.identity);
+    rc = spool_dead_bury(load->rig.routes[r], &death, clock_mono_ms() + RIG_WAIT_MS);
+    expect(rc == E_OK, "a record is not buried");
+    report_identity(load, REPORT_BURIED, r, lane, &record.identity);
+}
+
+/* One of the letters is sent again or purged. */
+static void ask(struct load *load)
+{
+    struct spool_letter letter;
+    struct record record;
+    unsigned pass = draw(load, 6);
+    bool again = draw(load, 3) > 0;
+    int rc = spool_dead_next(load->rig.spool, NULL, &letter);
+    while (rc == E_OK && pass-- > 0)
+        rc = spool_dead_next(load->rig.spool, &letter, &letter);
+    if (rc == E_END)
+        return;
+    expect(rc == E_OK, "no letter can be read");
+    rc = spool_dead_open(&load->rig.reader, load->rig.spool, &letter, &record);
+    expect(rc == E_OK, "a letter cannot be opened");
+    if (!again)
+        report_identity(load, REPORT_PURGED, rig_find_route(letter.route_name), letter.lane,
+                        &record.identity);
+    rc = spool_dead_ask(load->rig.spool, &letter, again);
+    expect(rc == E_OK || rc == E_AGAIN, "a letter is not taken");
+    if (draw(load, 2) == 0)
+        commit(load);
+}
+
+static void dead_some(struct load *load, int steps)
+{
+    for (int i = 0; i < steps; i++) {
+        unsigned what = draw(load, 10);
+        if (what < 4)
+            bury(load);
+        else if (what < 7)
+            ask(load);
+        else if (what < 8)
+            deliver_some(load);
+        else
+            append_some(load, 1 + draw(load, 6));
+    }
+    wait_for_tickets(load);
+}
+
+static void dead(struct load *load)
+{
+    open_spool(load);
+    append_some(load, 60);
+    wait_for_tickets(load);
+    dead_some(load, 30);
+    stop(load);
+    open_spool(load);
+    dead_some(load, 20);
+    abandon(load);
+    open_spool(load);
+    dead_some(load, 6);
+    stop(load);
+}
+
+static void recover_dead(struct load *load)
+{
+    open_spool(load);
+    append_some(load, 3);
+    wait_for_tickets(load);
+    dead_some(load, 8);
+    commit(load);
+}
+
+/* Tells what each route is owed of a stored file. */
+static void migrate_before(struct load *load)
+{
+    struct record record;
+    uint64_t previous;
+    open_spool(load);
+    for (int r = 0; r < RIG_ROUTES; r++)
+        for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+            int rc;
+            spool_reader_start(&load->rig.reader, load->rig.routes[r], lane);
+            while ((rc = spool_reader_next(&load->rig.reader, &record, &previous)) == E_OK)
+                report(load, (struct report){.kind = REPORT_HELD,
+                                             .lane = (uint8_t)lane,
+                                             .route = (uint8_t)r,
+                                             .key = rig_digest(&load->rig, &record),
+                                             .sequence = record.identity.sequence});
+            expect(rc == E_END, "a stored file cannot be read");
+        }
+}
+
+static void migrate(struct load *load)
+{
+    open_spool(load);
+    append_some(load, 6);
+    wait_for_tickets(load);
+    for (int i = 0; i < 4; i++)
+        deliver_some(load);
+    commit(load);
+    append_some(load, 6);
+    wait_for_tickets(load);
+    stop(load);
+}
+
 static const struct workload {
     const char *name;
     void (*run)(struct load *load);
     uint64_t size_bytes;
     bool full;
+    bool identities;
 } workloads[] = {
-    {"create", create, MEDIUM, false},  {"append", append_only, LARGE, false},
-    {"drain", drain, LARGE, false},     {"evict", evict, SMALL, true},
-    {"restart", restart, LARGE, false}, {"resize", resize, MEDIUM, false},
-    {"recover", recover, LARGE, false}, {"recover-full", recover, SMALL, true},
+    {"create", create, MEDIUM, false, false},
+    {"append", append_only, LARGE, false, false},
+    {"drain", drain, LARGE, false, false},
+    {"evict", evict, SMALL, true, false},
+    {"restart", restart, LARGE, false, false},
+    {"resize", resize, MEDIUM, false, false},
+    {"recover", recover, LARGE, false, false},
+    {"recover-full", recover, SMALL, true, false},
+    {"salvage-before", salvage_before, LARGE, false, true},
+    {"salvage", salvage, LARGE, false, true},
+    {"recover-salvage", recover_salvage, LARGE, false, true},
+    {"dead", dead, LARGE, false, true},
+    {"recover-dead", recover_dead, LARGE, false, true},
+    {"migrate-before", migrate_before, MEDIUM, false, true},
+    {"migrate", migrate, MEDIUM, false, true},
+    {"recover-migrate", migrate, MEDIUM, false, true},
 };
 
 int main(int argc, char **argv)
@@ -395,6 +620,8 @@ int main(int argc, char **argv)
         load.next_key = strtoull(argv[4], NULL, 10);
         load.report_fd = reports == NULL ? -1 : atoi(reports);
         expect(stop_event_open(&load.event_fd) == 0, "no eventfd");
+        if (workloads[i].identities)
+            report(&load, (struct report){.kind = REPORT_IDENTITIES});
         workloads[i].run(&load);
         _exit(0);
     }

@@ -1,14 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fault/powercut_rig.h"
 
+#include <poll.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "platform/base/bytes.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
 
 enum { HOUR_MS = 3600000 };
+
+static const char *const route_names[RIG_ROUTES] = {"live", "lake"};
+
+/* A state is a copy of the files: they keep what tells one from another. Both names of the call are
+ * wrapped, which of them is used depends on the C library. */
+int __real_fstat(int fd, struct stat *status);
+int __wrap_fstat(int fd, struct stat *status);
+int __wrap_fstat64(int fd, struct stat *status);
+int __wrap_fstat(int fd, struct stat *status)
+{
+    int rc = __real_fstat(fd, status);
+    if (rc == 0) {
+        status->st_ino = 1;
+        status->st_mtim = (struct timespec){.tv_sec = 1};
+    }
+    return rc;
+}
+int __wrap_fstat64(int fd, struct stat *status)
+{
+    return __wrap_fstat(fd, status);
+}
 
 static void read_clock(void *context, struct spool_clock_reading *ret_reading)
 {
@@ -26,6 +49,7 @@ static void set_options(struct rig *rig, const char *path, uint64_t size_bytes, 
         .wait_ms = 1,
         .ack_window_ms = HOUR_MS,
         .ack_window_records = 1000000,
+        .dead_percent = 20,
         .clock = read_clock,
     };
     /* Alarms are committed at once, the others when somebody waits or the head is full. */
@@ -49,10 +73,9 @@ static int define_sensors(struct rig *rig)
 
 static int open_routes(struct rig *rig)
 {
-    static const char *const names[RIG_ROUTES] = {"live", "lake"};
     for (int r = 0; r < RIG_ROUTES; r++) {
         const struct spool_route_options options = {
-            .name = names[r], .lanes = {true, true, true}, .hold = true};
+            .name = route_names[r], .lanes = {true, true, true}, .hold = true};
         int rc = spool_route_open(rig->spool, &options, &rig->routes[r]);
         if (rc < 0)
             return rc;
@@ -123,14 +146,81 @@ static bool is_document(struct rig *rig, const struct record *record, uint64_t k
     return rc == E_END && at == bytes;
 }
 
+/* By its name: what was brought back has other numbers than what is defined here. */
+static bool is_of(struct rig *rig, const struct record *record, const char *name)
+{
+    const struct sensor_definition *sensor = spool_sensor(rig->spool, record->sensor);
+    return sensor != NULL && strcmp(sensor->name, name) == 0;
+}
+
 bool rig_is_content(struct rig *rig, const struct record *record, uint64_t key, size_t bytes)
 {
     if (bytes > 0)
-        return record->shape == RECORD_DOCUMENT && record->sensor == rig->plc &&
+        return record->shape == RECORD_DOCUMENT && is_of(rig, record, "plc") &&
                record->document_bytes == bytes && is_document(rig, record, key, bytes);
-    return record->shape == RECORD_VALUES && record->sensor == rig->board &&
+    return record->shape == RECORD_VALUES && is_of(rig, record, "board") &&
            record->value_count == 1 && record->values[0].kind == VALUE_DECIMAL &&
            record->values[0].mantissa == (int64_t)key;
+}
+
+static uint64_t digest(uint64_t sum, const void *bytes, size_t count)
+{
+    const uint8_t *at = bytes;
+    for (size_t i = 0; i < count; i++)
+        sum = (sum ^ at[i]) * 0x100000001b3U;
+    return sum;
+}
+
+static uint64_t digest_number(uint64_t sum, uint64_t number)
+{
+    return digest(sum, &number, sizeof number);
+}
+
+static uint64_t digest_value(uint64_t sum, const struct value *value)
+{
+    sum = digest_number(sum, value->kind);
+    if (value->kind == VALUE_DECIMAL)
+        return digest_number(digest_number(sum, value->decimals), (uint64_t)value->mantissa);
+    if (value->kind == VALUE_FLOAT64)
+        return digest_number(sum, value->float64_bits);
+    return value->kind == VALUE_TEXT ? digest(sum, value->text, value->text_bytes) : sum;
+}
+
+uint64_t rig_digest(struct rig *rig, const struct record *record)
+{
+    const struct sensor_definition *sensor = spool_sensor(rig->spool, record->sensor);
+    const uint8_t *piece = record->document;
+    size_t piece_bytes = record->document_piece_bytes;
+    uint64_t sum = digest_number(0xcbf29ce484222325U, (uint64_t)record->boot_ms);
+    sum = digest_number(digest_number(sum, (uint64_t)record->wall_ms), record->time_quality);
+    sum = digest(sum, sensor->name, strlen(sensor->name));
+    for (size_t i = 0; record->shape == RECORD_VALUES && i < record->value_count; i++)
+        sum = digest_value(sum, &record->values[i]);
+    if (record->shape == RECORD_DOCUMENT)
+        do
+            sum = digest(sum, piece, piece_bytes);
+        while (spool_reader_piece(&rig->reader, &piece, &piece_bytes) == E_OK);
+    return sum;
+}
+
+int rig_find_route(const char *name)
+{
+    int r = 0;
+    while (r < RIG_ROUTES && strcmp(route_names[r], name) != 0)
+        r++;
+    return r;
+}
+
+bool rig_wait_salvaged(struct rig *rig)
+{
+    struct spool_status status;
+    int64_t deadline_ms = clock_mono_ms() + RIG_WAIT_MS;
+    for (;;) {
+        spool_get_status(rig->spool, &status);
+        if (!status.salvaging || clock_mono_ms() >= deadline_ms)
+            return !status.salvaging;
+        (void)poll(NULL, 0, 1);
+    }
 }
 
 bool rig_commit(struct rig *rig)

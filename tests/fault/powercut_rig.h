@@ -21,8 +21,14 @@ enum report_kind {
     REPORT_NUMBERED = 'N',     /* key, sequence */
     REPORT_ACCEPTED = 'A',     /* key: its ticket says so */
     REPORT_DROPPED = 'X',      /* key: drop-newest evicted it when it came */
-    REPORT_ACKNOWLEDGED = 'K', /* route, lane, sequence: from now on it may be gone */
+    REPORT_ACKNOWLEDGED = 'K', /* route, lane, sequence, key: the id of the spool that numbered it;
+                                  from now on it may be gone */
     REPORT_COMMITTED = 'D',    /* what was acknowledged so far does not come again */
+    REPORT_IDENTITIES = 'I',   /* records may change places: powercut_identity.c compares */
+    REPORT_HELD = 'H',         /* route, lane, sequence, key: rig_digest; it lay in a stored file */
+    REPORT_BURYING = 'L',      /* as ACKNOWLEDGED: from now on it may be a dead letter */
+    REPORT_BURIED = 'M',       /* likewise: it is one, or still owed */
+    REPORT_PURGED = 'P',       /* likewise: that letter may be gone */
 };
 struct report {
     uint8_t kind;
@@ -54,6 +60,15 @@ int rig_append(struct rig *rig, enum lane lane, uint64_t key, size_t bytes, uint
 
 /** Whether RECORD, which the rig's reader just gave, is KEY; reads all its pieces. */
 bool rig_is_content(struct rig *rig, const struct record *record, uint64_t key, size_t bytes);
+
+/** What RECORD, which the rig's reader just gave, says; reads all its pieces. */
+uint64_t rig_digest(struct rig *rig, const struct record *record);
+
+/** Waits until files that were set aside have been searched. False if that takes too long. */
+bool rig_wait_salvaged(struct rig *rig);
+
+/** The number of the route NAME, or RIG_ROUTES. */
+int rig_find_route(const char *name);
 
 /** Waits for a commit that began after the call. False if none held in time. */
 bool rig_commit(struct rig *rig);
