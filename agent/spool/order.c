@@ -31,7 +31,8 @@ static void note_moved(struct order *order, uint64_t spool_id)
 static bool takes_block(struct order *order, const uint8_t *key, const uint8_t *value, size_t count)
 {
     struct block_header header;
-    if (!block_guess(value, count, bytes_get_be64(key + 2), &header) || header.lane != key[1] ||
+    if (!block_guess(value, count, bytes_get_be64(key + 2), &header) ||
+        block_bytes(&header) != count || header.lane != key[1] ||
         header.fragment != bytes_get_be16(key + 10) || !follows(order, &header))
         return false;
     order->any = true;

@@ -8,8 +8,9 @@
 
 /**
  * Whether the keys of a spool fit what lies under them. LMDB's keys have no checksum, and one with
- * a flipped bit puts a block where no reader looks, or beyond the numbers that were given out.
- * Entries are seen in their order. Pure.
+ * a flipped bit puts a block where no reader looks, or beyond the numbers that were given out. Nor
+ * have the lengths of values, and one that is too short hides a block that is whole. Entries are
+ * seen in their order. Pure.
  */
 enum {
     ORDER_VALUE_BYTES = 80,
@@ -27,8 +28,8 @@ struct order {
         moved[ORDER_MOVED_MAX]; /* spools whose blocks lie elsewhere than under their own numbers */
 };
 
-/** Takes the next entry, of whose VALUE the first COUNT bytes are given: all of them, or at least
- *  ORDER_VALUE_BYTES. False if its key cannot be right. */
+/** Takes the next entry, whose VALUE has COUNT bytes; no more than the first ORDER_VALUE_BYTES of
+ *  them are read. False if its key, or that count, cannot be right. */
 bool order_takes(struct order *order, const uint8_t *key, size_t key_bytes, const uint8_t *value,
                  size_t count);
 

@@ -326,10 +326,8 @@ static int check_value(struct look *look, unsigned kind, const struct node *node
         return check_free_list(look, node->big ? NULL : node->data, page, node->data_bytes);
     if (rc == E_OK && file->takes != NULL &&
         !file->takes(file->takes_context, node->key, node->key_bytes,
-                     node->big ? page_begin + HEADER_BYTES : node->data,
-                     node->big ? VERIFY_VALUE_BYTES : node->data_bytes))
-        return damaged(look, "the key of entry %zu does not fit what lies there",
-                       look->found.entries);
+                     node->big ? page_begin + HEADER_BYTES : node->data, node->data_bytes))
+        return damaged(look, "the entry %zu does not fit what lies there", look->found.entries);
     return rc;
 }
 

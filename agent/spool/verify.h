@@ -24,8 +24,8 @@ struct verify_file {
     void *context;
     uint64_t bytes; /* the length of the file */
 
-    /** Whether the entry can be right: called for each in order with what lies in the leaf of its
-     *  value, or with the first VERIFY_VALUE_BYTES where it has pages of its own. May be NULL. */
+    /** Whether the entry can be right: called for each in order. Its value has COUNT bytes, of
+     * which all can be read, or the first VERIFY_VALUE_BYTES. May be NULL. */
     bool (*takes)(void *context, const uint8_t *key, size_t key_bytes, const uint8_t *value,
                   size_t count);
     void *takes_context;
