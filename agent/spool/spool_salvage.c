@@ -505,7 +505,7 @@ static size_t find_progress(struct salvage *salvage)
     name_progress(salvage, name);
     spool_find_origin(salvage->spool, name, &known);
     bool same = known.present && known.device == now.device && known.inode == now.inode;
-    return same && known.offset <= salvage->count ? known.offset : 0;
+    return same && known.offset <= salvage->count ? (size_t)known.offset : 0;
 }
 
 static int bring_all_back(struct salvage *salvage,
