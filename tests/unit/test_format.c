@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "agent/spool/spool.h"
+#include "platform/base/bytes.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
 
@@ -371,7 +372,7 @@ static void check_record(struct bench *bench, const struct record *record, unsig
 {
     struct sample sample;
     fill_sample(n, &sample);
-    assert_int_equal(record->sequence, n);
+    assert_int_equal(record->identity.sequence, n);
     assert_int_equal(record->lane, lane_of(n));
     assert_int_equal(record->sensor, bench->sensors[sensor_of(n)]);
     assert_int_equal(record->boot_ms, boot_ms_of(n));
@@ -403,6 +404,7 @@ static void check_lane(struct bench *bench, int route, enum lane lane)
             continue;
         assert_int_equal(spool_reader_next(&bench->reader, &record, &previous), 0);
         check_record(bench, &record, n);
+        assert_int_equal(record.sequence, n);
     }
     assert_int_equal(spool_reader_next(&bench->reader, &record, &previous), E_END);
 }
@@ -452,25 +454,27 @@ static void check_origin(struct bench *bench)
     assert_int_equal(origin.offset, last * LINE_BYTES);
 }
 
-static void take(struct bench *bench, int bits, const char *name)
+enum { BITS = 8 * sizeof(void *), OTHER_BITS = 96 - BITS };
+
+static void take(struct bench *bench, int format, int bits, const char *name)
 {
     char from[256];
     char to[128];
     make_bench(bench);
-    (void)snprintf(from, sizeof from, "%s/tests/unit/spool-1/%d/%s.mdb", RUNNEL_BINARY_DIR, bits,
-                   name);
+    (void)snprintf(from, sizeof from, "%s/tests/unit/spool-%d/%d/%s.mdb", RUNNEL_BINARY_DIR, format,
+                   bits, name);
     (void)snprintf(to, sizeof to, "%s/spool.mdb", bench->path);
     copy_file(from, to);
     bench->now = 1000;
     open_bench(bench);
 }
 
-static void check_reads(const char *name)
+static void check_reads(int format, const char *name)
 {
     static struct bench bench;
     struct spool_status status;
     uint64_t sequence = 0;
-    take(&bench, 8 * (int)sizeof(void *), name);
+    take(&bench, format, BITS, name);
     spool_get_status(bench.spool, &status);
     assert_int_equal(status.aside, 0);
     assert_int_equal(status.lanes[LANE_BULK].refused, REFUSED);
@@ -497,13 +501,25 @@ static void check_reads(const char *name)
 static void test_reads_format_1_after_a_clean_stop(void **state)
 {
     (void)state;
-    check_reads("clean");
+    check_reads(1, "clean");
 }
 
 static void test_reads_format_1_after_an_unclean_stop(void **state)
 {
     (void)state;
-    check_reads("unclean");
+    check_reads(1, "unclean");
+}
+
+static void test_reads_format_2_after_a_clean_stop(void **state)
+{
+    (void)state;
+    check_reads(2, "clean");
+}
+
+static void test_reads_format_2_after_an_unclean_stop(void **state)
+{
+    (void)state;
+    check_reads(2, "unclean");
 }
 
 static void assert_same_file(const char *one, const char *other)
@@ -519,7 +535,7 @@ static void assert_same_file(const char *one, const char *other)
     assert_memory_equal(bytes[0], bytes[1], SIZE_BYTES);
 }
 
-/* The other word size: the file is kept whole, and a new spool takes and gives. */
+/* The other word size, without seals: the file is kept whole, and a new spool takes and gives. */
 static void test_sets_the_other_word_size_aside(void **state)
 {
     (void)state;
@@ -529,13 +545,12 @@ static void test_sets_the_other_word_size_aside(void **state)
     uint64_t previous;
     char aside[128];
     char original[256];
-    int bits = sizeof(void *) == 8 ? 32 : 64;
-    take(&bench, bits, "clean");
+    take(&bench, 1, OTHER_BITS, "clean");
     spool_get_status(bench.spool, &status);
     assert_int_equal(status.aside, 1);
     (void)snprintf(aside, sizeof aside, "%s/spool.mdb.aside-1", bench.path);
     (void)snprintf(original, sizeof original, "%s/tests/unit/spool-1/%d/clean.mdb",
-                   RUNNEL_BINARY_DIR, bits);
+                   RUNNEL_BINARY_DIR, (int)OTHER_BITS);
     assert_same_file(aside, original);
     assert_int_equal(append(&bench, 1), 1);
     commit(&bench);
@@ -546,6 +561,78 @@ static void test_sets_the_other_word_size_aside(void **state)
     remove_bench(&bench);
 }
 
+static void wait_for_salvage(struct bench *bench, struct spool_status *ret_status)
+{
+    spool_get_status(bench->spool, ret_status);
+    while (ret_status->salvaging) {
+        (void)sched_yield();
+        spool_get_status(bench->spool, ret_status);
+    }
+}
+
+/* A block comes back as a whole: to what a route is owed of it, what it has had of it is added. The
+ * dead letter's record filled blocks of its own. */
+static void drain_lane(struct bench *bench, int route, enum lane lane, const uint8_t *new_id)
+{
+    struct record record;
+    struct spool_mark mark;
+    unsigned n = 0;
+    spool_reader_start(&bench->reader, bench->routes[route], lane);
+    while (spool_reader_next(&bench->reader, &record, &mark.previous) == 0) {
+        for (n++; n < record.identity.sequence; n++)
+            assert_true(lane_of(n) != lane || !is_owed(n, route));
+        check_record(bench, &record, n);
+        assert_int_not_equal(record.identity.spool_id, bytes_get_be64(new_id));
+        assert_true(is_owed(n, route) || !is_dead(n));
+        mark.sequence = record.sequence;
+        spool_route_ack(bench->routes[route], lane, &mark, 1, SPOOL_DELIVERED);
+    }
+    for (n++; n <= ITEMS; n++)
+        assert_true(lane_of(n) != lane || !is_owed(n, route));
+}
+
+/* Format 2 of the other word size is searched, not opened: all of it comes back, then it goes. */
+static void check_drains(const char *name)
+{
+    static struct bench bench;
+    struct spool_status status;
+    struct spool_counters counters;
+    uint8_t id[SPOOL_ID_BYTES];
+    take(&bench, 2, OTHER_BITS, name);
+    spool_get_status(bench.spool, &status);
+    assert_true(status.aside_now);
+    wait_for_salvage(&bench, &status);
+    assert_int_equal(status.aside, 0);
+    spool_get_id(bench.spool, id);
+    for (int route = 0; route < ROUTES; route++)
+        for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+            if (route == LIVE || lane != LANE_ALARM) {
+                drain_lane(&bench, route, lane, id);
+                spool_route_counters(bench.routes[route], lane, &counters);
+                assert_int_equal(counters.delivered, counters.accepted);
+            }
+    stop_bench(&bench);
+    open_bench(&bench); /* nothing comes a second time */
+    spool_get_status(bench.spool, &status);
+    assert_int_equal(status.aside, 0);
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        assert_int_equal(status.lanes[lane].stored, 0);
+    stop_bench(&bench);
+    remove_bench(&bench);
+}
+
+static void test_drains_the_other_word_size_after_a_clean_stop(void **state)
+{
+    (void)state;
+    check_drains("clean");
+}
+
+static void test_drains_the_other_word_size_after_an_unclean_stop(void **state)
+{
+    (void)state;
+    check_drains("unclean");
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "write") == 0)
@@ -553,7 +640,11 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_format_1_after_a_clean_stop),
         cmocka_unit_test(test_reads_format_1_after_an_unclean_stop),
+        cmocka_unit_test(test_reads_format_2_after_a_clean_stop),
+        cmocka_unit_test(test_reads_format_2_after_an_unclean_stop),
         cmocka_unit_test(test_sets_the_other_word_size_aside),
+        cmocka_unit_test(test_drains_the_other_word_size_after_a_clean_stop),
+        cmocka_unit_test(test_drains_the_other_word_size_after_an_unclean_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
