@@ -130,6 +130,14 @@ static int read_meta(struct look *look, unsigned number, uint8_t page[HEADER_BYT
     return E_OK;
 }
 
+/* Transactions are numbered one by one and take turns with the metas: other numbers would let an
+ * older state pass for the newest. A new file has 0 in both. */
+static bool follow_each_other(size_t first, size_t second)
+{
+    size_t distance = first > second ? first - second : second - first;
+    return first % 2 == 0 && (distance == 1 || (first == 0 && second == 0));
+}
+
 /* The page size stands in the first meta; the newer of both counts. */
 static int read_metas(struct look *look)
 {
@@ -146,7 +154,10 @@ static int read_metas(struct look *look)
     if (rc < 0)
         return rc;
     const uint8_t *meta[2] = {pages[0] + HEADER_BYTES, pages[1] + HEADER_BYTES};
-    const uint8_t *newer = meta[get_word(meta[1] + AT_META_TXN) > get_word(meta[0] + AT_META_TXN)];
+    size_t txns[2] = {get_word(meta[0] + AT_META_TXN), get_word(meta[1] + AT_META_TXN)};
+    if (!follow_each_other(txns[0], txns[1]))
+        return damaged(look, "the metas are of transactions %zu and %zu", txns[0], txns[1]);
+    const uint8_t *newer = meta[txns[1] > txns[0]];
     look->last = get_word(newer + AT_META_LAST);
     get_tree(newer + AT_META_DBS, &look->trees[FREE_TREE]);
     get_tree(newer + AT_META_DBS + DB_BYTES, &look->trees[MAIN_TREE]);

@@ -384,6 +384,20 @@ static void lose_names(struct image *image)
             image->bytes[at] = 0;
 }
 
+/* A place in what LMDB follows: the beginning of a meta, a branch, a leaf. It is a small part of a
+ * file, and has no checksums. */
+static size_t place_in_tree(const struct image *image, unsigned *seed)
+{
+    enum { PAGE = 4096, AT_FLAGS = sizeof(size_t) + 2, META_END = 200 };
+    enum { BRANCH = 1, LEAF = 2, META = 8 };
+    for (;;) {
+        size_t at = place(image, seed);
+        unsigned flags = image->bytes[at / PAGE * PAGE + AT_FLAGS];
+        if ((flags & (BRANCH | LEAF)) != 0 || ((flags & META) != 0 && at % PAGE < META_END))
+            return at;
+    }
+}
+
 static size_t damage(struct image *image, unsigned *seed)
 {
     size_t length = image->count;
@@ -394,7 +408,7 @@ static size_t damage(struct image *image, unsigned *seed)
     if (kind == 0)
         return (size_t)rand_r(seed) % length; /* the length that is left */
     for (unsigned i = 0; i < times; i++) {
-        size_t at = place(image, seed);
+        size_t at = kind < 3 ? place_in_tree(image, seed) : place(image, seed);
         if (kind < 4) {
             image->bytes[at] ^= (uint8_t)(1U << (unsigned)rand_r(seed) % 8);
             continue;
