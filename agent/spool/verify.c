@@ -29,9 +29,10 @@ enum { NODE_BIG = 0x01 };
 enum { MAGIC = (int)0xBEEFC0DE, VERSION = 1 };
 enum { PAGE_BYTES_MIN = 512, PAGE_BYTES_MAX = 32768, DEPTH_MAX = 32, KEY_BYTES_MAX = 511 };
 enum { FREE_TREE = 0, MAIN_TREE = 1 };
+enum { ORDER_FLAGS = 0x7E, INTEGER_KEYS = 0x08 }; /* how LMDB compares keys, and keeps values */
 
 struct tree {
-    uint16_t depth;
+    uint16_t depth, flags;
     size_t branches, leaves, overflows, entries;
     size_t root;
 };
@@ -93,7 +94,8 @@ static uint16_t get_u16(const uint8_t *at)
 
 static void get_tree(const uint8_t *db, struct tree *ret_tree)
 {
-    *ret_tree = (struct tree){.depth = get_u16(db + 6),
+    *ret_tree = (struct tree){.flags = get_u16(db + 4),
+                              .depth = get_u16(db + 6),
                               .branches = get_word(db + 8),
                               .leaves = get_word(db + 8 + WORD),
                               .overflows = get_word(db + 8 + 2 * WORD),
@@ -154,6 +156,8 @@ static int read_metas(struct look *look)
     if (rc < 0)
         return rc;
     const uint8_t *meta[2] = {pages[0] + HEADER_BYTES, pages[1] + HEADER_BYTES};
+    if (get_u32(meta[1] + AT_META_DBS) != look->page_bytes) /* LMDB takes that of the newer one */
+        return damaged(look, "meta 1: another page size than meta 0");
     size_t txns[2] = {get_word(meta[0] + AT_META_TXN), get_word(meta[1] + AT_META_TXN)};
     if (!follow_each_other(txns[0], txns[1]))
         return damaged(look, "the metas are of transactions %zu and %zu", txns[0], txns[1]);
@@ -425,6 +429,8 @@ static int check_tree(struct look *look, unsigned kind)
     look->parted = false;
     look->key_bytes = 0;
     look->found = (struct tree){0};
+    if ((tree->flags & ORDER_FLAGS) != (kind == FREE_TREE ? INTEGER_KEYS : 0))
+        return damaged(look, "the tree %s has flags %#x", names[kind], tree->flags);
     if (tree->depth > DEPTH_MAX)
         return damaged(look, "the tree %s is %u deep", names[kind], tree->depth);
     if (tree->depth == 0 || tree->root == SIZE_MAX)
