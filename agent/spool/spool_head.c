@@ -217,7 +217,7 @@ static int admit_import_locked(struct spool *spool, const struct head_import *im
     bool numbers = spool->next_sequence + span < spool->reserved;
     spool->reserve_more = numbers ? 0 : span;
     bool room = spool->free_count >= import->count + spool->block_count / 4;
-    if (numbers && room && !spool->crowded)
+    if (numbers && room && !spool->crowded && spool_room_is_left_locked(spool, import->count))
         return E_OK;
     if (!numbers || !room) { /* what is crowded becomes free by being delivered */
         spool->commit_now = true;

@@ -246,6 +246,17 @@ bool spool_room_fits(const struct spool *spool, uint64_t total_pages)
     return spool->use.used_pages + spool->block_count + SLACK_PAGES <= limit;
 }
 
+bool spool_room_is_left_locked(const struct spool *spool, size_t blocks)
+{
+    uint64_t total = spool->room_bytes / spool->use.page_bytes;
+    uint64_t head = spool->block_count - spool->free_count;
+    uint64_t stored = 0;
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        stored += spool->lanes[lane].flash.blocks;
+    return stored == 0 || spool->use.used_pages + head + blocks + 2 * SLACK_PAGES <=
+                              limit_pages(spool, total, FULL_PERCENT - spool->squeeze_percent);
+}
+
 bool spool_room_is_short_locked(const struct spool *spool, enum lane lane)
 {
     uint64_t total = spool->room_bytes / spool->use.page_bytes;

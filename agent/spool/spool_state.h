@@ -427,6 +427,9 @@ int spool_room_make(struct spool *spool, struct commit *commit);
  *  committer. */
 bool spool_room_fits(const struct spool *spool, uint64_t total_pages);
 
+/** Whether the next commits have room for BLOCKS more than the head has, evicting nothing. */
+bool spool_room_is_left_locked(const struct spool *spool, size_t blocks);
+
 /** Whether a new record of LANE, which does not make room for itself by evicting older ones, may
  *  find none when it is committed. */
 bool spool_room_is_short_locked(const struct spool *spool, enum lane lane);
