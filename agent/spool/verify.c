@@ -348,6 +348,23 @@ static int check_value(struct look *look, unsigned kind, const struct node *node
 
 /* ---- trees ---- */
 
+/* Entries lie side by side up to the end of the page: LMDB moves them by their sizes. */
+static int check_sizes(struct look *look, const struct level *level, bool leaf)
+{
+    size_t used = 0;
+    for (unsigned i = 0; i < level->count; i++) {
+        struct node node;
+        int rc = get_node(look, level, i, leaf, &node);
+        if (rc < 0)
+            return rc;
+        used += NODE_BYTES + node.key_bytes + (node.big ? WORD : node.data_bytes);
+        used += used % 2;
+    }
+    if (used != look->page_bytes - get_u16(level->page + AT_UPPER))
+        return damaged(look, "page %zu: its entries have %zu bytes", level->number, used);
+    return E_OK;
+}
+
 static int enter(struct look *look, unsigned kind, size_t number, unsigned depth)
 {
     struct level *level = &look->levels[depth];
@@ -369,7 +386,7 @@ static int enter(struct look *look, unsigned kind, size_t number, unsigned depth
     if (level->count < (leaf ? 1 : 2))
         return damaged(look, "page %zu: it has %u entries", number, level->count);
     *(leaf ? &look->found.leaves : &look->found.branches) += 1;
-    return E_OK;
+    return check_sizes(look, level, leaf);
 }
 
 static int check_leaf(struct look *look, unsigned kind, const struct level *level)
