@@ -26,8 +26,9 @@ int agent_run(const struct agent_options *options);
 /**
  * What control_client_spool gets from a running agent, of the spool of a stopped one: opens the
  * spool of CONFIG, changes nothing in it but dead letters, and closes it. 0; E_BUSY: another
- * process has it; E_NOT_FOUND: there is none; E_DAMAGED, E_VERSION: of the whole file; E_INVALID: no such request;
- * E_NO_MEMORY; the errors of write; error_sys; LMDB's. On failure the reason is in ret_spooled.
+ * process has it; E_NOT_FOUND: there is none; E_DAMAGED, E_VERSION: of the whole file; E_INVALID:
+ * no such request; E_NO_MEMORY; the errors of write; error_sys; LMDB's. On failure the reason is in
+ * ret_spooled.
  */
 int agent_spool(const struct config *config, const struct control_spool *spool,
                 struct control_spooled *ret_spooled);
