@@ -399,6 +399,7 @@ static int answer(struct spool *spool, struct commit *commit, struct dead_reques
     int rc = E_OK;
     if (request->again && !request->imported)
         rc = send_again(spool, commit, request);
+    request->seen = true;
     if (rc == E_AGAIN)
         return E_OK; /* later */
     request->done = true;
@@ -467,6 +468,20 @@ int spool_dead_put(struct spool *spool, struct commit *commit)
     return rc;
 }
 
+/* Whether something was asked for while the commit was being made, which has forgotten it. */
+static bool came_late(const struct spool *spool, const struct commit *commit)
+{
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++)
+        if (spool->routes[i] != NULL && spool->routes[i]->burial.wanted &&
+            (!commit->burials[i].wanted ||
+             commit->burials[i].place != spool->routes[i]->burial.place))
+            return true;
+    for (size_t i = 0; i < spool->dead_request_count; i++)
+        if (!spool->dead_requests[i].seen)
+            return true;
+    return false;
+}
+
 void spool_dead_settle_locked(struct spool *spool, const struct commit *commit, int rc)
 {
     size_t left = 0;
@@ -490,6 +505,10 @@ void spool_dead_settle_locked(struct spool *spool, const struct commit *commit, 
             continue;
         burial->wanted = false;
         burial->result = rc < 0 ? rc : taken->result;
+    }
+    if (came_late(spool, commit)) {
+        spool->commit_now = true;
+        spool_commit_due_locked(spool, 0);
     }
     (void)pthread_cond_broadcast(&spool->room);
 }

@@ -135,6 +135,7 @@ struct dead_request {
     unsigned route;
     uint64_t place;
     bool again;
+    bool seen;     /* some commit tried */
     bool imported; /* its record is in the head */
     bool done;     /* by the commit under way */
 };
