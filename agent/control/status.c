@@ -269,8 +269,9 @@ static void text_agent(struct writer *out, const struct status *status)
     if (!status->durable)
         text_paragraph(out, "The spool is not durable: a power cut loses what is not delivered.");
     if (status->aside > 0)
-        text_paragraph(out, "A damaged spool, or one of another version, was set aside beside the "
-                            "present one: spool.mdb.aside-*. Keep it; what it holds was not sent.");
+        text_paragraph(out, "A damaged spool, or one of another version, was set aside: "
+                            "spool.mdb.aside-*. What is whole in it is brought back, then it is "
+                            "removed; one that stays needs a newer version.");
     text_line(out, "up %s, clock %s, memory %s, configuration %s",
               HUMAN_AGE_TEXT(status->uptime_ms), status->clock_quality,
               HUMAN_BYTES_TEXT(status->memory_private_bytes), status->config_id);
