@@ -255,7 +255,8 @@ bool spool_head_has_imports_locked(const struct spool *spool)
 {
     for (enum lane lane = 0; lane < LANE_COUNT; lane++)
         for (const struct head_block *b = spool->lanes[lane].head.first; b != NULL; b = b->next)
-            if (b->header.shift != 0 && b->accepted_count < b->header.record_count)
+            if ((b->header.shift != 0 || b->header.spool_id != spool->id) &&
+                b->accepted_count < b->header.record_count)
                 return true;
     return false;
 }
