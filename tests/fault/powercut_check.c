@@ -428,6 +428,22 @@ static void write_more(struct check *check)
     (void)close(event_fd);
 }
 
+/* Nobody has told a destination of a gap: what was evicted stands in gaps, all of it. */
+static void check_gaps(const struct check *check, int r)
+{
+    uint64_t told[LANE_COUNT] = {0};
+    struct spool_gap gap = {.sequence = 0};
+    while (spool_gap_next(check->rig.routes[r], gap.sequence, &gap) == E_OK)
+        told[gap.lane] += gap.count;
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        struct spool_counters counters;
+        spool_route_counters(check->rig.routes[r], lane, &counters);
+        if (told[lane] != counters.evicted)
+            fail("gaps: route %d lane %s: %" PRIu64 " were evicted, the gaps tell of %" PRIu64, r,
+                 lane_name(lane), counters.evicted, told[lane]);
+    }
+}
+
 /* Everything is acknowledged, and the next start knows it. */
 static void drain(struct check *check, const char *path)
 {
@@ -450,6 +466,8 @@ static void drain(struct check *check, const char *path)
     note_committed(check);
     open_spool(check, path);
     check_all(check);
+    for (int r = 0; r < RIG_ROUTES; r++)
+        check_gaps(check, r);
     spool_abandon(check->rig.spool);
 }
 
