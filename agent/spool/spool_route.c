@@ -362,7 +362,8 @@ static void acknowledge_head(struct spool_route *route, enum lane lane, uint64_t
     struct head_block *block = route->spool->lanes[lane].head.first;
     struct spool_head_walk walk;
     for (; block != NULL && block->header.first_sequence <= last; block = block->next) {
-        if (block->header.fragment > 0 || block->header.last_sequence <= after)
+        bool foreign = (block->header.not_for >> route->index & 1) != 0; /* it was passed over */
+        if (foreign || block->header.fragment > 0 || block->header.last_sequence <= after)
             continue;
         spool_head_walk_start(&walk, block);
         while (spool_head_walk_next(&walk) && walk.record.sequence <= last)
