@@ -371,6 +371,21 @@ static int read_parts(struct commit *commit, const struct dead_request *request,
     return E_OK;
 }
 
+/* After a cut a record may have its letter and be owed all the same: then it is in its lane
+ * already. E_EXISTS; E_AGAIN: it is being acknowledged. */
+static int is_owed_locked(const struct spool *spool, const struct dead_request *request,
+                          enum lane lane)
+{
+    const struct spool_route *route = spool->routes[request->route];
+    if (route == NULL)
+        return E_NOT_FOUND;
+    if ((route->burial.wanted || route->burial.acking) && route->burial.place == request->place)
+        return E_AGAIN;
+    bool had = spool_route_low_locked(route, lane) >= request->place ||
+               cursor_contains(&route->cursors[lane], request->place);
+    return had ? E_OK : E_EXISTS;
+}
+
 /* Back into its lane, for the one route that it was dead for. */
 static int send_again(struct spool *spool, struct commit *commit,
                       const struct dead_request *request)
@@ -386,6 +401,8 @@ static int send_again(struct spool *spool, struct commit *commit,
                                        .not_for = (uint8_t) ~(1U << request->route)};
     (void)pthread_mutex_lock(&spool->lock);
     if (rc == E_OK)
+        rc = is_owed_locked(spool, request, (enum lane)parts->headers[0].lane);
+    if (rc == E_OK)
         rc = spool_head_import_locked(spool, &import);
     (void)pthread_mutex_unlock(&spool->lock);
     free(parts);
@@ -399,6 +416,8 @@ static int answer(struct spool *spool, struct commit *commit, struct dead_reques
     int rc = E_OK;
     if (request->again && !request->imported)
         rc = send_again(spool, commit, request);
+    if (rc == E_EXISTS)
+        rc = E_OK;
     request->seen = true;
     if (rc == E_AGAIN)
         return E_OK; /* later */
@@ -479,7 +498,7 @@ static bool came_late(const struct spool *spool, const struct commit *commit)
     for (size_t i = 0; i < spool->dead_request_count; i++)
         if (!spool->dead_requests[i].seen)
             return true;
-    return false;
+    return spool->dead_queued && spool->dead_request_count == 0 && !commit->first;
 }
 
 void spool_dead_settle_locked(struct spool *spool, const struct commit *commit, int rc)
@@ -505,6 +524,7 @@ void spool_dead_settle_locked(struct spool *spool, const struct commit *commit, 
             continue;
         burial->wanted = false;
         burial->result = rc < 0 ? rc : taken->result;
+        burial->acking = burial->result == E_OK;
     }
     if (came_late(spool, commit)) {
         spool->commit_now = true;
@@ -533,9 +553,13 @@ int spool_dead_bury(struct spool_route *route, const struct spool_death *death, 
     int rc = burial->wanted ? E_TIMEOUT : burial->result;
     burial->wanted = false;
     (void)pthread_mutex_unlock(&spool->lock);
-    if (rc == E_OK)
-        spool_route_ack(route, death->lane, &death->mark, 1, SPOOL_DEAD);
-    return rc;
+    if (rc < 0)
+        return rc;
+    spool_route_ack(route, death->lane, &death->mark, 1, SPOOL_DEAD);
+    (void)pthread_mutex_lock(&spool->lock);
+    burial->acking = false;
+    (void)pthread_mutex_unlock(&spool->lock);
+    return E_OK;
 }
 
 void spool_dead_lose(struct spool_route *route, enum lane lane, const struct spool_mark *mark)

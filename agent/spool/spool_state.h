@@ -124,6 +124,7 @@ struct gap_range {
 /** A dead letter on its way to flash, which the route's thread waits for. */
 struct burial {
     bool wanted;
+    bool acking; /* flash has the letter, the record is not acknowledged yet */
     int result;
     enum lane lane;
     uint64_t place;
