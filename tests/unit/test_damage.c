@@ -499,6 +499,8 @@ static void one_round(const struct image *sound, const char *path, unsigned seed
     tally->not_salvaged += code == NOT_SALVAGED;
     tally->crashes += code < READ || code > MISSING;
     tally->missing += code == MISSING;
+    if ((code < READ || code > MISSING) && !blind)
+        print_message("seed %u: the process ended with %d\n", seed, code);
     if (code != READ && code != SALVAGED && code != NOT_SALVAGED && !blind && !nameless)
         fail_msg("seed %u: the process ended with %d", seed, code);
 }
