@@ -41,7 +41,7 @@ int inspect_start(struct inspect *inspect, struct spool *spool, const char *requ
                                                : parse(&start, request);
     if (rc < 0)
         return rc;
-    start.end = spool_walk_end(spool);
+    start.end = spool_next_sequence(spool);
     spool_get_id(spool, id);
     bytes_put_hex(start.id, id, sizeof id);
     *inspect = start;

@@ -63,14 +63,6 @@ int spool_walk_explain_missing(struct spool_reader *reader)
     return rc == E_OK ? E_DAMAGED : rc;
 }
 
-uint64_t spool_walk_end(struct spool *spool)
-{
-    (void)pthread_mutex_lock(&spool->lock);
-    uint64_t end = spool->next_sequence;
-    (void)pthread_mutex_unlock(&spool->lock);
-    return end;
-}
-
 /* ---- what there is ---- */
 
 void spool_walk_summary(struct spool *spool, struct spool_summary *ret_summary)

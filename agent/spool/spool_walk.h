@@ -34,9 +34,6 @@ struct spool_position spool_walk_position(const struct spool_reader *reader);
  *  position before that call. */
 uint64_t spool_walk_damaged(const struct spool_reader *reader, const struct spool_position *at);
 
-/** The sequence number that the next record will get. */
-uint64_t spool_walk_end(struct spool *spool);
-
 struct spool_summary {
     char path[FS_PATH_BYTES]; /* of the file */
     uint64_t size_bytes;      /* 0 while it is not there yet */
