@@ -87,38 +87,19 @@ static void begin_new(struct spool *spool)
     spool->create = true;
 }
 
-/* The log line says it; the stored list is a courtesy. */
-static void store_event_locked(struct spool *spool, const char *text)
+void spool_event_locked(struct spool *spool, enum log_level level, const char *format, ...)
 {
-    struct spool_clock_reading now;
-    if (spool->event_count == EVENTS_WAITING_MAX)
-        return;
-    struct spool_event *event = &spool->events[spool->event_count++];
-    spool->options.clock(spool->options.clock_context, &now);
-    event->wall_ms = now.boot_ms + now.offset_ms;
-    memcpy(event->text, text, EVENT_BYTES);
-}
-
-void spool_event_locked(struct spool *spool, const char *format, ...)
-{
-    char text[EVENT_BYTES] = "";
+    struct spool_event event = {.wall_ms = wall_ms(spool)};
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
+    (void)vsnprintf(event.text, sizeof event.text, format, arguments);
     va_end(arguments);
-    store_event_locked(spool, text);
-    log_info("%s", text);
-}
-
-void spool_warning_locked(struct spool *spool, const char *format, ...)
-{
-    char text[EVENT_BYTES] = "";
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    store_event_locked(spool, text);
-    log_warning("%s", text);
+    if (spool->event_count < EVENTS_WAITING_MAX) /* the log has it; the list is a courtesy */
+        spool->events[spool->event_count++] = event;
+    if (level == LOG_LEVEL_WARNING)
+        log_warning("%s", event.text);
+    else
+        log_info("%s", event.text);
 }
 
 /* The numbers that the last run had reserved and that nobody will ever see. */
@@ -130,7 +111,7 @@ static void skip_unused(struct spool *spool, bool clean)
         return;
     spool->counters_since_ms = wall_ms(spool);
     (void)pthread_mutex_lock(&spool->lock);
-    spool_event_locked(spool, "stopped-uncleanly sequence-skipped-to=%" PRIu64,
+    spool_event_locked(spool, LOG_LEVEL_INFO, "stopped-uncleanly sequence-skipped-to=%" PRIu64,
                        spool->next_sequence);
     (void)pthread_mutex_unlock(&spool->lock);
 }
@@ -184,7 +165,8 @@ static void note_set_aside(struct spool *spool, const struct spool_set_aside *as
     spool->set_aside = *aside;
     spool->aside_now = true;
     (void)pthread_mutex_lock(&spool->lock);
-    spool_warning_locked(spool, "spool-set-aside file=%s error=\"%s\"", aside->file, aside->reason);
+    spool_event_locked(spool, LOG_LEVEL_WARNING, "spool-set-aside file=%s error=\"%s\"",
+                       aside->file, aside->reason);
     (void)pthread_mutex_unlock(&spool->lock);
 }
 
@@ -630,8 +612,7 @@ static int append_locked(struct spool *spool, const struct spool_append *append,
     } else {
         rc = spool_head_append_locked(spool, &record, clock);
         if (rc == E_AGAIN) {
-            spool->commit_now = true; /* room comes from a commit, whatever is due */
-            spool_commit_due_locked(spool, 0);
+            spool_commit_now_locked(spool); /* room comes from a commit, whatever is due */
         }
         if (rc < 0)
             return rc;
@@ -693,8 +674,7 @@ void spool_count_refused(struct spool *spool, enum lane lane)
 void spool_commit_soon(struct spool *spool)
 {
     (void)pthread_mutex_lock(&spool->lock);
-    spool->commit_now = true;
-    spool_commit_due_locked(spool, 0);
+    spool_commit_now_locked(spool);
     (void)pthread_mutex_unlock(&spool->lock);
 }
 

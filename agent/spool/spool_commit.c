@@ -72,6 +72,12 @@ void spool_commit_due_locked(struct spool *spool, int64_t due_ms)
     stop_event_signal(spool->wake_fd);
 }
 
+void spool_commit_now_locked(struct spool *spool)
+{
+    spool->commit_now = true;
+    spool_commit_due_locked(spool, 0);
+}
+
 void spool_commit_ack_due_locked(struct spool *spool, uint64_t count)
 {
     spool->acked_on_flash += count;

@@ -515,7 +515,8 @@ void spool_dead_settle_locked(struct spool *spool, const struct commit *commit, 
     }
     spool->dead_request_count = left;
     if (rc == E_OK && commit->letters_dropped > 0)
-        spool_event_locked(spool, "dead-letters-dropped count=%u why=\"their space is full\"",
+        spool_event_locked(spool, LOG_LEVEL_INFO,
+                           "dead-letters-dropped count=%u why=\"their space is full\"",
                            commit->letters_dropped);
     for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
         const struct burial *taken = &commit->burials[i];
@@ -527,8 +528,7 @@ void spool_dead_settle_locked(struct spool *spool, const struct commit *commit, 
         burial->acking = burial->result == E_OK;
     }
     if (came_late(spool, commit)) {
-        spool->commit_now = true;
-        spool_commit_due_locked(spool, 0);
+        spool_commit_now_locked(spool);
     }
     (void)pthread_cond_broadcast(&spool->room);
 }
@@ -546,8 +546,7 @@ int spool_dead_bury(struct spool_route *route, const struct spool_death *death, 
                               .attempts = death->attempts};
     size_t bytes = strnlen(death->reason, SPOOL_REASON_BYTES - 1);
     memcpy(burial->reason, death->reason, bytes);
-    spool->commit_now = true;
-    spool_commit_due_locked(spool, 0);
+    spool_commit_now_locked(spool);
     while (burial->wanted && clock_mono_ms() < deadline_ms && !stop_requested(&spool->stop))
         spool_wait_for_room_locked(spool, deadline_ms);
     int rc = burial->wanted ? E_TIMEOUT : burial->result;
@@ -638,8 +637,7 @@ static int add_request_locked(struct spool *spool, const struct spool_letter *le
         return E_UNSUPPORTED;
     spool->dead_requests[spool->dead_request_count++] =
         (struct dead_request){.route = letter->route, .place = letter->place, .again = again};
-    spool->commit_now = true;
-    spool_commit_due_locked(spool, 0);
+    spool_commit_now_locked(spool);
     return E_OK;
 }
 

@@ -220,8 +220,7 @@ static int admit_import_locked(struct spool *spool, const struct head_import *im
     if (numbers && room && !spool->crowded && spool_room_is_left_locked(spool, import->count))
         return E_OK;
     if (!numbers || !room) { /* what is crowded becomes free by being delivered */
-        spool->commit_now = true;
-        spool_commit_due_locked(spool, 0);
+        spool_commit_now_locked(spool);
     }
     return E_AGAIN;
 }

@@ -206,8 +206,9 @@ int spool_route_open(struct spool *spool, const struct spool_route_options *opti
 void spool_route_forget_locked(struct spool *spool, unsigned index)
 {
     struct spool_route *route = spool->routes[index];
-    spool_event_locked(spool, "route-forgotten route=%s why=\"not configured for %d days\"",
-                       route->name, ROUTE_DAYS);
+    spool_event_locked(spool, LOG_LEVEL_INFO,
+                       "route-forgotten route=%s why=\"not configured for %d days\"", route->name,
+                       ROUTE_DAYS);
     free(route->left);
     free(route);
     spool->routes[index] = NULL;

@@ -62,6 +62,7 @@ struct salvage {
     size_t room;
     struct found_route *routes; /* ROUTES_MAX of them */
     size_t route_count;
+    struct found_route *matched[SPOOL_ROUTES_MAX]; /* by the numbers of the routes here */
     uint8_t *definitions[SENSORS_MAX];
     size_t definition_bytes[SENSORS_MAX];
     uint32_t sensor_max;
@@ -341,7 +342,7 @@ static bool has_places(const struct salvage *salvage, const struct block_header 
 }
 
 /* Counts per route what it is owed; E_NOT_FOUND: the definition of a sensor is missing. */
-static int count_owed(struct salvage *salvage, struct found_route *const routes[SPOOL_ROUTES_MAX])
+static int count_owed(struct salvage *salvage)
 {
     const struct block_header *header = &salvage->headers[0];
     struct record_frame frame = {.previous_sequence = header->first_sequence - 1,
@@ -362,21 +363,21 @@ static int count_owed(struct salvage *salvage, struct found_route *const routes[
             return E_NOT_FOUND;
         for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++)
             salvage->owed[i] +=
-                routes[i] == NULL || !has_places(salvage, header) ||
-                !cursor_contains(&routes[i]->cursors[header->lane], record.sequence);
+                salvage->matched[i] == NULL || !has_places(salvage, header) ||
+                !cursor_contains(&salvage->matched[i]->cursors[header->lane], record.sequence);
     }
     return E_OK;
 }
 
 /* The routes that have all of the block, or were never to get it. */
-static uint8_t routes_without(const struct salvage *salvage,
-                              struct found_route *const routes[SPOOL_ROUTES_MAX])
+static uint8_t routes_without(const struct salvage *salvage)
 {
     const struct block_header *header = &salvage->headers[0];
     unsigned not_for = 0;
     for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
-        bool excluded = routes[i] != NULL && (header->not_for >> routes[i]->index & 1) != 0;
-        if (salvage->owed[i] == 0 || excluded || header->not_for == UINT8_MAX)
+        bool excluded =
+            salvage->matched[i] != NULL && (header->not_for >> salvage->matched[i]->index & 1) != 0;
+        if (salvage->owed[i] == 0 || excluded)
             not_for |= 1U << i;
     }
     return (uint8_t)not_for;
@@ -455,16 +456,15 @@ static int import(struct salvage *salvage, const struct head_import *group, size
 }
 
 /* With IMPORTED, an earlier run has brought it back: it only counts. */
-static int bring_back(struct salvage *salvage, size_t index, size_t next, bool imported,
-                      struct found_route *const routes[SPOOL_ROUTES_MAX])
+static int bring_back(struct salvage *salvage, size_t index, size_t next, bool imported)
 {
     int count = read_group(salvage, index);
-    int rc = count < 0 ? count : count_owed(salvage, routes);
+    int rc = count < 0 ? count : count_owed(salvage);
     if (rc < 0) {
         salvage->keeps = salvage->keeps || rc == E_NOT_FOUND;
         return E_OK; /* what is not whole, or has no meaning, is passed over */
     }
-    uint8_t not_for = routes_without(salvage, routes);
+    uint8_t not_for = routes_without(salvage);
     for (int i = 0; i < count; i++) {
         salvage->headers[i].sensor_base += salvage->sensor_base;
         salvage->headers[i].not_for = 0;
@@ -488,8 +488,7 @@ static int wait_until_committed(struct spool *spool)
     (void)pthread_mutex_lock(&spool->lock);
     bool pending = spool_head_has_imports_locked(spool);
     while (pending && !stop_requested(&spool->stop)) {
-        spool->commit_now = true;
-        spool_commit_due_locked(spool, 0);
+        spool_commit_now_locked(spool);
         spool_wait_for_room_locked(spool, clock_mono_ms() + WAIT_MS);
         pending = spool_head_has_imports_locked(spool);
     }
@@ -508,15 +507,14 @@ static size_t find_progress(struct salvage *salvage)
     return same && known.offset <= salvage->count ? (size_t)known.offset : 0;
 }
 
-static int bring_all_back(struct salvage *salvage,
-                          struct found_route *const routes[SPOOL_ROUTES_MAX])
+static int bring_all_back(struct salvage *salvage)
 {
     size_t done = find_progress(salvage);
     size_t index = 0;
     int rc = E_OK;
     while (rc == E_OK && index < salvage->count) {
         size_t next = index + group_size(salvage, index);
-        rc = bring_back(salvage, index, next, index < done, routes);
+        rc = bring_back(salvage, index, next, index < done);
         if (rc == E_OK &&
             (next == salvage->count || salvage->blocks[next].lane != salvage->blocks[index].lane))
             rc = wait_until_committed(salvage->spool);
@@ -528,20 +526,19 @@ static int bring_all_back(struct salvage *salvage,
 /* ---- one file ---- */
 
 /* What the file's counters promised and its blocks did not give back is lost, and told. */
-static void account(struct salvage *salvage, struct found_route *const routes[SPOOL_ROUTES_MAX],
-                    uint64_t *ret_lost)
+static void account(struct salvage *salvage, uint64_t *ret_lost)
 {
     struct spool *spool = salvage->spool;
     *ret_lost = 0;
     (void)pthread_mutex_lock(&spool->lock);
     for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++)
-        for (enum lane lane = 0; lane < LANE_COUNT && routes[i] != NULL; lane++) {
-            uint64_t stored = routes[i]->stored[lane];
+        for (enum lane lane = 0; lane < LANE_COUNT && salvage->matched[i] != NULL; lane++) {
+            uint64_t stored = salvage->matched[i]->stored[lane];
             uint64_t back = salvage->recovered[i][lane];
             if (back >= stored || (spool->lanes[lane].routes & 1U << i) == 0)
                 continue;
-            const struct gap_range range = {.first = routes[i]->cursors[lane].low + 1,
-                                            .last = routes[i]->cursors[lane].low + stored,
+            const struct gap_range range = {.first = salvage->matched[i]->cursors[lane].low + 1,
+                                            .last = salvage->matched[i]->cursors[lane].low + stored,
                                             .count = stored - back};
             spool->routes[i]->counters[lane].accepted += range.count;
             spool->routes[i]->counters[lane].evicted += range.count;
@@ -573,25 +570,21 @@ static void tell(struct salvage *salvage, const char *name, uint64_t lost)
         spool->options.on_salvaged(spool->options.event_context, &salvaged);
 }
 
-static void finish(struct salvage *salvage, struct found_route *const routes[SPOOL_ROUTES_MAX])
+static void finish(struct salvage *salvage)
 {
     struct spool *spool = salvage->spool;
     const char *name = strrchr(salvage->path, '/') + 1;
-    char text[EVENT_BYTES];
     uint64_t lost = 0;
     if (!salvage->keeps)
-        account(salvage, routes, &lost);
+        account(salvage, &lost);
     int rc = salvage->keeps ? E_OK : remove_file(salvage);
     if (rc < 0)
         log_warning("spool-aside-stays file=%s error=\"%s\"", name, ERROR_TEXT(rc));
-    (void)snprintf(
-        text, sizeof text, "spool-salvaged file=%s records=%" PRIu64 " lost=%" PRIu64 "%s", name,
-        salvage->records, lost, salvage->keeps ? " kept=\"a newer version may read more\"" : "");
     (void)pthread_mutex_lock(&spool->lock);
-    if (lost > 0)
-        spool_warning_locked(spool, "%s", text);
-    else
-        spool_event_locked(spool, "%s", text);
+    spool_event_locked(spool, lost > 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+                       "spool-salvaged file=%s records=%" PRIu64 " lost=%" PRIu64 "%s", name,
+                       salvage->records, lost,
+                       salvage->keeps ? " kept=\"a newer version may read more\"" : "");
     spool->aside = spool_aside_count(spool);
     spool_commit_ack_due_locked(spool, 1);
     (void)pthread_mutex_unlock(&spool->lock);
@@ -599,19 +592,18 @@ static void finish(struct salvage *salvage, struct found_route *const routes[SPO
 }
 
 /* The routes of the file that bear the names of those that are open here. */
-static void match_routes(struct salvage *salvage, struct found_route *routes[SPOOL_ROUTES_MAX])
+static void match_routes(struct salvage *salvage)
 {
     struct spool *spool = salvage->spool;
     (void)pthread_mutex_lock(&spool->lock);
     for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++)
         if (spool->routes[i] != NULL && spool->routes[i]->open)
-            routes[i] = route_called(salvage, spool->routes[i]->name);
+            salvage->matched[i] = route_called(salvage, spool->routes[i]->name);
     (void)pthread_mutex_unlock(&spool->lock);
 }
 
 static int salvage_open_file(struct salvage *salvage)
 {
-    struct found_route *routes[SPOOL_ROUTES_MAX] = {NULL};
     struct spool *spool = salvage->spool;
     int rc = scan_file(salvage);
     if (rc < 0 || salvage->newer || !salvage->known)
@@ -624,10 +616,10 @@ static int salvage_open_file(struct salvage *salvage)
                              salvage->sensor_max, &salvage->sensor_base);
     if (rc < 0)
         return rc;
-    match_routes(salvage, routes);
-    rc = bring_all_back(salvage, routes);
+    match_routes(salvage);
+    rc = bring_all_back(salvage);
     if (rc == E_OK)
-        finish(salvage, routes);
+        finish(salvage);
     return rc;
 }
 

@@ -369,14 +369,15 @@ void spool_wait_for_room_locked(struct spool *spool, int64_t deadline_ms);
 /** RECORDS more wait behind one that is not served before its commit. */
 void spool_hide_locked(struct lane_state *state, uint64_t records, uint64_t bytes);
 
-/** The log, and the list of events on flash; spool_warning_locked where somebody should look. */
-void spool_event_locked(struct spool *spool, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-void spool_warning_locked(struct spool *spool, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/** Into the log, as info or as a warning, and into the list of events on flash. */
+void spool_event_locked(struct spool *spool, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /** Wakes the committer if it would sleep beyond DUE_MS. */
 void spool_commit_due_locked(struct spool *spool, int64_t due_ms);
+
+/** A commit of everything is due now. */
+void spool_commit_now_locked(struct spool *spool);
 
 /** COUNT things on flash were done with: a commit is due within the ack window. */
 void spool_commit_ack_due_locked(struct spool *spool, uint64_t count);
