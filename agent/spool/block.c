@@ -122,3 +122,29 @@ int block_open(const uint8_t *block, size_t count, struct block_header *ret_head
     *ret_header = header;
     return E_OK;
 }
+
+void block_walk_start(struct block_walk *walk, const struct block_header *header)
+{
+    *walk = (struct block_walk){
+        .frame = {.previous_sequence = header->first_sequence - 1,
+                  .previous_boot_ms = header->base_boot_ms},
+        .count = header->record_count,
+        .position = BLOCK_HEADER_BYTES,
+        .end = block_bytes(header),
+    };
+}
+
+int block_walk_next(struct block_walk *walk, const uint8_t *block, struct record *ret_record)
+{
+    if (walk->index == walk->count)
+        return E_END;
+    int count =
+        record_decode(block + walk->position, walk->end - walk->position, &walk->frame, ret_record);
+    if (count < 0)
+        return count;
+    walk->position += (size_t)count;
+    walk->index++;
+    walk->frame.previous_sequence = ret_record->sequence;
+    walk->frame.previous_boot_ms = ret_record->boot_ms;
+    return E_OK;
+}

@@ -71,4 +71,20 @@ static inline size_t block_bytes(const struct block_header *header)
     return BLOCK_HEADER_BYTES + (size_t)header->room_used;
 }
 
+/** The way through the records of a block, one after the other. */
+struct block_walk {
+    struct record_frame frame;
+    uint16_t count;  /* records in the block */
+    uint16_t index;  /* of the next one */
+    size_t position; /* likewise, in the block */
+    size_t end;
+};
+
+/** Starts before the first record of a block with HEADER, in whose numbers the records are told. */
+void block_walk_start(struct block_walk *walk, const struct block_header *header);
+
+/** Decodes the next record of BLOCK, which begins with its header. 0; E_END behind the last;
+ *  E_DAMAGED. */
+int block_walk_next(struct block_walk *walk, const uint8_t *block, struct record *ret_record);
+
 #endif

@@ -684,16 +684,17 @@ void spool_commit_soon(struct spool *spool)
 static bool is_pending_locked(const struct spool *spool, enum lane lane, uint64_t sequence)
 {
     uint8_t holders = spool->lanes[lane].holders;
-    struct spool_head_walk walk;
+    struct block_walk walk;
+    struct record record;
     const struct head_block *block = spool->lanes[lane].head.first;
     while (block != NULL && (block->header.fragment > 0 || block->header.last_sequence < sequence))
         block = block->next;
     if (block == NULL)
         return false;
-    spool_head_walk_start(&walk, block);
-    while (spool_head_walk_next(&walk)) {
+    block_walk_start(&walk, &block->header);
+    while (block_walk_next(&walk, block->bytes, &record) == E_OK) {
         uint16_t index = (uint16_t)(walk.index - 1);
-        if (walk.record.sequence == sequence)
+        if (record.sequence == sequence)
             return index >= block->committed_count &&
                    (holders == 0 || (block->done[index] & holders) != holders);
     }

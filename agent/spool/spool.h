@@ -219,10 +219,8 @@ struct spool_reader {
     uint64_t damaged; /* the first sequence of a block that cannot be read; 0: none */
     bool barren;      /* nothing that is owed was found from the low mark on */
     bool loaded;      /* a block is in hand: */
-    uint16_t index;   /* of its next record */
     uint16_t piece;   /* of a document that continues: the piece in hand */
-    size_t position;  /* of the next record */
-    struct record_frame frame;
+    struct block_walk walk;
     struct block_header header;
     const struct spool_letter *letter; /* that it reads; NULL: a lane */
     uint8_t block[BLOCK_BYTES];

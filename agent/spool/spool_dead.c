@@ -133,25 +133,18 @@ static void reduce_to(uint8_t bytes[BLOCK_BYTES], struct block_header *header, s
 
 static int take_out(uint8_t bytes[BLOCK_BYTES], struct block_header *header, uint64_t place)
 {
-    struct record_frame frame = {.previous_sequence = header->first_sequence - 1,
-                                 .previous_boot_ms = header->base_boot_ms};
-    size_t position = BLOCK_HEADER_BYTES;
+    struct block_walk walk;
     struct record record;
-    for (uint16_t i = 0; i < header->record_count; i++) {
-        int count =
-            record_decode(bytes + position, block_bytes(header) - position, &frame, &record);
-        if (count < 0)
-            return count;
-        if (record.sequence == place) {
-            if (header->fragment_count == 1)
-                reduce_to(bytes, header, position, (size_t)count, &record);
-            return E_OK;
-        }
-        position += (size_t)count;
-        frame.previous_sequence = record.sequence;
-        frame.previous_boot_ms = record.boot_ms;
-    }
-    return E_NOT_FOUND;
+    size_t position;
+    int rc;
+    block_walk_start(&walk, header);
+    do {
+        position = walk.position;
+        rc = block_walk_next(&walk, bytes, &record);
+    } while (rc == E_OK && record.sequence != place);
+    if (rc == E_OK && header->fragment_count == 1)
+        reduce_to(bytes, header, position, walk.position - position, &record);
+    return rc == E_END ? E_NOT_FOUND : rc;
 }
 
 /* ---- room ---- */

@@ -260,33 +260,6 @@ bool spool_head_has_imports_locked(const struct spool *spool)
     return false;
 }
 
-/* ---- walking ---- */
-
-void spool_head_walk_start(struct spool_head_walk *walk, const struct head_block *block)
-{
-    *walk = (struct spool_head_walk){
-        .block = block,
-        .frame = {.previous_sequence = block->header.first_sequence - 1,
-                  .previous_boot_ms = block->header.base_boot_ms},
-    };
-}
-
-bool spool_head_walk_next(struct spool_head_walk *walk)
-{
-    const struct block_header *header = &walk->block->header;
-    if (walk->index == header->record_count)
-        return false;
-    int count = record_decode(walk->block->bytes + BLOCK_HEADER_BYTES + walk->position,
-                              header->room_used - walk->position, &walk->frame, &walk->record);
-    if (count < 0)
-        return false;
-    walk->position += (size_t)count;
-    walk->index++;
-    walk->frame.previous_sequence = walk->record.sequence;
-    walk->frame.previous_boot_ms = walk->record.boot_ms;
-    return true;
-}
-
 /* ---- acceptance ---- */
 
 void spool_head_accept_locked(struct spool *spool, struct head_block *block, uint16_t index)
@@ -379,20 +352,21 @@ int64_t spool_head_oldest_pending_locked(const struct spool *spool, enum lane la
 {
     const struct lane_state *state = &spool->lanes[lane];
     const struct head_block *block = state->head.first;
-    struct spool_head_walk walk;
+    struct block_walk walk;
+    struct record record;
     while (block != NULL && block->accepted_count == block->header.record_count)
         block = block->next;
     if (block == NULL)
         return INT64_MAX;
     if (memcmp(block->header.boot_id, spool->boot_id, BLOCK_BOOT_ID_BYTES) != 0)
         return 0; /* of a boot that is over: it has waited long enough */
-    spool_head_walk_start(&walk, block);
-    while (spool_head_walk_next(&walk)) {
+    block_walk_start(&walk, &block->header);
+    while (block_walk_next(&walk, block->bytes, &record) == E_OK) {
         uint16_t index = (uint16_t)(walk.index - 1);
         bool delivered =
             state->holders != 0 && (block->done[index] & state->holders) == state->holders;
         if (index >= block->committed_count && !delivered)
-            return walk.record.boot_ms;
+            return record.boot_ms;
     }
     return INT64_MAX;
 }

@@ -37,10 +37,7 @@ void spool_reader_start_at(struct spool_reader *reader, struct spool_route *rout
 static void start_block(struct spool_reader *reader, uint64_t limit)
 {
     reader->limit = limit;
-    reader->position = BLOCK_HEADER_BYTES;
-    reader->index = 0;
-    reader->frame = (struct record_frame){.previous_sequence = reader->header.first_sequence - 1,
-                                          .previous_boot_ms = reader->header.base_boot_ms};
+    block_walk_start(&reader->walk, &reader->header);
     reader->piece = 0;
     reader->loaded = true;
 }
@@ -218,23 +215,6 @@ static int complete(struct spool_reader *reader, struct record *record)
     return record_set_decimals(record, sensor->channels, sensor->channel_count);
 }
 
-/* The next record of the block in hand: E_NOT_FOUND behind its last. */
-static int next_in_block(struct spool_reader *reader, struct record *record)
-{
-    if (reader->index == reader->header.record_count)
-        return E_NOT_FOUND;
-    int count =
-        record_decode(reader->block + reader->position,
-                      block_bytes(&reader->header) - reader->position, &reader->frame, record);
-    if (count < 0)
-        return count;
-    reader->position += (size_t)count;
-    reader->index++;
-    reader->frame.previous_sequence = record->sequence;
-    reader->frame.previous_boot_ms = record->boot_ms;
-    return E_OK;
-}
-
 static void leave_block(struct spool_reader *reader)
 {
     reader->from = reader->header.last_sequence + 1;
@@ -247,7 +227,7 @@ static void give_up_rest(struct spool_reader *reader)
     uint64_t last = reader->header.last_sequence;
     if (reader->last >= last)
         return;
-    lose(reader, reader->last, last, (uint64_t)reader->header.record_count - reader->index);
+    lose(reader, reader->last, last, (uint64_t)reader->walk.count - reader->walk.index);
     reader->last = last;
 }
 
@@ -283,10 +263,10 @@ static int next_owed(struct spool_reader *reader, struct record *record, uint64_
             leave_block(reader);
             continue;
         }
-        rc = next_in_block(reader, record);
+        rc = block_walk_next(&reader->walk, reader->block, record);
         if (rc < 0) {
             leave_block(reader);
-            if (rc == E_NOT_FOUND)
+            if (rc == E_END)
                 continue;
             give_up_rest(reader);
             return rc;
@@ -313,10 +293,10 @@ static int next_owed(struct spool_reader *reader, struct record *record, uint64_
 int spool_reader_first(struct spool_reader *reader, struct record *ret_record)
 {
     start_block(reader, UINT64_MAX);
-    int rc = next_in_block(reader, ret_record);
+    int rc = block_walk_next(&reader->walk, reader->block, ret_record);
     if (rc == E_OK)
         rc = complete(reader, ret_record);
-    return rc == E_NOT_FOUND ? E_DAMAGED : rc;
+    return rc == E_END ? E_DAMAGED : rc;
 }
 
 int spool_reader_next(struct spool_reader *reader, struct record *ret_record,

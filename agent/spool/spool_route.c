@@ -226,9 +226,7 @@ uint64_t spool_route_owed_locked(const struct spool_route *route, enum lane lane
                                  const struct block_header *header, const uint8_t *block)
 {
     const struct cursor *cursor = &route->cursors[lane];
-    struct record_frame frame = {.previous_sequence = header->first_sequence - 1,
-                                 .previous_boot_ms = header->base_boot_ms};
-    size_t position = BLOCK_HEADER_BYTES;
+    struct block_walk walk;
     struct record record;
     uint64_t owed = 0;
     uint64_t low = spool_route_low_locked(route, lane);
@@ -238,17 +236,9 @@ uint64_t spool_route_owed_locked(const struct spool_route *route, enum lane lane
     if (low < header->first_sequence &&
         !cursor_touches(cursor, header->first_sequence, header->last_sequence))
         return header->record_count;
-    for (uint16_t i = 0; i < header->record_count; i++) {
-        int count =
-            record_decode(block + position, block_bytes(header) - position, &frame, &record);
-        if (count < 0)
-            return owed;
-        position += (size_t)count;
-        frame.previous_sequence = record.sequence;
-        frame.previous_boot_ms = record.boot_ms;
-        if (record.sequence > low && !cursor_contains(cursor, record.sequence))
-            owed++;
-    }
+    block_walk_start(&walk, header);
+    while (block_walk_next(&walk, block, &record) == E_OK)
+        owed += record.sequence > low && !cursor_contains(cursor, record.sequence);
     return owed;
 }
 
@@ -361,15 +351,16 @@ static void acknowledge_head(struct spool_route *route, enum lane lane, uint64_t
                              uint64_t last, enum spool_outcome outcome, struct met *met)
 {
     struct head_block *block = route->spool->lanes[lane].head.first;
-    struct spool_head_walk walk;
+    struct block_walk walk;
+    struct record record;
     for (; block != NULL && block->header.first_sequence <= last; block = block->next) {
         bool foreign = (block->header.not_for >> route->index & 1) != 0; /* it was passed over */
         if (foreign || block->header.fragment > 0 || block->header.last_sequence <= after)
             continue;
-        spool_head_walk_start(&walk, block);
-        while (spool_head_walk_next(&walk) && walk.record.sequence <= last)
-            if (walk.record.sequence > after)
-                acknowledge_record(route, block, (uint16_t)(walk.index - 1), walk.record.sequence,
+        block_walk_start(&walk, &block->header);
+        while (block_walk_next(&walk, block->bytes, &record) == E_OK && record.sequence <= last)
+            if (record.sequence > after)
+                acknowledge_record(route, block, (uint16_t)(walk.index - 1), record.sequence,
                                    outcome, met);
     }
 }

@@ -345,19 +345,12 @@ static bool has_places(const struct salvage *salvage, const struct block_header 
 static int count_owed(struct salvage *salvage)
 {
     const struct block_header *header = &salvage->headers[0];
-    struct record_frame frame = {.previous_sequence = header->first_sequence - 1,
-                                 .previous_boot_ms = header->base_boot_ms};
-    size_t position = BLOCK_HEADER_BYTES;
+    struct block_walk walk;
     struct record record;
+    int rc;
     memset(salvage->owed, 0, sizeof salvage->owed);
-    for (uint16_t n = 0; n < header->record_count; n++) {
-        int count = record_decode(salvage->bytes + position, block_bytes(header) - position, &frame,
-                                  &record);
-        if (count < 0)
-            return E_DAMAGED;
-        position += (size_t)count;
-        frame.previous_sequence = record.sequence;
-        frame.previous_boot_ms = record.boot_ms;
+    block_walk_start(&walk, header);
+    while ((rc = block_walk_next(&walk, salvage->bytes, &record)) == E_OK) {
         uint64_t sensor = (uint64_t)record.sensor + header->sensor_base;
         if (sensor == 0 || sensor > SENSORS_MAX || salvage->definitions[sensor - 1] == NULL)
             return E_NOT_FOUND;
@@ -366,7 +359,7 @@ static int count_owed(struct salvage *salvage)
                 salvage->matched[i] == NULL || !has_places(salvage, header) ||
                 !cursor_contains(&salvage->matched[i]->cursors[header->lane], record.sequence);
     }
-    return E_OK;
+    return rc == E_END ? E_OK : rc;
 }
 
 /* The routes that have all of the block, or were never to get it. */

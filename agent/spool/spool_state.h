@@ -324,17 +324,6 @@ int spool_head_import_locked(struct spool *spool, const struct head_import *impo
 /** Whether some of what was put there is not accepted yet. */
 bool spool_head_has_imports_locked(const struct spool *spool);
 
-/** Visits the records of BLOCK in order; decoding cannot fail, it was encoded here. */
-struct spool_head_walk {
-    const struct head_block *block;
-    struct record_frame frame;
-    size_t position;
-    uint16_t index;
-    struct record record;
-};
-void spool_head_walk_start(struct spool_head_walk *walk, const struct head_block *block);
-bool spool_head_walk_next(struct spool_head_walk *walk); /* walk->record, walk->index - 1 */
-
 /** Record INDEX of BLOCK counts as accepted from now on, for every route of its lane. */
 void spool_head_accept_locked(struct spool *spool, struct head_block *block, uint16_t index);
 

@@ -182,7 +182,7 @@ int spool_reader_next(struct spool_reader *reader, struct record *ret_record,
         return E_END;
     reader->last = fake->record.sequence;
     reader->header.boot_id[0] = spool->boot_id;
-    reader->position = fake->record.document_piece_bytes;
+    reader->walk.position = fake->record.document_piece_bytes;
     if (fake->damaged)
         return E_DAMAGED;
     *ret_record = fake->record;
@@ -199,12 +199,12 @@ int spool_reader_piece(struct spool_reader *reader, const uint8_t **ret_piece, s
     while (spool->records[i].record.sequence != reader->last)
         i++;
     const struct record *record = &spool->records[i].record;
-    size_t left = record->document_bytes - reader->position;
+    size_t left = record->document_bytes - reader->walk.position;
     if (left == 0)
         return E_END;
-    *ret_piece = record->document + reader->position;
+    *ret_piece = record->document + reader->walk.position;
     *ret_bytes = left < spool->piece_bytes ? left : spool->piece_bytes;
-    reader->position += *ret_bytes;
+    reader->walk.position += *ret_bytes;
     return E_OK;
 }
 
