@@ -142,6 +142,7 @@ int block_walk_next(struct block_walk *walk, const uint8_t *block, struct record
         record_decode(block + walk->position, walk->end - walk->position, &walk->frame, ret_record);
     if (count < 0)
         return count;
+    walk->before = walk->position;
     walk->position += (size_t)count;
     walk->index++;
     walk->frame.previous_sequence = ret_record->sequence;

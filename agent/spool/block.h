@@ -77,6 +77,7 @@ struct block_walk {
     uint16_t count;  /* records in the block */
     uint16_t index;  /* of the next one */
     size_t position; /* likewise, in the block */
+    size_t before;   /* position of the one that was returned last */
     size_t end;
 };
 

@@ -4,6 +4,7 @@
 
 #include "agent/spool/seal.h"
 #include "agent/spool/spool_state.h"
+#include "agent/spool/spool_walk.h"
 #include "platform/base/bytes.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
@@ -35,73 +36,6 @@ static struct store_key key_of(unsigned route, uint64_t place, uint16_t fragment
 
 /* ---- the record by itself ---- */
 
-/* Finds the block that PLACE lies in: a copy of its bytes and its header, as it stands. */
-static int find_block(struct spool *spool, struct store_txn *txn, enum lane lane, uint64_t place,
-                      uint8_t bytes[BLOCK_BYTES], struct block_header *ret_header)
-{
-    struct store_key key = store_key_block(lane, place, UINT16_MAX);
-    const uint8_t *value;
-    size_t count;
-    uint64_t first;
-    uint16_t fragment;
-    (void)pthread_mutex_lock(&spool->lock);
-    const struct head_block *block = spool->lanes[lane].head.first;
-    while (block != NULL && (block->header.fragment > 0 || block->header.last_sequence < place))
-        block = block->next;
-    bool in_head = block != NULL && block->header.first_sequence <= place;
-    if (in_head) {
-        *ret_header = block->header;
-        memcpy(bytes, block->bytes, block_bytes(&block->header));
-    }
-    (void)pthread_mutex_unlock(&spool->lock);
-    if (in_head)
-        return E_OK;
-    int rc = store_before(txn, &key, &key, &value, &count);
-    if (rc == E_OK && !store_key_is_block(&key, lane, &first, &fragment))
-        return E_NOT_FOUND;
-    if (rc == E_OK && fragment > 0) {
-        key = store_key_block(lane, first, 0);
-        rc = store_get(txn, &key, &value, &count);
-    }
-    if (rc == E_OK)
-        rc = block_open(value, count, ret_header);
-    if (rc < 0)
-        return rc == E_CHECKSUM ? E_DAMAGED : rc;
-    memcpy(bytes, value, block_bytes(ret_header));
-    block_place(ret_header, first);
-    return ret_header->last_sequence >= place ? E_OK : E_NOT_FOUND;
-}
-
-static int find_fragment(struct spool *spool, struct store_txn *txn,
-                         const struct block_header *first, uint16_t fragment,
-                         uint8_t bytes[BLOCK_BYTES], struct block_header *ret_header)
-{
-    enum lane lane = (enum lane)first->lane;
-    struct store_key key = store_key_block(lane, first->first_sequence, fragment);
-    const uint8_t *value;
-    size_t count;
-    (void)pthread_mutex_lock(&spool->lock);
-    const struct head_block *block = spool->lanes[lane].head.first;
-    while (block != NULL && (block->header.first_sequence != first->first_sequence ||
-                             block->header.fragment != fragment))
-        block = block->next;
-    if (block != NULL) {
-        *ret_header = block->header;
-        memcpy(bytes, block->bytes, block_bytes(&block->header));
-    }
-    (void)pthread_mutex_unlock(&spool->lock);
-    if (block != NULL)
-        return E_OK;
-    int rc = store_get(txn, &key, &value, &count);
-    if (rc == E_OK)
-        rc = block_open(value, count, ret_header);
-    if (rc < 0)
-        return rc == E_CHECKSUM || rc == E_NOT_FOUND ? E_DAMAGED : rc;
-    memcpy(bytes, value, block_bytes(ret_header));
-    block_place(ret_header, first->first_sequence);
-    return E_OK;
-}
-
 /* Bytes of the three numbers that a record begins with: distance, sensor and form, time. */
 static size_t front_bytes(const uint8_t *bytes, size_t count, uint64_t *ret_sensor_form)
 {
@@ -131,20 +65,21 @@ static void reduce_to(uint8_t bytes[BLOCK_BYTES], struct block_header *header, s
     header->base_boot_ms = record->boot_ms;
 }
 
-static int take_out(uint8_t bytes[BLOCK_BYTES], struct block_header *header, uint64_t place)
+/* Reads the record at PLACE; where its block holds others, too, nothing of these is left. */
+static int take_out(struct spool *spool, const struct burial *burial, struct spool_reader *reader)
 {
-    struct block_walk walk;
     struct record record;
+    uint64_t previous;
     size_t position;
-    int rc;
-    block_walk_start(&walk, header);
-    do {
-        position = walk.position;
-        rc = block_walk_next(&walk, bytes, &record);
-    } while (rc == E_OK && record.sequence != place);
-    if (rc == E_OK && header->fragment_count == 1)
-        reduce_to(bytes, header, position, walk.position - position, &record);
-    return rc == E_END ? E_NOT_FOUND : rc;
+    spool_walk_start(reader, spool, burial->lane, &(struct spool_position){.next = burial->place});
+    int rc = spool_reader_next(reader, &record, &previous);
+    if (rc == E_END || (rc == E_OK && record.sequence != burial->place))
+        return E_NOT_FOUND;
+    if (rc < 0 || reader->header.fragment_count > 1)
+        return rc;
+    position = reader->walk.before;
+    reduce_to(reader->block, &reader->header, position, reader->walk.position - position, &record);
+    return E_OK;
 }
 
 /* ---- room ---- */
@@ -265,27 +200,45 @@ static int put_fragment(struct commit *commit, unsigned route, struct block_head
     return put_part(commit, &key, bytes, block_bytes(header));
 }
 
+/* All of them, or the error: E_NOT_FOUND, too, if they go away. */
+static int put_fragments(struct commit *commit, unsigned route, struct spool_reader *reader)
+{
+    struct block_header *header = &reader->header;
+    const uint8_t *piece;
+    size_t bytes;
+    for (;;) {
+        int rc = put_fragment(commit, route, header, reader->block);
+        if (rc == E_OK)
+            rc = spool_reader_piece(reader, &piece, &bytes);
+        if (rc == E_END)
+            return E_OK;
+        if (rc < 0)
+            return rc == E_CHANGED ? E_NOT_FOUND : rc;
+        /* The fragments of a document differ in nothing else (spool_head.c). */
+        header->fragment = reader->piece;
+        header->record_count = 0;
+        header->room_used = (uint16_t)bytes;
+    }
+}
+
+/* A letter of which a part is missing is none. */
 static int bury(struct spool *spool, struct commit *commit, unsigned route)
 {
     const struct burial *burial = &commit->burials[route];
-    uint8_t bytes[BLOCK_BYTES];
-    struct block_header first;
-    struct block_header header;
-    int rc = find_block(spool, commit->txn, burial->lane, burial->place, bytes, &first);
+    struct spool_reader reader;
+    const struct block_header *header = &reader.header;
+    int rc = take_out(spool, burial, &reader);
     if (rc == E_OK)
-        rc = take_out(bytes, &first, burial->place);
+        rc = make_room(spool, commit, (size_t)header->fragment_count * block_bytes(header));
     if (rc == E_OK)
-        rc = make_room(spool, commit, (size_t)first.fragment_count * block_bytes(&first));
+        rc = put_letter(spool, commit, route, header);
+    if (rc < 0)
+        return rc;
+    rc = put_fragments(commit, route, &reader);
     if (rc == E_OK)
-        rc = put_letter(spool, commit, route, &first);
-    header = first;
-    for (uint16_t i = 0; rc == E_OK && i < first.fragment_count; i++) {
-        if (i > 0)
-            rc = find_fragment(spool, commit->txn, &first, i, bytes, &header);
-        if (rc == E_OK)
-            rc = put_fragment(commit, route, &header, bytes);
-    }
-    return rc;
+        return rc;
+    int gone = delete_letter(commit, route, burial->place);
+    return gone < 0 ? gone : rc;
 }
 
 /* ---- letters ---- */
