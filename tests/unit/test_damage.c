@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include "platform/base/bytes.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
+#include "tests/unit/folder.h"
 
 /*
  * A spool file is damaged at random: bits, sectors of zeros or garbage, an end that is missing. A
@@ -428,17 +428,6 @@ static void write_file(const char *path, const uint8_t *bytes, size_t count)
     (void)close(fd);
 }
 
-static void empty_folder(const char *path)
-{
-    char name[400];
-    DIR *directory = opendir(path);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        (void)snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-        (void)unlink(name);
-    }
-    (void)closedir(directory);
-}
-
 /* Not spawned: an emulator of another machine could not. There is one thread when it forks. */
 static int run_child(const char *path)
 {
@@ -484,7 +473,7 @@ static void one_round(const struct image *sound, const char *path, unsigned seed
     memcpy(image.bytes, sound->bytes, sound->count);
     (void)snprintf(file, sizeof file, "%s/spool.mdb", path);
     (void)snprintf(names, sizeof names, "%s/spool.mdb.names", path);
-    empty_folder(path);
+    folder_empty(path);
     size_t length = damage(&image, &random);
     write_file(file, image.bytes, length);
     if (!nameless)
@@ -517,7 +506,7 @@ static void test_damaged_files(void **state)
     (void)snprintf(file, sizeof file, "%s/spool.mdb", path);
     (void)snprintf(names, sizeof names, "%s/spool.mdb.names", path);
     for (int clean = 0; clean < 2; clean++) {
-        empty_folder(path);
+        folder_empty(path);
         make_sound(path, clean != 0);
         read_image(file, names, &sound[clean]);
         find_places(&sound[clean], sound[clean].count);
@@ -535,7 +524,7 @@ static void test_damaged_files(void **state)
         free(sound[clean].bytes);
         free(sound[clean].names.bytes);
     }
-    empty_folder(path);
+    folder_empty(path);
     assert_int_equal(rmdir(path), 0);
     assert_int_equal(tally.crashes, 0);
     assert_int_equal(tally.missing, 0);

@@ -7,7 +7,6 @@
  */
 #include "tests/unit/unit.h"
 
-#include <dirent.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "platform/base/bytes.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
+#include "tests/unit/folder.h"
 
 enum {
     ITEMS = 207,
@@ -206,13 +206,7 @@ static void make_bench(struct bench *bench)
 
 static void remove_bench(struct bench *bench)
 {
-    char path[400];
-    DIR *directory = opendir(bench->path);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        (void)snprintf(path, sizeof path, "%s/%s", bench->path, entry->d_name);
-        (void)unlink(path);
-    }
-    (void)closedir(directory);
+    folder_empty(bench->path);
     assert_int_equal(rmdir(bench->path), 0);
 }
 

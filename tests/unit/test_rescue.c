@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "platform/base/error.h"
 #include "platform/clock.h"
 #include "platform/stop.h"
+#include "tests/unit/folder.h"
 
 /*
  * The header of a page is damaged in the file of a running spool, a page that is to be freed next.
@@ -106,13 +106,7 @@ static void make_bench(struct bench *bench)
 
 static void remove_bench(struct bench *bench)
 {
-    char path[400];
-    DIR *directory = opendir(bench->path);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        (void)snprintf(path, sizeof path, "%s/%s", bench->path, entry->d_name);
-        (void)unlink(path);
-    }
-    (void)closedir(directory);
+    folder_empty(bench->path);
     assert_int_equal(rmdir(bench->path), 0);
     stop_close(&bench->damaged);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
-#include <dirent.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "platform/base/crc32c.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
+#include "tests/unit/folder.h"
 
 /*
  * What comes back of files that were set aside. Record N has number N in its spool, and lies in
@@ -85,13 +85,7 @@ static void close_rig(struct rig *rig)
 
 static void remove_rig(struct rig *rig)
 {
-    char name[400];
-    DIR *directory = opendir(rig->path);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        (void)snprintf(name, sizeof name, "%s/%s", rig->path, entry->d_name);
-        (void)unlink(name);
-    }
-    (void)closedir(directory);
+    folder_empty(rig->path);
     assert_int_equal(rmdir(rig->path), 0);
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
-#include <dirent.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "platform/base/error.h"
 #include "platform/clock.h"
 #include "platform/stop.h"
+#include "tests/unit/folder.h"
 
 /* A spool in a directory of its own, with one sensor and one route, and a clock that stands. */
 struct bench {
@@ -90,13 +90,7 @@ static void make_bench(struct bench *bench)
 
 static void remove_bench(struct bench *bench)
 {
-    char path[400];
-    DIR *directory = opendir(bench->path);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        (void)snprintf(path, sizeof path, "%s/%s", bench->path, entry->d_name);
-        (void)unlink(path);
-    }
-    (void)closedir(directory);
+    folder_empty(bench->path);
     assert_int_equal(rmdir(bench->path), 0);
 }
 

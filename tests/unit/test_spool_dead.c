@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
-#include <dirent.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "platform/base/bytes.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
+#include "tests/unit/folder.h"
 
 /* Dead letters: two routes, of which "live" gives records up. */
 enum { DOCUMENT_BYTES = 9000, READINGS = 100, WAIT_MS = 20000 };
@@ -87,15 +87,9 @@ static void restart(struct rig *rig, bool clean)
 
 static void remove_rig(struct rig *rig)
 {
-    char name[400];
     assert_int_equal(spool_stop(rig->spool, clock_mono_ms() + WAIT_MS), 0);
     spool_close(rig->spool);
-    DIR *directory = opendir(rig->path);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        (void)snprintf(name, sizeof name, "%s/%s", rig->path, entry->d_name);
-        (void)unlink(name);
-    }
-    (void)closedir(directory);
+    folder_empty(rig->path);
     assert_int_equal(rmdir(rig->path), 0);
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -15,6 +14,7 @@
 #include "agent/spool/store.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
+#include "tests/unit/folder.h"
 
 /*
  * Random work on a spool against a list of what was appended and acknowledged: appending in all
@@ -196,13 +196,7 @@ static void make_model(struct model *model, unsigned seed)
 
 static void remove_model(struct model *model)
 {
-    char name[400];
-    DIR *directory = opendir(model->path);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        (void)snprintf(name, sizeof name, "%s/%s", model->path, entry->d_name);
-        (void)unlink(name);
-    }
-    (void)closedir(directory);
+    folder_empty(model->path);
     CHECK(model, rmdir(model->path) == 0);
     free(model->items);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "platform/base/error.h"
 #include "platform/clock.h"
 #include "platform/stop.h"
+#include "tests/unit/folder.h"
 
 /*
  * Writers, routes and the committer at once, with windows so short that blocks leave the head, by
@@ -114,13 +114,7 @@ static void *read_records(void *context)
 
 static void remove_directory(const char *path)
 {
-    char name[400];
-    DIR *directory = opendir(path);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        (void)snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-        (void)unlink(name);
-    }
-    (void)closedir(directory);
+    folder_empty(path);
     (void)rmdir(path);
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
-#include <dirent.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "platform/base/error.h"
 #include "platform/clock.h"
 #include "platform/stop.h"
+#include "tests/unit/folder.h"
 
 /* Looking at a real spool: by walking through it, and as `runnel spool` prints it. */
 enum { DOCUMENT_BYTES = 20000, OUTPUT_BYTES = 1 << 20 };
@@ -91,17 +91,11 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct bench *bench = *state;
-    char path[400];
     if (bench->spool != NULL && !bench->options.open_only)
         spool_abandon(bench->spool);
     else
         spool_close(bench->spool);
-    DIR *directory = opendir(bench->path);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        (void)snprintf(path, sizeof path, "%s/%s", bench->path, entry->d_name);
-        (void)unlink(path);
-    }
-    (void)closedir(directory);
+    folder_empty(bench->path);
     assert_int_equal(rmdir(bench->path), 0);
     free(bench);
     return 0;
