@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/cli/ask_spool.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "agent/agent.h"
@@ -81,4 +82,20 @@ int ask_spool(struct ask_spool *ask, struct control_spooled *ret_spooled)
     }
     int result = ask_agent(socket, &spool, ret_spooled);
     return result == E_NOT_FOUND ? ask_stopped(ask, socket, &spool, ret_spooled) : result;
+}
+
+int ask_spool_fail(const struct ask_spool *ask, int result, const struct control_spooled *spooled,
+                   bool exports)
+{
+    const char *reason = spooled->reason[0] != '\0' ? spooled->reason : ERROR_TEXT(result);
+    if (ferror(stdout) != 0) /* main says it */
+        return CLI_FAILED;
+    if (ask->bytes == 0)
+        (void)fprintf(stderr, "runnel: %s\n", reason);
+    else if (exports)
+        (void)fprintf(stderr, "runnel: the export broke off after %" PRIu64 " records: %s\n",
+                      ask->lines, reason);
+    else
+        (void)fprintf(stderr, "runnel: the answer broke off: %s\n", reason);
+    return CLI_FAILED;
 }

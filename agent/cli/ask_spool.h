@@ -24,4 +24,9 @@ struct ask_spool {
  *  control_client_spool and agent_spool. ret_spooled is written in any case. */
 int ask_spool(struct ask_spool *ask, struct control_spooled *ret_spooled);
 
+/** Says why the answer did not come whole; EXPORTS: how many records came. Returns the exit code.
+ */
+int ask_spool_fail(const struct ask_spool *ask, int result, const struct control_spooled *spooled,
+                   bool exports);
+
 #endif

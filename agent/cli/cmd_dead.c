@@ -65,15 +65,6 @@ static bool is_letter(const char *text)
 
 /* ---- asking ---- */
 
-static int fail(int result, const struct ask_spool *ask, const struct control_spooled *spooled)
-{
-    const char *reason = spooled->reason[0] != '\0' ? spooled->reason : ERROR_TEXT(result);
-    if (ferror(stdout) == 0) /* main says it */
-        (void)fprintf(stderr, "runnel: %s%s\n", ask->bytes > 0 ? "the answer broke off: " : "",
-                      reason);
-    return CLI_FAILED;
-}
-
 /* WHICH: see control.h. What a change leaves as it was is told on stderr. */
 static int ask_for(struct options *options, const char *which, struct control_spooled *ret_spooled)
 {
@@ -88,7 +79,7 @@ static int ask_for(struct options *options, const char *which, struct control_sp
     if (result == E_STOP)
         return ask.exit_code;
     if (result < 0)
-        return fail(result, &ask, ret_spooled);
+        return ask_spool_fail(&ask, result, ret_spooled, false);
     return changes(options) && ret_spooled->damaged > 0 ? CLI_FAILED : CLI_DONE;
 }
 

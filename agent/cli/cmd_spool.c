@@ -34,22 +34,6 @@ struct options {
 
 /* ---- what is said at the end ---- */
 
-static int fail(const struct options *options, int result, const struct ask_spool *ask,
-                const struct control_spooled *spooled)
-{
-    const char *reason = spooled->reason[0] != '\0' ? spooled->reason : ERROR_TEXT(result);
-    if (ferror(stdout) != 0) /* main says it */
-        return CLI_FAILED;
-    if (ask->bytes == 0)
-        (void)fprintf(stderr, "runnel: %s\n", reason);
-    else if (options->exports)
-        (void)fprintf(stderr, "runnel: the export broke off after %" PRIu64 " records: %s\n",
-                      ask->lines, reason);
-    else
-        (void)fprintf(stderr, "runnel: the answer broke off: %s\n", reason);
-    return CLI_FAILED;
-}
-
 static int finish(const struct options *options, const struct control_spooled *spooled)
 {
     if (options->exports && fflush(stdout) == 0)
@@ -67,7 +51,9 @@ static int run(const struct options *options)
     int result = ask_spool(&ask, &spooled);
     if (result == E_STOP)
         return ask.exit_code;
-    return result < 0 ? fail(options, result, &ask, &spooled) : finish(options, &spooled);
+    if (result < 0)
+        return ask_spool_fail(&ask, result, &spooled, options->exports);
+    return finish(options, &spooled);
 }
 
 /* ---- the command line ---- */
