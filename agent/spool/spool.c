@@ -107,6 +107,7 @@ static void skip_unused(struct spool *spool, bool clean)
 {
     spool->next_sequence = spool->reserved;
     spool->counted = clean;
+    spool->dead_unsure = spool->dead_unsure && !clean;
     if (clean)
         return;
     spool->counters_since_ms = wall_ms(spool);
@@ -296,7 +297,7 @@ int spool_open(const struct spool_options *options, char fault[SPOOL_FAULT_BYTES
 
 int spool_start(struct spool *spool)
 {
-    spool->commit_now = spool->commit_now || spool->dead_queued;
+    spool->commit_now = spool->commit_now || spool->dead_queued || spool->dead_unsure;
     int rc = thread_start(&spool->committer, "commit", spool_commit_run, spool);
     spool->salvaging = rc == E_OK && spool->aside > 0;
     if (spool->salvaging)

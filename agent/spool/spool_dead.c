@@ -12,7 +12,7 @@
 /*
  * A dead letter is the record by itself, as blocks that are for no route, and what became of it.
  * FORMAT.md, "Dead letter". The commit that stores it is waited for before the record is
- * acknowledged: a cut between the two makes the letter anew, under the same key.
+ * acknowledged: a cut between the two leaves both, and the next start drops the letter.
  */
 enum {
     AT_WALL_MS = 0,
@@ -65,21 +65,27 @@ static void reduce_to(uint8_t bytes[BLOCK_BYTES], struct block_header *header, s
     header->base_boot_ms = record->boot_ms;
 }
 
-/* Reads the record at PLACE; where its block holds others, too, nothing of these is left. */
+/* Reads the record that stands at PLACE. E_NOT_FOUND, E_DAMAGED; LMDB's. */
+static int read_at(struct spool *spool, enum lane lane, uint64_t place, struct spool_reader *reader,
+                   struct record *ret_record)
+{
+    uint64_t previous;
+    spool_walk_start(reader, spool, lane, &(struct spool_position){.next = place});
+    int rc = spool_reader_next(reader, ret_record, &previous);
+    if (rc == E_END || (rc == E_OK && ret_record->sequence != place))
+        return E_NOT_FOUND;
+    return rc;
+}
+
+/* Likewise; where its block holds others, too, nothing of these is left. */
 static int take_out(struct spool *spool, const struct burial *burial, struct spool_reader *reader)
 {
     struct record record;
-    uint64_t previous;
-    size_t position;
-    spool_walk_start(reader, spool, burial->lane, &(struct spool_position){.next = burial->place});
-    int rc = spool_reader_next(reader, &record, &previous);
-    if (rc == E_END || (rc == E_OK && record.sequence != burial->place))
-        return E_NOT_FOUND;
-    if (rc < 0 || reader->header.fragment_count > 1)
-        return rc;
-    position = reader->walk.before;
-    reduce_to(reader->block, &reader->header, position, reader->walk.position - position, &record);
-    return E_OK;
+    int rc = read_at(spool, burial->lane, burial->place, reader, &record);
+    if (rc == E_OK && reader->header.fragment_count == 1)
+        reduce_to(reader->block, &reader->header, reader->walk.before,
+                  reader->walk.position - reader->walk.before, &record);
+    return rc;
 }
 
 /* ---- room ---- */
@@ -317,21 +323,6 @@ static int read_parts(struct commit *commit, const struct dead_request *request,
     return E_OK;
 }
 
-/* After a cut a record may have its letter and be owed all the same: then it is in its lane
- * already. E_EXISTS; E_AGAIN: it is being acknowledged. */
-static int is_owed_locked(const struct spool *spool, const struct dead_request *request,
-                          enum lane lane)
-{
-    const struct spool_route *route = spool->routes[request->route];
-    if (route == NULL)
-        return E_NOT_FOUND;
-    if ((route->burial.wanted || route->burial.acking) && route->burial.place == request->place)
-        return E_AGAIN;
-    bool had = spool_route_low_locked(route, lane) >= request->place ||
-               cursor_contains(&route->cursors[lane], request->place);
-    return had ? E_OK : E_EXISTS;
-}
-
 /* Back into its lane, for the one route that it was dead for. */
 static int send_again(struct spool *spool, struct commit *commit,
                       const struct dead_request *request)
@@ -347,8 +338,6 @@ static int send_again(struct spool *spool, struct commit *commit,
                                        .not_for = (uint8_t) ~(1U << request->route)};
     (void)pthread_mutex_lock(&spool->lock);
     if (rc == E_OK)
-        rc = is_owed_locked(spool, request, (enum lane)parts->headers[0].lane);
-    if (rc == E_OK)
         rc = spool_head_import_locked(spool, &import);
     (void)pthread_mutex_unlock(&spool->lock);
     free(parts);
@@ -362,8 +351,6 @@ static int answer(struct spool *spool, struct commit *commit, struct dead_reques
     int rc = E_OK;
     if (request->again && !request->imported)
         rc = send_again(spool, commit, request);
-    if (rc == E_EXISTS)
-        rc = E_OK;
     request->seen = true;
     if (rc == E_AGAIN)
         return E_OK; /* later */
@@ -387,6 +374,34 @@ static int answer_all(struct spool *spool, struct commit *commit)
             return rc;
     }
     return E_OK;
+}
+
+static bool is_owed_locked(const struct spool *spool, const struct spool_letter *letter)
+{
+    const struct spool_route *route = spool->routes[letter->route];
+    return route != NULL && route->open && strcmp(route->name, letter->route_name) == 0 &&
+           spool_route_low_locked(route, letter->lane) < letter->place &&
+           !cursor_contains(&route->cursors[letter->lane], letter->place);
+}
+
+/* A cut between a burial and its acknowledgement leaves a letter whose record is owed all the same:
+ * it is in its lane, and will be delivered, or buried anew. */
+static int drop_stale(struct spool *spool, struct commit *commit)
+{
+    struct spool_letter letter = {.route = 0};
+    struct spool_reader reader;
+    struct record record;
+    int rc;
+    while ((rc = next_letter(commit->txn, letter.route, letter.place, &letter)) == E_OK) {
+        (void)pthread_mutex_lock(&spool->lock);
+        bool owed = is_owed_locked(spool, &letter);
+        (void)pthread_mutex_unlock(&spool->lock);
+        if (owed && read_at(spool, letter.lane, letter.place, &reader, &record) == E_OK)
+            rc = delete_letter(commit, letter.route, letter.place);
+        if (rc < 0)
+            return rc;
+    }
+    return rc == E_END ? E_OK : rc;
 }
 
 /* What the command line marked while no agent ran. */
@@ -418,7 +433,9 @@ int spool_dead_put(struct spool *spool, struct commit *commit)
 {
     int rc = E_OK;
     take_burials(spool, commit);
-    if (!commit->first && spool->dead_queued && spool->dead_request_count == 0)
+    if (!commit->first && spool->dead_unsure)
+        rc = drop_stale(spool, commit);
+    if (rc == E_OK && !commit->first && spool->dead_queued && spool->dead_request_count == 0)
         rc = find_queued(spool, commit);
     if (!commit->first && rc == E_OK)
         rc = answer_all(spool, commit);
@@ -452,6 +469,7 @@ void spool_dead_settle_locked(struct spool *spool, const struct commit *commit, 
     size_t left = 0;
     if (rc == E_OK)
         memcpy(spool->dead, commit->dead, sizeof spool->dead);
+    spool->dead_unsure = spool->dead_unsure && (rc < 0 || commit->first);
     for (size_t i = 0; i < spool->dead_request_count; i++) {
         struct dead_request request = spool->dead_requests[i];
         if (request.done && rc == E_OK)
@@ -471,7 +489,6 @@ void spool_dead_settle_locked(struct spool *spool, const struct commit *commit, 
             continue;
         burial->wanted = false;
         burial->result = rc < 0 ? rc : taken->result;
-        burial->acking = burial->result == E_OK;
     }
     if (came_late(spool, commit)) {
         spool_commit_now_locked(spool);
@@ -498,13 +515,9 @@ int spool_dead_bury(struct spool_route *route, const struct spool_death *death, 
     int rc = burial->wanted ? E_TIMEOUT : burial->result;
     burial->wanted = false;
     (void)pthread_mutex_unlock(&spool->lock);
-    if (rc < 0)
-        return rc;
-    spool_route_ack(route, death->lane, &death->mark, 1, SPOOL_DEAD);
-    (void)pthread_mutex_lock(&spool->lock);
-    burial->acking = false;
-    (void)pthread_mutex_unlock(&spool->lock);
-    return E_OK;
+    if (rc == E_OK)
+        spool_route_ack(route, death->lane, &death->mark, 1, SPOOL_DEAD);
+    return rc;
 }
 
 void spool_dead_lose(struct spool_route *route, enum lane lane, const struct spool_mark *mark)
@@ -564,6 +577,7 @@ int spool_dead_load(struct spool *spool, const struct store_key *key, const uint
 {
     struct spool_letter letter;
     int rc = count_part(spool->dead, key, bytes, true);
+    spool->dead_unsure = true; /* unless the last stop was clean */
     if (rc == E_OK && bytes_get_be16(key->bytes + 10) == 0 &&
         open_letter(key, value, bytes, &letter) == E_OK && letter.queued)
         spool->dead_queued = true;

@@ -124,7 +124,6 @@ struct gap_range {
 /** A dead letter on its way to flash, which the route's thread waits for. */
 struct burial {
     bool wanted;
-    bool acking; /* flash has the letter, the record is not acknowledged yet */
     int result;
     enum lane lane;
     uint64_t place;
@@ -244,6 +243,7 @@ struct spool {
     struct dead_request dead_requests[DEAD_REQUESTS_MAX];
     size_t dead_request_count;
     bool dead_queued; /* some letters may be marked to be sent again */
+    bool dead_unsure; /* some may have records that are owed all the same */
     struct dead_count dead[SPOOL_ROUTES_MAX];
 
     bool crowded; /* the file is so full that something must go before anything more comes */

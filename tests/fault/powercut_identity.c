@@ -225,6 +225,8 @@ static void open_spool(struct check *check, const char *path)
         fail(check, "closed: it does not open: %s (%s)", ERROR_TEXT(rc), fault);
     if (!rig_wait_salvaged(&check->rig))
         fail(check, "closed: the salvage does not end");
+    if (!rig_commit(&check->rig)) /* letters whose records are owed go with the first */
+        fail(check, "closed: nothing is committed");
     spool_get_status(check->rig.spool, &status);
     if (status.aside > 0)
         fail(check, "closed: %u files stay aside", status.aside);
@@ -316,6 +318,9 @@ static void read_letters(struct check *check)
         struct item *item = recognize(check, r, &record);
         if (!item->buried[r])
             fail(check, "invented: %" PRIu64 " is a letter of route %d", item->sequence, r);
+        if (item->seen[r])
+            fail(check, "twice: route %d is owed a letter, %" PRIx64 "/%" PRIu64, r, item->id,
+                 item->sequence);
         item->letter[r] = true;
     }
     if (rc != E_END)
