@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <poll.h>
+#include <string.h>
+
+#include "agent/uplink/uplink_state.h"
+#include "platform/base/error.h"
+#include "platform/stop.h"
+
+enum { WAKE_GAP_MS = 20 }; /* records that trickle in wake the thread at most so often */
+
+/* What is there and when it is due. */
+struct look {
+    uint64_t lane_records[LANE_COUNT];
+    uint64_t records;
+    uint64_t bytes;
+    bool gap; /* there is one to tell of */
+    int64_t due_mono_ms;
+};
+
+static int64_t lane_due_mono_ms(struct uplink *uplink, enum lane lane)
+{
+    uint8_t boot_id[BLOCK_BOOT_ID_BYTES];
+    int64_t now = clock_mono_ms();
+    int64_t age_ms = uplink->options.age_ms[lane];
+    int64_t taken_boot_ms;
+    if (uplink->lane_due_mono_ms[lane] != 0)
+        return uplink->lane_due_mono_ms[lane];
+    int rc = batch_oldest(&uplink->batch, lane, &taken_boot_ms, boot_id);
+    int64_t left_ms = age_ms;
+    if (rc == E_OK && memcmp(boot_id, uplink->boot_id, sizeof boot_id) != 0)
+        left_ms = 0; /* taken before the last boot: its age is not known, but it has waited */
+    else if (rc == E_OK && taken_boot_ms < clock_boot_ms())
+        left_ms = age_ms - (clock_boot_ms() - taken_boot_ms);
+    uplink->lane_due_mono_ms[lane] = now + (left_ms > 0 ? left_ms : 0);
+    return uplink->lane_due_mono_ms[lane];
+}
+
+static void count_lanes(struct uplink *uplink, struct look *ret_look)
+{
+    struct spool_gap gap;
+    *ret_look = (struct look){.due_mono_ms = INT64_MAX,
+                              .gap = spool_gap_next(uplink->route, 0, &gap) == E_OK};
+    for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
+        struct spool_backlog backlog;
+        if (!uplink->options.lanes[lane])
+            continue;
+        spool_route_backlog(uplink->route, lane, &backlog);
+        ret_look->lane_records[lane] = backlog.records;
+        ret_look->records += backlog.records;
+        ret_look->bytes += backlog.bytes;
+    }
+}
+
+/* Whether a batch is due; the oldest records are asked for only where the amount does not tell. */
+static bool is_due(struct uplink *uplink, struct look *look)
+{
+    const struct batch_limits *limits = &uplink->batch.options.limits;
+    if (look->gap)
+        return true;
+    if (look->records == 0)
+        return false;
+    if (atomic_load(&uplink->drain) || look->records >= limits->records ||
+        look->bytes >= limits->bytes || batch_has_backlog(&uplink->batch))
+        return true;
+    for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
+        int64_t due = INT64_MAX;
+        if (look->lane_records[lane] > 0)
+            due = lane_due_mono_ms(uplink, lane);
+        if (due < look->due_mono_ms)
+            look->due_mono_ms = due;
+    }
+    return look->due_mono_ms <= clock_mono_ms();
+}
+
+/* A full batch ends the wait, and so does any record that may be due earlier than what waits: one
+ * in a lane that is empty and in more of a hurry. */
+static uint64_t wake_records(struct uplink *uplink, const struct look *look)
+{
+    for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
+        int64_t due = clock_mono_ms() + uplink->options.age_ms[lane];
+        if (uplink->options.lanes[lane] && look->lane_records[lane] == 0 && due < look->due_mono_ms)
+            return look->records + 1;
+    }
+    return uplink->batch.options.limits.records;
+}
+
+static int wait_for_change(struct uplink *uplink, const struct look *look)
+{
+    int64_t now = clock_mono_ms();
+    if (now < uplink->woken_mono_ms + WAKE_GAP_MS)
+        (void)stop_wait(&uplink->soft, -1, 0, now + WAKE_GAP_MS);
+    spool_route_arm(uplink->route, uplink->event_fd, wake_records(uplink, look),
+                    uplink->batch.options.limits.bytes);
+    int rc = stop_wait(&uplink->soft, uplink->event_fd, POLLIN, look->due_mono_ms);
+    uplink->woken_mono_ms = clock_mono_ms();
+    return rc == E_TIMEOUT ? E_OK : rc;
+}
+
+/* Returns 0 when there is something to send, E_STOP, or error_sys. */
+int uplink_due_wait(struct uplink *uplink)
+{
+    struct look look;
+    for (;;) {
+        if (stop_requested(&uplink->soft))
+            return E_STOP;
+        stop_event_drain(uplink->event_fd);
+        count_lanes(uplink, &look);
+        if (is_due(uplink, &look))
+            break;
+        int rc = wait_for_change(uplink, &look);
+        if (rc < 0)
+            return rc;
+    }
+    memset(uplink->lane_due_mono_ms, 0, sizeof uplink->lane_due_mono_ms);
+    uplink_report_due(uplink);
+    return E_OK;
+}

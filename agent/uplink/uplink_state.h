@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_UPLINK_UPLINK_STATE_H
+#define RUNNEL_AGENT_UPLINK_UPLINK_STATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "agent/http/http_client.h"
+#include "agent/uplink/backoff.h"
+#include "agent/uplink/request.h"
+#include "agent/uplink/uplink.h"
+#include "platform/base/log.h"
+#include "platform/clock.h"
+#include "platform/thread.h"
+
+/** What the files uplink*.c share; nobody else includes it. */
+
+/* What uplink_get_status reads while the thread writes. */
+struct uplink_shared {
+    struct uplink_status status; /* ages and waits apart */
+    int64_t retry_mono_ms;
+    int64_t delivered_mono_ms;
+    int64_t due_mono_ms;
+};
+
+/* The reply to the request in flight. */
+struct uplink_answer {
+    struct http_reply head;
+    struct dest_reply body;
+    bool skewed;
+};
+
+struct uplink {
+    struct uplink_options options;
+    struct spool_route *route;
+    struct http_client *client;
+    struct thread thread;
+    struct stop soft; /* asks the thread to end */
+    struct stop hard; /* ends an exchange in flight as well */
+    int event_fd;
+    atomic_bool drain;
+    pthread_mutex_t mutex;
+    struct uplink_shared shared;
+
+    /* The rest is the thread's own. */
+    struct backoff backoff;
+    int64_t lane_due_mono_ms[LANE_COUNT]; /* 0: not known */
+    int64_t woken_mono_ms;
+    bool time_known;
+    int64_t server_offset_ms; /* the endpoint's clock less CLOCK_BOOTTIME */
+    int64_t signed_offset_ms; /* likewise, of the time that was signed last */
+    bool clock_fixed;         /* since the last success */
+    bool refreshed;           /* likewise */
+    unsigned changes;
+    enum uplink_state state_logged;
+    struct log_limit log_limits[UPLINK_NEEDS_OPERATOR + 1];
+    uint8_t boot_id[CLOCK_BOOT_ID_BYTES];
+    struct uplink_answer answer;
+    struct credentials credentials;
+    struct sigv4_key key;
+    uint8_t *delivered;
+    char head[REQUEST_HEAD_BYTES];
+    struct batch batch;
+};
+
+/* ---- uplink_report.c: what uplink_get_status tells ---- */
+
+/** ERROR is foreign in parts: nothing in it may end the quotes that the log puts around it. */
+void uplink_report_state(struct uplink *uplink, enum uplink_state state, const char *error,
+                         int64_t wait_ms);
+
+/** What an exchange came to: so many records delivered, so many to be sent AGAIN. */
+void uplink_report_exchange(struct uplink *uplink, size_t delivered, size_t again, bool throttled);
+
+/** Data is due, if it was not before. */
+void uplink_report_due(struct uplink *uplink);
+
+/** A record was given up. */
+void uplink_report_refused(struct uplink *uplink);
+
+/* ---- uplink_due.c ---- */
+
+/** Waits until there is something to send: 0, E_STOP, or error_sys. */
+int uplink_due_wait(struct uplink *uplink);
+
+/* ---- uplink_exchange.c ---- */
+
+/** Signs and sends the batch; uplink->answer has the reply. As http_client_exchange; E_INVALID: the
+ *  request cannot be written. */
+int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome);
+
+/* ---- uplink_judge.c ---- */
+
+/** What follows from an exchange that ended with RC: acknowledges, waits, tells. */
+void uplink_judge(struct uplink *uplink, int rc, const struct http_outcome *outcome);
+
+/** Waits before the next try, as long as KIND and its failures say. */
+void uplink_judge_back_off(struct uplink *uplink, enum backoff_kind kind, enum uplink_state state,
+                           const char *error);
+
+/** How many records the next batch may have. */
+size_t uplink_judge_records_max(const struct uplink *uplink);
+
+#endif
