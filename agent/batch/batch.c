@@ -193,13 +193,19 @@ static int take_record(struct batch *batch, uint64_t previous, uint64_t bytes_ma
     return rc == E_TOO_BIG || rc == E_DAMAGED ? refuse(batch, previous, bytes, rc) : rc;
 }
 
+static bool is_aside(const struct batch *batch, uint64_t sequence)
+{
+    const struct batch_options *options = &batch->options;
+    return options->is_aside != NULL && options->is_aside(options->aside_context, sequence);
+}
+
 /* What the spool passes over as damaged is its to account for. */
 static int read_record(struct batch *batch, uint64_t *ret_previous)
 {
     int rc;
     do
         rc = spool_reader_next(&batch->reader, &batch->record, ret_previous);
-    while (rc == E_DAMAGED);
+    while (rc == E_DAMAGED || (rc == E_OK && is_aside(batch, batch->record.sequence)));
     return rc;
 }
 
@@ -224,6 +230,8 @@ static int take_gaps(struct batch *batch, size_t records_max)
            spool_gap_next(batch->options.route, gap.sequence, &gap) == E_OK) {
         if (batch->options.in_order && owes_below(batch, gap.sequence))
             return E_OK;
+        if (is_aside(batch, gap.sequence))
+            continue;
         int rc = put_gap(batch, &gap, batch->count);
         if (rc < 0)
             return rc;
@@ -338,10 +346,9 @@ static int take_fresh_first(struct batch *batch, const struct part *all)
     return rc == E_OK ? take_part(batch, &fresh) : rc;
 }
 
-static int take_lanes(struct batch *batch, size_t records_max)
+static int take_lanes(struct batch *batch, size_t records_max, uint64_t bytes_max)
 {
-    const struct part all = {
-        .end = UINT64_MAX, .records = records_max, .bytes = batch->options.limits.bytes};
+    const struct part all = {.end = UINT64_MAX, .records = records_max, .bytes = bytes_max};
     int rc = batch_has_backlog(batch) ? take_fresh_first(batch, &all) : take_part(batch, &all);
     /* An error of the spool must not hold back what was read before it. */
     if (batch->count > 0)
@@ -367,13 +374,13 @@ static void pin(struct batch *batch, bool reading)
                             reading ? UINT64_MAX : last_taken(batch, lane));
 }
 
-static int build(struct batch *batch, size_t records_max)
+static int build(struct batch *batch, size_t records_max, uint64_t bytes_max)
 {
     uint8_t digest[HASH_SHA256_BYTES];
     start_body(batch, NULL);
     int rc = take_gaps(batch, records_max);
     if (rc == E_OK)
-        rc = take_lanes(batch, records_max);
+        rc = take_lanes(batch, records_max, bytes_max);
     if (rc < 0)
         return rc;
     rc = end_body(batch);
@@ -386,14 +393,16 @@ static int build(struct batch *batch, size_t records_max)
     return E_OK;
 }
 
-int batch_build(struct batch *batch, size_t records_max)
+int batch_build(struct batch *batch, size_t records_max, uint64_t bytes_max)
 {
-    size_t most = batch->options.limits.records;
+    const struct batch_limits *limits = &batch->options.limits;
+    size_t records = records_max < limits->records ? records_max : limits->records;
+    uint64_t bytes = bytes_max < limits->bytes ? bytes_max : limits->bytes;
     batch->count = 0;
     batch->range_count = batch->gap_count = 0;
     batch->data_bytes = 0;
     pin(batch, true);
-    int rc = build(batch, records_max < most ? records_max : most);
+    int rc = build(batch, records, bytes);
     if (rc < 0)
         batch->range_count = batch->gap_count = 0;
     pin(batch, false);
@@ -521,11 +530,13 @@ size_t batch_acknowledge(struct batch *batch, const uint8_t *delivered)
     return acknowledged;
 }
 
-int batch_refuse(struct batch *batch, const char *reason, int64_t deadline_ms)
+int batch_refuse(struct batch *batch, const struct batch_refusal *refusal, const char *reason,
+                 int64_t deadline_ms)
 {
-    const struct batch_refusal *refusal = &batch->refusal;
-    const struct spool_death death = {
-        .lane = refusal->lane, .mark = refusal->mark, .reason = reason};
+    const struct spool_death death = {.lane = refusal->lane,
+                                      .mark = refusal->mark,
+                                      .attempts = refusal->attempts,
+                                      .reason = reason};
     int rc = refusal->reason == E_DAMAGED
                  ? E_DAMAGED
                  : spool_dead_bury(batch->options.route, &death, deadline_ms);

@@ -45,6 +45,9 @@ struct batch_options {
     struct batch_limits limits;
     bool in_order;            /* a gap waits for what is numbered below it */
     unsigned backlog_percent; /* fresh-first: the backlog's share, 1 to 99; 0: oldest first */
+    /** Whether what has this number, a gap or a record, is passed over. May be NULL. */
+    bool (*is_aside)(const void *context, uint64_t sequence);
+    const void *aside_context;
     const struct batch_frame *frame;
     const void *frame_context;
 };
@@ -63,7 +66,9 @@ struct batch_refusal {
     struct spool_mark mark;
     uint32_t sensor;
     uint64_t bytes;
-    int reason; /* E_TOO_BIG: more than limits.record_bytes; E_DAMAGED: it cannot be read whole */
+    unsigned attempts; /* how often it was sent */
+    int reason; /* E_TOO_BIG: more than limits.record_bytes; E_DAMAGED: it cannot be read whole;
+                   E_REFUSED: the destination said so */
 };
 
 /** Where a body goes: into a hash, then into a connection. */
@@ -111,12 +116,13 @@ int batch_open(const struct batch_options *options, struct batch *batch);
 void batch_close(struct batch *batch);
 
 /**
- * First pass: takes what there is, at most RECORDS_MAX records and no more than the limits say, and
- * pins it in the spool until batch_release. 0; E_END: there is nothing to send; E_REFUSED: the
- * first record that is due can never be sent, see batch->refusal and batch_refuse; E_CHANGED: it
- * was deleted while it was read, call again; the spool's errors.
+ * First pass: takes what there is, at most RECORDS_MAX records and BYTES_MAX bytes and no more than
+ * the limits say, but one record at least, and pins it in the spool until batch_release. 0; E_END:
+ * there is nothing to send; E_REFUSED: the first record that is due can never be sent, see
+ * batch->refusal and batch_refuse; E_CHANGED: it was deleted while it was read, call again; the
+ * spool's errors.
  */
-int batch_build(struct batch *batch, size_t records_max);
+int batch_build(struct batch *batch, size_t records_max, uint64_t bytes_max);
 
 /**
  * Second pass: writes the body into OUT, body_bytes in all. Returns 0 or OUT's error; E_CHANGED if
@@ -143,10 +149,11 @@ int batch_oldest(struct batch *batch, enum lane lane, int64_t *ret_boot_ms,
 bool batch_has_backlog(struct batch *batch);
 
 /**
- * Gives up the record of batch->refusal: it becomes a dead letter of this route with REASON, or is
- * lost where it cannot be read. 0, or why it is still owed: the errors of spool_dead_bury.
+ * Gives up the record of REFUSAL: it becomes a dead letter of this route with REASON, or is lost
+ * where it cannot be read. 0, or why it is still owed: the errors of spool_dead_bury.
  */
-int batch_refuse(struct batch *batch, const char *reason, int64_t deadline_ms);
+int batch_refuse(struct batch *batch, const struct batch_refusal *refusal, const char *reason,
+                 int64_t deadline_ms);
 
 /** Unpins. */
 void batch_release(struct batch *batch);

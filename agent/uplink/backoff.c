@@ -7,9 +7,9 @@ static const struct {
     int64_t cap_ms;
     int64_t floor_ms;
 } kinds[] = {
-    [BACKOFF_PARTIAL] = {100, 10 * 1000, 0},
     [BACKOFF_TRANSIENT] = {1000, 300 * 1000, 0},
     [BACKOFF_THROTTLE] = {1000, 300 * 1000, 0},
+    [BACKOFF_CREDENTIALS] = {1000, 30 * 1000, 0},
     [BACKOFF_OPERATOR] = {60 * 1000, 900 * 1000, 30 * 1000},
 };
 
@@ -18,11 +18,6 @@ enum { DOUBLINGS_MAX = 16 };
 void backoff_reset(struct backoff *backoff)
 {
     backoff->failures = 0;
-}
-
-void backoff_ease(struct backoff *backoff)
-{
-    backoff->failures -= backoff->failures < 2 ? backoff->failures : 2;
 }
 
 static int64_t at_most(int64_t value, int64_t most)

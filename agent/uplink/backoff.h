@@ -10,10 +10,10 @@
  * Pure: the random number is an argument.
  */
 enum backoff_kind {
-    BACKOFF_PARTIAL,   /* part of a batch was throttled:     base 100 ms, cap 10 s */
-    BACKOFF_TRANSIENT, /* no answer, or one that passes:     base 1 s, cap 5 min */
-    BACKOFF_THROTTLE,  /* all of a batch was throttled:      base 1 s, cap 5 min */
-    BACKOFF_OPERATOR,  /* somebody must act; at least 30 s:  base 60 s, cap 15 min */
+    BACKOFF_TRANSIENT,   /* no answer, or one that passes:     base 1 s, cap 5 min */
+    BACKOFF_THROTTLE,    /* all of a batch was throttled:      base 1 s, cap 5 min */
+    BACKOFF_CREDENTIALS, /* there are none at the moment: base 1 s, cap 30 s */
+    BACKOFF_OPERATOR,    /* somebody must act; at least 30 s:  base 60 s, cap 15 min */
 };
 
 struct backoff {
@@ -23,10 +23,6 @@ struct backoff {
 
 /** Success: the next failure begins at the base. A struct backoff starts as {0}. */
 void backoff_reset(struct backoff *backoff);
-
-/** Half of a batch or more went through: two steps back towards the base, so that the failure that
- *  is noted for the rest leaves it one step nearer. */
-void backoff_ease(struct backoff *backoff);
 
 /**
  * Notes a failure and returns the wait in ms. RETRY_AFTER_MS is what the server asked for, held

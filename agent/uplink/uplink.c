@@ -69,44 +69,19 @@ static int get_credentials(struct uplink *uplink)
                        "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write "
                        "~/.aws/credentials");
     uplink->answer.head.retry_after_ms = -1;
-    if (rc == E_TIMEOUT)
-        uplink_judge_back_off(uplink, BACKOFF_TRANSIENT, UPLINK_OFFLINE, fault);
-    else
-        uplink_judge_back_off(uplink, BACKOFF_OPERATOR, UPLINK_NEEDS_OPERATOR, fault);
+    uplink_judge_back_off(uplink, BACKOFF_CREDENTIALS,
+                          rc == E_TIMEOUT ? UPLINK_OFFLINE : UPLINK_NEEDS_OPERATOR, fault);
     return rc;
-}
-
-/* A letter too large for the space that letters have is given up without one; where the spool
- * cannot be written, so is the one in RAM: on flash, if it is there, it stays owed. */
-static void give_up_unkept(struct uplink *uplink, int rc)
-{
-    const struct batch_refusal *refusal = &uplink->batch.refusal;
-    if (rc == E_TIMEOUT && stop_requested(&uplink->soft))
-        return; /* the next start meets it again */
-    spool_route_ack(uplink->route, refusal->lane, &refusal->mark, 1, SPOOL_DEAD);
-}
-
-static void give_up_record(struct uplink *uplink)
-{
-    const struct batch_refusal *refusal = &uplink->batch.refusal;
-    char reason[SPOOL_REASON_BYTES];
-    (void)snprintf(reason, sizeof reason, "%s: %llu bytes, %s takes %llu",
-                   ERROR_TEXT(refusal->reason), (unsigned long long)refusal->bytes,
-                   uplink->options.dest->operations->name,
-                   (unsigned long long)uplink->batch.options.limits.record_bytes);
-    int rc = batch_refuse(&uplink->batch, reason, clock_mono_ms() + BURY_MS);
-    log_error("record-dead route=%s seq=%llu reason=\"%s\" kept=%s", uplink->options.name,
-              (unsigned long long)refusal->mark.sequence, reason, rc == E_OK ? "yes" : "no");
-    if (rc < 0)
-        give_up_unkept(uplink, rc);
-    uplink_report_refused(uplink);
 }
 
 static int build(struct uplink *uplink)
 {
-    int rc = batch_build(&uplink->batch, uplink_judge_records_max(uplink));
+    int rc = batch_build(&uplink->batch, uplink_judge_records_max(uplink),
+                         uplink_judge_bytes_max(uplink));
     if (rc == E_REFUSED)
-        give_up_record(uplink);
+        uplink_refuse_unfit(uplink);
+    else if (rc == E_END && uplink->bisect.aside_count > 0)
+        uplink_judge_all_refused(uplink);
     else if (rc == E_END)
         (void)stop_wait(&uplink->soft, -1, 0, clock_mono_ms() + EMPTY_MS);
     else if (rc < 0 && rc != E_CHANGED) {
@@ -121,8 +96,10 @@ static int build(struct uplink *uplink)
 static void send_batch(struct uplink *uplink)
 {
     struct http_outcome outcome;
-    if (get_credentials(uplink) < 0 || build(uplink) < 0)
+    if (uplink_judge_pace(uplink) < 0 || get_credentials(uplink) < 0 || build(uplink) < 0)
         return;
+    uplink->took = false;
+    pace_sent(&uplink->pace, clock_mono_ms(), uplink->batch.count);
     int rc = uplink_exchange_send(uplink, &outcome);
     /* A batch that changed between the passes was never sent whole; the next one reads anew. */
     uplink->changes = rc == E_CHANGED ? uplink->changes + 1 : 0;
@@ -130,6 +107,8 @@ static void send_batch(struct uplink *uplink)
     if (rc != E_STOP && !again_at_once)
         uplink_judge(uplink, rc, &outcome);
     batch_release(&uplink->batch);
+    if (uplink->took && uplink->bisect.aside_count > 0)
+        uplink_refuse_settle(uplink);
 }
 
 static void run(void *context)
@@ -175,6 +154,8 @@ static int open_batch(struct uplink *uplink)
                                                 .fixed = options->partition_key},
                                   .in_order = options->in_order,
                                   .backlog_percent = options->backlog_percent,
+                                  .is_aside = uplink_refuse_is_aside,
+                                  .aside_context = uplink,
                                   .frame = &options->dest->operations->frame,
                                   .frame_context = options->dest};
     random_bytes(&batch.partition.seed, sizeof batch.partition.seed);

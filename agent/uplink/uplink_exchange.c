@@ -26,11 +26,11 @@ static int64_t signing_wall_ms(struct uplink *uplink)
     return wall;
 }
 
-static void learn_time(struct uplink *uplink, const struct http_reply *reply)
+void uplink_exchange_learn(struct uplink *uplink, int64_t wall_ms)
 {
     const struct uplink_options *options = &uplink->options;
     uplink->time_known = true;
-    uplink->server_offset_ms = reply->date_ms + DATE_MIDDLE_MS - clock_boot_ms();
+    uplink->server_offset_ms = wall_ms + DATE_MIDDLE_MS - clock_boot_ms();
     uplink->answer.skewed =
         magnitude(uplink->server_offset_ms - uplink->signed_offset_ms) > SKEW_MS;
     if (options->tls && options->on_date != NULL)
@@ -42,7 +42,7 @@ static int on_head(void *context, const struct http_reply *reply)
     struct uplink *uplink = context;
     uplink->answer.head = *reply;
     if (reply->has_date)
-        learn_time(uplink, reply);
+        uplink_exchange_learn(uplink, reply->date_ms);
     return E_OK;
 }
 

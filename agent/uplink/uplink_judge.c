@@ -12,6 +12,7 @@ enum {
     SHOWN_MS = 1000,    /* shorter waits are the usual pace, not a state */
     PROBE_FAILURES = 3, /* so many failures in a row, and only */
     PROBE_RECORDS = 10, /* so many records are sent until one succeeds */
+    BROKEN_BYTES = 16384,
 };
 
 void uplink_judge_back_off(struct uplink *uplink, enum backoff_kind kind, enum uplink_state state,
@@ -21,49 +22,60 @@ void uplink_judge_back_off(struct uplink *uplink, enum backoff_kind kind, enum u
     random_bytes(&random, sizeof random);
     int64_t ms =
         backoff_next_ms(&uplink->backoff, kind, uplink->answer.head.retry_after_ms, random);
-    if (kind != BACKOFF_PARTIAL || ms >= SHOWN_MS)
-        uplink_report_state(uplink, state, error, ms);
+    uplink_report_state(uplink, state, error, ms);
     batch_release(&uplink->batch); /* nothing is in flight: a full spool may evict what it held */
     (void)stop_wait(&uplink->soft, -1, 0, clock_mono_ms() + ms);
 }
 
-/* The destination does not take data now; a batch that went through in part is none of it. */
 static bool is_down(const struct uplink *uplink)
 {
-    return uplink->backoff.kind != BACKOFF_PARTIAL && uplink->backoff.failures >= PROBE_FAILURES;
+    return uplink->backoff.failures >= PROBE_FAILURES;
 }
 
 /* A single failure makes no backlog: its records go again first among the fresh ones. */
-static void succeed(struct uplink *uplink)
+static void succeed(struct uplink *uplink, size_t delivered)
 {
     if (is_down(uplink))
         uplink->batch.fresh_from = spool_next_sequence(uplink->options.spool);
     uplink->clock_fixed = uplink->refreshed = false;
-    uplink_report_state(uplink, UPLINK_CONNECTED, "", 0);
+    backoff_reset(&uplink->backoff);
+    fit_passed(&uplink->fit, uplink->batch.options.limits.bytes);
+    bisect_taken(&uplink->bisect, delivered);
+    uplink->took = true;
 }
 
 /* The reply answers for each record. What failed is unacknowledged, so the next batch has it. */
 static void settle(struct uplink *uplink)
 {
     const struct dest_reply *reply = &uplink->answer.body;
-    char error[UPLINK_ERROR_BYTES];
+    char error[UPLINK_ERROR_BYTES] = "";
     size_t delivered = batch_acknowledge(&uplink->batch, uplink->delivered);
     uplink_report_exchange(uplink, delivered, uplink->batch.count - delivered,
                            reply->throttled > 0);
-    if (delivered > 0)
-        succeed(uplink);
-    if (reply->failed == 0 || (delivered > 0 && reply->throttled == 0)) {
-        backoff_reset(&uplink->backoff);
-        return;
-    }
-    (void)snprintf(error, sizeof error, "%zu of %zu records were not taken: %s: %s", reply->failed,
-                   uplink->batch.count, reply->code, reply->message);
-    enum backoff_kind kind = delivered > 0          ? BACKOFF_PARTIAL
-                             : reply->throttled > 0 ? BACKOFF_THROTTLE
-                                                    : BACKOFF_TRANSIENT;
-    if (delivered >= uplink->batch.count - delivered)
-        backoff_ease(&uplink->backoff);
-    uplink_judge_back_off(uplink, kind, UPLINK_BACKING_OFF, error);
+    pace_answered(&uplink->pace, clock_mono_ms(), delivered, reply->throttled);
+    if (reply->failed > 0)
+        (void)snprintf(error, sizeof error, "%zu of %zu records were not taken: %s: %s",
+                       reply->failed, uplink->batch.count, reply->code, reply->message);
+    if (delivered > 0) {
+        succeed(uplink, delivered);
+        int64_t ms = pace_wait_ms(&uplink->pace, clock_mono_ms());
+        bool slow = reply->throttled > 0 && ms >= SHOWN_MS;
+        uplink_report_state(uplink, slow ? UPLINK_BACKING_OFF : UPLINK_CONNECTED, slow ? error : "",
+                            slow ? ms : 0);
+    } else
+        uplink_judge_back_off(uplink, reply->throttled > 0 ? BACKOFF_THROTTLE : BACKOFF_TRANSIENT,
+                              UPLINK_BACKING_OFF, error);
+}
+
+/* A random part more, so that the routes of a fleet do not fall into step. */
+int uplink_judge_pace(struct uplink *uplink)
+{
+    int64_t ms = pace_wait_ms(&uplink->pace, clock_mono_ms());
+    if (ms == 0)
+        return E_OK;
+    ms += (int64_t)random_below((uint64_t)ms / 4 + 1);
+    int rc = stop_wait(&uplink->soft, -1, 0, clock_mono_ms() + ms);
+    return rc == E_TIMEOUT ? E_OK : rc;
 }
 
 static void describe(struct uplink *uplink, const struct verdict_question *question,
@@ -99,13 +111,34 @@ static bool aid(struct uplink *uplink, enum verdict verdict)
     return first;
 }
 
+void uplink_judge_all_refused(struct uplink *uplink)
+{
+    char error[UPLINK_ERROR_BYTES];
+    (void)snprintf(error, sizeof error, "every record is refused, so none is given up: %.270s",
+                   uplink->refusal);
+    uplink_refuse_none(uplink);
+    uplink->answer.head.retry_after_ms = -1;
+    uplink_judge_back_off(uplink, BACKOFF_OPERATOR, UPLINK_NEEDS_OPERATOR, error);
+}
+
+/* Less at once, or another part of it, needs no wait. */
+static void divide(struct uplink *uplink, enum verdict verdict, const char *error)
+{
+    if (verdict == VERDICT_TOO_LARGE && uplink->batch.count > 1)
+        fit_failed(&uplink->fit, uplink->batch.data_bytes);
+    else if (!uplink_refuse_request(uplink, error))
+        uplink_judge_all_refused(uplink);
+}
+
 static void act(struct uplink *uplink, enum verdict verdict, bool answered, const char *error)
 {
     if (aid(uplink, verdict)) {
         log_info("route-retry route=%s error=\"%s\"", uplink->options.name, error);
         return;
     }
-    if (verdict == VERDICT_THROTTLE)
+    if (verdict == VERDICT_BISECT || verdict == VERDICT_TOO_LARGE)
+        divide(uplink, verdict, error);
+    else if (verdict == VERDICT_THROTTLE)
         uplink_judge_back_off(uplink, BACKOFF_THROTTLE, UPLINK_BACKING_OFF, error);
     else if (verdict == VERDICT_RETRY_BATCH)
         uplink_judge_back_off(uplink, BACKOFF_TRANSIENT,
@@ -114,32 +147,70 @@ static void act(struct uplink *uplink, enum verdict verdict, bool answered, cons
         uplink_judge_back_off(uplink, BACKOFF_OPERATOR, UPLINK_NEEDS_OPERATOR, error);
 }
 
-/* Nothing is known to be delivered: the whole batch stays. */
-void uplink_judge(struct uplink *uplink, int rc, const struct http_outcome *outcome)
+static struct verdict_question question_of(const struct uplink *uplink, int rc, bool files_unfit)
 {
     const struct uplink_answer *answer = &uplink->answer;
     const char *code = answer->body.code[0] != '\0' ? answer->body.code : answer->head.error_type;
-    const struct verdict_question question = {.error = rc,
-                                              .files_unfit = outcome->files_unfit,
-                                              .status = answer->head.status,
-                                              .understood = answer->body.understood,
-                                              .code = code,
-                                              .message = answer->body.message,
-                                              .skewed = answer->skewed};
-    enum verdict verdict = verdict_of_request(&question);
-    if (verdict == VERDICT_DELIVERED) {
-        settle(uplink);
-        return;
-    }
+    return (struct verdict_question){.error = rc,
+                                     .files_unfit = files_unfit,
+                                     .status = answer->head.status,
+                                     .understood = answer->body.understood,
+                                     .code = code,
+                                     .message = answer->body.message,
+                                     .skewed = answer->skewed};
+}
+
+/* Where a reply has no Date, its message may tell the time all the same. */
+static void learn_from_message(struct uplink *uplink)
+{
+    int64_t wall_ms;
+    if (!uplink->answer.head.has_date && verdict_server_time(uplink->answer.body.message, &wall_ms))
+        uplink_exchange_learn(uplink, wall_ms);
+}
+
+/* Nothing is known to be delivered: the whole batch stays. */
+static void keep(struct uplink *uplink, enum verdict verdict,
+                 const struct verdict_question *question, const struct http_outcome *outcome)
+{
     char error[UPLINK_ERROR_BYTES];
-    describe(uplink, &question, outcome->fault, error);
-    uplink_report_exchange(uplink, 0, outcome->sent_mono_ms != 0 ? uplink->batch.count : 0,
-                           verdict == VERDICT_THROTTLE);
+    size_t sent = outcome->sent_mono_ms != 0 ? uplink->batch.count : 0;
+    describe(uplink, question, outcome->fault, error);
+    uplink_report_exchange(uplink, 0, sent, verdict == VERDICT_THROTTLE);
+    if (verdict == VERDICT_THROTTLE)
+        pace_answered(&uplink->pace, clock_mono_ms(), 0, uplink->batch.count);
+    if (verdict == VERDICT_FIX_CLOCK)
+        learn_from_message(uplink);
+    /* The connection did not last as long as the body. */
+    if (question->error != E_OK && sent > 0 && !outcome->sent &&
+        uplink->batch.data_bytes > BROKEN_BYTES)
+        fit_failed(&uplink->fit, uplink->batch.data_bytes);
     act(uplink, verdict, outcome->reply_begun, error);
+}
+
+void uplink_judge(struct uplink *uplink, int rc, const struct http_outcome *outcome)
+{
+    const struct verdict_question question = question_of(uplink, rc, outcome->files_unfit);
+    enum verdict verdict = verdict_of_request(&question);
+    if (verdict == VERDICT_DELIVERED)
+        settle(uplink);
+    else
+        keep(uplink, verdict, &question, outcome);
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
 }
 
 /* After failures in a row a few records tell as much as many, and cost less to lose. */
 size_t uplink_judge_records_max(const struct uplink *uplink)
 {
-    return is_down(uplink) ? PROBE_RECORDS : SIZE_MAX;
+    size_t most = is_down(uplink) ? PROBE_RECORDS : SIZE_MAX;
+    most = least(most, pace_records_max(&uplink->pace));
+    return least(most, bisect_records_max(&uplink->bisect));
+}
+
+uint64_t uplink_judge_bytes_max(const struct uplink *uplink)
+{
+    return fit_bytes_max(&uplink->fit, uplink->batch.options.limits.bytes);
 }

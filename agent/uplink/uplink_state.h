@@ -7,6 +7,9 @@
 
 #include "agent/http/http_client.h"
 #include "agent/uplink/backoff.h"
+#include "agent/uplink/bisect.h"
+#include "agent/uplink/fit.h"
+#include "agent/uplink/pace.h"
 #include "agent/uplink/request.h"
 #include "agent/uplink/uplink.h"
 #include "platform/base/log.h"
@@ -44,6 +47,12 @@ struct uplink {
 
     /* The rest is the thread's own. */
     struct backoff backoff;
+    struct pace pace;
+    struct fit fit;
+    struct bisect bisect;
+    bool took;                            /* records of the last request were */
+    unsigned refusals;                    /* of requests, since a search began */
+    char refusal[UPLINK_ERROR_BYTES];     /* why the last request was refused */
     int64_t lane_due_mono_ms[LANE_COUNT]; /* 0: not known */
     int64_t woken_mono_ms;
     bool time_known;
@@ -89,16 +98,44 @@ int uplink_due_wait(struct uplink *uplink);
  *  request cannot be written. */
 int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome);
 
+/** What the other side's clock says: WALL_MS, just now. */
+void uplink_exchange_learn(struct uplink *uplink, int64_t wall_ms);
+
+/* ---- uplink_refuse.c: records that are refused for good ---- */
+
+/** The record of uplink->batch.refusal becomes a dead letter. */
+void uplink_refuse_unfit(struct uplink *uplink);
+
+/** The destination refused the batch for what is in it, as ERROR says. True: the next batch will
+ *  tell more; false: enough was tried. */
+bool uplink_refuse_request(struct uplink *uplink, const char *error);
+
+/** Nothing is taken: no record is at fault by itself, all are sent again. */
+void uplink_refuse_none(struct uplink *uplink);
+
+/** Something was taken: the records that are aside become dead letters. */
+void uplink_refuse_settle(struct uplink *uplink);
+
+/** For batch_options.is_aside; CONTEXT is the uplink. */
+bool uplink_refuse_is_aside(const void *context, uint64_t sequence);
+
 /* ---- uplink_judge.c ---- */
 
 /** What follows from an exchange that ended with RC: acknowledges, waits, tells. */
 void uplink_judge(struct uplink *uplink, int rc, const struct http_outcome *outcome);
 
+/** Waits as the pace demands: 0 or E_STOP. */
+int uplink_judge_pace(struct uplink *uplink);
+
 /** Waits before the next try, as long as KIND and its failures say. */
 void uplink_judge_back_off(struct uplink *uplink, enum backoff_kind kind, enum uplink_state state,
                            const char *error);
 
-/** How many records the next batch may have. */
+/** Every record that is there is refused. */
+void uplink_judge_all_refused(struct uplink *uplink);
+
+/** How many records and bytes the next batch may have. */
 size_t uplink_judge_records_max(const struct uplink *uplink);
+uint64_t uplink_judge_bytes_max(const struct uplink *uplink);
 
 #endif

@@ -5,9 +5,12 @@
 #include <string.h>
 
 #include "platform/base/error.h"
+#include "platform/base/parse.h"
 
+/* A row with a status goes before one without, for the same code. */
 struct row {
     const char *code; /* without "Exception", which services add or leave out */
+    int status;       /* 0: any */
     enum verdict verdict;
     const char *remedy;
 };
@@ -16,50 +19,85 @@ struct row {
 #define PERMISSION "allow the action on this resource for this key"
 #define KMS_KEY    "check the encryption key of the stream and who may use it"
 #define ADDRESS    "check endpoint and region"
+#define SECRET     "check the secret access key and the region"
+#define RECORD     "one of the records is refused: see the message"
+#define CLOCK      "set the clock"
+#define TOO_LARGE  "the request is too large for something on the way: lower batch.bytes"
 
 static const struct row rows[] = {
-    {"ProvisionedThroughputExceeded", VERDICT_THROTTLE, "more shards, or on-demand mode"},
-    {"LimitExceeded", VERDICT_THROTTLE, NULL},
-    {"Throttling", VERDICT_THROTTLE, NULL},
-    {"Throttled", VERDICT_THROTTLE, NULL},
-    {"KMSThrottling", VERDICT_THROTTLE, NULL},
-    {"RequestThrottled", VERDICT_THROTTLE, NULL},
-    {"RequestLimitExceeded", VERDICT_THROTTLE, NULL},
-    {"TooManyRequests", VERDICT_THROTTLE, NULL},
-    {"BandwidthLimitExceeded", VERDICT_THROTTLE, NULL},
-    {"SlowDown", VERDICT_THROTTLE, NULL},
+    {"ProvisionedThroughputExceeded", 0, VERDICT_THROTTLE, "more shards, or on-demand mode"},
+    {"LimitExceeded", 429, VERDICT_OPERATOR, "the usage plan's quota is used up: raise it"},
+    {"LimitExceeded", 0, VERDICT_THROTTLE, NULL},
+    {"Throttling", 0, VERDICT_THROTTLE, NULL},
+    {"Throttled", 0, VERDICT_THROTTLE, NULL},
+    {"KMSThrottling", 0, VERDICT_THROTTLE, NULL},
+    {"RequestThrottled", 0, VERDICT_THROTTLE, NULL},
+    {"RequestLimitExceeded", 0, VERDICT_THROTTLE, NULL},
+    {"TooManyRequests", 0, VERDICT_THROTTLE, NULL},
+    {"TransactionInProgress", 0, VERDICT_THROTTLE, NULL},
+    {"BandwidthLimitExceeded", 0, VERDICT_THROTTLE, NULL},
+    {"SlowDown", 0, VERDICT_THROTTLE, NULL},
 
-    {"InternalFailure", VERDICT_RETRY_BATCH, NULL},
-    {"InternalError", VERDICT_RETRY_BATCH, NULL},
-    {"ServiceUnavailable", VERDICT_RETRY_BATCH, NULL},
-    {"RequestTimeout", VERDICT_RETRY_BATCH, NULL},
-    {"PriorRequestNotComplete", VERDICT_RETRY_BATCH, NULL},
+    {"InternalFailure", 0, VERDICT_RETRY_BATCH, NULL},
+    {"InternalError", 0, VERDICT_RETRY_BATCH, NULL},
+    {"InternalServerError", 0, VERDICT_RETRY_BATCH, NULL},
+    {"ServiceUnavailable", 0, VERDICT_RETRY_BATCH, NULL},
+    {"RequestTimeout", 0, VERDICT_RETRY_BATCH, NULL},
+    {"PriorRequestNotComplete", 0, VERDICT_RETRY_BATCH, NULL},
+    {"ConditionalRequestConflict", 0, VERDICT_RETRY_BATCH, NULL},
+    {"BadDigest", 0, VERDICT_RETRY_BATCH, NULL},
+    {"InvalidDigest", 0, VERDICT_RETRY_BATCH, NULL},
+    {"IDPCommunicationError", 0, VERDICT_RETRY_BATCH, NULL},
 
-    {"ExpiredToken", VERDICT_REFRESH_CREDENTIALS, "renew the credentials"},
-    {"UnrecognizedClient", VERDICT_REFRESH_CREDENTIALS, KEYS},
-    {"InvalidAccessKeyId", VERDICT_REFRESH_CREDENTIALS, KEYS},
-    {"InvalidClientTokenId", VERDICT_REFRESH_CREDENTIALS, KEYS},
-    {"MissingAuthenticationToken", VERDICT_REFRESH_CREDENTIALS, KEYS},
-    {"IncompleteSignature", VERDICT_REFRESH_CREDENTIALS, KEYS},
+    {"ExpiredToken", 0, VERDICT_REFRESH_CREDENTIALS, "renew the credentials"},
+    {"TokenRefreshRequired", 0, VERDICT_REFRESH_CREDENTIALS, "renew the credentials"},
+    {"InvalidIdentityToken", 0, VERDICT_REFRESH_CREDENTIALS, "renew the web identity token"},
+    {"Unauthorized", 0, VERDICT_REFRESH_CREDENTIALS, "check the token, and who may get one"},
+    {"UnrecognizedClient", 0, VERDICT_REFRESH_CREDENTIALS, KEYS},
+    {"InvalidAccessKeyId", 0, VERDICT_REFRESH_CREDENTIALS, KEYS},
+    {"InvalidClientTokenId", 0, VERDICT_REFRESH_CREDENTIALS, KEYS},
+    {"MissingAuthenticationToken", 0, VERDICT_REFRESH_CREDENTIALS, KEYS ", and path and method"},
+    {"IncompleteSignature", 0, VERDICT_REFRESH_CREDENTIALS, KEYS},
 
-    {"RequestTimeTooSkewed", VERDICT_FIX_CLOCK, "set the clock"},
-    {"InvalidSignature", VERDICT_OPERATOR, "check the secret access key and the region"},
-    {"SignatureDoesNotMatch", VERDICT_OPERATOR, "check the secret access key and the region"},
-    {"AccessDenied", VERDICT_OPERATOR, PERMISSION},
-    {"AuthFailure", VERDICT_OPERATOR, KEYS},
+    {"RequestTimeTooSkewed", 0, VERDICT_FIX_CLOCK, CLOCK},
+    {"RequestExpired", 0, VERDICT_FIX_CLOCK, CLOCK},
+    {"RequestInTheFuture", 0, VERDICT_FIX_CLOCK, CLOCK},
+    {"InvalidSignature", 0, VERDICT_OPERATOR, SECRET},
+    {"SignatureDoesNotMatch", 0, VERDICT_OPERATOR, SECRET},
+    {"AccessDenied", 0, VERDICT_OPERATOR, PERMISSION},
+    {"NotAuthorized", 0, VERDICT_OPERATOR, PERMISSION},
+    {"AuthFailure", 0, VERDICT_OPERATOR, KEYS},
+    {"Forbidden", 0, VERDICT_OPERATOR,
+     "check the API key, the path, and whether a firewall refuses the request"},
+    {"IDPRejectedClaim", 0, VERDICT_OPERATOR, "let the role trust this identity"},
+    {"OptInRequired", 0, VERDICT_OPERATOR, "subscribe the account to the service"},
 
-    {"ResourceNotFound", VERDICT_OPERATOR, "check the stream's name, region and account"},
-    {"ResourceInUse", VERDICT_OPERATOR, "wait until the stream is active"},
-    {"KMSAccessDenied", VERDICT_OPERATOR, KMS_KEY},
-    {"KMSDisabled", VERDICT_OPERATOR, KMS_KEY},
-    {"KMSInvalidState", VERDICT_OPERATOR, KMS_KEY},
-    {"KMSNotFound", VERDICT_OPERATOR, KMS_KEY},
-    {"KMSOptInRequired", VERDICT_OPERATOR, "subscribe the account to AWS KMS"},
+    {"ResourceNotFound", 0, VERDICT_OPERATOR, "check the stream's name, region and account"},
+    {"ResourceInUse", 0, VERDICT_OPERATOR, "wait until the stream is active"},
+    {"InvalidSource", 0, VERDICT_OPERATOR, "the stream has a source of its own: choose another"},
+    {"NoSuchBucket", 0, VERDICT_OPERATOR, "check the bucket's name"},
+    {"PermanentRedirect", 0, VERDICT_OPERATOR, "the bucket is in another region: correct it"},
+    {"AuthorizationHeaderMalformed", 0, VERDICT_OPERATOR, "correct the region"},
+    {"KMSAccessDenied", 0, VERDICT_OPERATOR, KMS_KEY},
+    {"KMSDisabled", 0, VERDICT_OPERATOR, KMS_KEY},
+    {"KMSInvalidState", 0, VERDICT_OPERATOR, KMS_KEY},
+    {"KMSNotFound", 0, VERDICT_OPERATOR, KMS_KEY},
+    {"KMSOptInRequired", 0, VERDICT_OPERATOR, "subscribe the account to AWS KMS"},
+    {"InvalidKMSResource", 0, VERDICT_OPERATOR, KMS_KEY},
+    {"KMS.Disabled", 0, VERDICT_OPERATOR, KMS_KEY},
+    {"KMS.InvalidState", 0, VERDICT_OPERATOR, KMS_KEY},
+    {"KMS.KMSInvalidState", 0, VERDICT_OPERATOR, KMS_KEY},
+    {"KMS.NotFound", 0, VERDICT_OPERATOR, KMS_KEY},
 
-    {"InvalidArgument", VERDICT_BISECT, "one of the records is refused: see the message"},
-    {"Validation", VERDICT_BISECT, "one of the records is refused: see the message"},
-    {"Serialization", VERDICT_OPERATOR, ADDRESS},
-    {"UnknownOperation", VERDICT_OPERATOR, ADDRESS},
+    {"InvalidArgument", 0, VERDICT_BISECT, RECORD},
+    {"Validation", 0, VERDICT_BISECT, RECORD},
+    {"BadRequest", 415, VERDICT_OPERATOR, "let the API take this content type and encoding"},
+    {"BadRequest", 0, VERDICT_BISECT, RECORD},
+    {"RequestTooLarge", 0, VERDICT_TOO_LARGE, TOO_LARGE},
+    {"EntityTooLarge", 0, VERDICT_TOO_LARGE, TOO_LARGE},
+    {"Serialization", 0, VERDICT_OPERATOR, ADDRESS},
+    {"UnknownOperation", 0, VERDICT_OPERATOR, ADDRESS},
+    {"UnsupportedMediaType", 0, VERDICT_OPERATOR, "let the API take this content type"},
 };
 
 /* Statuses without a code that we know. */
@@ -75,12 +113,12 @@ static const struct {
     {407, VERDICT_OPERATOR, "the proxy wants a user name and password"},
     {408, VERDICT_RETRY_BATCH, NULL},
     {409, VERDICT_RETRY_BATCH, NULL},
-    {413, VERDICT_BISECT, "the request is too large for something on the way: lower batch.bytes"},
+    {413, VERDICT_TOO_LARGE, TOO_LARGE},
     {425, VERDICT_RETRY_BATCH, NULL},
     {429, VERDICT_THROTTLE, NULL},
 };
 
-static const struct row *find_row(const char *code)
+static const struct row *find_row(const char *code, int status)
 {
     static const char suffix[] = "Exception";
     size_t count = strlen(code);
@@ -88,7 +126,8 @@ static const struct row *find_row(const char *code)
     if (count > suffix_count && strcmp(code + count - suffix_count, suffix) == 0)
         count -= suffix_count;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (strlen(rows[i].code) == count && memcmp(rows[i].code, code, count) == 0)
+        if (strlen(rows[i].code) == count && memcmp(rows[i].code, code, count) == 0 &&
+            (rows[i].status == 0 || rows[i].status == status))
             return &rows[i];
     return NULL;
 }
@@ -133,19 +172,57 @@ enum verdict verdict_of_request(const struct verdict_question *question)
         return verdict_of_error(question);
     if (question->status == 200 && question->understood)
         return VERDICT_DELIVERED;
-    const struct row *row = find_row(question->code);
+    const struct row *row = find_row(question->code, question->status);
     if (row == NULL)
         return verdict_of_status(question->status);
     if (is_about_identity(row) && (question->skewed || blames_clock(question->message)))
         return VERDICT_FIX_CLOCK;
+    /* "Records size exceeds 5 MB limit": the same code as for a record. */
+    if (row->verdict == VERDICT_BISECT && strstr(question->message, "size exceeds") != NULL)
+        return VERDICT_TOO_LARGE;
     return row->verdict;
 }
 
+/* Firehose calls a record too fast that is unavailable ("Slow down."). */
 enum verdict verdict_of_record(const char *code)
 {
-    const struct row *row = find_row(code);
-    return row != NULL && row->verdict == VERDICT_THROTTLE ? VERDICT_THROTTLE
-                                                           : VERDICT_RETRY_RECORD;
+    const struct row *row = find_row(code, 200);
+    bool slower = row != NULL && (row->verdict == VERDICT_THROTTLE ||
+                                  strcmp(row->code, "ServiceUnavailable") == 0);
+    return slower ? VERDICT_THROTTLE : VERDICT_RETRY_RECORD;
+}
+
+static unsigned number_at(const char *text, size_t digits)
+{
+    unsigned number = 0;
+    for (size_t i = 0; i < digits; i++)
+        number = number * 10 + (unsigned)(text[i] - '0');
+    return number;
+}
+
+/* "(YYYYMMDDTHHMMSSZ", a digit for each d of FORM. */
+static bool has_form(const char *text, const char *form)
+{
+    for (; *form != '\0'; form++, text++)
+        if (*form == 'd' ? *text < '0' || *text > '9' : *text != *form)
+            return false;
+    return true;
+}
+
+bool verdict_server_time(const char *message, int64_t *ret_wall_ms)
+{
+    const char *at = strchr(message, '(');
+    while (at != NULL && !has_form(at, "(ddddddddTddddddZ"))
+        at = strchr(at + 1, '(');
+    if (at == NULL)
+        return false;
+    unsigned month = number_at(at + 5, 2), day = number_at(at + 7, 2);
+    unsigned hour = number_at(at + 10, 2), minute = number_at(at + 12, 2);
+    if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59)
+        return false;
+    int64_t days = parse_days_from_civil(number_at(at + 1, 4), month, day);
+    *ret_wall_ms = (((days * 24 + hour) * 60 + minute) * 60 + number_at(at + 14, 2)) * 1000;
+    return true;
 }
 
 const char *verdict_remedy(const struct verdict_question *question)
@@ -157,8 +234,8 @@ const char *verdict_remedy(const struct verdict_question *question)
     if (question->error != E_OK)
         return NULL;
     if (verdict_of_request(question) == VERDICT_FIX_CLOCK)
-        return "set the clock";
-    const struct row *row = find_row(question->code);
+        return CLOCK;
+    const struct row *row = find_row(question->code, question->status);
     if (row != NULL)
         return row->remedy;
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)

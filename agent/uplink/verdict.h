@@ -3,11 +3,12 @@
 #define RUNNEL_AGENT_UPLINK_VERDICT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /**
- * What to do about an answer, or about none. One row per error that AWS names (Common Errors,
- * Kinesis PutRecords, SigV4 and S3 error pages); what is unknown is kept and tried again. No answer
- * drops data. Pure.
+ * What to do about an answer, or about none. One row per error that AWS names (Common Errors, the
+ * error pages of Kinesis, Firehose, API Gateway, IoT, STS and S3); what is unknown is kept and
+ * tried again. No answer drops data. Pure.
  */
 enum verdict {
     VERDICT_DELIVERED,           /* look at each record */
@@ -16,6 +17,7 @@ enum verdict {
     VERDICT_THROTTLE,            /* again, more slowly */
     VERDICT_REFRESH_CREDENTIALS, /* get new ones, then again at once, once */
     VERDICT_FIX_CLOCK,           /* learn the time from the reply, then again at once, once */
+    VERDICT_TOO_LARGE,           /* the request as a whole: send less at once */
     VERDICT_BISECT,              /* something in the batch is refused: find it by halving */
     VERDICT_DEAD,                /* refused for good */
     VERDICT_OPERATOR,            /* somebody must act; again, slowly */
@@ -36,6 +38,10 @@ enum verdict verdict_of_request(const struct verdict_question *question);
 
 /** The verdict on a record that a reply calls failed: VERDICT_THROTTLE or VERDICT_RETRY_RECORD. */
 enum verdict verdict_of_record(const char *code);
+
+/** The server's clock, as a refused signature is told: "... (20260115T123456Z - 5 min.)". False:
+ * the message does not say it. */
+bool verdict_server_time(const char *message, int64_t *ret_wall_ms);
 
 /** What helps, for people, or NULL: most errors pass by themselves. */
 const char *verdict_remedy(const struct verdict_question *question);

@@ -79,6 +79,11 @@ void clock_boot_id(uint8_t ret_id[CLOCK_BOOT_ID_BYTES])
     memset(ret_id, 0, CLOCK_BOOT_ID_BYTES);
 }
 
+uint64_t random_below(uint64_t limit)
+{
+    return fake_endpoint.random % limit;
+}
+
 void random_bytes(void *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -308,6 +313,12 @@ int http_client_exchange(struct http_client *client, const struct http_request *
         return fail_with(ret_outcome, rc);
     assert_int_equal(out.used_bytes, request->body_bytes);
     ret_outcome->sent = true;
+    if (fake_endpoint.refuse != NULL) {
+        step.body = fake_endpoint.refuse(body, take_records(&step, body, false));
+        step.status = step.body == NULL                  ? 0
+                      : fake_endpoint.refuse_status != 0 ? fake_endpoint.refuse_status
+                                                         : 400;
+    }
     note->records = take_records(&step, body, step.body == NULL && (step.error == 0 || step.lost));
     if (step.error != E_OK)
         return fail_with(ret_outcome, step.error);

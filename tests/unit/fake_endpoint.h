@@ -46,6 +46,9 @@ struct fake_endpoint {
     size_t step_count;
     /** Instead of steps, where it is set. */
     void (*choose)(size_t request, struct fake_step *ret_step);
+    /** A reply instead of the step's, by what is in the body; NULL: the step's. */
+    const char *(*refuse)(const char *body, size_t records);
+    int refuse_status; /* 0: 400 */
     struct fake_request requests[FAKE_REQUESTS_MAX];
     size_t request_count;
     struct fake_stored stored[FAKE_STORED_MAX];

@@ -13,12 +13,12 @@ static void test_spans_double_up_to_the_cap(void **state)
 {
     static const struct {
         int64_t base_ms, cap_ms;
-    } kinds[] = {[BACKOFF_PARTIAL] = {100, 10000},
-                 [BACKOFF_TRANSIENT] = {1000, 300000},
+    } kinds[] = {[BACKOFF_TRANSIENT] = {1000, 300000},
                  [BACKOFF_THROTTLE] = {1000, 300000},
+                 [BACKOFF_CREDENTIALS] = {1000, 30000},
                  [BACKOFF_OPERATOR] = {60000, 900000}};
     (void)state;
-    for (enum backoff_kind kind = BACKOFF_PARTIAL; kind <= BACKOFF_OPERATOR; kind++) {
+    for (enum backoff_kind kind = BACKOFF_TRANSIENT; kind <= BACKOFF_OPERATOR; kind++) {
         struct backoff backoff = {0};
         int64_t expected = kinds[kind].base_ms;
         for (int i = 0; i < 1000; i++) {
@@ -52,20 +52,6 @@ static void test_reset_and_change_of_class(void **state)
     assert_int_equal(next(&backoff, BACKOFF_TRANSIENT, UINT64_MAX), 1000);
 }
 
-/* While at least half of each batch gets through, the wait goes back to the base. */
-static void test_ease(void **state)
-{
-    struct backoff backoff = {0};
-    (void)state;
-    for (int i = 0; i < 4; i++)
-        (void)next(&backoff, BACKOFF_PARTIAL, UINT64_MAX);
-    static const int64_t expected[] = {400, 200, 100, 100, 100};
-    for (int i = 0; i < 5; i++) {
-        backoff_ease(&backoff);
-        assert_int_equal(next(&backoff, BACKOFF_PARTIAL, UINT64_MAX), expected[i]);
-    }
-}
-
 static void test_retry_after(void **state)
 {
     struct backoff backoff = {0};
@@ -82,7 +68,6 @@ int main(void)
         cmocka_unit_test(test_spans_double_up_to_the_cap),
         cmocka_unit_test(test_full_jitter),
         cmocka_unit_test(test_reset_and_change_of_class),
-        cmocka_unit_test(test_ease),
         cmocka_unit_test(test_retry_after),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,7 +113,7 @@ static void assert_passes_agree(struct fixture *fixture)
 
 static void assert_builds(struct fixture *fixture, const char *expected)
 {
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
     assert_passes_agree(fixture);
     assert_string_equal(fixture->body, expected);
 }
@@ -148,7 +148,7 @@ static void test_gap_goes_first(void **state)
                                             .count = 3,
                                             .reason = SPOOL_GAP_DROP_OLDEST,
                                             .wall_ms = 1795559486123};
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
     assert_false(fixture->spool.gap_sealed);
     assert_passes_agree(fixture);
     assert_true(fixture->spool.gap_sealed);
@@ -159,21 +159,21 @@ static void test_gap_goes_first(void **state)
     assert_int_equal(fake_route_left(&fixture->spool), 0);
     batch_release(&fixture->batch);
 
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
     fixture->spool.gap.count++;
     assert_int_equal(write_body(fixture), E_CHANGED);
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
     assert_passes_agree(fixture);
     assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 1);
     assert_true(fixture->spool.gap_told);
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_END);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_END);
 }
 
 static void test_nothing_to_send(void **state)
 {
     struct fixture *fixture = *state;
     open_usual(fixture);
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_END);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_END);
 }
 
 /* Alarms go first, then in order of sequence; lanes that the route does not carry stay. */
@@ -220,7 +220,7 @@ static void add_some(struct fixture *fixture, enum lane lane, uint64_t first, ui
 
 static void assert_takes(struct fixture *fixture, const uint64_t *sequences, size_t count)
 {
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
     assert_passes_agree(fixture);
     assert_int_equal(fixture->batch.count, count);
     for (size_t i = 0; i < count; i++)
@@ -300,7 +300,7 @@ static void test_backlog_is_not_starved(void **state)
     open_batch(fixture, &options);
     fixture->batch.fresh_from = 100;
     ASSERT_TAKES(fixture, 100, 101);
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_REFUSED);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_REFUSED);
     assert_int_equal(fixture->batch.refusal.mark.sequence, 1);
 }
 
@@ -315,7 +315,7 @@ static void test_count_limit(void **state)
     for (uint64_t i = 1; i <= 5; i++)
         add(fixture, i == 1 ? LANE_ALARM : LANE_NORMAL, i, "{}");
     assert_builds(fixture, "<0:e30=/key,1:e30=/key,2:e30=/key,>");
-    assert_int_equal(batch_build(&fixture->batch, 1), E_OK);
+    assert_int_equal(batch_build(&fixture->batch, 1, UINT64_MAX), E_OK);
     assert_int_equal(fixture->batch.count, 1);
     assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 1);
     assert_int_equal(fake_route_left(&fixture->spool), 4);
@@ -332,7 +332,7 @@ static void test_byte_limit(void **state)
         open_batch(fixture, &options);
         for (uint64_t i = 1; i <= 4; i++)
             add(fixture, LANE_NORMAL, i, "12345");
-        assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+        assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
         assert_passes_agree(fixture);
         /* 5 of data and 3 of key each; a single one may be more than the limit. */
         assert_int_equal(fixture->batch.count, limit < 16 ? 1 : limit / 8);
@@ -355,7 +355,7 @@ static void test_large_record_waits_for_its_own_batch(void **state)
     add(fixture, LANE_NORMAL, 3, "{}");
     assert_builds(fixture, "<0:e30=/key,>");
     assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 1);
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
     assert_passes_agree(fixture);
     assert_int_equal(fixture->batch.count, 1);
     assert_int_equal(fixture->batch.data_bytes, sizeof large + 3);
@@ -374,11 +374,11 @@ static void test_record_that_no_request_can_carry(void **state)
     add(fixture, LANE_NORMAL, 3, "{}");
     assert_builds(fixture, "<0:MTIzNDU2Nw==/key,>");
     assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 1);
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_REFUSED);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_REFUSED);
     assert_int_equal(fixture->batch.refusal.reason, E_TOO_BIG);
     assert_int_equal(fixture->batch.refusal.mark.sequence, 2);
     assert_int_equal(fixture->batch.refusal.bytes, 11);
-    assert_int_equal(batch_refuse(&fixture->batch, "too big", 0), E_OK);
+    assert_int_equal(batch_refuse(&fixture->batch, &fixture->batch.refusal, "too big", 0), E_OK);
     assert_string_equal(fixture->spool.buried_for, "too big");
     assert_true(fixture->spool.records[1].dead);
     assert_builds(fixture, "<0:e30=/key,>");
@@ -414,7 +414,7 @@ static void test_many_records_in_all_formats(void **state)
         options.partition.kind = kind;
         options.format = kind % 2 == 0 ? BATCH_JSON : BATCH_RAW;
         open_batch(fixture, &options);
-        assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+        assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
         assert_int_equal(fixture->batch.count, 500);
         assert_passes_agree(fixture);
         batch_close(&fixture->batch);
@@ -427,7 +427,7 @@ static void test_new_records_between_passes(void **state)
     struct fixture *fixture = *state;
     open_usual(fixture);
     add(fixture, LANE_NORMAL, 1, "{}");
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
     add(fixture, LANE_NORMAL, 2, "{}");
     add(fixture, LANE_ALARM, 3, "{}");
     assert_passes_agree(fixture);
@@ -479,11 +479,11 @@ static void test_changes_between_passes(void **state)
             fixture->spool.count = 0;
             for (uint64_t i = 1; i <= 20; i++)
                 (void)fake_route_add(&fixture->spool, LANE_NORMAL, i, 1000);
-            assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+            assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
             changes[change](&fixture->spool.records[at]);
             assert_int_equal(write_body(fixture), E_CHANGED);
             assert_true(fixture->out.used_bytes < fixture->batch.body_bytes);
-            assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+            assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
             assert_passes_agree(fixture);
         }
 }
@@ -493,7 +493,7 @@ static void test_connection_that_breaks_off(void **state)
     struct fixture *fixture = *state;
     open_usual(fixture);
     add_many(fixture, 300);
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
     for (size_t room = 0; room < fixture->batch.body_bytes; room += 997) {
         writer_to_memory(&fixture->out, fixture->body, room);
         assert_int_equal(batch_write(&fixture->batch, &fixture->out), E_TOO_BIG);
@@ -527,7 +527,7 @@ static void test_document_with_a_damaged_piece(void **state)
     fixture->spool.piece_error = E_DAMAGED;
     assert_builds(fixture, "<0:e30=/key,>");
     assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 1);
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_REFUSED);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_REFUSED);
     assert_int_equal(fixture->batch.refusal.reason, E_DAMAGED);
     assert_int_equal(fixture->batch.refusal.mark.previous, 1);
 }
@@ -538,9 +538,9 @@ static void test_errors_of_the_spool(void **state)
     open_usual(fixture);
     add(fixture, LANE_NORMAL, 1, "{}");
     fixture->spool.read_error = E_TIMEOUT;
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_TIMEOUT);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_TIMEOUT);
     fixture->spool.read_error = E_OK;
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
     fixture->spool.read_error = E_TIMEOUT;
     assert_int_equal(write_body(fixture), E_TIMEOUT);
 }
@@ -558,7 +558,7 @@ static void test_every_subset(void **state)
         fixture->spool.count = 0;
         for (uint64_t i = 1; i <= 10; i++)
             add(fixture, i % 2 == 0 ? LANE_ALARM : LANE_NORMAL, i * 3, "{}");
-        assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+        assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
         size_t count = batch_acknowledge(&fixture->batch, delivered);
         for (size_t i = 0; i < 10; i++) {
             /* The alarms are 0 to 4 in the batch, then the normal ones. */
@@ -571,7 +571,7 @@ static void test_every_subset(void **state)
         assert_int_equal(count, expected);
         /* What is left comes first in the next batch. */
         assert_int_equal(fake_route_left(&fixture->spool), 10 - expected);
-        int rc = batch_build(&fixture->batch, SIZE_MAX);
+        int rc = batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX);
         assert_int_equal(rc, expected == 10 ? E_END : E_OK);
         if (rc == E_OK)
             assert_passes_agree(fixture);
@@ -589,7 +589,7 @@ static void test_one_call_for_a_run(void **state)
         add(fixture, LANE_NORMAL, i, "{}");
     memset(delivered, 0xff, sizeof delivered);
     delivered[10] = 0;
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX), E_OK);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
     assert_int_equal(batch_acknowledge(&fixture->batch, delivered), 492);
     assert_int_equal(fixture->spool.ack_calls, 2);
 }

@@ -59,6 +59,57 @@ static void test_every_code(void **state)
         {400, "UnknownOperationException", VERDICT_OPERATOR},
         {400, "InvalidArgumentException", VERDICT_BISECT},
         {400, "ValidationException", VERDICT_BISECT},
+        {400, "InvalidSourceException", VERDICT_OPERATOR},
+        {400, "InvalidKMSResourceException", VERDICT_OPERATOR},
+
+        /* API Gateway */
+        {400, "BadRequestException", VERDICT_BISECT},
+        {401, "UnauthorizedException", VERDICT_REFRESH_CREDENTIALS},
+        {403, "ForbiddenException", VERDICT_OPERATOR},
+        {403, "MissingAuthenticationTokenException", VERDICT_REFRESH_CREDENTIALS},
+        {403, "AccessDeniedException", VERDICT_OPERATOR},
+        {403, "InvalidSignatureException", VERDICT_OPERATOR},
+        {403, "ExpiredTokenException", VERDICT_REFRESH_CREDENTIALS},
+        {413, "RequestTooLargeException", VERDICT_TOO_LARGE},
+        {415, "BadRequestException", VERDICT_OPERATOR},
+        {415, "UnsupportedMediaTypeException", VERDICT_OPERATOR},
+        {429, "LimitExceededException", VERDICT_OPERATOR},
+        {500, "InternalServerErrorException", VERDICT_RETRY_BATCH},
+        {504, "InternalServerErrorException", VERDICT_RETRY_BATCH},
+        {404, "ResourceNotFoundException", VERDICT_OPERATOR},
+
+        /* S3 */
+        {500, "InternalError", VERDICT_RETRY_BATCH},
+        {409, "ConditionalRequestConflict", VERDICT_RETRY_BATCH},
+        {400, "BadDigest", VERDICT_RETRY_BATCH},
+        {400, "InvalidDigest", VERDICT_RETRY_BATCH},
+        {404, "NoSuchBucket", VERDICT_OPERATOR},
+        {301, "PermanentRedirect", VERDICT_OPERATOR},
+        {400, "AuthorizationHeaderMalformed", VERDICT_OPERATOR},
+        {400, "EntityTooLarge", VERDICT_TOO_LARGE},
+        {400, "KMS.DisabledException", VERDICT_OPERATOR},
+        {400, "KMS.NotFoundException", VERDICT_OPERATOR},
+        {403, "KMS.KMSInvalidStateException", VERDICT_OPERATOR},
+        {400, "KMS.InvalidStateException", VERDICT_OPERATOR},
+        {400, "TokenRefreshRequired", VERDICT_REFRESH_CREDENTIALS},
+
+        /* STS, and what all have in common */
+        {400, "IDPCommunicationError", VERDICT_RETRY_BATCH},
+        {403, "IDPRejectedClaim", VERDICT_OPERATOR},
+        {400, "InvalidIdentityToken", VERDICT_REFRESH_CREDENTIALS},
+        {403, "InvalidClientTokenId", VERDICT_REFRESH_CREDENTIALS},
+        {403, "AuthFailure", VERDICT_OPERATOR},
+        {400, "NotAuthorized", VERDICT_OPERATOR},
+        {403, "OptInRequired", VERDICT_OPERATOR},
+        {400, "RequestExpired", VERDICT_FIX_CLOCK},
+        {400, "RequestInTheFuture", VERDICT_FIX_CLOCK},
+        {400, "PriorRequestNotComplete", VERDICT_RETRY_BATCH},
+        {400, "RequestTimeoutException", VERDICT_RETRY_BATCH},
+        {400, "ThrottledException", VERDICT_THROTTLE},
+        {400, "RequestThrottledException", VERDICT_THROTTLE},
+        {400, "RequestThrottled", VERDICT_THROTTLE},
+        {400, "TransactionInProgressException", VERDICT_THROTTLE},
+        {400, "BandwidthLimitExceeded", VERDICT_THROTTLE},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -81,6 +132,38 @@ static void test_signature_of_the_wrong_time(void **state)
         assert_int_equal(ask(E_OK, 400, codes[i], "The request signature we calculated does not"),
                          VERDICT_OPERATOR);
     }
+}
+
+static void test_server_time_in_a_message(void **state)
+{
+    static const char *const none[] = {"",
+                                       "(",
+                                       "Signature expired (20260115)",
+                                       "(20261315T123456Z - 5 min.)",
+                                       "(20260115T123456 - 5",
+                                       "(-0260115T123456Z)",
+                                       "20260115T123456Z"};
+    int64_t wall_ms = 17;
+    (void)state;
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        assert_false(verdict_server_time(none[i], &wall_ms));
+    assert_int_equal(wall_ms, 17);
+    assert_true(verdict_server_time("Signature expired: 20260115T120000Z is now earlier than "
+                                    "20260115T122956Z (20260115T123456Z - 5 min.)",
+                                    &wall_ms));
+    assert_int_equal(wall_ms, INT64_C(1768480496000));
+    assert_true(verdict_server_time("(what) is (19700101T000001Z)", &wall_ms));
+    assert_int_equal(wall_ms, 1000);
+}
+
+static void test_request_that_is_too_large(void **state)
+{
+    (void)state;
+    assert_int_equal(ask(E_OK, 400, "InvalidArgumentException", "Records size exceeds 5 MB limit"),
+                     VERDICT_TOO_LARGE);
+    assert_int_equal(ask(E_OK, 400, "ValidationException",
+                         "Member must have length less than or equal to 1048576"),
+                     VERDICT_BISECT);
 }
 
 /* With a Date far off, what looks like a wrong key is a wrong clock. */
@@ -107,7 +190,7 @@ static void test_statuses_without_a_code(void **state)
     } rows[] = {{204, VERDICT_RETRY_BATCH}, {301, VERDICT_OPERATOR},    {302, VERDICT_OPERATOR},
                 {400, VERDICT_RETRY_BATCH}, {401, VERDICT_OPERATOR},    {403, VERDICT_OPERATOR},
                 {404, VERDICT_OPERATOR},    {405, VERDICT_OPERATOR},    {407, VERDICT_OPERATOR},
-                {408, VERDICT_RETRY_BATCH}, {409, VERDICT_RETRY_BATCH}, {413, VERDICT_BISECT},
+                {408, VERDICT_RETRY_BATCH}, {409, VERDICT_RETRY_BATCH}, {413, VERDICT_TOO_LARGE},
                 {415, VERDICT_OPERATOR},    {429, VERDICT_THROTTLE},    {500, VERDICT_RETRY_BATCH},
                 {502, VERDICT_RETRY_BATCH}, {503, VERDICT_RETRY_BATCH}, {504, VERDICT_RETRY_BATCH},
                 {511, VERDICT_RETRY_BATCH}, {599, VERDICT_RETRY_BATCH}};
@@ -156,6 +239,7 @@ static void test_records(void **state)
 {
     (void)state;
     assert_int_equal(verdict_of_record("ProvisionedThroughputExceededException"), VERDICT_THROTTLE);
+    assert_int_equal(verdict_of_record("ServiceUnavailableException"), VERDICT_THROTTLE);
     assert_int_equal(verdict_of_record("InternalFailure"), VERDICT_RETRY_RECORD);
     assert_int_equal(verdict_of_record("KMSDisabledException"), VERDICT_RETRY_RECORD);
     assert_int_equal(verdict_of_record("AccessDeniedException"), VERDICT_RETRY_RECORD);
@@ -192,6 +276,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_code),
         cmocka_unit_test(test_signature_of_the_wrong_time),
+        cmocka_unit_test(test_server_time_in_a_message),
+        cmocka_unit_test(test_request_that_is_too_large),
         cmocka_unit_test(test_skew_explains_refusals),
         cmocka_unit_test(test_statuses_without_a_code),
         cmocka_unit_test(test_only_an_answer_delivers),
