@@ -188,6 +188,8 @@ static struct uplink_options route_options(struct agent *agent, const struct cfg
                         .cert_file = config->cert_file,
                         .key_file = config->key_file},
         .user_agent = agent->user_agent,
+        .time_wait_ms = config->time_wait_ms,
+        .start_delay_ms = config->start_delay_ms,
         .in_order = config->order == CFG_ORDER_STRICT,
         .format = (enum batch_format)config->format,
         .partition = (enum partition_kind)config->partition,

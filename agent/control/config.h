@@ -91,6 +91,8 @@ struct cfg_route {
     enum cfg_destination destination;
     bool lanes[CFG_LANES];
     bool hold;
+    int64_t time_wait_ms;
+    int64_t start_delay_ms;
     enum cfg_format format;
     enum cfg_order order;
     unsigned backlog_share; /* of fresh-first: percent */

@@ -37,6 +37,7 @@ struct http_request {
     const char *head; /* request line and headers with the empty line behind them (http_write.h) */
     size_t head_bytes;
     uint64_t body_bytes; /* what Content-Length says */
+    int64_t total_ms;    /* instead of the client's; 0: the client's */
     /** Writes exactly body_bytes into OUT (its error sticks; do not finish it), or returns an
      *  error (< 0): in both cases the last byte leaves only after it has returned 0, else the
      *  connection is closed before. Called again if the request is sent again. NULL: no body. */

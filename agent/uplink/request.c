@@ -73,3 +73,19 @@ int request_write_head(const struct request *request, struct sigv4_key *key,
     rc = sign(request, headers, count, date, key, authorization);
     return rc < 0 ? rc : write_head(request, headers, count, authorization, ret_head);
 }
+
+int request_write_question(const struct request *request, char ret_head[REQUEST_HEAD_BYTES])
+{
+    char host[HOST_BYTES];
+    struct writer out;
+    int rc = write_host(request, host);
+    if (rc < 0)
+        return rc;
+    writer_to_memory(&out, ret_head, REQUEST_HEAD_BYTES);
+    http_write_request_line(&out, "GET", request->path, NULL);
+    http_write_header(&out, "Host", host);
+    http_write_header(&out, "User-Agent", request->user_agent);
+    http_write_end(&out);
+    rc = writer_finish(&out);
+    return rc < 0 ? rc : (int)out.used_bytes;
+}

@@ -38,4 +38,7 @@ struct request {
 int request_write_head(const struct request *request, struct sigv4_key *key,
                        char ret_head[REQUEST_HEAD_BYTES]);
 
+/** A question without records, credentials or signature, whose answer has a Date. Likewise. */
+int request_write_question(const struct request *request, char ret_head[REQUEST_HEAD_BYTES]);
+
 #endif

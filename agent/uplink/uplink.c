@@ -15,7 +15,7 @@
 enum {
     CONNECT_MS = 30 * 1000,
     SILENCE_MS = 30 * 1000,
-    TOTAL_MS = 15 * 60 * 1000,
+    TOTAL_MS = 60 * 1000,
     CREDENTIALS_MS = 30 * 1000,
     IN_FLIGHT_MS = 1000, /* what a batch in flight gets when asked to stop */
     BURY_MS = 5000,      /* for the commit that has a dead letter */
@@ -114,9 +114,12 @@ static void send_batch(struct uplink *uplink)
 static void run(void *context)
 {
     struct uplink *uplink = context;
-    int rc = uplink_due_wait(uplink);
+    int rc = uplink_greet_delay(uplink);
+    if (rc == E_OK)
+        rc = uplink_due_wait(uplink);
     while (rc == E_OK) {
-        send_batch(uplink);
+        if (uplink_greet(uplink))
+            send_batch(uplink);
         rc = uplink_due_wait(uplink);
     }
     if (rc != E_STOP)
@@ -176,8 +179,8 @@ static int open_client(struct uplink *uplink)
         .port = options->port,
         .tls_options = options->tls_options,
         .connect_ms = options->connect_ms > 0 ? options->connect_ms : CONNECT_MS,
+        .total_ms = TOTAL_MS, /* each request says its own */
         .idle_ms = options->silence_ms > 0 ? options->silence_ms : SILENCE_MS,
-        .total_ms = options->total_ms > 0 ? options->total_ms : TOTAL_MS,
         .stop = &uplink->hard};
     return http_client_open(&http, &uplink->client);
 }
@@ -219,6 +222,7 @@ int uplink_open(const struct uplink_options *options, struct uplink **ret_uplink
     uplink->options = *options;
     uplink->event_fd = uplink->soft.fd = uplink->hard.fd = -1;
     atomic_init(&uplink->drain, false);
+    uplink->opened_mono_ms = clock_mono_ms();
     clock_boot_id(uplink->boot_id);
     (void)pthread_mutex_init(&uplink->mutex, NULL);
     int rc = open_parts(uplink);

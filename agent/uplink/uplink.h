@@ -56,7 +56,13 @@ struct uplink_options {
     const char *user_agent; /* "runnel/1.0" */
     int64_t connect_ms;     /* 0: 30 s */
     int64_t silence_ms;     /* the longest silence of the other side; 0: 30 s */
-    int64_t total_ms;       /* for one request, slow links included; 0: 15 min */
+
+    /** Whether the time is known. Until it is, a question without records is sent to learn it from
+     *  the reply, and records wait for that for at most time_wait_ms. NULL: they do not; not asked
+     *  for without TLS, whose Date proves nothing. */
+    bool (*knows_time)(void *context);
+    int64_t time_wait_ms;
+    int64_t start_delay_ms; /* the most of a random wait behind a start of the machine */
 
     bool in_order; /* arrival in the order of the numbers: the destination sees to it, too */
     enum batch_format format;

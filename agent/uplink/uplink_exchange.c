@@ -7,6 +7,8 @@
 enum {
     SKEW_MS = 240 * 1000, /* AWS allows 5 min; SDKs correct from 4 min on */
     DATE_MIDDLE_MS = 500, /* a Date header is cut to the second */
+    TOTAL_MS = 60 * 1000,
+    BYTES_PER_S_MIN = 2048,
 };
 
 static int64_t magnitude(int64_t value)
@@ -79,6 +81,12 @@ static int write_head(struct uplink *uplink)
     return request_write_head(&request, &uplink->key, uplink->head);
 }
 
+/* What is slower than this is not waited for: a smaller request may get through. */
+static int64_t total_ms(uint64_t body_bytes)
+{
+    return TOTAL_MS + (int64_t)(body_bytes * 1000 / BYTES_PER_S_MIN);
+}
+
 int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome)
 {
     struct dest *dest = uplink->options.dest;
@@ -93,6 +101,7 @@ int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome
     const struct http_request request = {.head = uplink->head,
                                          .head_bytes = (size_t)head_bytes,
                                          .body_bytes = uplink->batch.body_bytes,
+                                         .total_ms = total_ms(uplink->batch.body_bytes),
                                          .write_body = write_body,
                                          .on_head = on_head,
                                          .on_body = on_body,
@@ -101,4 +110,25 @@ int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome
     int rc = http_client_exchange(uplink->client, &request, ret_outcome);
     dest->operations->reply_end(dest, &uplink->answer.body);
     return rc;
+}
+
+int uplink_exchange_ask(struct uplink *uplink, struct http_outcome *ret_outcome)
+{
+    const struct uplink_options *options = &uplink->options;
+    const struct request question = {.host = options->host,
+                                     .port = options->port,
+                                     .tls = options->tls,
+                                     .path = options->path,
+                                     .user_agent = options->user_agent};
+    *ret_outcome = (struct http_outcome){0};
+    uplink->answer = (struct uplink_answer){.head = {.retry_after_ms = -1}};
+    int head_bytes = request_write_question(&question, uplink->head);
+    if (head_bytes < 0)
+        return E_INVALID;
+    const struct http_request request = {.head = uplink->head,
+                                         .head_bytes = (size_t)head_bytes,
+                                         .total_ms = total_ms(0),
+                                         .on_head = on_head,
+                                         .context = uplink};
+    return http_client_exchange(uplink->client, &request, ret_outcome);
 }

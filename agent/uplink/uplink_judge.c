@@ -168,6 +168,13 @@ static void learn_from_message(struct uplink *uplink)
         uplink_exchange_learn(uplink, wall_ms);
 }
 
+/* The connection did not last as long as the body. */
+static bool is_broken_off(const struct uplink *uplink, int rc, const struct http_outcome *outcome)
+{
+    return rc != E_OK && outcome->sent_mono_ms != 0 && !outcome->sent &&
+           uplink->batch.data_bytes > BROKEN_BYTES;
+}
+
 /* Nothing is known to be delivered: the whole batch stays. */
 static void keep(struct uplink *uplink, enum verdict verdict,
                  const struct verdict_question *question, const struct http_outcome *outcome)
@@ -180,11 +187,17 @@ static void keep(struct uplink *uplink, enum verdict verdict,
         pace_answered(&uplink->pace, clock_mono_ms(), 0, uplink->batch.count);
     if (verdict == VERDICT_FIX_CLOCK)
         learn_from_message(uplink);
-    /* The connection did not last as long as the body. */
-    if (question->error != E_OK && sent > 0 && !outcome->sent &&
-        uplink->batch.data_bytes > BROKEN_BYTES)
+    if (is_broken_off(uplink, question->error, outcome))
         fit_failed(&uplink->fit, uplink->batch.data_bytes);
     act(uplink, verdict, outcome->reply_begun, error);
+}
+
+void uplink_judge_question(struct uplink *uplink, int rc, const struct http_outcome *outcome)
+{
+    const struct verdict_question question = question_of(uplink, rc, outcome->files_unfit);
+    uplink->batch.count = 0;
+    uplink->batch.data_bytes = 0;
+    keep(uplink, verdict_of_request(&question), &question, outcome);
 }
 
 void uplink_judge(struct uplink *uplink, int rc, const struct http_outcome *outcome)

@@ -55,6 +55,8 @@ struct uplink {
     char refusal[UPLINK_ERROR_BYTES];     /* why the last request was refused */
     int64_t lane_due_mono_ms[LANE_COUNT]; /* 0: not known */
     int64_t woken_mono_ms;
+    int64_t opened_mono_ms;
+    bool time_given_up; /* who answers does not say it */
     bool time_known;
     int64_t server_offset_ms; /* the endpoint's clock less CLOCK_BOOTTIME */
     int64_t signed_offset_ms; /* likewise, of the time that was signed last */
@@ -98,8 +100,19 @@ int uplink_due_wait(struct uplink *uplink);
  *  request cannot be written. */
 int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome);
 
+/** Asks for nothing but the time. As uplink_exchange_send. */
+int uplink_exchange_ask(struct uplink *uplink, struct http_outcome *ret_outcome);
+
 /** What the other side's clock says: WALL_MS, just now. */
 void uplink_exchange_learn(struct uplink *uplink, int64_t wall_ms);
+
+/* ---- uplink_greet.c: before the first records ---- */
+
+/** Waits so that not all gateways that got power at once send at once. 0, E_STOP or error_sys. */
+int uplink_greet_delay(struct uplink *uplink);
+
+/** Learns the time if nobody knows it. False: not yet, and it was waited. */
+bool uplink_greet(struct uplink *uplink);
 
 /* ---- uplink_refuse.c: records that are refused for good ---- */
 
@@ -130,6 +143,9 @@ int uplink_judge_pace(struct uplink *uplink);
 /** Waits before the next try, as long as KIND and its failures say. */
 void uplink_judge_back_off(struct uplink *uplink, enum backoff_kind kind, enum uplink_state state,
                            const char *error);
+
+/** What follows from a failure of an exchange that had no records. */
+void uplink_judge_question(struct uplink *uplink, int rc, const struct http_outcome *outcome);
 
 /** Every record that is there is refused. */
 void uplink_judge_all_refused(struct uplink *uplink);

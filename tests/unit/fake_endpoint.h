@@ -33,6 +33,7 @@ struct fake_request {
     int64_t mono_ms;
     size_t records;
     char date[17]; /* its X-Amz-Date */
+    bool question; /* it asked for the time alone */
 };
 
 struct fake_stored {

@@ -159,7 +159,8 @@ static void test_partial_failures(void **state)
             counts[rest % 3]++;
             expected |= (unsigned)(rest % 3 == 0) << i;
         }
-        used += (size_t)snprintf(text + used, sizeof text - used, "],\"FailedRecordCount\":9}");
+        used += (size_t)snprintf(text + used, sizeof text - used, "],\"FailedRecordCount\":%zu}",
+                                 counts[1] + counts[2]);
         struct result result = read_pieces(dest, 10, text, used, used / 2);
         assert_true(result.reply.understood);
         assert_int_equal(result.reply.delivered, counts[0]);
@@ -248,6 +249,25 @@ static void test_replies_that_are_not_understood(void **state)
         assert_int_equal(result.reply.delivered, 0);
         assert_int_equal(result.delivered[0], 0);
     }
+}
+
+/* Whose count and entries contradict each other has not said what became of the records. */
+static void test_count_of_failed_records(void **state)
+{
+    static const char *const counts[] = {"0", "2", "-1", "1.5", "\"1\" ", "\"one\"", "[1]", "true"};
+    struct dest *dest = open_stream("telemetry", NULL);
+    char text[512];
+    (void)state;
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        (void)snprintf(text, sizeof text,
+                       "{\"FailedRecordCount\":%s,\"Records\":[" STORED "," FAILED "]}", counts[i]);
+        struct result result = read_pieces(dest, 2, text, strlen(text), 0);
+        assert_false(result.reply.understood && strcmp(counts[i], "\"1\" ") != 0);
+    }
+    (void)snprintf(text, sizeof text,
+                   "{\"Records\":[" STORED "," FAILED "],\"FailedRecordCount\":null}");
+    assert_true(read_pieces(dest, 2, text, strlen(text), 0).reply.understood);
+    dest_close(dest);
 }
 
 /* A reply that is cut off anywhere is not understood. */
@@ -460,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_open_faults),
         cmocka_unit_test(test_all_delivered),
         cmocka_unit_test(test_partial_failures),
+        cmocka_unit_test(test_count_of_failed_records),
         cmocka_unit_test(test_first_failure_is_told),
         cmocka_unit_test(test_doubtful_entries),
         cmocka_unit_test(test_replies_that_are_not_understood),

@@ -856,6 +856,124 @@ static void test_date_without_tls_is_not_believed(void **state)
     assert_int_equal(world.dates, 0);
 }
 
+/* ---- a time that nobody knows ---- */
+
+enum { TIME_WAIT_MS = 600 * 1000 };
+
+static bool knows_time(void *context)
+{
+    assert_ptr_equal(context, &world);
+    return world.dates > 0;
+}
+
+static void open_without_time(void)
+{
+    struct uplink_options options = usual_options();
+    options.knows_time = knows_time;
+    options.time_wait_ms = TIME_WAIT_MS;
+    open_with(&options);
+}
+
+static void test_time_is_asked_for_first(void **state)
+{
+    (void)state;
+    open_without_time();
+    add(LANE_NORMAL, 600);
+    run_steps(NULL, 0);
+    assert_all_delivered_once();
+    assert_int_equal(fake_endpoint.request_count, 3);
+    assert_true(fake_endpoint.requests[0].question);
+    assert_false(fake_endpoint.requests[1].question);
+    assert_int_equal(request_ms(1), request_ms(0));
+}
+
+/* Records wait while nobody can be asked, and go as they are when that was long enough. */
+static void test_time_is_not_waited_for_for_ever(void **state)
+{
+    struct fake_step steps[32];
+    size_t i = 0;
+    (void)state;
+    for (i = 0; i < 32; i++)
+        steps[i] = (struct fake_step){.error = E_TIMEOUT, .unsent = true};
+    open_without_time();
+    add(LANE_NORMAL, 5);
+    run_steps(steps, 32);
+    assert_all_delivered_once();
+    for (i = 0; fake_endpoint.requests[i].question; i++)
+        assert_true(request_ms(i) < 100000 + TIME_WAIT_MS);
+    assert_true(i > 5);
+    assert_true(request_ms(i) >= 100000 + TIME_WAIT_MS);
+}
+
+static void test_who_answers_without_a_date(void **state)
+{
+    (void)state;
+    open_without_time();
+    fake_endpoint.no_date = true;
+    add(LANE_NORMAL, 5);
+    run_steps(NULL, 0);
+    assert_all_delivered_once();
+    assert_int_equal(fake_endpoint.request_count, 2);
+}
+
+static void test_time_is_not_asked_for_without_tls(void **state)
+{
+    struct uplink_options options = usual_options();
+    (void)state;
+    options.tls = false;
+    options.knows_time = knows_time;
+    options.time_wait_ms = TIME_WAIT_MS;
+    open_with(&options);
+    add(LANE_NORMAL, 5);
+    run_steps(NULL, 0);
+    assert_all_delivered_once();
+    assert_int_equal(fake_endpoint.request_count, 1);
+}
+
+/* The fake machine has been up for 100 s. */
+static void test_start_delay(void **state)
+{
+    struct uplink_options options = usual_options();
+    (void)state;
+    options.start_delay_ms = 30000;
+    open_with(&options);
+    add(LANE_NORMAL, 5);
+    fake_endpoint.random = 20000;
+    fake_endpoint_run();
+    assert_all_delivered_once();
+    assert_int_equal(fake_endpoint.waits > 0, 1);
+    assert_in_range(request_ms(0), 100000 + 20000, 100000 + AGE_NORMAL_MS + 20000);
+    (void)tear_down(NULL);
+    (void)set_up(NULL);
+    options = usual_options();
+    options.start_delay_ms = 30000;
+    fake_endpoint.mono_ms = 601 * 1000;
+    fake_endpoint.random = 20000;
+    open_with(&options);
+    add(LANE_ALARM, 5);
+    fake_endpoint_run();
+    assert_int_equal(request_ms(0), 601 * 1000);
+}
+
+/* What the server calls the time, where it says so in words alone. */
+static void test_time_in_a_message(void **state)
+{
+    const struct fake_step step = {
+        .status = 400,
+        .body = "{\"__type\":\"InvalidSignatureException\",\"message\":\"Signature expired: "
+                "20260115T113456Z is now earlier than 20260115T122956Z (20260115T123456Z - 5 "
+                "min.)\"}"};
+    (void)state;
+    open_usual();
+    add(LANE_NORMAL, 5);
+    fake_endpoint.no_date = true;
+    fake_endpoint.wall_wrong_ms = -3600 * 1000;
+    run_steps(&step, 1);
+    assert_all_delivered_once();
+    assert_int_equal(request_ms(1), request_ms(0));
+    assert_string_equal(fake_endpoint.requests[1].date, "20260115T123456Z");
+}
+
 /* ---- spool ---- */
 
 static void change(void)
@@ -1103,6 +1221,12 @@ int main(void)
         TEST(test_small_skew),
         TEST(test_skew_that_stays),
         TEST(test_date_without_tls_is_not_believed),
+        TEST(test_time_is_asked_for_first),
+        TEST(test_time_is_not_waited_for_for_ever),
+        TEST(test_who_answers_without_a_date),
+        TEST(test_time_is_not_asked_for_without_tls),
+        TEST(test_start_delay),
+        TEST(test_time_in_a_message),
         TEST(test_batch_that_changes_is_built_anew),
         TEST(test_batch_that_keeps_changing),
         TEST(test_spool_that_cannot_be_read),

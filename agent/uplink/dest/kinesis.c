@@ -6,6 +6,7 @@
 
 #include "agent/uplink/verdict.h"
 #include "platform/base/error.h"
+#include "platform/base/parse.h"
 #include "platform/json/json_scan.h"
 #include "platform/json/json_write.h"
 
@@ -14,7 +15,14 @@ enum { REPLY_BYTES_MIN = 65536, REPLY_BYTES_PER_RECORD = 1024 };
 
 enum { ORDERED_KEYS = 32, SEQUENCE_BYTES = 136 }; /* AWS: a number has at most 129 digits */
 
-enum member { MEMBER_OTHER, MEMBER_RECORDS, MEMBER_SEQUENCE, MEMBER_TYPE, MEMBER_MESSAGE };
+enum member {
+    MEMBER_OTHER,
+    MEMBER_FAILED,
+    MEMBER_RECORDS,
+    MEMBER_SEQUENCE,
+    MEMBER_TYPE,
+    MEMBER_MESSAGE
+};
 enum entry_member { ENTRY_OTHER, ENTRY_CODE, ENTRY_MESSAGE, ENTRY_SEQUENCE };
 
 /* The last sequence number of a partition key, which is told by its hash. */
@@ -42,7 +50,9 @@ struct kinesis {
     bool broken; /* no JSON, or not of the form that answers for what was sent */
     bool records_seen;
     bool in_records;
-    bool type_seen; /* __type: an error of the whole request */
+    bool type_seen;     /* __type: an error of the whole request */
+    bool claims_failed; /* FailedRecordCount, which may be absent: */
+    uint64_t claimed_failed;
     enum member member;
     enum entry_member entry_member;
     bool entry_stored;
@@ -158,6 +168,8 @@ static void copy_code(char to[DEST_CODE_BYTES], const char *from)
 
 static enum member member_of(const char *key)
 {
+    if (strcmp(key, "FailedRecordCount") == 0)
+        return MEMBER_FAILED;
     if (strcmp(key, "Records") == 0)
         return MEMBER_RECORDS;
     if (strcmp(key, "SequenceNumber") == 0)
@@ -188,6 +200,14 @@ static void on_sequence(struct kinesis *kinesis, const struct json_token *token)
         copy_text(kinesis->ordering->sequence, SEQUENCE_BYTES, token->text);
 }
 
+/* What is no count contradicts every number of failed records. */
+static void on_failed_count(struct kinesis *kinesis, const struct json_token *token)
+{
+    kinesis->claims_failed = true;
+    if (parse_unsigned(token->text, token->text_bytes, &kinesis->claimed_failed) < 0)
+        kinesis->broken = true;
+}
+
 static void on_member(struct kinesis *kinesis, const struct json_token *token)
 {
     if (token->event == JSON_KEY)
@@ -197,6 +217,8 @@ static void on_member(struct kinesis *kinesis, const struct json_token *token)
         kinesis->records_seen = kinesis->in_records = true;
     } else if (token->event == JSON_ARRAY_END)
         kinesis->in_records = false;
+    else if (kinesis->member == MEMBER_FAILED && token->event != JSON_NULL)
+        on_failed_count(kinesis, token);
     else if (token->event == JSON_STRING && kinesis->member == MEMBER_SEQUENCE)
         on_sequence(kinesis, token);
     else if (token->event == JSON_STRING && kinesis->member == MEMBER_TYPE) {
@@ -281,6 +303,7 @@ static void reply_start(struct dest *dest, size_t sent, uint8_t *delivered)
     kinesis->index = 0;
     kinesis->bytes = 0;
     kinesis->broken = kinesis->records_seen = kinesis->in_records = kinesis->type_seen = false;
+    kinesis->claims_failed = false;
     kinesis->member = MEMBER_OTHER;
     kinesis->reply = (struct dest_reply){0};
     json_scan_start(&kinesis->scan, on_token, kinesis);
@@ -312,7 +335,8 @@ static void reply_end(struct dest *dest, struct dest_reply *ret_reply)
     struct kinesis *kinesis = (struct kinesis *)dest;
     bool whole = !kinesis->broken && json_scan_end(&kinesis->scan) == E_OK;
     bool answers = kinesis->records_seen && kinesis->index == kinesis->sent && !kinesis->broken;
-    kinesis->reply.understood = whole && answers && !kinesis->type_seen;
+    bool contradicts = kinesis->claims_failed && kinesis->claimed_failed != kinesis->reply.failed;
+    kinesis->reply.understood = whole && answers && !contradicts && !kinesis->type_seen;
     if (!kinesis->reply.understood)
         forget_entries(kinesis);
     *ret_reply = kinesis->reply;

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <poll.h>
+
+#include "agent/uplink/uplink_state.h"
+#include "platform/base/error.h"
+#include "platform/random.h"
+#include "platform/stop.h"
+
+enum { FRESH_BOOT_MS = 10 * 60 * 1000 };
+
+/* A start of the program alone concerns no other gateway. To drain ends the wait, and so does any
+ * signal to this thread: both are rare. */
+int uplink_greet_delay(struct uplink *uplink)
+{
+    const struct uplink_options *options = &uplink->options;
+    if (options->start_delay_ms <= 0 || clock_boot_ms() >= FRESH_BOOT_MS)
+        return E_OK;
+    int64_t ms = (int64_t)random_below((uint64_t)options->start_delay_ms + 1);
+    uplink_report_state(uplink, UPLINK_IDLE, "", ms);
+    int rc = stop_wait(&uplink->soft, uplink->event_fd, POLLIN, clock_mono_ms() + ms);
+    uplink_report_state(uplink, UPLINK_IDLE, "", 0);
+    return rc == E_TIMEOUT ? E_OK : rc;
+}
+
+static bool lacks_time(const struct uplink *uplink)
+{
+    const struct uplink_options *options = &uplink->options;
+    return options->tls && options->knows_time != NULL && !uplink->time_given_up &&
+           clock_mono_ms() - uplink->opened_mono_ms < options->time_wait_ms &&
+           !options->knows_time(options->context);
+}
+
+bool uplink_greet(struct uplink *uplink)
+{
+    struct http_outcome outcome;
+    if (!lacks_time(uplink))
+        return true;
+    int rc = uplink_exchange_ask(uplink, &outcome);
+    uplink->time_given_up = rc == E_OK && !uplink->answer.head.has_date;
+    if (rc < 0 && rc != E_STOP)
+        uplink_judge_question(uplink, rc, &outcome);
+    return rc == E_OK;
+}
