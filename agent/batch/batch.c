@@ -402,6 +402,7 @@ int batch_build(struct batch *batch, size_t records_max, uint64_t bytes_max)
     batch->range_count = batch->gap_count = 0;
     batch->data_bytes = 0;
     pin(batch, true);
+    spool_time_freeze(batch->options.route);
     int rc = build(batch, records, bytes);
     if (rc < 0)
         batch->range_count = batch->gap_count = 0;

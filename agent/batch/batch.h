@@ -126,9 +126,9 @@ int batch_build(struct batch *batch, size_t records_max, uint64_t bytes_max);
 
 /**
  * Second pass: writes the body into OUT, body_bytes in all. Returns 0 or OUT's error; E_CHANGED if
- * the spool does not give the same bytes again (a block was damaged or evicted, or the time of its
- * records became known in between): then at least the last byte was not written, and the batch has
- * to be built anew.
+ * the spool does not give the same bytes again (a block was damaged or evicted): then at least the
+ * last byte was not written, and the batch has to be built anew. A time that became known in
+ * between changes nothing.
  */
 int batch_write(struct batch *batch, struct writer *out);
 

@@ -28,6 +28,7 @@ struct spool_gap {
     enum spool_gap_reason reason;
     int64_t wall_ms; /* when it began */
     enum time_quality time_quality;
+    uint16_t boot; /* the spool's own; not 0: wall_ms is by the clock of that boot */
 };
 
 #endif

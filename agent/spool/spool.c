@@ -56,6 +56,7 @@ static struct spool *allocate(const struct spool_options *options, int *ret_erro
     spool->ack_due_ms = spool->sleeping_to_ms = INT64_MAX;
     spool->next_boot = spool->next_event = 1;
     atomic_init(&spool->store_ready, false);
+    atomic_init(&spool->time_known, false);
     clock_boot_id(spool->boot_id);
     *ret_error = open_waits(spool);
     if (*ret_error == E_OK)
@@ -85,6 +86,7 @@ static void begin_new(struct spool *spool)
     spool->counters_since_ms = wall_ms(spool);
     spool->size_bytes = spool->room_bytes = spool_size_wanted(spool);
     spool->create = true;
+    spool_time_enter(spool);
 }
 
 void spool_event_locked(struct spool *spool, enum log_level level, const char *format, ...)
@@ -158,6 +160,7 @@ static void forget_file(struct spool *spool)
         spool->lanes[lane].flash = (struct lane_flash){0};
     }
     spool->next_boot = spool->next_event = 1;
+    spool->times[spool->times_now].count = 0;
     spool->use = (struct store_use){.page_bytes = PAGE_BYTES};
 }
 
@@ -210,6 +213,7 @@ static int go_on(struct spool *spool, bool clean)
         spool->next_sequence = spool->reserved;
         return E_OK;
     }
+    spool_time_enter(spool);
     skip_unused(spool, clean);
     spool_names_find(spool);
     /* Who renamed the file to its name may have been killed before the name was synced. */
@@ -651,6 +655,7 @@ int spool_append(struct spool *spool, const struct spool_append *append, uint64_
         return rc;
     spool->options.clock(spool->options.clock_context, &clock);
     (void)pthread_mutex_lock(&spool->lock);
+    spool_time_note_locked(spool, &clock);
     if (append->sensor > spool->sensor_count)
         rc = E_INVALID;
     else
@@ -780,6 +785,16 @@ void spool_ticket_forget(struct spool *spool, struct spool_ticket *ticket)
 
 /* ---- numbers ---- */
 
+static int64_t begin_ms(struct spool *spool, const struct block_header *header)
+{
+    struct timeline_binding clock = {.kind = TIMELINE_UNKNOWN};
+    (void)pthread_mutex_lock(&spool->lock);
+    if (header->time_quality != TIME_SYNCED)
+        spool_time_bind_locked(spool, NULL, header, &clock);
+    (void)pthread_mutex_unlock(&spool->lock);
+    return timeline_wall_ms(&clock, header->base_boot_ms, header->offset_ms);
+}
+
 /* When the lane's oldest block on flash began, as wall time; INT64_MAX if there is none. */
 static int64_t oldest_on_flash(struct spool *spool, enum lane lane)
 {
@@ -796,7 +811,7 @@ static int64_t oldest_on_flash(struct spool *spool, enum lane lane)
     int rc = store_at_or_after(txn, &key, &key, &value, &bytes);
     if (rc == E_OK && store_key_is_block(&key, lane, &first, &fragment) &&
         block_open(value, bytes, &header) == E_OK)
-        oldest_ms = header.base_boot_ms + header.offset_ms;
+        oldest_ms = begin_ms(spool, &header);
     store_abort(txn);
     return oldest_ms;
 }

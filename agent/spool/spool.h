@@ -11,6 +11,7 @@
 #include "agent/spool/gap.h"
 #include "agent/spool/lane.h"
 #include "agent/spool/record.h"
+#include "agent/spool/timeline.h"
 #include "drivers/sample.h"
 #include "platform/stop.h"
 
@@ -207,7 +208,8 @@ void spool_route_arm(struct spool_route *route, int event_fd, uint64_t records, 
 /**
  * Reads the records of one lane that the route has not acknowledged, in order. Holds no
  * transaction and no lock between calls; one block is copied here at a time. Embedded in the
- * caller's memory, about 5 KB.
+ * caller's memory, about 5 KB. Records that were taken while nobody knew the time are given the
+ * time that is known now, or was at spool_time_freeze.
  */
 struct spool_reader {
     struct spool_route *route; /* NULL: a walk over everything, see spool_walk.h */
@@ -220,6 +222,8 @@ struct spool_reader {
     bool barren;      /* nothing that is owed was found from the low mark on */
     bool loaded;      /* a block is in hand: */
     uint16_t piece;   /* of a document that continues: the piece in hand */
+    bool bound;       /* the clock of its boot is: */
+    struct timeline_binding clock;
     struct block_walk walk;
     struct block_header header;
     const struct spool_letter *letter; /* that it reads; NULL: a lane */
@@ -268,6 +272,23 @@ struct spool_mark {
  */
 void spool_route_ack(struct spool_route *route, enum lane lane, const struct spool_mark *marks,
                      size_t count, enum spool_outcome outcome);
+
+/* ---- time ---- */
+
+/**
+ * The time became known: at BOOT_MS of this boot's clock the wall clock was ahead of it by
+ * OFFSET_MS. Readings of options.clock that are synced are taken as such by themselves. Goes to
+ * flash with the next commit, and causes none. Not from within options.clock.
+ */
+void spool_time_learn(struct spool *spool, int64_t boot_ms, int64_t offset_ms);
+
+/** Until the next call, or spool_route_unpin, the route's readers give the same record the same
+ * time, whatever is learnt meanwhile. */
+void spool_time_freeze(struct spool_route *route);
+
+/** Whether the time of records of this boot is known: learnt now, or before a restart. Waits for
+ *  nothing. */
+bool spool_time_known(const struct spool *spool);
 
 /* ---- gaps ---- */
 

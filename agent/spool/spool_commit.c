@@ -14,7 +14,6 @@ enum {
     SQUEEZE_MAX = 40,
     RETRY_MS = 1000,
     DAY_MS = 24 * 60 * 60 * 1000,
-    BOOT_BYTES = 40,
     COMMIT_PAGES = 4, /* leaf, root, free list, meta */
     LAST_ATTEMPTS = 4,
     RECYCLING = 2, /* pages freed by one commit can be used by the next but one */
@@ -227,6 +226,7 @@ static void take_locked(struct spool *spool, struct commit *commit)
     take_routes_locked(spool, commit);
     take_sources_locked(spool, commit);
     take_events_locked(spool, commit);
+    spool_time_take_locked(spool, commit);
     commit->sensor_count = spool->sensor_count;
     commit->reserved = reservation_locked(spool, commit);
     commit->acked_on_flash = spool->acked_on_flash;
@@ -365,6 +365,8 @@ static int write_all(struct spool *spool, struct commit *commit)
         rc = put_sources(spool, commit);
     if (rc == E_OK)
         rc = put_events(commit);
+    if (rc == E_OK)
+        rc = spool_time_put(commit);
     return rc == E_OK ? put_state(commit) : rc;
 }
 
@@ -441,6 +443,7 @@ static void succeed_locked(struct spool *spool, const struct commit *commit)
             spool_route_forget_locked(spool, i);
         else if (commit->routes[i])
             spool_gap_settle_locked(spool->routes[i]);
+    spool_time_settle_locked(spool, commit);
     spool->reserved = commit->reserved;
     spool->commits++;
     spool->flash_bytes += (commit->pages + commit->block_count) * spool->use.page_bytes;
@@ -736,23 +739,6 @@ void spool_commit_run(void *context)
 
 /* ---- the first and the last ---- */
 
-static int put_boot(struct spool *spool, struct store_txn *txn)
-{
-    struct spool_clock_reading now;
-    uint8_t bytes[BOOT_BYTES] = {0};
-    struct store_key key = store_key_number(STORE_BOOTS, spool->next_boot);
-    spool->options.clock(spool->options.clock_context, &now);
-    memcpy(bytes, spool->boot_id, BLOCK_BOOT_ID_BYTES);
-    bytes[16] = (uint8_t)now.quality;
-    bytes_put_le64(bytes + 24, (uint64_t)now.boot_ms);
-    bytes_put_le64(bytes + 32, (uint64_t)now.offset_ms);
-    int rc = spool_table_put(txn, &key, bytes, sizeof bytes);
-    if (rc < 0 || spool->next_boot < BOOTS_STORED_MAX)
-        return rc;
-    key = store_key_number(STORE_BOOTS, spool->next_boot - BOOTS_STORED_MAX);
-    return store_delete(txn, &key);
-}
-
 int spool_commit_first(struct spool *spool)
 {
     struct store_txn *txn;
@@ -761,13 +747,13 @@ int spool_commit_first(struct spool *spool)
         return rc;
     rc = spool_table_migrate(spool, txn);
     if (rc == E_OK)
-        rc = put_boot(spool, txn);
+        rc = spool_time_put_all(spool, txn);
     if (rc < 0) {
         store_abort(txn);
         return rc;
     }
-    spool->next_boot++;
     rc = store_commit(txn);
+    spool->boot_stored = spool->boot_version;
     return rc < 0 ? rc : commit_once(spool, (struct commit){.all = true, .first = true});
 }
 

@@ -10,6 +10,7 @@ enum {
     AT_BIRTH = 0,
     AT_REASON = 4,
     AT_QUALITY = 5,
+    AT_BOOT = 6,
     AT_WALL_MS = 8,
     AT_FIRST = 16,
     AT_LAST = 24,
@@ -71,6 +72,11 @@ static void begin(struct spool *spool, struct gap_slot *slot, enum lane lane,
                                    .reason = reason,
                                    .wall_ms = now.boot_ms + now.offset_ms,
                                    .time_quality = now.quality};
+    if (now.quality == TIME_SYNCED)
+        return;
+    slot->gap.boot = spool_time_boot_locked(spool);
+    if (slot->gap.boot != 0)
+        slot->gap.wall_ms = now.boot_ms;
 }
 
 void spool_gap_note_locked(struct spool_route *route, enum lane lane, const struct gap_range *range,
@@ -130,6 +136,7 @@ static int put_gap(struct store_txn *txn, const struct spool_route *route,
     bytes_put_le32(bytes + AT_BIRTH, route->birth);
     bytes[AT_REASON] = (uint8_t)gap->reason;
     bytes[AT_QUALITY] = (uint8_t)gap->time_quality;
+    bytes_put_le16(bytes + AT_BOOT, gap->boot);
     bytes_put_le64(bytes + AT_WALL_MS, (uint64_t)gap->wall_ms);
     bytes_put_le64(bytes + AT_FIRST, gap->first);
     bytes_put_le64(bytes + AT_LAST, gap->last);
@@ -221,6 +228,7 @@ static int decode(const struct store_key *key, const uint8_t *content, size_t by
                                   .lane = (enum lane)key->bytes[2],
                                   .reason = (enum spool_gap_reason)content[AT_REASON],
                                   .time_quality = (enum time_quality)content[AT_QUALITY],
+                                  .boot = bytes_get_le16(content + AT_BOOT),
                                   .wall_ms = (int64_t)bytes_get_le64(content + AT_WALL_MS),
                                   .first = bytes_get_le64(content + AT_FIRST),
                                   .last = bytes_get_le64(content + AT_LAST),
@@ -275,8 +283,10 @@ int spool_gap_next(struct spool_route *route, uint64_t after, struct spool_gap *
 {
     (void)pthread_mutex_lock(&route->spool->lock);
     const struct gap_slot *slot = next_slot(route, after);
-    if (slot != NULL)
+    if (slot != NULL) {
         *ret_gap = slot->gap;
+        spool_time_tell_locked(route, ret_gap);
+    }
     (void)pthread_mutex_unlock(&route->spool->lock);
     return slot != NULL ? E_OK : E_END;
 }

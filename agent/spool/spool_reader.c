@@ -40,6 +40,7 @@ static void start_block(struct spool_reader *reader, uint64_t limit)
     block_walk_start(&reader->walk, &reader->header);
     reader->piece = 0;
     reader->loaded = true;
+    reader->bound = false;
 }
 
 static int copy_from_head_locked(struct spool_reader *reader, uint64_t from)
@@ -201,6 +202,24 @@ static int load(struct spool_reader *reader, uint64_t from)
 
 /* ---- records ---- */
 
+/* What was taken while the time was known keeps it; all else is told as well as can be now. */
+static void set_time(struct spool_reader *reader, struct record *record)
+{
+    const struct block_header *header = &reader->header;
+    struct spool *spool = reader->spool;
+    if (!reader->bound && header->time_quality == TIME_SYNCED)
+        reader->clock.kind = TIMELINE_UNKNOWN;
+    if (!reader->bound && header->time_quality != TIME_SYNCED) {
+        (void)pthread_mutex_lock(&spool->lock);
+        spool_time_bind_locked(spool, reader->route, header, &reader->clock);
+        (void)pthread_mutex_unlock(&spool->lock);
+    }
+    reader->bound = true;
+    record->wall_ms = timeline_wall_ms(&reader->clock, record->boot_ms, header->offset_ms);
+    record->time_quality =
+        timeline_quality(&reader->clock, (enum time_quality)header->time_quality);
+}
+
 static int complete(struct spool_reader *reader, struct record *record)
 {
     record->sensor += reader->header.sensor_base;
@@ -210,8 +229,7 @@ static int complete(struct spool_reader *reader, struct record *record)
     record->lane = reader->lane;
     record->identity.spool_id = reader->header.spool_id;
     record->identity.sequence = record->sequence - reader->header.shift;
-    record->wall_ms = record->boot_ms + reader->header.offset_ms;
-    record->time_quality = (enum time_quality)reader->header.time_quality;
+    set_time(reader, record);
     return record_set_decimals(record, sensor->channels, sensor->channel_count);
 }
 

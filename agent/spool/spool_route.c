@@ -310,6 +310,7 @@ void spool_route_unpin(struct spool_route *route)
     (void)pthread_mutex_lock(&route->spool->lock);
     for (enum lane lane = 0; lane < LANE_COUNT; lane++)
         pin_locked(route, lane, 0);
+    route->frozen = false;
     (void)pthread_mutex_unlock(&route->spool->lock);
 }
 

@@ -29,7 +29,7 @@ enum {
     EVENTS_WAITING_MAX = 8,
     EVENT_BYTES = 160,
     EVENTS_STORED_MAX = 256,
-    BOOTS_STORED_MAX = 64,
+    TIMES_MAX = 3, /* versions of the timeline: today's, and those that batches in flight need */
     RESERVATION = 65536,
     CLOCK_STEP_MS = 500, /* a block is sealed when the offset changes by more */
     DELETES_MAX = 1024,  /* blocks that one commit deletes */
@@ -170,6 +170,8 @@ struct spool_route {
                                      CURSOR_BYTES_MAX]; /* as the commit under way writes them */
     size_t cursor_byte_count[LANE_COUNT];
     uint8_t table_bytes[SPOOL_ROUTE_BYTES]; /* likewise */
+    bool frozen;                            /* its readers see the timeline as it was: */
+    unsigned times;
     struct burial burial;
     int armed_fd; /* -1: not armed */
     uint64_t armed_records;
@@ -226,6 +228,14 @@ struct spool {
     uint32_t next_boot;
     int64_t counters_since_ms;
     bool counted; /* the last run stopped cleanly: the counters are those of its end */
+
+    struct timeline times[TIMES_MAX]; /* one that a route needs does not change */
+    unsigned times_now;
+    uint32_t boot_version; /* counts what became known of this boot, */
+    uint32_t boot_stored;  /* and as far as flash has it */
+    uint32_t lived_boot;   /* 0: none; so far did the clock of that boot come, as of the last */
+    int64_t lived_ms;      /* commit, of the run before or of this one */
+    atomic_bool time_known;
 
     struct head_block *blocks;
     struct head_block *free_blocks;
@@ -297,6 +307,10 @@ struct commit {
     unsigned letters_dropped;
     uint8_t state[SPOOL_STATE_BYTES];
     size_t state_bytes;
+    uint8_t boot[TIMELINE_BOOT_BYTES];
+    size_t boot_bytes; /* 0: flash has it */
+    uint32_t boot_number;
+    uint32_t boot_version;
     uint64_t pages;
 };
 
@@ -516,6 +530,40 @@ int spool_table_migrate(struct spool *spool, struct store_txn *txn);
 
 /** Reads everything but the blocks. E_DAMAGED, E_VERSION, LMDB's. */
 int spool_table_load(struct spool *spool, bool *ret_clean);
+
+/* ---- spool_time.c: when the boots were ---- */
+
+int spool_time_load(struct spool *spool, const struct store_key *key, const uint8_t *value,
+                    size_t bytes);
+
+/** After all entries and the state, which has how far the clock of the last run came. */
+void spool_time_loaded(struct spool *spool);
+
+/** After the loading of whatever there was: this boot is the last one. */
+void spool_time_enter(struct spool *spool);
+
+/** In the first commit: brings the table on flash to what is known. LMDB's errors. */
+int spool_time_put_all(struct spool *spool, struct store_txn *txn);
+
+/** NOW counts as learnt if it is synced. */
+void spool_time_note_locked(struct spool *spool, const struct spool_clock_reading *now);
+
+/** This boot's entry as the commit under way writes it; writing it; and after it succeeded. */
+void spool_time_take_locked(struct spool *spool, struct commit *commit);
+int spool_time_put(struct commit *commit);
+void spool_time_settle_locked(struct spool *spool, const struct commit *commit);
+
+/** The clock of the boot that took the block, as ROUTE is to see it or, if that is NULL, as it is
+ *  known now. */
+void spool_time_bind_locked(const struct spool *spool, const struct spool_route *route,
+                            const struct block_header *header, struct timeline_binding *ret_clock);
+
+/** What a gap keeps of this boot: the low bits of its number, by which spool_time_tell_locked finds
+ *  it again; 0: nothing. */
+uint16_t spool_time_boot_locked(const struct spool *spool);
+
+/** Gives a gap that was noted by some boot's clock its wall time, as ROUTE is to see it. */
+void spool_time_tell_locked(const struct spool_route *route, struct spool_gap *gap);
 
 /* ---- spool_route.c ---- */
 

@@ -23,6 +23,10 @@ enum {
     LANE_BYTES = 32,
     AT_STATE_CHECKSUM = AT_LANES + LANE_COUNT * LANE_BYTES,
     STATE_BYTES = AT_STATE_CHECKSUM + 4,
+    AT_BOOT = STATE_BYTES, /* not in every file of this format, so it has a checksum of its own */
+    AT_LIVED = AT_BOOT + 4,
+    AT_LIVED_CHECKSUM = AT_LIVED + 8,
+    STATE_LIVED_BYTES = AT_LIVED_CHECKSUM + 4,
 };
 enum {
     AT_NAME = 0,
@@ -38,7 +42,7 @@ enum {
     ROUTE_LANE_SHIFT = 2,
     ROUTE_COUNTED = 1 << (ROUTE_LANE_SHIFT + LANE_COUNT),
 };
-_Static_assert((int)STATE_BYTES <= (int)SPOOL_STATE_BYTES, "the state fits");
+_Static_assert((int)STATE_LIVED_BYTES <= (int)SPOOL_STATE_BYTES, "the state fits");
 _Static_assert((int)ROUTE_BYTES <= (int)SPOOL_ROUTE_BYTES, "a route fits");
 
 static const uint8_t magic[4] = {'R', 'N', 'L', 'S'};
@@ -92,7 +96,20 @@ size_t spool_table_put_state_locked(const struct spool *spool,
         bytes_put_le64(at + 24, flash[lane].bytes);
     }
     bytes_put_le32(bytes + AT_STATE_CHECKSUM, crc32c(0, bytes, AT_STATE_CHECKSUM));
-    return STATE_BYTES;
+    bytes_put_le32(bytes + AT_BOOT, spool->lived_boot);
+    bytes_put_le64(bytes + AT_LIVED, (uint64_t)spool->lived_ms);
+    bytes_put_le32(bytes + AT_LIVED_CHECKSUM, crc32c(0, bytes, AT_LIVED_CHECKSUM));
+    return STATE_LIVED_BYTES;
+}
+
+static void get_lived(struct spool *spool, const uint8_t *bytes, size_t count)
+{
+    spool->lived_boot = 0;
+    if (count < STATE_LIVED_BYTES ||
+        bytes_get_le32(bytes + AT_LIVED_CHECKSUM) != crc32c(0, bytes, AT_LIVED_CHECKSUM))
+        return;
+    spool->lived_boot = bytes_get_le32(bytes + AT_BOOT);
+    spool->lived_ms = (int64_t)bytes_get_le64(bytes + AT_LIVED);
 }
 
 static int check_state(const uint8_t *bytes, size_t count)
@@ -144,6 +161,7 @@ static int get_state(struct spool *spool, const uint8_t *bytes, size_t count, bo
         spool->lanes[lane].refused = bytes_get_le64(bytes + AT_LANES + (int)lane * LANE_BYTES);
         spool->lanes[lane].flash = flash[lane];
     }
+    get_lived(spool, bytes, count);
     *ret_clean = (bytes[AT_FLAGS] & STATE_CLEAN) != 0;
     return E_OK;
 }
@@ -337,8 +355,10 @@ int spool_table_load(struct spool *spool, bool *ret_clean)
         enum store_table table;
         load_entry *load;
     } tables[] = {
-        {STORE_ROUTES, load_route},   {STORE_CURSORS, load_cursor}, {STORE_DICTIONARY, load_sensor},
-        {STORE_ORIGINS, load_source}, {STORE_GAPS, spool_gap_load}, {STORE_DEAD, spool_dead_load},
+        {STORE_ROUTES, load_route},      {STORE_CURSORS, load_cursor},
+        {STORE_DICTIONARY, load_sensor}, {STORE_ORIGINS, load_source},
+        {STORE_GAPS, spool_gap_load},    {STORE_DEAD, spool_dead_load},
+        {STORE_BOOTS, spool_time_load},
     };
     struct store_txn *txn;
     const uint8_t *value;
@@ -352,8 +372,10 @@ int spool_table_load(struct spool *spool, bool *ret_clean)
     /* Routes lie behind cursors in the file but are needed first. */
     for (size_t i = 0; rc == E_OK && i < sizeof tables / sizeof tables[0]; i++)
         rc = load_table(spool, txn, tables[i].table, tables[i].load);
-    if (rc == E_OK)
+    if (rc == E_OK) {
+        spool_time_loaded(spool);
         rc = store_get_use(txn, &spool->use);
+    }
     store_abort(txn);
     return rc == E_NOT_FOUND ? E_DAMAGED : rc;
 }

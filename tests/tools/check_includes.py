@@ -81,6 +81,7 @@ PURE = """
     agent/aws/sigv4.* agent/http/http_write.* agent/http/http_parse.*
     agent/spool/lane.* agent/spool/record.* agent/spool/block.* agent/spool/cursor.*
     agent/spool/gap.* agent/spool/order.* agent/spool/scan.* agent/spool/seal.* agent/spool/verify.*
+    agent/spool/timeline.*
     agent/batch/render_*.* agent/batch/partition.* agent/batch/aggregate.* agent/batch/base64.*
     agent/uplink/verdict.* agent/uplink/backoff.* agent/uplink/pace.*
     agent/uplink/bisect.* agent/uplink/fit.*

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "agent/spool/spool_state.h"
+#include "platform/base/bytes.h"
+#include "platform/base/error.h"
+
+static struct timeline *now_of(struct spool *spool)
+{
+    return &spool->times[spool->times_now];
+}
+
+/* This boot, which is the last one; a spool that was only opened has none. */
+static const struct timeline_boot *boot_of(const struct spool *spool)
+{
+    const struct timeline *now = &spool->times[spool->times_now];
+    const struct timeline_boot *last = now->count > 0 ? &now->boots[now->count - 1] : NULL;
+    return last != NULL && memcmp(last->id, spool->boot_id, sizeof last->id) == 0 ? last : NULL;
+}
+
+/* ---- learning ---- */
+
+static bool is_needed_locked(const struct spool *spool, unsigned version)
+{
+    for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++)
+        if (spool->routes[i] != NULL && spool->routes[i]->frozen &&
+            spool->routes[i]->times == version)
+            return true;
+    return false;
+}
+
+/* Makes today's version one that nobody else sees. False: all are needed, by batches in flight. */
+static bool renew_locked(struct spool *spool)
+{
+    const struct timeline *now = now_of(spool);
+    if (!is_needed_locked(spool, spool->times_now))
+        return true;
+    for (unsigned i = 0; i < TIMES_MAX; i++) {
+        if (i == spool->times_now || is_needed_locked(spool, i))
+            continue;
+        spool->times[i].count = now->count;
+        memcpy(spool->times[i].boots, now->boots, now->count * sizeof now->boots[0]);
+        spool->times_now = i;
+        return true;
+    }
+    return false;
+}
+
+/* What finds no place now is told again: the time is learnt from every reply, and every reading. */
+static void learn_locked(struct spool *spool, const struct timeline_point *point)
+{
+    const struct timeline_boot *boot = boot_of(spool);
+    if (boot == NULL || !timeline_is_news(boot, point) || !renew_locked(spool))
+        return;
+    struct timeline *now = now_of(spool);
+    timeline_learn(&now->boots[now->count - 1], point);
+    spool->boot_version++;
+    atomic_store(&spool->time_known, true);
+}
+
+void spool_time_note_locked(struct spool *spool, const struct spool_clock_reading *now)
+{
+    if (now->quality == TIME_SYNCED)
+        learn_locked(spool, &(struct timeline_point){now->boot_ms, now->offset_ms});
+}
+
+void spool_time_learn(struct spool *spool, int64_t boot_ms, int64_t offset_ms)
+{
+    (void)pthread_mutex_lock(&spool->lock);
+    learn_locked(spool, &(struct timeline_point){boot_ms, offset_ms});
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
+bool spool_time_known(const struct spool *spool)
+{
+    return atomic_load(&spool->time_known);
+}
+
+void spool_time_freeze(struct spool_route *route)
+{
+    struct spool *spool = route->spool;
+    struct spool_clock_reading now;
+    spool->options.clock(spool->options.clock_context, &now);
+    (void)pthread_mutex_lock(&spool->lock);
+    route->frozen = false;
+    spool_time_note_locked(spool, &now);
+    route->times = spool->times_now;
+    route->frozen = true;
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
+/* ---- telling ---- */
+
+static const struct timeline *seen_by_locked(const struct spool *spool,
+                                             const struct spool_route *route)
+{
+    return &spool->times[route != NULL && route->frozen ? route->times : spool->times_now];
+}
+
+void spool_time_bind_locked(const struct spool *spool, const struct spool_route *route,
+                            const struct block_header *header, struct timeline_binding *ret_clock)
+{
+    /* A block of another spool may be younger than all that this one knows. */
+    timeline_bind(seen_by_locked(spool, route), header->boot_id, header->spool_id == spool->id,
+                  ret_clock);
+}
+
+uint16_t spool_time_boot_locked(const struct spool *spool)
+{
+    const struct timeline_boot *boot = boot_of(spool);
+    return boot == NULL ? 0 : (uint16_t)boot->number;
+}
+
+void spool_time_tell_locked(const struct spool_route *route, struct spool_gap *gap)
+{
+    static const uint8_t nobodys[BLOCK_BOOT_ID_BYTES];
+    const struct timeline *times = seen_by_locked(route->spool, route);
+    struct timeline_binding clock;
+    size_t i = 0;
+    if (gap->boot == 0)
+        return;
+    while (i < times->count && (uint16_t)times->boots[i].number != gap->boot)
+        i++;
+    bool known = i < times->count;
+    timeline_bind(times, known ? times->boots[i].id : nobodys, !known, &clock);
+    gap->wall_ms =
+        timeline_wall_ms(&clock, gap->wall_ms, known ? times->boots[i].guess.offset_ms : 0);
+    gap->time_quality = timeline_quality(&clock, gap->time_quality);
+    gap->boot = 0;
+}
+
+/* ---- on flash ---- */
+
+static struct timeline_boot *find_number(struct spool *spool, uint64_t number)
+{
+    struct timeline *now = now_of(spool);
+    for (size_t i = 0; i < now->count; i++)
+        if (now->boots[i].number == number)
+            return &now->boots[i];
+    return NULL;
+}
+
+int spool_time_load(struct spool *spool, const struct store_key *key, const uint8_t *value,
+                    size_t bytes)
+{
+    struct timeline_boot boot;
+    uint64_t number = key->count == 9 ? bytes_get_be64(key->bytes + 1) : 0;
+    if (number == 0 || number > UINT32_MAX)
+        return E_DAMAGED;
+    int rc = timeline_decode(value, bytes, &boot);
+    if (rc < 0)
+        return rc;
+    boot.number = (uint32_t)number;
+    timeline_add(now_of(spool), &boot);
+    return E_OK;
+}
+
+void spool_time_loaded(struct spool *spool)
+{
+    struct timeline_boot *boot = find_number(spool, spool->lived_boot);
+    if (boot != NULL)
+        timeline_lives(boot, spool->lived_ms);
+}
+
+void spool_time_enter(struct spool *spool)
+{
+    struct timeline *now = now_of(spool);
+    struct spool_clock_reading reading;
+    uint32_t number = spool->next_boot;
+    spool->options.clock(spool->options.clock_context, &reading);
+    if (now->count > 0 && now->boots[now->count - 1].number >= number)
+        number = now->boots[now->count - 1].number + 1; /* of a start that came no further */
+    spool->next_boot = number + 1;
+    struct timeline_boot *boot = timeline_enter(now, number, spool->boot_id);
+    if (reading.quality != TIME_SYNCED && !boot->has_guess) {
+        boot->has_guess = true;
+        boot->guess = (struct timeline_point){reading.boot_ms, reading.offset_ms};
+    }
+    spool->boot_version++;
+    spool->lived_boot = 0;
+    atomic_store(&spool->time_known, boot->point_count > 0);
+    (void)pthread_mutex_lock(&spool->lock);
+    spool_time_note_locked(spool, &reading);
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
+static int put_boot(struct spool *spool, struct store_txn *txn, const struct timeline_boot *boot)
+{
+    uint8_t bytes[TIMELINE_BOOT_BYTES];
+    struct store_key key = store_key_number(STORE_BOOTS, boot->number);
+    size_t count = timeline_encode(boot, bytes);
+    const uint8_t *stored;
+    size_t stored_bytes;
+    int rc = store_get(txn, &key, &stored, &stored_bytes);
+    if (rc == E_OK)
+        rc = spool_table_open(spool, &key, &stored, &stored_bytes);
+    if (rc < 0 && rc != E_NOT_FOUND)
+        return rc;
+    if (rc == E_OK && stored_bytes == count && memcmp(stored, bytes, count) == 0)
+        return E_OK;
+    return spool_table_put(txn, &key, bytes, count);
+}
+
+/* Entries of boots that are too old, or that stand there more than once. */
+static int delete_others(struct spool *spool, struct store_txn *txn)
+{
+    struct store_key key = {.count = 1, .bytes = {STORE_BOOTS}};
+    const uint8_t *value;
+    size_t bytes;
+    for (;;) {
+        int rc = store_at_or_after(txn, &key, &key, &value, &bytes);
+        if (rc == E_NOT_FOUND || (rc == E_OK && key.bytes[0] != STORE_BOOTS))
+            return E_OK;
+        if (rc == E_OK && key.count != 9)
+            rc = E_DAMAGED;
+        if (rc == E_OK && find_number(spool, bytes_get_be64(key.bytes + 1)) == NULL)
+            rc = store_delete(txn, &key);
+        if (rc < 0)
+            return rc;
+        key.bytes[key.count++] = 0; /* the smallest behind it */
+    }
+}
+
+int spool_time_put_all(struct spool *spool, struct store_txn *txn)
+{
+    const struct timeline *now = now_of(spool);
+    int rc = delete_others(spool, txn);
+    for (size_t i = 0; rc == E_OK && i < now->count; i++)
+        rc = put_boot(spool, txn, &now->boots[i]);
+    return rc;
+}
+
+void spool_time_take_locked(struct spool *spool, struct commit *commit)
+{
+    struct spool_clock_reading reading;
+    spool->options.clock(spool->options.clock_context, &reading);
+    spool_time_note_locked(spool, &reading);
+    const struct timeline_boot *boot = boot_of(spool);
+    if (boot == NULL)
+        return;
+    spool->lived_boot = boot->number;
+    spool->lived_ms = reading.boot_ms;
+    if (spool->boot_version == spool->boot_stored)
+        return;
+    commit->boot_bytes = timeline_encode(boot, commit->boot);
+    commit->boot_number = boot->number;
+    commit->boot_version = spool->boot_version;
+}
+
+int spool_time_put(struct commit *commit)
+{
+    struct store_key key = store_key_number(STORE_BOOTS, commit->boot_number);
+    if (commit->boot_bytes == 0)
+        return E_OK;
+    return spool_table_put(commit->txn, &key, commit->boot, commit->boot_bytes);
+}
+
+void spool_time_settle_locked(struct spool *spool, const struct commit *commit)
+{
+    if (commit->boot_bytes > 0)
+        spool->boot_stored = commit->boot_version;
+}
