@@ -197,8 +197,8 @@ static struct uplink_options route_options(struct agent *agent, const struct cfg
         .backlog_percent = config->order == CFG_ORDER_FRESH_FIRST ? config->backlog_share : 0,
         .batch_records = config->batch_records,
         .batch_bytes = config->batch_bytes,
-        .on_date = agent_clock_learn,
-        .context = &agent->clock,
+        .on_date = agent_time_learn,
+        .context = agent,
     };
     for (int lane = 0; lane < LANE_COUNT; lane++) {
         options.lanes[lane] = config->lanes[lane];
@@ -360,6 +360,8 @@ static int open_stages(struct agent *agent, bool drain)
         rc = open_signals(agent);
     if (rc == E_OK)
         rc = open_spool(agent);
+    if (rc == E_OK)
+        agent_time_recall(agent);
     if (rc == E_OK)
         rc = open_routes(agent);
     if (rc == E_OK)
@@ -624,6 +626,7 @@ int agent_run(const struct agent_options *options)
         return 1;
     (void)setrlimit(RLIMIT_CORE, &no_core); /* a core dump would hold keys */
     agent->config = options->config;
+    agent->clock = (struct agent_clock){.lock = AGENT_CLOCK_LOCK};
     agent->started_ms = clock_mono_ms();
     (void)snprintf(agent->user_agent, sizeof agent->user_agent, "runnel/%s", RUNNEL_VERSION);
     name_config(agent);

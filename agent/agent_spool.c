@@ -73,7 +73,7 @@ static void explain(const char *path, int rc, const char *fault, struct control_
 int agent_spool(const struct config *config, const struct control_spool *spool,
                 struct control_spooled *ret_spooled)
 {
-    struct agent_clock clock = {0};
+    struct agent_clock clock = {.lock = AGENT_CLOCK_LOCK};
     char fault[SPOOL_FAULT_BYTES] = "";
     struct spool *opened;
     struct spool_options options = {

@@ -2,6 +2,7 @@
 #ifndef RUNNEL_AGENT_AGENT_STATE_H
 #define RUNNEL_AGENT_AGENT_STATE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "agent/agent.h"
@@ -16,12 +17,22 @@
 enum { RESTARTS_MAX = 3 }; /* in a time that agent.c knows */
 enum { SENDERS_MAX = 64, CONFIG_ID_BYTES = 17, SPOOL_ID_TEXT_BYTES = 17, USER_AGENT_BYTES = 32 };
 
-/** What is known about the time: the kernel's word, or what an endpoint's Date said. */
+/** What is known about the time: the kernel's word, and what endpoints' Dates said. Offsets are
+ *  those of the wall clock against the boot clock, by which instants are told. Zeros, and
+ *  AGENT_CLOCK_LOCK, to begin with. */
+#define AGENT_CLOCK_LOCK PTHREAD_MUTEX_INITIALIZER
 struct agent_clock {
-    atomic_llong checked_ms; /* when the kernel was asked last */
-    atomic_bool kernel_synced;
-    atomic_bool learned;
-    atomic_llong learned_offset_ms;
+    pthread_mutex_t lock; /* the rest is agent_clock.c's */
+    int64_t asked_ms;     /* when the kernel was asked last, 0: never; and what was so then: */
+    int64_t asked_offset_ms;
+    bool kernel_synced;
+    bool has_date;
+    int64_t date_ms; /* when one came last */
+    int64_t date_offset_ms;
+    bool has_trusted;
+    int64_t trusted_ms; /* when somebody vouched for it last */
+    int64_t trusted_offset_ms;
+    bool contradicted; /* kernel and Date have different times: that is in the log */
 };
 
 /** A name under which documents were sent. */
@@ -69,8 +80,22 @@ struct agent {
 /** For spool_options.clock; CONTEXT is the struct agent_clock. */
 void agent_clock_read(void *context, struct spool_clock_reading *ret_reading);
 
-/** For uplink_options.on_date. */
+/** The Date of an authenticated reply. Likewise. */
 void agent_clock_learn(void *context, int64_t offset_ms);
+
+/** What was trusted at BOOT_MS of this boot, before the agent started. */
+void agent_clock_recall(struct agent_clock *clock, int64_t boot_ms, int64_t offset_ms);
+
+/* ---- agent_time.c: CONTEXT is the struct agent ---- */
+
+/** For uplink_options.on_date. */
+void agent_time_learn(void *context, int64_t offset_ms);
+
+/** Whether records of this boot can be given their time. Waits for nothing. Any thread. */
+bool agent_time_known(void *context);
+
+/** After spool_open: what this boot knew of the time before a restart of the agent. */
+void agent_time_recall(struct agent *agent);
 
 /* ---- agent_alarm.c: what happened to the spool, as a record of the sensor "runnel" ---- */
 

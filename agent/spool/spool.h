@@ -290,6 +290,9 @@ void spool_time_freeze(struct spool_route *route);
  *  nothing. */
 bool spool_time_known(const struct spool *spool);
 
+/** What was learnt last of this boot's clock, before this start or since. E_NOT_FOUND: nothing. */
+int spool_time_last(struct spool *spool, int64_t *ret_boot_ms, int64_t *ret_offset_ms);
+
 /* ---- gaps ---- */
 
 /** The route's gap with the lowest sequence above AFTER that flash has. E_END: there is none. */

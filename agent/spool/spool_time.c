@@ -76,6 +76,20 @@ bool spool_time_known(const struct spool *spool)
     return atomic_load(&spool->time_known);
 }
 
+int spool_time_last(struct spool *spool, int64_t *ret_boot_ms, int64_t *ret_offset_ms)
+{
+    int rc = E_NOT_FOUND;
+    (void)pthread_mutex_lock(&spool->lock);
+    const struct timeline_boot *boot = boot_of(spool);
+    if (boot != NULL && boot->point_count > 0) {
+        *ret_boot_ms = boot->points[boot->point_count - 1].boot_ms;
+        *ret_offset_ms = boot->points[boot->point_count - 1].offset_ms;
+        rc = E_OK;
+    }
+    (void)pthread_mutex_unlock(&spool->lock);
+    return rc;
+}
+
 void spool_time_freeze(struct spool_route *route)
 {
     struct spool *spool = route->spool;
