@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/batch/batch.h"
 #include "agent/spool/spool_state.h"
 #include "agent/spool/spool_walk.h"
 #include "platform/base/bytes.h"
@@ -411,6 +412,70 @@ static void note_gap(struct bench *bench)
     (void)pthread_mutex_unlock(&bench->spool->lock);
 }
 
+static void frame_nothing(const void *context, struct writer *out)
+{
+    (void)context;
+    (void)out;
+}
+
+static void frame_record(const void *context, struct writer *out, size_t index)
+{
+    (void)context;
+    (void)out;
+    (void)index;
+}
+
+static void frame_key(const void *context, struct writer *out, const char *key, size_t bytes)
+{
+    (void)context;
+    writer_bytes(out, key, bytes);
+}
+
+static int drop(void *context, const uint8_t *bytes, size_t count)
+{
+    (void)context;
+    (void)bytes;
+    (void)count;
+    return E_OK;
+}
+
+/* What is learnt between its two passes is for the next batch. */
+static void a_batch_is_written_as_it_was_built(void **state)
+{
+    (void)state;
+    static const struct batch_frame frame = {frame_nothing, frame_record, frame_key, frame_nothing};
+    struct bench bench;
+    struct batch batch;
+    struct writer out;
+    uint8_t buffer[64];
+    make(&bench);
+    boot(&bench, 1);
+    take(&bench, 2);
+    note_gap(&bench);
+    commit(&bench);
+    const struct batch_options options = {.spool = bench.spool,
+                                          .route = bench.routes[0],
+                                          .device = "gw",
+                                          .lanes = {true, true, true},
+                                          .limits = {10, 100000, 10000},
+                                          .frame = &frame};
+    assert_int_equal(batch_open(&options, &batch), E_OK);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(batch_build(&batch, 10), E_OK);
+        assert_int_equal(batch.count, 3);
+        learn(&bench, today + round * 24 * HOUR);
+        writer_to_function(&out, buffer, sizeof buffer, drop, NULL);
+        assert_int_equal(batch_write(&batch, &out), E_OK);
+        batch_release(&batch);
+        assert_int_equal(batch_build(&batch, 10), E_OK);
+        assert_int_equal(batch_write(&batch, &out), E_OK);
+        batch_release(&batch);
+    }
+    batch_close(&batch);
+    stop(&bench);
+    clear(&bench);
+}
+
 static void check_gap(struct bench *bench, int64_t wall_ms, enum time_quality quality)
 {
     struct spool_gap gap;
@@ -528,6 +593,7 @@ int main(void)
         cmocka_unit_test(what_is_learnt_rides_on_a_commit_and_causes_none),
         cmocka_unit_test(readings_of_a_trusted_clock_are_learnt_by_themselves),
         cmocka_unit_test(a_batch_in_flight_sees_no_change),
+        cmocka_unit_test(a_batch_is_written_as_it_was_built),
         cmocka_unit_test(gaps_are_told_by_the_same_clock),
         cmocka_unit_test(dead_letters_and_walks_are_told_by_the_same_clock),
         cmocka_unit_test(of_many_boots_order_holds_and_no_table_grows),
