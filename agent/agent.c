@@ -198,6 +198,7 @@ static struct uplink_options route_options(struct agent *agent, const struct cfg
         .batch_records = config->batch_records,
         .batch_bytes = config->batch_bytes,
         .on_date = agent_time_learn,
+        .knows_time = agent_time_known,
         .context = agent,
     };
     for (int lane = 0; lane < LANE_COUNT; lane++) {

@@ -461,13 +461,13 @@ static void a_batch_is_written_as_it_was_built(void **state)
                                           .frame = &frame};
     assert_int_equal(batch_open(&options, &batch), E_OK);
     for (int round = 0; round < 2; round++) {
-        assert_int_equal(batch_build(&batch, 10), E_OK);
+        assert_int_equal(batch_build(&batch, 10, UINT64_MAX), E_OK);
         assert_int_equal(batch.count, 3);
         learn(&bench, today + round * 24 * HOUR);
         writer_to_function(&out, buffer, sizeof buffer, drop, NULL);
         assert_int_equal(batch_write(&batch, &out), E_OK);
         batch_release(&batch);
-        assert_int_equal(batch_build(&batch, 10), E_OK);
+        assert_int_equal(batch_build(&batch, 10, UINT64_MAX), E_OK);
         assert_int_equal(batch_write(&batch, &out), E_OK);
         batch_release(&batch);
     }
