@@ -140,6 +140,18 @@ class Sink:
     def faults(self, **faults):
         return self.ask("/faults", faults)
 
+    def add_key(self, access_key, secret_key, session_token=""):
+        """Takes requests that are signed with it, too; replaces one of the same name."""
+        return self.ask("/keys", {"access_key": access_key, "secret_key": secret_key,
+                                  "session_token": session_token})
+
+    def expire_key(self, access_key):
+        return self.ask("/keys", {"access_key": access_key, "expired": True})
+
+    def keys(self):
+        """{access key: {"expired", "requests"}}; requests are those rightly signed with it."""
+        return self.ask("/keys")
+
     def outage(self, seconds=None, mode="refuse"):
         """Begins an outage, for ever without SECONDS; 0 ends one. In effect on return."""
         body = {"mode": mode}

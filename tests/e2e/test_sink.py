@@ -28,9 +28,10 @@ TOKEN = "IQoJb3JpZ2luX2VjEXAMPLE//////////wEaCXVzLWVhc3QtMSJHMEUCIQDexample+toke
 class Client:
     """One kept connection and one key."""
 
-    def __init__(self, sink, token=None, secret=harness.SECRET_KEY, region="us-east-1"):
+    def __init__(self, sink, token=None, secret=harness.SECRET_KEY, region="us-east-1",
+                 key=harness.ACCESS_KEY):
         self.sink = sink
-        self.credentials = botocore.credentials.Credentials(harness.ACCESS_KEY, secret, token)
+        self.credentials = botocore.credentials.Credentials(key, secret, token)
         self.region = region
         self.connection = None
 
@@ -295,6 +296,31 @@ def test_signatures(run):
     sink.stop()
 
 
+def test_keys(run):
+    sink = harness.Sink(run, name="keys")
+    first, second = Client(sink), Client(sink, token=TOKEN, secret="other", key="ASIASECOND")
+
+    def answer(client):
+        status, reply = client.put(record(b"{}"))
+        return reply.get("__type", status)
+
+    check(answer(second) == "UnrecognizedClientException", "a key that nobody knows")
+    sink.add_key("ASIASECOND", "other", TOKEN)
+    check(answer(second) == 200 and answer(first) == 200, "keys are taken beside one another")
+    sink.expire_key("ASIASECOND")
+    check(answer(second) == "ExpiredTokenException", "a key that expired")
+    sink.add_key("ASIASECOND", "other", TOKEN + "2")
+    check(answer(second) == "UnrecognizedClientException", "a token that was replaced")
+    check(sink.keys()["ASIASECOND"] == {"expired": False, "requests": 0}, sink.keys())
+    check(sink.keys()[harness.ACCESS_KEY] == {"expired": False, "requests": 1}, sink.keys())
+    try:
+        sink.expire_key("nobody's")
+        check(False, "a key that does not exist cannot expire")
+    except harness.urllib.error.HTTPError as error:
+        check(error.code == 400, error)
+    sink.stop()
+
+
 def test_faults(run):
     sink = harness.Sink(run, "--seed", "7", "--record-failure-rate", "0.25", name="faults")
     client = Client(sink)
@@ -428,8 +454,8 @@ def test_determinism(run):
 
 
 def scenario(run):
-    for test in (test_store, test_limits, test_single, test_protocol, test_signatures, test_faults,
-                 test_lost_batches, test_outages, test_determinism):
+    for test in (test_store, test_limits, test_single, test_protocol, test_signatures, test_keys,
+                 test_faults, test_lost_batches, test_outages, test_determinism):
         test(run)
         print(f"{test.__name__}: good", flush=True)
 

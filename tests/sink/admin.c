@@ -68,6 +68,27 @@ static int set_outage(struct server *server, const cJSON *json, struct buffer *b
     return 200;
 }
 
+static const char *member(const cJSON *json, const char *name)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name));
+    return text == NULL ? "" : text;
+}
+
+static int set_key(struct sink *sink, const cJSON *json, struct buffer *body)
+{
+    const char *id = member(json, "access_key");
+    int error;
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "expired")))
+        error = keys_expire(&sink->keys, id);
+    else
+        error =
+            keys_set(&sink->keys, id, member(json, "secret_key"), member(json, "session_token"));
+    if (error != 0)
+        return fail(body, "access_key");
+    keys_list(&sink->keys, body);
+    return 200;
+}
+
 static int post(struct sink *sink, struct server *server, const struct http_request *request,
                 struct buffer *body)
 {
@@ -82,6 +103,8 @@ static int post(struct sink *sink, struct server *server, const struct http_requ
         status = fail(body, "the body is not a JSON object");
     else if (strcmp(request->target, "/faults") == 0)
         status = set_faults(sink, json, body);
+    else if (strcmp(request->target, "/keys") == 0)
+        status = set_key(sink, json, body);
     else if (strcmp(request->target, "/outage") == 0)
         status = set_outage(server, json, body);
     cJSON_Delete(json);
@@ -94,6 +117,8 @@ static int get(struct sink *sink, const struct http_request *request, struct buf
         sink_summary(sink, body);
     else if (strcmp(request->target, "/faults") == 0)
         sink_faults(sink, body);
+    else if (strcmp(request->target, "/keys") == 0)
+        keys_list(&sink->keys, body);
     else
         return 404;
     return 200;

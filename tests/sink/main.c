@@ -191,10 +191,15 @@ static int open_sink(struct sink *sink, const struct arguments *arguments)
     sink->verify = !arguments->no_signature;
     sink->stream_name = arguments->stream;
     sink->record_directory = arguments->record;
+    const char *token = arguments->session_token;
+    keys_init(&sink->keys);
+    if (keys_set(&sink->keys, arguments->access_key, arguments->secret_key,
+                 token == NULL ? "" : token) != 0) {
+        fprintf(stderr, "sink: --access-key, --secret-key or --session-token is too long\n");
+        return -1;
+    }
     sink->policy = (struct signature_policy){
-        .access_key = arguments->access_key,
-        .secret_key = arguments->secret_key,
-        .session_token = arguments->session_token,
+        .keys = &sink->keys,
         .region = arguments->region,
         .service = "kinesis",
     };

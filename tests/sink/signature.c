@@ -220,13 +220,15 @@ static int check_date(const char *date, const struct authorization *authorizatio
 
 static int check_credential(const struct authorization *authorization,
                             const struct signature_policy *policy, const char *token,
-                            struct refusal *refusal)
+                            struct key *ret_key, struct refusal *refusal)
 {
-    const char *known = policy->session_token == NULL ? "" : policy->session_token;
-    if (strcmp(authorization->access_key, policy->access_key) != 0 ||
-        strcmp(token == NULL ? "" : token, known) != 0)
+    if (keys_find(policy->keys, authorization->access_key, ret_key) != 0 ||
+        strcmp(token == NULL ? "" : token, ret_key->token) != 0)
         return signature_refuse(refusal, 400, "UnrecognizedClientException",
                                 "The security token included in the request is invalid.");
+    if (ret_key->expired)
+        return signature_refuse(refusal, 400, "ExpiredTokenException",
+                                "The security token included in the request is expired");
     if (strcmp(authorization->region, policy->region) != 0)
         return signature_refuse(refusal, 400, "InvalidSignatureException",
                                 "Credential should be scoped to a valid region, not '%s'. ",
@@ -317,16 +319,19 @@ int signature_check(const struct http_request *request, const struct signature_p
                     long long now_ms, struct refusal *refusal)
 {
     struct authorization authorization = {0};
+    struct key key;
     int error = parse_authorization(&authorization, http_header(request, "Authorization"), refusal);
     if (error == 0)
         error = check_signed_headers(request, &authorization, refusal);
     if (error == 0)
         error = check_credential(&authorization, policy,
-                                 http_header(request, "X-Amz-Security-Token"), refusal);
+                                 http_header(request, "X-Amz-Security-Token"), &key, refusal);
     if (error == 0)
         error = check_date(http_header(request, "X-Amz-Date"), &authorization, now_ms, refusal);
     if (error == 0)
-        error = check_signature(request, policy->secret_key, &authorization, refusal);
+        error = check_signature(request, key.secret, &authorization, refusal);
+    if (error == 0)
+        keys_count(policy->keys, key.id);
     free(authorization.text);
     return error;
 }

@@ -4,12 +4,11 @@
 
 #include "tests/sink/buffer.h"
 #include "tests/sink/http.h"
+#include "tests/sink/keys.h"
 
-/** What a request must prove. SESSION_TOKEN NULL: the key is a permanent one. */
+/** What a request must prove: that it was signed with one of KEYS, which has not expired. */
 struct signature_policy {
-    const char *access_key;
-    const char *secret_key;
-    const char *session_token;
+    struct keys *keys;
     const char *region;
     const char *service;
 };

@@ -10,6 +10,7 @@
 #include "tests/sink/channel.h"
 #include "tests/sink/faults.h"
 #include "tests/sink/http.h"
+#include "tests/sink/keys.h"
 #include "tests/sink/signature.h"
 #include "tests/sink/stream.h"
 
@@ -43,6 +44,7 @@ struct sink {
     uint64_t generator;
     struct stream stream;
     struct sink_counts counts;
+    struct keys keys; /* has a lock of its own */
     /* Fixed after the start. */
     struct signature_policy policy;
     int verify;
