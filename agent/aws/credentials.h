@@ -6,8 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "platform/stop.h"
-
 /**
  * Where AWS keys come from: one small table of functions; the chain and the cache are providers
  * like any other, so that a default is a composition, not a special case.

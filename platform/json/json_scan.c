@@ -66,17 +66,28 @@ static void token_begin(struct json_scan *scan)
     scan->truncated = false;
 }
 
+static char *token_place(struct json_scan *scan)
+{
+    return scan->long_token != NULL ? scan->long_token : scan->token;
+}
+
+static size_t token_room(const struct json_scan *scan)
+{
+    size_t all = scan->long_token != NULL ? scan->long_token_bytes : JSON_TOKEN_BYTES;
+    return all - 1 - scan->token_bytes;
+}
+
 /* Without a handler nobody will see the text. */
 static void token_add(struct json_scan *scan, const uint8_t *bytes, size_t count)
 {
-    size_t room = JSON_TOKEN_BYTES - 1 - scan->token_bytes;
+    size_t room = token_room(scan);
     if (scan->handler == NULL)
         return;
     if (count > room) {
         count = room;
         scan->truncated = true;
     }
-    memcpy(scan->token + scan->token_bytes, bytes, count);
+    memcpy(token_place(scan) + scan->token_bytes, bytes, count);
     scan->token_bytes += count;
 }
 
@@ -106,14 +117,15 @@ static size_t whole_characters(const char *text, size_t count)
 
 static int token_emit(struct json_scan *scan, enum json_event event)
 {
+    char *text = token_place(scan);
     if (scan->handler == NULL)
         return 0;
     if (scan->truncated)
-        scan->token_bytes = whole_characters(scan->token, scan->token_bytes);
-    scan->token[scan->token_bytes] = '\0';
+        scan->token_bytes = whole_characters(text, scan->token_bytes);
+    text[scan->token_bytes] = '\0';
     const struct json_token token = {.event = event,
                                      .depth = scan->depth,
-                                     .text = scan->token,
+                                     .text = text,
                                      .text_bytes = scan->token_bytes,
                                      .truncated = scan->truncated,
                                      .offset = scan->token_offset,
@@ -504,6 +516,12 @@ void json_scan_start(struct json_scan *scan, json_handler *handler, void *contex
 {
     *scan = (struct json_scan){
         .handler = handler, .context = context, .line = 1, .column = 1, .state = AT_VALUE};
+}
+
+void json_scan_use(struct json_scan *scan, char *token, size_t token_bytes)
+{
+    scan->long_token = token;
+    scan->long_token_bytes = token_bytes;
 }
 
 int json_scan_feed(struct json_scan *scan, const void *bytes, size_t count)

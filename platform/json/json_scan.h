@@ -30,10 +30,10 @@ enum json_event {
 
 /**
  * A token: the unescaped text of a key or string, or a number as spelt, terminated with a NUL (""
- * for the others). truncated: it was longer than JSON_TOKEN_BYTES - 1 and this is its beginning,
- * cut between characters. depth is 0 for the outermost value; a key has the depth of its object's
- * members, an end that of its begin. line and column (from 1, in characters) and offset (from 0, in
- * bytes) are where the token begins.
+ * for the others). truncated: it was longer than JSON_TOKEN_BYTES - 1 (or what json_scan_use says)
+ * and this is its beginning, cut between characters. depth is 0 for the outermost value; a key has
+ * the depth of its object's members, an end that of its begin. line and column (from 1, in
+ * characters) and offset (from 0, in bytes) are where the token begins.
  */
 struct json_token {
     enum json_event event;
@@ -73,10 +73,16 @@ struct json_scan {
     bool truncated;
     const char *literal;
     const char *fault; /* after E_SYNTAX: what was wrong, for people */
+    char *long_token;  /* the caller's, of long_token_bytes; NULL: token */
+    size_t long_token_bytes;
     char token[JSON_TOKEN_BYTES];
 };
 
 void json_scan_start(struct json_scan *scan, json_handler *handler, void *context);
+
+/** Right after json_scan_start: tokens may have TOKEN_BYTES - 1 bytes, in TOKEN, which the caller
+ *  keeps as long as the scan goes on. */
+void json_scan_use(struct json_scan *scan, char *token, size_t token_bytes);
 
 /** Takes COUNT bytes; leading and trailing white space is allowed. 0; E_SYNTAX at scan->line and
  *  column, scan->fault says what; E_TOO_BIG: deeper than JSON_DEPTH_MAX; the handler's. */

@@ -346,6 +346,32 @@ static void test_long_tokens_are_truncated(void **state)
     expect_length(text, KEPT, 5, KEPT, false);
 }
 
+/* The caller's room, larger or smaller than the scan's own. */
+static void test_room_of_the_caller(void **state)
+{
+    enum { BYTES = JSON_TOKEN_BYTES + 100 };
+    static const size_t rooms[] = {8, BYTES};
+    char room[BYTES + 1];
+    char text[BYTES];
+    (void)state;
+    memset(text, 'x', sizeof text);
+    text[0] = text[BYTES - 1] = '"';
+    for (size_t i = 0; i < 2; i++) {
+        struct json_scan scan;
+        struct json_token kept = {0};
+        bool cut = rooms[i] < BYTES;
+        json_scan_start(&scan, keep_length, &kept);
+        json_scan_use(&scan, room, rooms[i]);
+        room[rooms[i]] = '!';
+        assert_int_equal(json_scan_feed(&scan, text, sizeof text), 0);
+        assert_ptr_equal(kept.text, room);
+        assert_int_equal(kept.text_bytes, cut ? rooms[i] - 1 : BYTES - 2);
+        assert_int_equal(kept.truncated, cut);
+        assert_int_equal(room[kept.text_bytes], '\0');
+        assert_int_equal(room[rooms[i]], '!');
+    }
+}
+
 static void test_truncation_keeps_characters_whole(void **state)
 {
     (void)state;
@@ -431,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_every_prefix_is_incomplete),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_long_tokens_are_truncated),
+        cmocka_unit_test(test_room_of_the_caller),
         cmocka_unit_test(test_truncation_keeps_characters_whole),
         cmocka_unit_test(test_positions),
         cmocka_unit_test(test_handler_ends_the_scan),
