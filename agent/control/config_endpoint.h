@@ -28,4 +28,8 @@ int config_endpoint_parse(const char *url, struct config_endpoint *ret_endpoint)
 int config_endpoint_kinesis(const char *region, bool fips, bool dual_stack,
                             char ret_url[CONFIG_ENDPOINT_URL_BYTES]);
 
+/** Likewise, of the Security Token Service. */
+int config_endpoint_sts(const char *region, bool fips, bool dual_stack,
+                        char ret_url[CONFIG_ENDPOINT_URL_BYTES]);
+
 #endif
