@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/aws/credentials.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "platform/base/error.h"
+#include "platform/base/log.h"
+#include "platform/fs.h"
 #include "platform/hash.h"
 
 int credentials_get(struct credentials_provider *provider, int64_t deadline_ms,
                     char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials)
 {
     fault[0] = '\0';
-    return provider->operations->get(provider, deadline_ms, fault, ret_credentials);
+    int rc = provider->operations->get(provider, deadline_ms, fault, ret_credentials);
+    if (rc == 0)
+        fault[0] = '\0'; /* of a try that failed before */
+    return rc;
 }
 
 void credentials_expire(struct credentials_provider *provider)
@@ -51,4 +59,55 @@ int credentials_fault(char fault[CREDENTIALS_FAULT_BYTES], int code, const char 
     (void)vsnprintf(fault, CREDENTIALS_FAULT_BYTES, format, arguments);
     va_end(arguments);
     return code;
+}
+
+const char *credentials_variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+int credentials_check_mode(const char *path, unsigned mode, bool *warned,
+                           char fault[CREDENTIALS_FAULT_BYTES])
+{
+    if ((mode & (S_IWGRP | S_IWOTH)) != 0)
+        return credentials_fault(fault, E_REFUSED,
+                                 "%s may be written by others than its owner, so anybody's keys "
+                                 "may stand there: chmod go-w it",
+                                 path);
+    if ((mode & S_IROTH) != 0 && !*warned) {
+        log_warning("credentials-file-readable path=\"%s\" mode=%04o remedy=\"chmod o-r\"", path,
+                    mode & 07777);
+        *warned = true;
+    }
+    return 0;
+}
+
+int credentials_check_file(const char *path, bool *warned, char fault[CREDENTIALS_FAULT_BYTES])
+{
+    struct stat status;
+    if (stat(path, &status) < 0)
+        return credentials_fault(fault, E_CREDENTIALS, "%s: %s", path,
+                                 ERROR_TEXT(error_sys(errno)));
+    int rc = credentials_check_mode(path, status.st_mode, warned, fault);
+    return rc == E_REFUSED ? E_CREDENTIALS : rc;
+}
+
+int credentials_read_token(const char *path, bool *warned, char *token, size_t token_bytes,
+                           char fault[CREDENTIALS_FAULT_BYTES])
+{
+    int rc = credentials_check_file(path, warned, fault);
+    if (rc < 0)
+        return rc;
+    int count = fs_read_file(path, token, token_bytes);
+    if (count < 0)
+        return credentials_fault(fault, E_CREDENTIALS, "%s: %s", path, ERROR_TEXT(count));
+    while (count > 0 && (token[count - 1] == '\n' || token[count - 1] == '\r' ||
+                         token[count - 1] == ' ' || token[count - 1] == '\t'))
+        token[--count] = '\0';
+    for (int i = 0; i < count; i++)
+        if (token[i] <= ' ' || token[i] >= 0x7f)
+            return credentials_fault(fault, E_CREDENTIALS, "%s holds a character that no token has",
+                                     path);
+    return count > 0 ? count : credentials_fault(fault, E_CREDENTIALS, "%s is empty", path);
 }

@@ -16,7 +16,7 @@ enum {
     CREDENTIALS_ID_BYTES = 132,
     CREDENTIALS_SECRET_BYTES = 256,
     CREDENTIALS_TOKEN_BYTES = 4096, /* opaque, 0.4 to 2 KB today */
-    CREDENTIALS_FAULT_BYTES = 200,
+    CREDENTIALS_FAULT_BYTES = 320,
 };
 
 struct credentials {
@@ -32,6 +32,7 @@ struct credentials_provider {
 
 struct credentials_operations {
     const char *name; /* for messages: "env", "file", ... */
+    bool slow;        /* get is a conversation with somebody far away */
 
     /** Fills ret_credentials. E_NOT_FOUND: this provider is not configured here, ask the next;
      *  E_CREDENTIALS: it is, but gives none (FAULT says why and what helps); E_TIMEOUT, E_STOP. */
@@ -55,6 +56,23 @@ void credentials_wipe(struct credentials *credentials);
 /** For providers. Copies a key or token; E_TOO_BIG; E_SYNTAX if there is anything in it but visible
  *  ASCII characters: such a thing is not signed and sent, but told. */
 int credentials_copy(char *to, size_t to_bytes, const char *text, size_t count);
+
+/** For providers. The variable NAME, NULL if it is not set or set to nothing. */
+const char *credentials_variable(const char *name);
+
+/** For providers. Whether a file of secrets with MODE may be used: E_REFUSED if others than its
+ *  owner may write it; if everybody may read it, that is logged once (WARNED). */
+int credentials_check_mode(const char *path, unsigned mode, bool *warned,
+                           char fault[CREDENTIALS_FAULT_BYTES]);
+
+/** For providers. credentials_check_mode of the file at PATH. E_CREDENTIALS: it is missing, cannot
+ *  be looked at, or is refused. */
+int credentials_check_file(const char *path, bool *warned, char fault[CREDENTIALS_FAULT_BYTES]);
+
+/** For providers. Reads a token of visible ASCII from the file at PATH, without the white space
+ *  behind it. The count; E_CREDENTIALS with FAULT. */
+int credentials_read_token(const char *path, bool *warned, char *token, size_t token_bytes,
+                           char fault[CREDENTIALS_FAULT_BYTES]);
 
 /** For providers. Writes FAULT as printf does and returns CODE. */
 int credentials_fault(char fault[CREDENTIALS_FAULT_BYTES], int code, const char *format, ...)

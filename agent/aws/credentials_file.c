@@ -121,22 +121,6 @@ static int read_lines(struct look *look, int fd)
     return rc < 0 ? rc : ini_end(&look->ini);
 }
 
-static int check_mode(struct file_provider *file, const struct source *source, mode_t mode,
-                      char fault[CREDENTIALS_FAULT_BYTES])
-{
-    if ((mode & (S_IWGRP | S_IWOTH)) != 0)
-        return credentials_fault(fault, E_REFUSED,
-                                 "%s may be written by others than its owner, so anybody's keys "
-                                 "may stand there: chmod go-w it",
-                                 source->path);
-    if ((mode & S_IROTH) != 0 && !file->warned) {
-        log_warning("credentials-file-readable path=\"%s\" mode=%04o remedy=\"chmod o-r\"",
-                    source->path, (unsigned)(mode & 07777));
-        file->warned = true;
-    }
-    return 0;
-}
-
 /* 0 if the keys of the profile are there, E_NOT_FOUND if none is. */
 static int judge(const struct look *look, mode_t mode, char fault[CREDENTIALS_FAULT_BYTES])
 {
@@ -155,7 +139,7 @@ static int judge(const struct look *look, mode_t mode, char fault[CREDENTIALS_FA
         return credentials_fault(fault, E_CREDENTIALS, "%s: profile [%s] has no %s", source->path,
                                  file->profile,
                                  has_id ? "aws_secret_access_key" : "aws_access_key_id");
-    return check_mode(file, source, mode, fault);
+    return credentials_check_mode(source->path, mode, &file->warned, fault);
 }
 
 static struct identity identify(const struct stat *status)
@@ -299,7 +283,6 @@ static int get_file(struct credentials_provider *provider, int64_t deadline_ms,
     int rc = is_current(file) ? 0 : read_again(file, fault);
     if (rc < 0)
         return rc;
-    fault[0] = '\0';
     *ret_credentials = file->slots[file->used];
     return 0;
 }
@@ -316,17 +299,11 @@ static void close_file(struct credentials_provider *provider)
     free(file);
 }
 
-static const char *variable(const char *name)
-{
-    const char *value = getenv(name);
-    return value != NULL && value[0] != '\0' ? value : NULL;
-}
-
 /* PATH as it is, or with HOME for a "~" that no shell has seen (a systemd unit's environment). */
 static int add_path(struct file_provider *file, const char *path)
 {
     struct source *source = &file->sources[file->source_count];
-    const char *home = variable("HOME");
+    const char *home = credentials_variable("HOME");
     bool expand = path[0] == '~' && path[1] == '/';
     if (expand && home == NULL)
         return 0;
@@ -340,7 +317,7 @@ static int add_path(struct file_provider *file, const char *path)
 
 static int add_default_path(struct file_provider *file, const char *name, const char *path)
 {
-    const char *value = variable(name);
+    const char *value = credentials_variable(name);
     return add_path(file, value != NULL ? value : path);
 }
 
@@ -357,7 +334,7 @@ static int add_paths(struct file_provider *file, const char *path)
 
 static int choose_profile(struct file_provider *file, const char *profile)
 {
-    const char *asked = profile != NULL ? profile : variable("AWS_PROFILE");
+    const char *asked = profile != NULL ? profile : credentials_variable("AWS_PROFILE");
     const char *chosen = asked != NULL ? asked : "default";
     size_t count = strlen(chosen);
     if (count >= sizeof file->profile)

@@ -10,6 +10,7 @@
 
 #include "platform/base/error.h"
 #include "platform/clock.h"
+#include "platform/hash.h"
 #include "platform/net.h"
 #include "platform/stream.h"
 
@@ -475,6 +476,8 @@ void http_client_close(struct http_client *client)
         return;
     http_client_disconnect(client);
     tls_close(client->tls);
+    hash_wipe(client->out, sizeof client->out); /* there may have been tokens and keys in them */
+    hash_wipe(client->in, sizeof client->in);
     free(client->host);
     free(client->ca_file);
     free(client->cert_file);

@@ -581,7 +581,8 @@ static void test_empty_chain(void **state)
 static void test_long_chain_fault(void **state)
 {
     static const char long_id[] =
-        "a very long name of nobody in particular that goes on and on and on";
+        "a very long name of nobody in particular that goes on and on and on, as if there were "
+        "no end to it";
     struct credentials_provider *chain = open_chain();
     (void)state;
     for (size_t i = 0; i < FAKES; i++) {

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_AWS_CREDENTIALS_NETWORK_H
+#define RUNNEL_AGENT_AWS_CREDENTIALS_NETWORK_H
+
+#include "agent/aws/credentials.h"
+#include "platform/tls.h"
+
+/**
+ * Providers that ask somebody else for temporary keys. Each get is a conversation of seconds, so a
+ * cache asks them from a thread of its own (credentials.h). They keep nothing themselves. Texts and
+ * STOP, which ends a conversation, must outlive the provider. What is wrong for now is E_TIMEOUT,
+ * what somebody has to mend is E_CREDENTIALS, with the remedy in FAULT.
+ */
+
+/** AWS IoT Core's credentials provider: GET /role-aliases/ALIAS/credentials with the device's
+ *  certificate. The key's file is looked at each time: others may not write it. */
+struct credentials_iot_options {
+    const char *host;
+    uint16_t port;
+    const char *role_alias;
+    const char *thing; /* NULL: the policy asks for none */
+    struct tls_options tls_options;
+    const struct stop *stop;
+};
+int credentials_iot_open(const struct credentials_iot_options *options,
+                         struct credentials_provider **ret_provider); /* E_NO_MEMORY */
+
+/** What ECS, EKS and Greengrass name in AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI, with
+ *  the token of AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE, which is read each time, or
+ *  AWS_CONTAINER_AUTHORIZATION_TOKEN. E_NOT_FOUND: neither URI is set, and it is not ASKED_FOR. */
+int credentials_container_open(bool asked_for, const struct stop *stop,
+                               struct credentials_provider **ret_provider); /* E_NO_MEMORY */
+
+/**
+ * The metadata service of EC2 in version 2; 1 where 2 is refused, unless
+ * AWS_EC2_METADATA_V1_DISABLED. AWS_EC2_METADATA_SERVICE_ENDPOINT, else
+ * AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE "IPv6", else 169.254.169.254. E_NOT_FOUND unless it is
+ * ASKED_FOR: nobody answers there, which is remembered for 15 min, or the instance has no role, or
+ * AWS_EC2_METADATA_DISABLED is "true".
+ */
+int credentials_imds_open(bool asked_for, const struct stop *stop,
+                          struct credentials_provider **ret_provider); /* E_NO_MEMORY */
+
+/**
+ * AssumeRoleWithWebIdentity at STS with the token in a file, which is read each time. Texts that
+ * are NULL: AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME, else DEVICE made
+ * fit. E_NOT_FOUND: there is no token file, and it is not ASKED_FOR.
+ */
+struct credentials_web_identity_options {
+    bool asked_for;
+    const char *token_file;
+    const char *role_arn;
+    const char *session_name;
+    const char *device;
+    bool tls; /* of STS; NULL as host: no region is known */
+    const char *host;
+    uint16_t port;
+    struct tls_options tls_options;
+    const struct stop *stop;
+};
+int credentials_web_identity_open(const struct credentials_web_identity_options *options,
+                                  struct credentials_provider **ret_provider); /* E_NO_MEMORY */
+
+#endif
