@@ -23,10 +23,22 @@ int credentials_get(struct credentials_provider *provider, int64_t deadline_ms,
     return rc;
 }
 
-void credentials_expire(struct credentials_provider *provider)
+void credentials_expire(struct credentials_provider *provider, const struct credentials *used)
 {
     if (provider->operations->expire != NULL)
-        provider->operations->expire(provider);
+        provider->operations->expire(provider, used);
+}
+
+int credentials_start(struct credentials_provider *provider, const char *name)
+{
+    return provider->operations->start != NULL ? provider->operations->start(provider, name) : 0;
+}
+
+int credentials_stop(struct credentials_provider *provider, int64_t deadline_ms)
+{
+    if (provider->operations->stop == NULL)
+        return 0;
+    return provider->operations->stop(provider, deadline_ms);
 }
 
 void credentials_close(struct credentials_provider *provider)

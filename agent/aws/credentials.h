@@ -10,7 +10,7 @@
  * Where AWS keys come from: one small table of functions; the chain and the cache are providers
  * like any other, so that a default is a composition, not a special case.
  * Secrets are wiped when they are replaced and are never logged. One thread uses a provider at a
- * time.
+ * time, but a cache any number.
  */
 enum {
     CREDENTIALS_ID_BYTES = 132,
@@ -26,6 +26,8 @@ struct credentials {
     int64_t expires_mono_ms;                     /* clock_mono_ms; INT64_MAX: never */
 };
 
+struct stop;
+
 struct credentials_provider {
     const struct credentials_operations *operations;
 };
@@ -39,8 +41,13 @@ struct credentials_operations {
     int (*get)(struct credentials_provider *provider, int64_t deadline_ms,
                char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials);
 
-    /** Forgets what is cached, because the other side said that it expired. May be NULL. */
-    void (*expire)(struct credentials_provider *provider);
+    /** Forgets what is cached, if it is USED (NULL: whatever it is), because the other side said
+     *  that it expired. May be NULL. */
+    void (*expire)(struct credentials_provider *provider, const struct credentials *used);
+
+    /** See credentials_start and credentials_stop. May be NULL. */
+    int (*start)(struct credentials_provider *provider, const char *name);
+    int (*stop)(struct credentials_provider *provider, int64_t deadline_ms);
 
     /** Wipes and frees; closes the providers that it was composed of. */
     void (*close)(struct credentials_provider *provider);
@@ -49,8 +56,15 @@ struct credentials_operations {
 /** FAULT is "" after success. */
 int credentials_get(struct credentials_provider *provider, int64_t deadline_ms,
                     char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials);
-void credentials_expire(struct credentials_provider *provider);
+void credentials_expire(struct credentials_provider *provider, const struct credentials *used);
 void credentials_close(struct credentials_provider *provider); /* NULL is allowed */
+
+/** Starts the thread of a cache whose source is slow, called after NAME. E_NO_MEMORY; error_sys. */
+int credentials_start(struct credentials_provider *provider, const char *name);
+
+/** Whoever waits for credentials gets E_STOP, now and from now on, and the thread is waited for.
+ *  May be called again. E_TIMEOUT: it still runs: nothing of it is freed then. */
+int credentials_stop(struct credentials_provider *provider, int64_t deadline_ms);
 void credentials_wipe(struct credentials *credentials);
 
 /** For providers. Copies a key or token; E_TOO_BIG; E_SYNTAX if there is anything in it but visible
@@ -84,7 +98,8 @@ int credentials_env_open(struct credentials_provider **ret_provider);
 /**
  * The shared files of the AWS tools (AWS SDKs and Tools Reference Guide, "Shared config and
  * credentials files"): PATH alone, in the form of ~/.aws/credentials; NULL:
- * AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials, and where that has no keys AWS_CONFIG_FILE,
+ * AWS_SHARED_CREDENTIALS_FILE, else $CREDENTIALS_DIRECTORY/aws-credentials (if it is there when the
+ * provider is opened) and ~/.aws/credentials, and where that has no keys AWS_CONFIG_FILE,
  * else ~/.aws/config. PROFILE NULL: AWS_PROFILE, else "default". What was asked for by name and is
  * missing is E_CREDENTIALS, else E_NOT_FOUND.
  * Read again when they change; while a changed file is unfinished, the old keys go on. A file that
@@ -102,17 +117,23 @@ int credentials_chain_open(struct credentials_provider *const *providers, size_t
 /**
  * Keeps what SOURCE gave until min(15 min, a quarter of its life) +-10 % before it expires, then
  * asks again; what never expires is asked for again after 30 s, so that a changed file is noticed.
- * Keeps using the old ones until they expire when SOURCE fails, asking at most every 30 s. After
- * credentials_expire it asks at once, but that, too, at most every 30 s.
- * Owns SOURCE once it is open. E_NO_MEMORY.
+ * Keeps using the old ones until they expire when SOURCE fails, asking every 30 s at most, and more
+ * and more rarely, down to some 5 min. After credentials_expire it asks at once, but that, too, at
+ * most every 30 s.
+ * Any number of threads may use it. A slow SOURCE is asked by a thread of the cache alone (see
+ * credentials_start), and get only waits: while there are none, until its deadline for an answer
+ * that is under way. Others are asked by whoever wants credentials.
+ * Owns SOURCE once it is open. E_NO_MEMORY; error_sys.
  */
 int credentials_cache_open(struct credentials_provider *source,
                            struct credentials_provider **ret_provider);
 
-/** For tests, the same with a clock (clock_mono_ms) and random numbers (random_below) of theirs. */
+/** For tests, the same with a clock (clock_mono_ms), random numbers (random_below) and a thread's
+ *  wait (stop_wait) of theirs. */
 struct credentials_cache_options {
     int64_t (*mono_ms)(void);
     uint64_t (*random_below)(uint64_t limit);
+    int (*wait)(const struct stop *stop, int fd, short events, int64_t deadline_ms);
 };
 int credentials_cache_open_with(const struct credentials_cache_options *options,
                                 struct credentials_provider *source,

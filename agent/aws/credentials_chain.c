@@ -46,11 +46,11 @@ static int get_chain(struct credentials_provider *provider, int64_t deadline_ms,
     return E_NOT_FOUND;
 }
 
-static void expire_chain(struct credentials_provider *provider)
+static void expire_chain(struct credentials_provider *provider, const struct credentials *used)
 {
     struct chain *chain = chain_of(provider);
     for (size_t i = 0; i < chain->count; i++)
-        credentials_expire(chain->links[i]);
+        credentials_expire(chain->links[i], used);
 }
 
 static void close_chain(struct credentials_provider *provider)
@@ -64,15 +64,23 @@ static void close_chain(struct credentials_provider *provider)
 int credentials_chain_open(struct credentials_provider *const *providers, size_t count,
                            struct credentials_provider **ret_provider)
 {
-    static const struct credentials_operations operations = {
+    static const struct credentials_operations quick = {
         .name = "chain", .get = get_chain, .expire = expire_chain, .close = close_chain};
+    static const struct credentials_operations slow = {.name = "chain",
+                                                       .slow = true,
+                                                       .get = get_chain,
+                                                       .expire = expire_chain,
+                                                       .close = close_chain};
     struct chain *chain = malloc(sizeof *chain + count * sizeof chain->links[0]);
     if (chain == NULL)
         return E_NO_MEMORY;
-    chain->provider.operations = &operations;
+    chain->provider.operations = &quick;
     chain->count = count;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         chain->links[i] = providers[i];
+        if (providers[i]->operations->slow)
+            chain->provider.operations = &slow;
+    }
     *ret_provider = &chain->provider;
     return 0;
 }

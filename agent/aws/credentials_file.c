@@ -19,7 +19,7 @@ enum {
     PROFILE_BYTES = 128,
     PIECE_BYTES = 512,
     LINE_BYTES = CREDENTIALS_TOKEN_BYTES + 256, /* the longest value with its name and a comment */
-    SOURCES = 2,
+    SOURCES = 3,
 };
 
 /* What tells one state of a file from the next. */
@@ -254,10 +254,11 @@ static bool go_on_with_old(struct file_provider *file, const char *fault)
 static int explain_missing(const struct file_provider *file, char fault[CREDENTIALS_FAULT_BYTES])
 {
     int code = file->profile_asked || file->path_asked ? E_CREDENTIALS : E_NOT_FOUND;
-    if (file->source_count < SOURCES)
+    if (file->source_count < 2)
         return code; /* the one file's fault says it all */
     return credentials_fault(fault, code, "profile [%s] has no aws_access_key_id in %s or %s",
-                             file->profile, file->sources[0].path, file->sources[1].path);
+                             file->profile, file->sources[file->source_count - 2].path,
+                             file->sources[file->source_count - 1].path);
 }
 
 static int read_again(struct file_provider *file, char fault[CREDENTIALS_FAULT_BYTES])
@@ -287,8 +288,9 @@ static int get_file(struct credentials_provider *provider, int64_t deadline_ms,
     return 0;
 }
 
-static void expire_file(struct credentials_provider *provider)
+static void expire_file(struct credentials_provider *provider, const struct credentials *used)
 {
+    (void)used;
     drop(file_of(provider));
 }
 
@@ -321,11 +323,27 @@ static int add_default_path(struct file_provider *file, const char *name, const 
     return add_path(file, value != NULL ? value : path);
 }
 
+/* What a service manager hands over (systemd's LoadCredential=aws-credentials:PATH) goes before the
+ * files of a home, but not before a file that is named. */
+static int add_handed_over(struct file_provider *file)
+{
+    const char *directory = credentials_variable("CREDENTIALS_DIRECTORY");
+    struct source *source = &file->sources[file->source_count];
+    if (directory == NULL || credentials_variable("AWS_SHARED_CREDENTIALS_FILE") != NULL)
+        return 0;
+    int rc = fs_join(directory, "aws-credentials", source->path, sizeof source->path);
+    file->source_count += rc == 0 && access(source->path, F_OK) == 0;
+    return rc;
+}
+
 static int add_paths(struct file_provider *file, const char *path)
 {
     if (path != NULL)
         return add_path(file, path);
-    int rc = add_default_path(file, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials");
+    int rc = add_handed_over(file);
+    if (rc < 0)
+        return rc;
+    rc = add_default_path(file, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials");
     if (rc < 0)
         return rc;
     file->sources[file->source_count].is_config = true;

@@ -46,7 +46,7 @@ struct uplink_options {
     const char *device;
 
     struct dest *dest;                        /* the uplink's from a successful uplink_open on */
-    struct credentials_provider *credentials; /* the caller's; used by this route's thread alone */
+    struct credentials_provider *credentials; /* the caller's */
     const char *region;
     const char *host;
     uint16_t port;

@@ -105,7 +105,7 @@ static bool aid(struct uplink *uplink, enum verdict verdict)
     else
         return false;
     if (verdict == VERDICT_REFRESH_CREDENTIALS)
-        credentials_expire(uplink->options.credentials);
+        credentials_expire(uplink->options.credentials, &uplink->credentials);
     bool first = !*given;
     *given = true;
     return first;

@@ -27,7 +27,8 @@ static int set_up(void **state)
 {
     static const char *const names[] = {"AWS_ACCESS_KEY_ID",           "AWS_SECRET_ACCESS_KEY",
                                         "AWS_SESSION_TOKEN",           "AWS_PROFILE",
-                                        "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"};
+                                        "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE",
+                                        "CREDENTIALS_DIRECTORY"};
     char path[PATH_BYTES];
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -42,7 +43,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     static const char *const names[] = {
-        ".aws/credentials", ".aws/config", ".aws/new", "other", "log", ".aws"};
+        ".aws/credentials",      ".aws/config", ".aws/new", "other", "log", ".aws",
+        "given/aws-credentials", "given"};
     char path[PATH_BYTES];
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -81,7 +83,7 @@ static int get_env(void)
     struct credentials_provider *provider;
     assert_int_equal(credentials_env_open(&provider), 0);
     int rc = get(provider);
-    credentials_expire(provider);
+    credentials_expire(provider, NULL);
     credentials_close(provider);
     return rc;
 }
@@ -261,6 +263,30 @@ static void test_paths(void **state)
     assert_non_null(strstr(fault, "no regular file"));
 }
 
+/* systemd hands files over in a directory of its own. */
+static void test_handed_over(void **state)
+{
+    char path[PATH_BYTES];
+    (void)state;
+    in_home("given", path);
+    (void)setenv("CREDENTIALS_DIRECTORY", path, 1);
+    write_file(".aws/credentials", 0600, plain);
+    assert_int_equal(get_file(NULL, NULL), 0);
+    check("AKID", "HUSH", "");
+    assert_int_equal(mkdir(path, 0700), 0);
+    write_file("given/aws-credentials", 0440,
+               "[default]\naws_access_key_id = G\naws_secret_access_key = GS\n");
+    assert_int_equal(get_file(NULL, NULL), 0);
+    check("G", "GS", "");
+    write_file("other", 0600, "[default]\naws_access_key_id = O\naws_secret_access_key = OS\n");
+    in_home("other", path);
+    (void)setenv("AWS_SHARED_CREDENTIALS_FILE", path, 1);
+    assert_int_equal(get_file(NULL, NULL), 0);
+    check("O", "OS", "");
+    assert_int_equal(get_file(NULL, "absent"), E_CREDENTIALS);
+    assert_non_null(strstr(fault, "other or "));
+}
+
 static void test_no_home(void **state)
 {
     (void)state;
@@ -385,7 +411,7 @@ static void test_half_written(void **state)
         assert_int_equal(remove(path), 0);
         assert_int_equal(get(provider), 0);
         check("AKID2", "HUSH2", "");
-        credentials_expire(provider);
+        credentials_expire(provider, NULL);
         assert_int_equal(get(provider), E_NOT_FOUND);
         credentials_close(provider);
     }
@@ -510,8 +536,9 @@ static int get_fake(struct credentials_provider *provider, int64_t deadline_ms,
     return 0;
 }
 
-static void expire_fake(struct credentials_provider *provider)
+static void expire_fake(struct credentials_provider *provider, const struct credentials *used)
 {
+    (void)used;
     ((struct fake *)(void *)provider)->expired++;
 }
 
@@ -558,7 +585,7 @@ static void test_chain(void **state)
     fakes[1].result = fakes[2].result = E_NOT_FOUND;
     assert_int_equal(get(chain), E_NOT_FOUND);
     assert_string_equal(fault, "fake: A says no; fake: B says no; fake: C says no");
-    credentials_expire(chain);
+    credentials_expire(chain, NULL);
     credentials_close(chain);
     for (size_t i = 0; i < FAKES; i++) {
         assert_int_equal(fakes[i].expired, 1);
@@ -606,7 +633,7 @@ static uint64_t fake_random_below(uint64_t limit)
 
 static struct credentials_provider *open_cache(int64_t expires_ms)
 {
-    const struct credentials_cache_options options = {fake_mono_ms, fake_random_below};
+    const struct credentials_cache_options options = {fake_mono_ms, fake_random_below, NULL};
     struct credentials_provider *cache;
     reset_fakes();
     now_ms = 1000;
@@ -668,6 +695,27 @@ static void test_cache_outlives_failure(void **state)
     credentials_close(cache);
 }
 
+/* It is asked more and more rarely, at a time that nobody else asks. */
+static void test_cache_pauses(void **state)
+{
+    static const int pauses_s[] = {30, 60, 120, 240, 300, 300};
+    struct credentials_provider *cache = open_cache(INT64_MAX);
+    (void)state;
+    random_answer = UINT64_MAX;
+    fakes[0].result = E_TIMEOUT;
+    for (unsigned i = 0; i < sizeof pauses_s / sizeof *pauses_s; i++) {
+        assert_int_equal(get(cache), E_TIMEOUT);
+        assert_int_equal(fakes[0].asked, i + 1);
+        now_ms += pauses_s[i] * SECOND - 1;
+        assert_int_equal(get(cache), E_TIMEOUT);
+        assert_int_equal(fakes[0].asked, i + 1);
+        now_ms++;
+    }
+    fakes[0].result = 0;
+    assert_int_equal(get(cache), 0);
+    credentials_close(cache);
+}
+
 static void test_cache_never_gave(void **state)
 {
     struct credentials_provider *cache = open_cache(INT64_MAX);
@@ -709,14 +757,14 @@ static void test_cache_expire(void **state)
     struct credentials_provider *cache = open_cache(1000 + HOUR);
     (void)state;
     assert_int_equal(get(cache), 0);
-    credentials_expire(cache);
-    assert_int_equal(fakes[0].expired, 1);
+    credentials_expire(cache, NULL);
     fakes[0].id = "NEW";
     assert_int_equal(get(cache), 0);
+    assert_int_equal(fakes[0].expired, 1);
     check("NEW", "HUSH", "");
     assert_int_equal(fakes[0].asked, 2);
     for (int i = 0; i < 29; i++, now_ms += SECOND) {
-        credentials_expire(cache);
+        credentials_expire(cache, NULL);
         assert_int_equal(get(cache), E_CREDENTIALS);
         assert_non_null(strstr(fault, "expired"));
     }
@@ -775,6 +823,7 @@ int main(void)
         IN_HOME(test_config_file),
         IN_HOME(test_profiles),
         IN_HOME(test_paths),
+        IN_HOME(test_handed_over),
         IN_HOME(test_no_home),
         IN_HOME(test_faulty_files),
         IN_HOME(test_long_lines),
@@ -790,6 +839,7 @@ int main(void)
         IN_HOME(test_long_chain_fault),
         IN_HOME(test_cache_refresh),
         IN_HOME(test_cache_outlives_failure),
+        IN_HOME(test_cache_pauses),
         IN_HOME(test_cache_never_gave),
         IN_HOME(test_cache_of_endless_ones),
         IN_HOME(test_cache_expire),

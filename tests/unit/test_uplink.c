@@ -43,9 +43,10 @@ static int get_credentials(struct credentials_provider *provider, int64_t deadli
     return E_OK;
 }
 
-static void expire(struct credentials_provider *provider)
+static void expire(struct credentials_provider *provider, const struct credentials *used)
 {
     (void)provider;
+    assert_string_equal(used->access_key_id, "AKIDEXAMPLE");
     world.expired++;
 }
 
