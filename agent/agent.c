@@ -122,56 +122,6 @@ static int open_spool(struct agent *agent)
 
 /* ---- routes ---- */
 
-/* The providers that are compiled in and wanted, in the order of the chain. */
-static int open_links(const struct cfg_credentials *config, struct credentials_provider *links[2],
-                      size_t *count)
-{
-    int rc = E_OK;
-    (void)config; /* a build may leave every provider out */
-    (void)links;
-    (void)count;
-#ifdef CONFIG_CREDENTIALS_ENV
-    if (config->provider != CFG_PROVIDER_FILE) {
-        rc = credentials_env_open(&links[*count]);
-        *count += rc == E_OK;
-    }
-#endif
-#ifdef CONFIG_CREDENTIALS_FILE
-    if (rc == E_OK && config->provider != CFG_PROVIDER_ENV) {
-        rc = credentials_file_open(config->file, config->profile, &links[*count]);
-        *count += rc == E_OK;
-    }
-#endif
-    return rc;
-}
-
-static int open_provider(const struct cfg_credentials *config,
-                         struct credentials_provider **ret_provider)
-{
-    struct credentials_provider *links[2] = {NULL, NULL};
-    size_t count = 0;
-    int rc = open_links(config, links, &count);
-    if (rc == E_OK)
-        rc = credentials_chain_open(links, count, ret_provider);
-    if (rc < 0)
-        for (size_t i = 0; i < count; i++)
-            credentials_close(links[i]);
-    return rc;
-}
-
-static int open_credentials(const struct cfg_credentials *config,
-                            struct credentials_provider **ret_provider)
-{
-    struct credentials_provider *source;
-    int rc = open_provider(config, &source);
-    if (rc < 0)
-        return rc;
-    rc = credentials_cache_open(source, ret_provider);
-    if (rc < 0)
-        credentials_close(source);
-    return rc;
-}
-
 static struct uplink_options route_options(struct agent *agent, const struct cfg_route *config)
 {
     struct uplink_options options = {
@@ -216,8 +166,7 @@ static int open_route(struct agent *agent, size_t index)
                                         .strict = config->order == CFG_ORDER_STRICT};
     struct uplink_options options = route_options(agent, config);
     char fault[64 + ERROR_TEXT_BYTES];
-    int rc = open_credentials(config->credentials, &agent->credentials[index]);
-    options.credentials = agent->credentials[index];
+    int rc = agent_credentials_open(agent, config->credentials, &options.credentials);
     if (rc == E_OK)
         rc = dest_open("kinesis", &dest_options, &options.dest);
     if (rc == E_OK) {
@@ -358,6 +307,8 @@ static int open_stages(struct agent *agent, bool drain)
     if (rc == E_OK)
         rc = stop_open(&agent->damaged);
     if (rc == E_OK)
+        rc = stop_open(&agent->credentials_stop);
+    if (rc == E_OK)
         rc = open_signals(agent);
     if (rc == E_OK)
         rc = open_spool(agent);
@@ -375,6 +326,8 @@ static int open_stages(struct agent *agent, bool drain)
 static int start_stages(struct agent *agent)
 {
     int rc = spool_start(agent->spool);
+    if (rc == E_OK)
+        rc = agent_credentials_start(agent);
     for (size_t i = 0; rc == E_OK && i < agent->config->route_count; i++)
         rc = uplink_start(agent->uplinks[i]);
     return rc == E_OK ? collect_start(agent->collect) : rc;
@@ -406,6 +359,7 @@ static bool stop_stages(struct agent *agent)
     bool ended = true;
     stop_request(&agent->stop);
     ended = collect_stop(agent->collect, deadline_ms) == E_OK && ended;
+    (void)agent_credentials_stop(agent, now_ms); /* whoever waits for some need not any more */
     for (size_t i = 0; i < agent->config->route_count; i++)
         ended = uplink_stop(agent->uplinks[i], routes_ms) == E_OK && ended;
     int rc = spool_stop(agent->spool, deadline_ms);
@@ -414,6 +368,7 @@ static bool stop_stages(struct agent *agent)
         log_error("last-commit-failed error=\"%s\"", ERROR_TEXT(rc));
     ended = control_close(agent->control, clock_mono_ms() + ROUTES_STOP_MS) == E_OK && ended;
     agent->control = NULL;
+    ended = agent_credentials_stop(agent, deadline_ms) && ended;
     if (rc == E_DAMAGED || (agent->damage_seen && rc < 0 && rc != E_TIMEOUT))
         rescue(agent);
     return ended && rc != E_TIMEOUT;
@@ -422,10 +377,9 @@ static bool stop_stages(struct agent *agent)
 static void close_stages(struct agent *agent)
 {
     collect_close(agent->collect);
-    for (size_t i = 0; i < CFG_ROUTES_MAX; i++) {
+    for (size_t i = 0; i < CFG_ROUTES_MAX; i++)
         uplink_close(agent->uplinks[i]);
-        credentials_close(agent->credentials[i]);
-    }
+    agent_credentials_close(agent);
     spool_close(agent->spool);
     free(agent->sensors);
     free(agent->tags);
@@ -433,6 +387,8 @@ static void close_stages(struct agent *agent)
         (void)close(agent->signal_fd);
     if (agent->damaged.fd >= 0)
         stop_close(&agent->damaged);
+    if (agent->credentials_stop.fd >= 0)
+        stop_close(&agent->credentials_stop);
     if (agent->stop.fd >= 0)
         stop_close(&agent->stop);
 }
@@ -445,10 +401,10 @@ static void forget_stages(struct agent *agent)
     agent->tags = NULL;
     agent->collect = NULL;
     agent->control = NULL;
-    agent->signal_fd = agent->stop.fd = agent->damaged.fd = -1;
+    agent->signal_fd = agent->stop.fd = agent->damaged.fd = agent->credentials_stop.fd = -1;
     agent->sender_count = 0;
     agent->damage_seen = agent->stop_failed = false;
-    memset(agent->credentials, 0, sizeof agent->credentials);
+    agent->credentials_count = 0;
     memset(agent->uplinks, 0, sizeof agent->uplinks);
     memset(agent->waiting, 0, sizeof agent->waiting);
     memset(agent->inspects, 0, sizeof agent->inspects);

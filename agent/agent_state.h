@@ -42,6 +42,12 @@ struct sender {
     uint32_t sensor;
 };
 
+/** A named source of keys, shared by the routes that use it. */
+struct agent_credentials {
+    const struct cfg_credentials *config;
+    struct credentials_provider *cache;
+};
+
 struct agent {
     const struct config *config;
     struct agent_clock clock;
@@ -62,7 +68,9 @@ struct agent {
     struct collect_sensor *sensors; /* config->sensor_count of them */
     struct tag *tags;
     struct collect *collect;
-    struct credentials_provider *credentials[CFG_ROUTES_MAX];
+    struct agent_credentials credentials[CFG_ROUTES_MAX]; /* those that a route uses */
+    size_t credentials_count;
+    struct stop credentials_stop;
     struct uplink *uplinks[CFG_ROUTES_MAX];
     struct control *control;
     struct stop stop; /* of intake and control; routes and the spool have their own */
@@ -96,6 +104,23 @@ bool agent_time_known(void *context);
 
 /** After spool_open: what this boot knew of the time before a restart of the agent. */
 void agent_time_recall(struct agent *agent);
+
+/* ---- agent_credentials.c ---- */
+
+/** The cache over what CONFIG names; routes with the same CONFIG get the same. E_NO_MEMORY,
+ *  E_TOO_BIG, error_sys. */
+int agent_credentials_open(struct agent *agent, const struct cfg_credentials *config,
+                           struct credentials_provider **ret_credentials);
+
+/** Starts the threads of those that ask over a network. E_NO_MEMORY, error_sys. */
+int agent_credentials_start(struct agent *agent);
+
+/** Ends all waiting and all asking; false if a thread still runs at DEADLINE_MS. May be called
+ *  again. */
+bool agent_credentials_stop(struct agent *agent, int64_t deadline_ms);
+
+/** When no route uses them any more. */
+void agent_credentials_close(struct agent *agent);
 
 /* ---- agent_alarm.c: what happened to the spool, as a record of the sensor "runnel" ---- */
 

@@ -16,6 +16,13 @@ const char *config_lane_name(enum cfg_lane lane)
     return names[lane];
 }
 
+const char *config_provider_name(enum cfg_provider provider)
+{
+    static const char *const names[] = {"chain",     "env",  "file",        "iot",
+                                        "container", "imds", "web_identity"};
+    return names[provider];
+}
+
 const char *config_variable(const struct config_options *options, const char *name)
 {
     const char *value = options->get_variable != NULL

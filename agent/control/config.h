@@ -32,7 +32,15 @@ enum cfg_partition {
     CFG_PARTITION_FIXED, /* partition_key */
 };
 enum cfg_format { CFG_FORMAT_JSON, CFG_FORMAT_RAW };
-enum cfg_provider { CFG_PROVIDER_CHAIN, CFG_PROVIDER_ENV, CFG_PROVIDER_FILE };
+enum cfg_provider {
+    CFG_PROVIDER_CHAIN,
+    CFG_PROVIDER_ENV,
+    CFG_PROVIDER_FILE,
+    CFG_PROVIDER_IOT,
+    CFG_PROVIDER_CONTAINER,
+    CFG_PROVIDER_IMDS,
+    CFG_PROVIDER_WEB_IDENTITY,
+};
 
 enum { CFG_ROUTES_MAX = 8, CFG_NAME_BYTES = 32, CFG_TAGS_MAX = 16 };
 
@@ -72,18 +80,30 @@ struct cfg_sensor {
     size_t setting_count;
 };
 
-struct cfg_credentials {
-    const char *name;
-    enum cfg_provider provider;
-    const char *profile; /* NULL: AWS_PROFILE, else "default" */
-    const char *file;    /* NULL: AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials */
-};
-
 struct cfg_endpoint {
     const char *url;
     bool tls;         /* false only towards loopback */
     const char *host; /* a name or an address, IPv6 without brackets */
     uint16_t port;
+};
+
+struct cfg_credentials {
+    const char *name;
+    enum cfg_provider provider;
+    const char *profile; /* NULL: AWS_PROFILE, else "default" */
+    const char *file;    /* NULL: AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials */
+    const char *endpoint;
+    struct cfg_endpoint iot; /* host NULL: not asked */
+    const char *role_alias;
+    const char *thing;
+    const char *cert_file;
+    const char *key_file;
+    const char *ca_file;     /* NULL: the system's */
+    struct cfg_endpoint sts; /* of web identities; host NULL: no region is known */
+    const char *role_arn;    /* these NULL: as the AWS_* variables say */
+    const char *session_name;
+    const char *token_file;
+    const char *region;
 };
 
 struct cfg_route {
@@ -151,5 +171,8 @@ void config_print(const struct config *config, FILE *to);
 
 /** "alarm", "normal", "bulk". */
 const char *config_lane_name(enum cfg_lane lane);
+
+/** "chain", "env", ... as in runnel.json. */
+const char *config_provider_name(enum cfg_provider provider);
 
 #endif

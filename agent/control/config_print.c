@@ -50,7 +50,6 @@ static void print_sensor(const struct cfg_sensor *sensor, FILE *to)
 
 static void print_route(const struct cfg_route *route, FILE *to)
 {
-    static const char *const providers[] = {"chain", "env", "file"};
     char bytes[TEXT_BYTES];
     (void)fprintf(to, "route    %s: kinesis, stream %s in %s at %s\n", route->name, route->stream,
                   route->region, route->endpoint.url);
@@ -64,7 +63,7 @@ static void print_route(const struct cfg_route *route, FILE *to)
         (void)fprintf(to, "; at most %u records, %s a request", route->batch_records,
                       size(route->batch_bytes, bytes));
     (void)fprintf(to, "; credentials %s (%s)\n", route->credentials->name,
-                  providers[route->credentials->provider]);
+                  config_provider_name(route->credentials->provider));
     if (route->order == CFG_ORDER_FRESH_FIRST)
         (void)fprintf(to, "         fresh records first, %u%% of a request for a backlog\n",
                       route->backlog_share);

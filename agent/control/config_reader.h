@@ -64,13 +64,21 @@ void config_read_unknown(struct config_reader *reader, const struct json_node *n
 /** OBJECT's member KEY; null counts as absent. */
 const struct json_node *config_read_member(const struct json_node *object, const char *key);
 
-/* ---- config_sensors.c, config_routes.c, config_shared.c, config.c ---- */
+/* ---- config_sensors.c, config_routes.c, config_credentials.c, config_shared.c, config.c ---- */
 
 /** Finds the drivers, checks their keys and makes the settings. */
 void config_sensors_resolve(struct config_reader *reader);
 
 /** Regions, endpoints, credentials, and what routes and lanes must have between them. */
 void config_routes_resolve(struct config_reader *reader);
+
+/** Checks what goes with which provider, and adds "default" if it is not written. */
+void config_credentials_resolve(struct config_reader *reader);
+
+/** Where a web identity asks, unless that is known: AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL, else
+ *  the endpoint of its region, of AWS_REGION, or of REGION, which may be NULL. */
+void config_credentials_resolve_sts(struct config_reader *reader,
+                                    struct cfg_credentials *credentials, const char *region);
 
 /** The region of PROFILE (NULL: AWS_PROFILE, else "default") in the shared AWS config file
  *  ($AWS_CONFIG_FILE, else ~/.aws/config), owned by the pool; NULL if none can be read there. */

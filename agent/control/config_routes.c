@@ -220,45 +220,6 @@ static void warn_of_proxy(const struct subject *subject)
 
 /* ---- credentials ---- */
 
-static void check_credentials(struct config_reader *reader, const struct json_node *node,
-                              struct cfg_credentials *credentials)
-{
-    if (credentials->provider != CFG_PROVIDER_ENV)
-        return;
-    if (credentials->profile != NULL)
-        config_fault(reader->faults, config_read_member(node, "profile"), NULL,
-                     "the provider \"env\" has no profiles; choose \"file\" or \"chain\"");
-    if (credentials->file != NULL)
-        config_fault(reader->faults, config_read_member(node, "file"), NULL,
-                     "the provider \"env\" reads no file; choose \"file\" or \"chain\"");
-}
-
-/* read_elements left room for one more. */
-static void add_default_credentials(struct config_reader *reader)
-{
-    struct config *config = reader->config;
-    for (size_t i = 0; i < config->credentials_count; i++)
-        if (config->credentials[i].name != NULL &&
-            strcmp(config->credentials[i].name, "default") == 0)
-            return;
-    if (config->credentials == NULL)
-        config->credentials = config_pool_take(reader->pool, sizeof *config->credentials);
-    if (config->credentials != NULL)
-        config->credentials[config->credentials_count++] =
-            (struct cfg_credentials){.name = "default", .provider = CFG_PROVIDER_CHAIN};
-}
-
-static void resolve_all_credentials(struct config_reader *reader)
-{
-    const struct json_node *map = config_read_member(reader->root, "credentials");
-    const struct json_node *node = map == NULL ? NULL : map->first;
-    for (size_t i = 0; i < reader->config->credentials_count && node != NULL; i++) {
-        check_credentials(reader, node, &reader->config->credentials[i]);
-        node = node->next;
-    }
-    add_default_credentials(reader);
-}
-
 static void resolve_credentials(const struct subject *subject)
 {
     const struct config *config = subject->reader->config;
@@ -283,6 +244,16 @@ static void resolve_credentials(const struct subject *subject)
                    best == NULL ? "add it there" : "did you mean \"", best == NULL ? "" : best,
                    best == NULL ? "" : "\"?");
     fault(subject, "credentials", what);
+}
+
+/* The first route that uses them says where they are asked for, if nothing else does. */
+static void resolve_sts(const struct subject *subject)
+{
+    const struct config *config = subject->reader->config;
+    for (size_t i = 0; i < config->credentials_count; i++)
+        if (&config->credentials[i] == subject->route->credentials)
+            config_credentials_resolve_sts(subject->reader, &config->credentials[i],
+                                           subject->route->region);
 }
 
 /* ---- all together ---- */
@@ -316,6 +287,7 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
     resolve_credentials(&subject); /* their profile may know the region */
     resolve_stream(&subject, arn_region);
     resolve_region(&subject, arn_region);
+    resolve_sts(&subject);
     resolve_endpoint(&subject);
     resolve_files(&subject);
     check_order(&subject);
@@ -377,7 +349,7 @@ void config_routes_resolve(struct config_reader *reader)
     const struct json_node *node = list == NULL ? NULL : list->first;
     if (list == NULL)
         use_standard(reader);
-    resolve_all_credentials(reader);
+    config_credentials_resolve(reader);
     for (size_t i = 0; i < reader->config->route_count; i++) {
         resolve(reader, node, i);
         node = node == NULL ? NULL : node->next;

@@ -39,15 +39,38 @@
 #define DESTINATIONS_LEFT_OUT "kinesis"
 #endif
 
-#if defined(CONFIG_CREDENTIALS_ENV) && defined(CONFIG_CREDENTIALS_FILE)
-#define PROVIDERS_LEFT_OUT NULL
-#elif defined(CONFIG_CREDENTIALS_ENV)
-#define PROVIDERS_LEFT_OUT "file"
-#elif defined(CONFIG_CREDENTIALS_FILE)
-#define PROVIDERS_LEFT_OUT "env"
+#ifdef CONFIG_CREDENTIALS_ENV
+#define NO_ENV ""
 #else
-#define PROVIDERS_LEFT_OUT "env|file"
+#define NO_ENV "|env"
 #endif
+#ifdef CONFIG_CREDENTIALS_FILE
+#define NO_FILE ""
+#else
+#define NO_FILE "|file"
+#endif
+#ifdef CONFIG_CREDENTIALS_IOT
+#define NO_IOT ""
+#else
+#define NO_IOT "|iot"
+#endif
+#ifdef CONFIG_CREDENTIALS_CONTAINER
+#define NO_CONTAINER ""
+#else
+#define NO_CONTAINER "|container"
+#endif
+#ifdef CONFIG_CREDENTIALS_IMDS
+#define NO_IMDS ""
+#else
+#define NO_IMDS "|imds"
+#endif
+#ifdef CONFIG_CREDENTIALS_WEB_IDENTITY
+#define NO_WEB_IDENTITY ""
+#else
+#define NO_WEB_IDENTITY "|web_identity"
+#endif
+/* The first word is nobody's. */
+#define PROVIDERS_LEFT_OUT " " NO_ENV NO_FILE NO_IOT NO_CONTAINER NO_IMDS NO_WEB_IDENTITY
 
 #define AT(structure, member) .offset = offsetof(struct structure, member)
 
@@ -339,11 +362,12 @@ static const struct schema_key credentials_keys[] = {
      .kind = SCHEMA_CHOICE,
      AT(cfg_credentials, provider),
      .required = true,
-     .choices = "chain|env|file",
-     .absent = "iot|container|imds|web_identity|oauth2",
+     .choices = "chain|env|file|iot|container|imds|web_identity",
+     .absent = "oauth2",
      .left_out = PROVIDERS_LEFT_OUT,
      .symbol = "CONFIG_CREDENTIALS_",
-     .help = "\"chain\" asks the environment, then the shared files"},
+     .help = "\"chain\" tries what there is: environment, web identity, files, IoT, container, "
+             "EC2"},
     {.name = "profile",
      .kind = SCHEMA_TEXT,
      AT(cfg_credentials, profile),
@@ -354,6 +378,56 @@ static const struct schema_key credentials_keys[] = {
      AT(cfg_credentials, file),
      .high = 400,
      .help = "the shared file, else AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials"},
+    {.name = "endpoint",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_credentials, endpoint),
+     .high = 300,
+     .help = "iot: https://PREFIX.credentials.iot.REGION.amazonaws.com; web_identity: that of STS"},
+    {.name = "role_alias",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_credentials, role_alias),
+     .high = 128,
+     .help = "iot: the role alias"},
+    {.name = "thing",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_credentials, thing),
+     .high = 128,
+     .help = "iot: the name of the thing that the certificate is attached to"},
+    {.name = "cert_file",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_credentials, cert_file),
+     .high = 400,
+     .help = "iot: PEM, the device's certificate"},
+    {.name = "key_file",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_credentials, key_file),
+     .high = 400,
+     .help = "iot: PEM, its key"},
+    {.name = "ca_file",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_credentials, ca_file),
+     .high = 400,
+     .help = "iot, web_identity: PEM, whom to trust; else AWS_CA_BUNDLE or the system's"},
+    {.name = "role_arn",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_credentials, role_arn),
+     .high = 400,
+     .help = "web_identity: else AWS_ROLE_ARN"},
+    {.name = "session_name",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_credentials, session_name),
+     .high = 64,
+     .help = "web_identity: else AWS_ROLE_SESSION_NAME or the device's name"},
+    {.name = "token_file",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_credentials, token_file),
+     .high = 400,
+     .help = "web_identity: else AWS_WEB_IDENTITY_TOKEN_FILE"},
+    {.name = "region",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_credentials, region),
+     .high = 40,
+     .help = "web_identity: where STS is asked, else AWS_REGION or that of a route"},
     {.name = NULL},
 };
 static const struct schema_table credentials_table = {.keys = credentials_keys,

@@ -516,12 +516,12 @@ static void test_what_is_not_in_this_program(void **state)
                   HEAD
                   "\"coap\": {}, \"link\": {},\n"
                   "\"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\", \"transforms\": [] } "
-                  "],\n\"credentials\": { \"x\": { \"provider\": \"web_identity\", \"z\": 1 } } }",
+                  "],\n\"credentials\": { \"x\": { \"provider\": \"oauth2\", \"z\": 1 } } }",
                   "2:1: coap: is not available in this version; remove it\n"
                   "2:13: link: is not available in this version; remove it\n"
                   "3:47: sensors[0].transforms: is not available in this version; remove it\n"
-                  "4:37: credentials.x.provider: \"web_identity\" is not available in "
-                  "this version; choose chain, env, file\n");
+                  "4:37: credentials.x.provider: \"oauth2\" is not available in this version; "
+                  "choose chain, env, file, iot, container, imds, web_identity\n");
     expect_faults(
         *state,
         "{ \"device\": \"d\", \"routes\": [\n"
@@ -643,20 +643,107 @@ static void test_names_of_routes_and_credentials(void **state)
         "{ \"name\": \"k\", \"destination\": \"kinesis\", \"stream\": \"s\","
         " \"region\": \"eu-west-1\", \"key_file\": \"c\", \"lanes\": [ \"bulk\", \"bulk\" "
         "] } ] }",
-        "1:75: credentials.shop.profile: the provider \"env\" has no profiles; choose "
-        "\"file\" or \"chain\"\n"
+        "1:75: credentials.shop.profile: the provider \"env\" does not use it; choose "
+        "\"file\" or \"chain\", or remove it\n"
         "1:82: credentials.a b: \"a b\" is not a name; use 1 to 31 letters, digits, "
         "\"_\", \".\" and \"-\"\n"
-        "1:103: credentials.a b.provider: \"chian\" is none of chain, env, file; did you "
-        "mean \"chain\"?\n"
-        "1:119: credentials.c.provider: is missing; \"chain\" asks the environment, then "
-        "the shared files\n"
+        "1:103: credentials.a b.provider: \"chian\" is none of chain, env, file, iot, "
+        "container, imds, web_identity; did you mean \"chain\"?\n"
+        "1:119: credentials.c.provider: is missing; \"chain\" tries what there is: environment, "
+        "web identity, files, IoT, container, EC2\n"
         "2:13: routes[0].key_file: is missing; cert_file needs its key\n"
         "2:107: routes[0].credentials: \"shpo\" is not among \"credentials\"; did you mean "
         "\"shop\"?\n"
         "3:1: routes[1].cert_file: is missing; key_file needs its certificate\n"
         "3:11: routes[1].name: \"k\" is the name of routes[0] already; names are unique\n"
         "3:116: routes[1].lanes[1]: this lane is there twice; remove one\n");
+}
+
+#define KEYS(text)                                                                                 \
+    "{ \"device\": \"gw-17\", \"credentials\": { \"default\": {\n" text " } },\n"                  \
+    "\"routes\": [ { \"name\": \"k\", \"destination\": \"kinesis\", \"stream\": \"s\","            \
+    " \"region\": \"eu-west-1\" } ] }"
+
+static void test_iot_credentials(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct config *config = expect_good(
+        fixture, KEYS("\"provider\": \"iot\", \"role_alias\": \"runnel\", \"thing\": \"${device}\","
+                      " \"endpoint\": \"https://x.credentials.iot.eu-west-1.amazonaws.com\","
+                      " \"cert_file\": \"/c\", \"key_file\": \"/k\""));
+    const struct cfg_credentials *credentials = config->routes[0].credentials;
+    assert_int_equal(credentials->provider, CFG_PROVIDER_IOT);
+    assert_string_equal(credentials->iot.host, "x.credentials.iot.eu-west-1.amazonaws.com");
+    assert_int_equal(credentials->iot.port, 443);
+    assert_string_equal(credentials->role_alias, "runnel");
+    assert_string_equal(credentials->thing, "gw-17");
+    assert_string_equal(credentials->cert_file, "/c");
+    assert_string_equal(credentials->key_file, "/k");
+    assert_null(credentials->sts.host);
+}
+
+static void test_faulty_iot_credentials(void **state)
+{
+    expect_faults(*state, KEYS("\"provider\": \"iot\", \"role_alias\": \"a b\""),
+                  "1:50: credentials.default.endpoint: is missing; IoT's credentials provider "
+                  "needs endpoint, role_alias, cert_file and key_file\n"
+                  "1:50: credentials.default.cert_file: is missing; IoT's credentials provider "
+                  "needs endpoint, role_alias, cert_file and key_file\n"
+                  "1:50: credentials.default.key_file: is missing; IoT's credentials provider "
+                  "needs endpoint, role_alias, cert_file and key_file\n"
+                  "2:34: credentials.default.role_alias: is no name of a role alias; use 1 to 128 "
+                  "letters, digits, \"_\", \"=\", \",\", \"@\" and \"-\"\n");
+    expect_faults(*state,
+                  KEYS("\"provider\": \"chain\", \"thing\": \"a/b\", \"role_alias\": \"a\","
+                       "\"cert_file\": \"/c\", \"key_file\": \"/k\", \"role_arn\": \"arn:x\",\n"
+                       "\"endpoint\": \"http://localhost\""),
+                  "2:31: credentials.default.thing: is no name of a thing; use 1 to 128 letters, "
+                  "digits, \":\", \"_\" and \"-\"\n"
+                  "2:105: credentials.default.role_arn: the provider \"chain\" does not use it; "
+                  "choose \"web_identity\", or remove it\n"
+                  "3:13: credentials.default.endpoint: needs TLS, where the device shows its "
+                  "certificate; write https://\n");
+    expect_faults(*state,
+                  KEYS("\"provider\": \"imds\", \"file\": \"/f\", \"region\": \"eu-west-1\""),
+                  "2:29: credentials.default.file: the provider \"imds\" does not use it; choose "
+                  "\"file\" or \"chain\", or remove it\n"
+                  "2:45: credentials.default.region: the provider \"imds\" does not use it; choose "
+                  "\"web_identity\", or remove it\n");
+}
+
+/* Where STS is asked: as written, as a variable says, else in the region. */
+static void test_web_identity_credentials(void **state)
+{
+    static const char *const variables[] = {"AWS_ENDPOINT_URL_STS=http://localhost:99",
+                                            "AWS_REGION=us-east-2", NULL};
+    struct fixture *fixture = *state;
+    const struct cfg_credentials *credentials =
+        expect_good(
+            fixture,
+            KEYS("\"provider\": \"web_identity\", \"role_arn\": \"arn:aws:iam::1:role/r\","
+                 " \"session_name\": \"s\", \"token_file\": \"/t\", \"region\": \"cn-north-1\""))
+            ->routes[0]
+            .credentials;
+    assert_string_equal(credentials->sts.host, "sts.cn-north-1.amazonaws.com.cn");
+    assert_true(credentials->sts.tls);
+    assert_string_equal(credentials->role_arn, "arn:aws:iam::1:role/r");
+    assert_string_equal(credentials->session_name, "s");
+    assert_string_equal(credentials->token_file, "/t");
+    static const char chain[] = KEYS("\"provider\": \"chain\"");
+    credentials = expect_good(fixture, chain)->routes[0].credentials;
+    assert_string_equal(credentials->sts.host, "sts.eu-west-1.amazonaws.com");
+    fixture->variables = variables + 1;
+    credentials = expect_good(fixture, chain)->routes[0].credentials;
+    assert_string_equal(credentials->sts.host, "sts.us-east-2.amazonaws.com");
+    fixture->variables = variables;
+    credentials = expect_good(fixture, chain)->routes[0].credentials;
+    assert_string_equal(credentials->sts.host, "localhost");
+    assert_int_equal(credentials->sts.port, 99);
+    expect_faults(fixture,
+                  KEYS("\"provider\": \"web_identity\", \"role_arn\": \"r\", \"region\": \"?\""),
+                  "2:41: credentials.default.role_arn: is no ARN of a role; write it like "
+                  "arn:aws:iam::ACCOUNT:role/NAME\n"
+                  "2:56: credentials.default.region: is no region; write it like \"eu-west-1\"\n");
 }
 
 static void test_lanes_and_windows(void **state)
@@ -1183,6 +1270,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_orders_that_are_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names_of_routes_and_credentials, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_iot_credentials, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_faulty_iot_credentials, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_web_identity_credentials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lanes_and_windows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_route, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_text_faults, set_up, tear_down),

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/agent_state.h"
+
+#include <string.h>
+
+#include "agent/aws/credentials_network.h"
+#include "platform/base/error.h"
+
+enum { LINKS_MAX = CFG_PROVIDER_WEB_IDENTITY };
+
+/* The providers of one chain, while it is put together. */
+struct links {
+    const struct agent *agent;
+    const struct cfg_credentials *config;
+    struct credentials_provider *all[LINKS_MAX];
+    size_t count;
+};
+
+/* What the configuration asks for by name, or as one of the chain. */
+static bool is_wanted(const struct links *links, enum cfg_provider provider)
+{
+    return links->config->provider == provider || links->config->provider == CFG_PROVIDER_CHAIN;
+}
+
+#ifdef CONFIG_CREDENTIALS_ENV
+static int open_env(struct links *links)
+{
+    return credentials_env_open(&links->all[links->count]);
+}
+#endif
+
+#ifdef CONFIG_CREDENTIALS_FILE
+static int open_file(struct links *links)
+{
+    return credentials_file_open(links->config->file, links->config->profile,
+                                 &links->all[links->count]);
+}
+#endif
+
+#ifdef CONFIG_CREDENTIALS_WEB_IDENTITY
+static int open_web_identity(struct links *links)
+{
+    const struct cfg_credentials *config = links->config;
+    const struct credentials_web_identity_options options = {
+        .asked_for = links->config->provider == CFG_PROVIDER_WEB_IDENTITY,
+        .token_file = config->token_file,
+        .role_arn = config->role_arn,
+        .session_name = config->session_name,
+        .device = links->agent->config->device,
+        .tls = config->sts.tls,
+        .host = config->sts.host,
+        .port = config->sts.port,
+        .tls_options = {.ca_file = config->ca_file},
+        .stop = &links->agent->credentials_stop};
+    return credentials_web_identity_open(&options, &links->all[links->count]);
+}
+#endif
+
+#ifdef CONFIG_CREDENTIALS_IOT
+static int open_iot(struct links *links)
+{
+    const struct cfg_credentials *config = links->config;
+    const struct credentials_iot_options options = {.host = config->iot.host,
+                                                    .port = config->iot.port,
+                                                    .role_alias = config->role_alias,
+                                                    .thing = config->thing,
+                                                    .tls_options = {.ca_file = config->ca_file,
+                                                                    .cert_file = config->cert_file,
+                                                                    .key_file = config->key_file},
+                                                    .stop = &links->agent->credentials_stop};
+    return config->iot.host == NULL ? E_NOT_FOUND
+                                    : credentials_iot_open(&options, &links->all[links->count]);
+}
+#endif
+
+#ifdef CONFIG_CREDENTIALS_CONTAINER
+static int open_container(struct links *links)
+{
+    return credentials_container_open(links->config->provider == CFG_PROVIDER_CONTAINER,
+                                      &links->agent->credentials_stop, &links->all[links->count]);
+}
+#endif
+
+#ifdef CONFIG_CREDENTIALS_IMDS
+static int open_imds(struct links *links)
+{
+    return credentials_imds_open(links->config->provider == CFG_PROVIDER_IMDS,
+                                 &links->agent->credentials_stop, &links->all[links->count]);
+}
+#endif
+
+/* In the order of the chain. */
+static const struct {
+    enum cfg_provider provider;
+    int (*open)(struct links *links); /* E_NOT_FOUND: not configured */
+} providers[] = {
+#ifdef CONFIG_CREDENTIALS_ENV
+    {CFG_PROVIDER_ENV, open_env},
+#endif
+#ifdef CONFIG_CREDENTIALS_WEB_IDENTITY
+    {CFG_PROVIDER_WEB_IDENTITY, open_web_identity},
+#endif
+#ifdef CONFIG_CREDENTIALS_FILE
+    {CFG_PROVIDER_FILE, open_file},
+#endif
+#ifdef CONFIG_CREDENTIALS_IOT
+    {CFG_PROVIDER_IOT, open_iot},
+#endif
+#ifdef CONFIG_CREDENTIALS_CONTAINER
+    {CFG_PROVIDER_CONTAINER, open_container},
+#endif
+#ifdef CONFIG_CREDENTIALS_IMDS
+    {CFG_PROVIDER_IMDS, open_imds},
+#endif
+    {CFG_PROVIDER_CHAIN, NULL},
+};
+
+/* What the environment gives decides for the whole run, so nobody else needs to be ready. */
+static bool is_last(enum cfg_provider provider)
+{
+    return provider == CFG_PROVIDER_ENV && (credentials_variable("AWS_ACCESS_KEY_ID") != NULL ||
+                                            credentials_variable("AWS_SECRET_ACCESS_KEY") != NULL);
+}
+
+static int open_links(struct links *links)
+{
+    for (size_t i = 0; providers[i].open != NULL; i++) {
+        if (!is_wanted(links, providers[i].provider))
+            continue;
+        int rc = providers[i].open(links);
+        if (rc < 0 && rc != E_NOT_FOUND)
+            return rc;
+        links->count += rc == E_OK;
+        if (is_last(providers[i].provider))
+            break;
+    }
+    return E_OK;
+}
+
+static int open_source(const struct agent *agent, const struct cfg_credentials *config,
+                       struct credentials_provider **ret_source)
+{
+    struct links links = {.agent = agent, .config = config};
+    int rc = open_links(&links);
+    if (rc == E_OK)
+        rc = credentials_chain_open(links.all, links.count, ret_source);
+    if (rc < 0)
+        for (size_t i = 0; i < links.count; i++)
+            credentials_close(links.all[i]);
+    return rc;
+}
+
+int agent_credentials_open(struct agent *agent, const struct cfg_credentials *config,
+                           struct credentials_provider **ret_credentials)
+{
+    struct credentials_provider *source;
+    size_t count = agent->credentials_count;
+    for (size_t i = 0; i < count; i++)
+        if (agent->credentials[i].config == config) {
+            *ret_credentials = agent->credentials[i].cache;
+            return E_OK;
+        }
+    int rc = open_source(agent, config, &source);
+    if (rc < 0)
+        return rc;
+    rc = credentials_cache_open(source, &agent->credentials[count].cache);
+    if (rc < 0) {
+        credentials_close(source);
+        return rc;
+    }
+    agent->credentials[count].config = config;
+    agent->credentials_count++;
+    *ret_credentials = agent->credentials[count].cache;
+    return E_OK;
+}
+
+int agent_credentials_start(struct agent *agent)
+{
+    int rc = E_OK;
+    for (size_t i = 0; rc == E_OK && i < agent->credentials_count; i++)
+        rc = credentials_start(agent->credentials[i].cache, agent->credentials[i].config->name);
+    return rc;
+}
+
+bool agent_credentials_stop(struct agent *agent, int64_t deadline_ms)
+{
+    bool ended = true;
+    stop_request(&agent->credentials_stop);
+    for (size_t i = 0; i < agent->credentials_count; i++)
+        ended = credentials_stop(agent->credentials[i].cache, deadline_ms) == E_OK && ended;
+    return ended;
+}
+
+void agent_credentials_close(struct agent *agent)
+{
+    for (size_t i = 0; i < agent->credentials_count; i++)
+        credentials_close(agent->credentials[i].cache);
+    agent->credentials_count = 0;
+}
