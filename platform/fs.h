@@ -25,6 +25,12 @@ int fs_read_file(const char *path, char *buffer, size_t buffer_bytes);
  */
 int fs_make_directories(const char *path, mode_t mode);
 
+/**
+ * Makes COUNT BYTES the content of PATH, so that after a cut the file is the old one or the new
+ * one, whole; with MODE. E_TOO_BIG: the path; error_sys, then it is the old one.
+ */
+int fs_replace_file(const char *path, const void *bytes, size_t count, mode_t mode);
+
 /** fsync(2) of a directory, so that names made or renamed in it survive a power cut. */
 int fs_sync_directory(const char *path);
 

@@ -36,6 +36,8 @@ struct http_client {
     bool served;
     int64_t idle_since_ms; /* clock_boot_ms: a server's patience ends while we are suspended, too */
     struct http_statistics statistics;
+    const struct http_meter *meter;
+    uint64_t metered_out, metered_in; /* what it was told */
     struct http_parser parser;
     uint8_t out[PIECE_BYTES];
     uint8_t in[PIECE_BYTES];
@@ -106,9 +108,48 @@ static int fail(const struct http_client *client, struct http_outcome *outcome, 
     return code;
 }
 
+static void tell_meter(struct http_client *client)
+{
+    struct http_statistics now;
+    if (client->meter == NULL)
+        return;
+    http_client_get_statistics(client, &now);
+    uint64_t out = now.bytes_out - client->metered_out;
+    uint64_t in = now.bytes_in - client->metered_in;
+    client->metered_out = now.bytes_out;
+    client->metered_in = now.bytes_in;
+    if (out > 0 || in > 0)
+        client->meter->count(client->meter->context, out, in);
+}
+
+/* Before each piece, and before a connection is looked at: waits for the meter. DEADLINE_MS moves
+ * by as much, since it is we who are slow. */
+static int pace(struct exchange *exchange, int64_t *deadline_ms)
+{
+    struct http_client *client = exchange->client;
+    const struct http_meter *meter = client->meter;
+    int rc = E_TIMEOUT;
+    int64_t begun_ms = clock_mono_ms();
+    tell_meter(client);
+    while (meter != NULL && rc == E_TIMEOUT) {
+        int64_t ms = meter->wait_ms(meter->context);
+        if (ms <= 0)
+            break;
+        rc = stop_wait(client->stop, -1, 0, later(ms));
+    }
+    int64_t waited_ms = clock_mono_ms() - begun_ms;
+    if (*deadline_ms < INT64_MAX - waited_ms)
+        *deadline_ms += waited_ms;
+    if (rc == E_TIMEOUT)
+        return 0;
+    exchange->broken = rc;
+    return rc;
+}
+
 void http_client_disconnect(struct http_client *client)
 {
     stream_close(client->stream);
+    tell_meter(client);
     client->stream = NULL;
     client->served = false;
 }
@@ -232,7 +273,9 @@ static int read_reply(struct exchange *exchange, int64_t deadline_ms)
 {
     struct http_client *client = exchange->client;
     while (!http_parse_done(&client->parser)) {
-        int rc = check_time(exchange, deadline_ms);
+        int rc = pace(exchange, &deadline_ms);
+        if (rc == 0)
+            rc = check_time(exchange, deadline_ms);
         if (rc < 0)
             exchange->broken = rc;
         else
@@ -292,11 +335,14 @@ static int send_piece(void *context, const uint8_t *bytes, size_t count)
     struct exchange *exchange = context;
     if (!exchange->finishing && exchange->written_bytes + count >= exchange->total_bytes)
         return E_CHANGED;
+    int rc = pace(exchange, &exchange->deadline_ms);
+    if (rc < 0)
+        return rc;
     if (exchange->written_bytes == 0) {
         start_time(exchange);
         return write_piece(exchange, bytes, count);
     }
-    int rc = listen_while_sending(exchange);
+    rc = listen_while_sending(exchange);
     return rc < 0 ? rc : write_piece(exchange, bytes, count);
 }
 
@@ -369,7 +415,10 @@ static int explain(const struct exchange *exchange, int code)
 static int try_once(struct exchange *exchange)
 {
     struct http_client *client = exchange->client;
-    int rc = take_connection(client, exchange->outcome);
+    int rc = pace(exchange, &exchange->deadline_ms);
+    if (rc < 0)
+        return fail(client, exchange->outcome, "waiting to connect to", rc, "");
+    rc = take_connection(client, exchange->outcome);
     if (rc < 0)
         return rc;
     rc = talk(exchange);
@@ -406,6 +455,7 @@ int http_client_exchange(struct http_client *client, const struct http_request *
         rc = try_once(&exchange);
     }
     outcome.done_mono_ms = clock_mono_ms();
+    tell_meter(client);
     *ret_outcome = outcome;
     return rc;
 }
@@ -461,6 +511,7 @@ int http_client_open(const struct http_client_options *options, struct http_clie
     client->idle_ms = options->idle_ms;
     client->total_ms = options->total_ms;
     client->stop = options->stop;
+    client->meter = options->meter;
     client->fd = -1;
     if (!copy_texts(client, options)) {
         http_client_close(client);

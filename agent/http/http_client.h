@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "agent/http/http_parse.h"
+#include "agent/http/meter.h"
 #include "platform/base/writer.h"
 #include "platform/stop.h"
 #include "platform/tls.h"
@@ -21,7 +22,7 @@ struct http_client;
 
 enum { HTTP_FAULT_BYTES = 200, HTTP_IDLE_MS = 15000 };
 
-/** The texts are copied; STOP must outlive the client. */
+/** The texts are copied; STOP and METER must outlive the client. */
 struct http_client_options {
     bool tls;         /* false only towards loopback and metadata hosts */
     const char *host; /* a name or an address, IPv6 without brackets */
@@ -31,6 +32,9 @@ struct http_client_options {
     int64_t idle_ms;    /* the longest silence while a request or a reply is under way */
     int64_t total_ms;   /* from the first byte out to the last byte in */
     const struct stop *stop;
+    /** Counts the bytes of each connection and paces a request and its reply, or NULL. What the
+     *  meter has us wait is no silence, and not of the total either; it listens to STOP. */
+    const struct http_meter *meter;
 };
 
 struct http_request {

@@ -62,6 +62,20 @@ int fs_sync_directory(const char *path)
     return rc;
 }
 
+static int write_all(int fd, const char *bytes, size_t count)
+{
+    while (count > 0) {
+        ssize_t put = write(fd, bytes, count);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return error_sys(errno);
+        bytes += put;
+        count -= (size_t)put;
+    }
+    return 0;
+}
+
 /* Cuts PATH down to its parent: "/a/b" to "/a", "/a" to "/", "a" to ".". */
 static void to_parent(char *path)
 {
@@ -70,6 +84,38 @@ static void to_parent(char *path)
         (void)strcpy(path, ".");
     else
         slash[slash == path] = '\0';
+}
+
+static int write_synced(const char *path, const void *bytes, size_t count, mode_t mode)
+{
+    (void)unlink(path); /* what a cut left there may have another mode */
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd < 0)
+        return error_sys(errno);
+    int rc = write_all(fd, bytes, count);
+    if (rc == 0 && fsync(fd) < 0)
+        rc = error_sys(errno);
+    (void)close(fd);
+    return rc;
+}
+
+int fs_replace_file(const char *path, const void *bytes, size_t count, mode_t mode)
+{
+    char temporary[FS_PATH_BYTES];
+    char parent[FS_PATH_BYTES];
+    if (strlen(path) + sizeof ".new" > sizeof temporary)
+        return E_TOO_BIG;
+    (void)snprintf(temporary, sizeof temporary, "%s.new", path);
+    (void)strcpy(parent, path);
+    to_parent(parent);
+    int rc = write_synced(temporary, bytes, count, mode);
+    if (rc == 0 && rename(temporary, path) < 0)
+        rc = error_sys(errno);
+    if (rc < 0) {
+        (void)unlink(temporary);
+        return rc;
+    }
+    return fs_sync_directory(parent);
 }
 
 int fs_find_existing(const char *path, char existing[FS_PATH_BYTES])

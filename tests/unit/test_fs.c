@@ -47,6 +47,29 @@ static void put_file(const char *path, const char *bytes, size_t count)
     assert_int_equal(fclose(file), 0);
 }
 
+static void test_replace(void **state)
+{
+    char path[FS_PATH_BYTES];
+    char text[16];
+    struct stat entry;
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s", in_root("replaced"));
+    put_file(in_root("replaced.new"), "of a cut, and longer", 20);
+    assert_int_equal(fs_replace_file(path, "first", 5, 0600), 0);
+    assert_int_equal(fs_read_file(path, text, sizeof text), 5);
+    assert_int_equal(stat(path, &entry), 0);
+    assert_int_equal(entry.st_mode & 0777, 0600);
+    assert_int_equal(fs_replace_file(path, "2nd", 3, 0600), 0);
+    assert_int_equal(fs_read_file(path, text, sizeof text), 3);
+    assert_string_equal(text, "2nd");
+    assert_int_equal(access(in_root("replaced.new"), F_OK), -1);
+    assert_int_equal(mkdir(in_root("replaced.new"), 0700), 0);
+    assert_true(fs_replace_file(path, "3rd", 3, 0600) < 0);
+    assert_int_equal(fs_read_file(path, text, sizeof text), 3);
+    assert_string_equal(text, "2nd");
+    assert_int_equal(fs_replace_file(in_root("none/file"), "x", 1, 0600), error_sys(ENOENT));
+}
+
 static void test_join(void **state)
 {
     char path[8];
@@ -284,6 +307,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_join),
+        cmocka_unit_test_setup_teardown(test_replace, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_read_file, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_read_fifo_does_not_wait, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_make_directories, make_root, remove_root),

@@ -872,6 +872,93 @@ static void test_stuck_request(void **state)
     end(scene);
 }
 
+/* A meter that has each piece wait, so that in all it takes longer than silence and total allow. */
+struct slow_meter {
+    struct http_meter meter;
+    const struct stop *stop; /* requested at the first wait, if there is one */
+    unsigned asked;
+    int64_t each_ms;
+    uint64_t out, in;
+};
+
+static void meter_count(void *context, uint64_t bytes_out, uint64_t bytes_in)
+{
+    struct slow_meter *meter = context;
+    meter->out += bytes_out;
+    meter->in += bytes_in;
+}
+
+/* Every other time: wait, then go. */
+static int64_t meter_wait_ms(void *context)
+{
+    struct slow_meter *meter = context;
+    if (meter->stop != NULL)
+        stop_request((struct stop *)(uintptr_t)meter->stop);
+    return meter->asked++ % 2 == 0 ? meter->each_ms : 0;
+}
+
+static struct scene *begin_metered(const struct step *steps, struct slow_meter *meter,
+                                   int64_t total_ms)
+{
+    struct scene *scene = calloc(1, sizeof *scene);
+    assert_non_null(scene);
+    meter->meter = (struct http_meter){meter_count, meter_wait_ms, meter};
+    start_server(&scene->server, steps);
+    struct http_client_options options = plain_options(scene->server.port);
+    options.total_ms = total_ms;
+    options.meter = &meter->meter;
+    open_peer(&scene->peer, &options);
+    return scene;
+}
+
+/* All that the sockets saw is told, and the waits are not of the time that the server has. */
+static void test_meter(void **state)
+{
+    static const struct step steps[] = {{ACCEPT, NULL},       {READ_REQUEST, NULL}, {SEND, ok},
+                                        {READ_REQUEST, NULL}, {SEND, closing},      {END, NULL}};
+    enum { TOTAL_MS = 2000, EACH_MS = 350 };
+    struct slow_meter meter = {.each_ms = EACH_MS};
+    struct scene *scene = begin_metered(steps, &meter, TOTAL_MS);
+    (void)state;
+    assert_int_equal(post(&scene->peer, 40000, 40000), 0);
+    check_ok(&scene->peer);
+    assert_true(meter.asked / 2 * EACH_MS > TOTAL_MS);
+    assert_int_equal(meter.in, sizeof ok - 1);
+    meter.each_ms = 0;
+    assert_int_equal(post_small(&scene->peer), 0);
+    assert_true(scene->peer.outcome.reused);
+    end_client(scene);
+    assert_int_equal(meter.out, scene->server.received_bytes);
+    assert_int_equal(meter.in, sizeof ok - 1 + sizeof closing - 1);
+    free(scene);
+}
+
+/* A request that dies half-way was paid for, too. */
+static void test_meter_counts_failures(void **state)
+{
+    static const struct step steps[] = {
+        {ACCEPT, NULL}, {READ_REQUEST, NULL}, {CLOSE, NULL}, {END, NULL}};
+    struct slow_meter meter = {0};
+    struct scene *scene = begin_metered(steps, &meter, LONG_MS);
+    (void)state;
+    assert_int_equal(post_small(&scene->peer), E_CLOSED);
+    end_client(scene);
+    assert_int_equal(meter.out, scene->server.received_bytes);
+    free(scene);
+}
+
+static void test_meter_stop(void **state)
+{
+    static const struct step steps[] = {{END, NULL}};
+    struct slow_meter meter = {.each_ms = LONG_MS};
+    struct scene *scene = begin_metered(steps, &meter, LONG_MS);
+    (void)state;
+    meter.stop = &scene->peer.stop;
+    assert_int_equal(post_small(&scene->peer), E_STOP);
+    assert_false(scene->peer.outcome.sent);
+    end(scene);
+}
+
 static void test_stop_before(void **state)
 {
     static const struct step steps[] = {{END, NULL}};
@@ -983,6 +1070,9 @@ int main(void)
         cmocka_unit_test(test_silence_on_reused_connection),
         cmocka_unit_test(test_total_time),
         cmocka_unit_test(test_stuck_request),
+        cmocka_unit_test(test_meter),
+        cmocka_unit_test(test_meter_counts_failures),
+        cmocka_unit_test(test_meter_stop),
         cmocka_unit_test(test_stop_before),
         cmocka_unit_test(test_stop_while_reading),
         cmocka_unit_test(test_nobody_there),
