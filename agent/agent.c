@@ -140,6 +140,7 @@ static struct uplink_options route_options(struct agent *agent, const struct cfg
         .user_agent = agent->user_agent,
         .time_wait_ms = config->time_wait_ms,
         .start_delay_ms = config->start_delay_ms,
+        .link = agent->link,
         .in_order = config->order == CFG_ORDER_STRICT,
         .format = (enum batch_format)config->format,
         .partition = (enum partition_kind)config->partition,
@@ -315,6 +316,8 @@ static int open_stages(struct agent *agent, bool drain)
     if (rc == E_OK)
         agent_time_recall(agent);
     if (rc == E_OK)
+        rc = agent_link_open(agent);
+    if (rc == E_OK)
         rc = open_routes(agent);
     if (rc == E_OK)
         agent_alarm_set_aside(agent);
@@ -356,12 +359,15 @@ static bool stop_stages(struct agent *agent)
     int64_t now_ms = clock_mono_ms();
     int64_t deadline_ms = now_ms + (agent->damage_seen ? RESTART_MS : STOP_MS);
     int64_t routes_ms = agent->damage_seen ? deadline_ms : now_ms + ROUTES_STOP_MS;
-    bool ended = true;
     stop_request(&agent->stop);
-    ended = collect_stop(agent->collect, deadline_ms) == E_OK && ended;
+    bool ended = collect_stop(agent->collect, deadline_ms) == E_OK;
+    bool silent = true;
     (void)agent_credentials_stop(agent, now_ms); /* whoever waits for some need not any more */
     for (size_t i = 0; i < agent->config->route_count; i++)
-        ended = uplink_stop(agent->uplinks[i], routes_ms) == E_OK && ended;
+        silent = uplink_stop(agent->uplinks[i], routes_ms) == E_OK && silent;
+    if (silent)
+        agent_link_save(agent);
+    ended = ended && silent;
     int rc = spool_stop(agent->spool, deadline_ms);
     agent->stop_failed = rc < 0;
     if (rc < 0)
@@ -380,6 +386,7 @@ static void close_stages(struct agent *agent)
     for (size_t i = 0; i < CFG_ROUTES_MAX; i++)
         uplink_close(agent->uplinks[i]);
     agent_credentials_close(agent);
+    link_close(agent->link);
     spool_close(agent->spool);
     free(agent->sensors);
     free(agent->tags);
@@ -397,6 +404,7 @@ static void close_stages(struct agent *agent)
 static void forget_stages(struct agent *agent)
 {
     agent->spool = NULL;
+    agent->link = NULL;
     agent->sensors = NULL;
     agent->tags = NULL;
     agent->collect = NULL;

@@ -144,10 +144,9 @@ static void write_status(void *context, bool text, struct writer *out)
     char problem[PROBLEM_BYTES];
     spool_get_status(agent->spool, &spool);
     fill_lanes(&spool, &status);
-    for (size_t i = 0; i < status.route_count; i++) {
+    for (size_t i = 0; i < status.route_count; i++)
         fill_route(agent, i, &uplinks[i], &status.routes[i]);
-        status.link_month_bytes += uplinks[i].bytes_in + uplinks[i].bytes_out;
-    }
+    agent_link_fill_status(agent, &status.link);
     fill_health(agent, &spool, uplinks, problem, &status);
     fill_rest(agent, &spool, &status);
     if (text)

@@ -71,6 +71,7 @@ struct agent {
     struct agent_credentials credentials[CFG_ROUTES_MAX]; /* those that a route uses */
     size_t credentials_count;
     struct stop credentials_stop;
+    struct link *link; /* the budget that they share */
     struct uplink *uplinks[CFG_ROUTES_MAX];
     struct control *control;
     struct stop stop; /* of intake and control; routes and the spool have their own */
@@ -130,6 +131,16 @@ void agent_alarm_set_aside(struct agent *agent);
 
 /** For spool_options.on_salvaged; CONTEXT is the struct agent. */
 void agent_alarm_salvaged(void *context, const struct spool_salvaged *salvaged);
+
+/* ---- agent_link.c: the data budget, whose count lies in the spool's directory ---- */
+
+/** Behind the opening of the spool, whose lock guards the directory. What link_open returns. */
+int agent_link_open(struct agent *agent);
+
+/** Once no route sends any more. */
+void agent_link_save(struct agent *agent);
+
+void agent_link_fill_status(struct agent *agent, struct status_link *ret_link);
 
 /* ---- agent_control.c ---- */
 

@@ -209,6 +209,11 @@ static int read_record(struct batch *batch, uint64_t *ret_previous)
     return rc;
 }
 
+static bool takes(const struct batch *batch, enum lane lane)
+{
+    return batch->options.lanes[lane] && (lane == LANE_ALARM || !batch->alarms_only);
+}
+
 /* Whether some record that the route owes is numbered below SEQUENCE. */
 static bool owes_below(struct batch *batch, uint64_t sequence)
 {
@@ -261,7 +266,7 @@ bool batch_has_backlog(struct batch *batch)
     if (batch->options.backlog_percent == 0)
         return false;
     for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
-        if (!batch->options.lanes[lane])
+        if (!takes(batch, lane))
             continue;
         spool_reader_start(&batch->reader, batch->options.route, lane);
         if (batch->reader.from < batch->fresh_from && read_record(batch, &previous) == E_OK &&
@@ -318,7 +323,7 @@ static int take_part(struct batch *batch, const struct part *part)
 {
     int rc = E_OK;
     for (enum lane lane = LANE_ALARM; lane < LANE_COUNT && rc == E_OK; lane++)
-        if (batch->options.lanes[lane])
+        if (takes(batch, lane))
             rc = take_lane(batch, lane, part);
     return rc;
 }
@@ -378,7 +383,7 @@ static int build(struct batch *batch, size_t records_max, uint64_t bytes_max)
 {
     uint8_t digest[HASH_SHA256_BYTES];
     start_body(batch, NULL);
-    int rc = take_gaps(batch, records_max);
+    int rc = batch->alarms_only ? E_OK : take_gaps(batch, records_max);
     if (rc == E_OK)
         rc = take_lanes(batch, records_max, bytes_max);
     if (rc < 0)

@@ -99,6 +99,7 @@ struct batch {
     uint64_t spool_id;
     uint64_t fresh_from; /* the caller sets it; 0: there is no backlog */
     bool backlog_waits;  /* the last batch took none of it */
+    bool alarms_only;    /* the caller sets it: take the lane alarm alone, and no gaps */
     uint64_t body_check;
     struct batch_sink sink;
     struct render_json render;

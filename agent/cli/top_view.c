@@ -265,6 +265,23 @@ static void draw_agent(struct drawing *drawing, const struct status_read *status
     put_style(drawing, PLAIN);
 }
 
+/* Only where there is a limit. */
+static void draw_link(struct drawing *drawing, const struct status_read *status)
+{
+    uint64_t limit = status_read_number(status, "link/month_limit");
+    if (limit == 0)
+        return;
+    begin_line(drawing);
+    put(drawing, " link     %s of %s this month",
+        HUMAN_BYTES_TEXT(status_read_number(status, "link/month_bytes")), HUMAN_BYTES_TEXT(limit));
+    if (!status_read_is_true(status, "link/paused"))
+        return;
+    put_style(drawing, CAUTION);
+    put(drawing, "  paused until %.10s 00:00 UTC",
+        status_read_text(status, "?", "link/paused_until"));
+    put_style(drawing, PLAIN);
+}
+
 /* Whole cells, then eighths of one where the terminal has them: what is there is always seen. */
 static void draw_cells(struct drawing *drawing, unsigned per_mille)
 {
@@ -325,6 +342,7 @@ static void draw_lanes(struct drawing *drawing, const struct status_read *status
         put(drawing, "  NOT DURABLE");
         put_style(drawing, PLAIN);
     }
+    draw_link(drawing, status);
     begin_line(drawing);
 }
 

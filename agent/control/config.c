@@ -97,6 +97,23 @@ static void check_windows(struct config_reader *reader)
     }
 }
 
+/* ---- the link ---- */
+
+/* What is said of a month that has no limit was meant to do something. */
+static void check_link(struct config_reader *reader)
+{
+    static const char *const keys[] = {"reset_day", "alarm_reserve"};
+    const struct json_node *link = config_read_member(reader->root, "link");
+    if (reader->config->link.month_bytes != 0 || config_read_member(link, "month") != NULL)
+        return;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const struct json_node *node = config_read_member(link, keys[i]);
+        if (node != NULL)
+            config_fault_key(reader->faults, node,
+                             "says something of a month that has no limit; add \"month\"");
+    }
+}
+
 /* ---- the device ---- */
 
 /* Part of partition keys, file names and topics later on: loosened more easily than tightened. */
@@ -125,6 +142,7 @@ static int read_config(struct config_reader *reader, const struct json_node *roo
     resolve_path(reader);
     resolve_shares(reader);
     check_windows(reader);
+    check_link(reader);
     config_sensors_resolve(reader);
     config_routes_resolve(reader);
     if (config_pool_failed(reader->pool))

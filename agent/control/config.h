@@ -62,6 +62,14 @@ struct cfg_spool {
     struct cfg_lane_setup lanes[CFG_LANES];
 };
 
+/** The data budget that all routes share; 0 bytes: no limit. */
+struct cfg_link {
+    uint64_t rate_bytes; /* a second */
+    uint64_t month_bytes;
+    unsigned reset_day; /* 1 to 31 */
+    unsigned alarm_reserve_percent;
+};
+
 struct cfg_tag {
     const char *name;
     const char *value;
@@ -137,7 +145,9 @@ struct config {
     const char *const *files; /* all that were read: FILE, then its fragments */
     size_t file_count;
     const char *device;
+    int64_t alarm_after_ms; /* data that waits so long is unhealthy */
     struct cfg_spool spool;
+    struct cfg_link link;
     struct cfg_sensor *sensors;
     size_t sensor_count;
     struct cfg_route *routes; /* at least one, at most CFG_ROUTES_MAX */

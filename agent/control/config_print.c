@@ -41,6 +41,22 @@ static void print_lane(const struct config *config, enum cfg_lane lane, FILE *to
                   duration(setup->age_ms, age), setup->share_percent, full[setup->full]);
 }
 
+static void print_link(const struct cfg_link *link, FILE *to)
+{
+    char rate[TEXT_BYTES];
+    char month[TEXT_BYTES];
+    if (link->rate_bytes == 0 && link->month_bytes == 0)
+        return;
+    (void)fprintf(to, "link     ");
+    if (link->rate_bytes != 0)
+        (void)fprintf(to, "%s/s%s", size(link->rate_bytes, rate),
+                      link->month_bytes != 0 ? "; " : "");
+    if (link->month_bytes != 0)
+        (void)fprintf(to, "%s a month from day %u on, %u%% of it for alarms",
+                      size(link->month_bytes, month), link->reset_day, link->alarm_reserve_percent);
+    (void)fprintf(to, "\n");
+}
+
 static void print_sensor(const struct cfg_sensor *sensor, FILE *to)
 {
     char interval[TEXT_BYTES];
@@ -81,6 +97,7 @@ void config_print(const struct config *config, FILE *to)
                   size(config->spool.size_bytes, bytes));
     for (int i = 0; i < CFG_LANES; i++)
         print_lane(config, (enum cfg_lane)i, to);
+    print_link(&config->link, to);
     for (size_t i = 0; i < config->sensor_count; i++)
         print_sensor(&config->sensors[i], to);
     for (size_t i = 0; i < config->route_count; i++)

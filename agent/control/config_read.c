@@ -128,6 +128,7 @@ static void store(const struct schema_key *key, const struct schema_value *value
         break;
     case SCHEMA_DURATION:
     case SCHEMA_SIZE:
+    case SCHEMA_RATE:
         memcpy(at, &size, sizeof size);
         break;
     case SCHEMA_BOOLEAN:

@@ -433,6 +433,36 @@ static const struct schema_key credentials_keys[] = {
 static const struct schema_table credentials_table = {.keys = credentials_keys,
                                                       .selector = "provider"};
 
+static const struct schema_key link_keys[] = {
+    {.name = "rate",
+     .kind = SCHEMA_RATE,
+     AT(cfg_link, rate_bytes),
+     .low = 256,
+     .high = 1024 * MIB,
+     .help = "bytes a second, both ways together"},
+    {.name = "month",
+     .kind = SCHEMA_SIZE,
+     AT(cfg_link, month_bytes),
+     .low = MIB,
+     .high = 1024 * 1024 * MIB,
+     .help = "bytes a month, both ways together"},
+    {.name = "reset_day",
+     .kind = SCHEMA_INTEGER,
+     AT(cfg_link, reset_day),
+     .standard = "1",
+     .low = 1,
+     .high = 31,
+     .help = "when a month begins, 00:00 UTC; its last day if it has fewer"},
+    {.name = "alarm_reserve",
+     .kind = SCHEMA_PERCENT,
+     AT(cfg_link, alarm_reserve_percent),
+     .standard = "10%",
+     .high = 90,
+     .help = "of the month, for the lane alarm alone"},
+    {.name = NULL},
+};
+static const struct schema_table link_table = {.keys = link_keys};
+
 static const struct schema_key root_keys[] = {
     {.name = "device",
      .kind = SCHEMA_TEXT,
@@ -440,6 +470,13 @@ static const struct schema_key root_keys[] = {
      .standard = CONFIG_DEVICE,
      .high = 128,
      .help = "what this machine is called in every record"},
+    {.name = "alarm_after",
+     .kind = SCHEMA_DURATION,
+     AT(config, alarm_after_ms),
+     .standard = "15m",
+     .low = SECOND_MS,
+     .high = 7 * DAY_MS,
+     .help = "how long data may be due without any being delivered before it is unhealthy"},
     {.name = "spool",
      .kind = SCHEMA_OBJECT,
      AT(config, spool),
@@ -468,7 +505,11 @@ static const struct schema_key root_keys[] = {
      .count_offset = offsetof(struct config, credentials_count),
      .help = "named sources of AWS keys; \"default\" is the chain"},
     {.name = "coap", .kind = SCHEMA_ABSENT, .help = "CoAP peers"},
-    {.name = "link", .kind = SCHEMA_ABSENT, .help = "a data budget"},
+    {.name = "link",
+     .kind = SCHEMA_OBJECT,
+     AT(config, link),
+     .members = &link_table,
+     .help = "the data budget that all routes share; else unlimited"},
     {.name = NULL},
 };
 const struct schema_table schema_root = {.keys = root_keys};
@@ -552,6 +593,7 @@ void schema_why(const struct schema_key *key, const char *text, char why[SCHEMA_
         [SCHEMA_NAME] = "is not a name; use 1 to 31 letters, digits, \"_\", \".\" and \"-\"",
         [SCHEMA_DURATION] = "is not a duration; write it like \"10s\"",
         [SCHEMA_SIZE] = "is not a size; write it like \"64KiB\"",
+        [SCHEMA_RATE] = "is not a rate; write it like \"16KiB/s\"",
         [SCHEMA_INTEGER] = "is not a whole number; write it like 5",
         [SCHEMA_DECIMAL] = "is not a number; write it like 0.5",
         [SCHEMA_PERCENT] = "is not a percentage; write it like \"50%\"",
@@ -579,6 +621,7 @@ static void print_number(enum schema_kind kind, int64_t number, char *text, size
         {SCHEMA_DURATION, SECOND_MS, "s"}, {SCHEMA_DURATION, 1, "ms"},
         {SCHEMA_SIZE, 1024 * MIB, "GiB"},  {SCHEMA_SIZE, MIB, "MiB"},
         {SCHEMA_SIZE, KIB, "KiB"},         {SCHEMA_PERCENT, 1, "%"},
+        {SCHEMA_RATE, MIB, "MiB/s"},       {SCHEMA_RATE, 1, "/s"},
     };
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
         if (units[i].kind == kind && number != 0 && number % units[i].unit == 0) {
@@ -623,12 +666,26 @@ static int parse_percent(const char *text, size_t count, int64_t *ret_number)
     return rc;
 }
 
+static int parse_size(const char *text, size_t count, int64_t *ret_number)
+{
+    uint64_t size = 0;
+    int rc = parse_size_bytes(text, count, &size);
+    if (rc == 0)
+        *ret_number = size > INT64_MAX ? INT64_MAX : (int64_t)size;
+    return rc;
+}
+
+static int parse_rate(const char *text, size_t count, int64_t *ret_number)
+{
+    if (count < 2 || memcmp(text + count - 2, "/s", 2) != 0)
+        return E_SYNTAX;
+    return parse_size(text, count - 2, ret_number);
+}
+
 static int parse_number(enum schema_kind kind, const char *text, int64_t *ret_number)
 {
     size_t count = strlen(text);
-    uint64_t size = 0;
     unsigned decimals = 0;
-    int rc = 0;
     switch (kind) {
     case SCHEMA_DURATION:
         return parse_duration_ms(text, count, ret_number);
@@ -637,10 +694,9 @@ static int parse_number(enum schema_kind kind, const char *text, int64_t *ret_nu
     case SCHEMA_DECIMAL:
         return parse_decimal(text, count, ret_number, &decimals);
     case SCHEMA_SIZE:
-        rc = parse_size_bytes(text, count, &size);
-        if (rc == 0)
-            *ret_number = size > INT64_MAX ? INT64_MAX : (int64_t)size;
-        return rc;
+        return parse_size(text, count, ret_number);
+    case SCHEMA_RATE:
+        return parse_rate(text, count, ret_number);
     default:
         return parse_signed(text, count, ret_number);
     }

@@ -14,6 +14,7 @@ enum schema_kind {
     SCHEMA_NAME,      /* const char *: letters, digits, _ . -, at most 31 */
     SCHEMA_DURATION,  /* int64_t, ms */
     SCHEMA_SIZE,      /* uint64_t, bytes */
+    SCHEMA_RATE,      /* uint64_t, bytes a second */
     SCHEMA_INTEGER,   /* unsigned */
     SCHEMA_DECIMAL,   /* a driver's number, kept as spelt */
     SCHEMA_PERCENT,   /* unsigned */

@@ -178,15 +178,34 @@ static void json_agent(struct json_write *json, const struct status *status)
     json_write_object_end(json);
 }
 
+static void json_date(struct json_write *json, const char *key, int64_t wall_ms)
+{
+    char date[DATE_BYTES];
+    format_date(date, wall_ms);
+    json_write_text(json, key, wall_ms == 0 ? NULL : date);
+}
+
+static void json_link(struct json_write *json, const struct status_link *link)
+{
+    json_write_object_begin(json, "link");
+    json_write_unsigned(json, "month_bytes", link->month_bytes);
+    if (link->limit_bytes == 0)
+        json_write_null(json, "month_limit");
+    else
+        json_write_unsigned(json, "month_limit", link->limit_bytes);
+    json_date(json, "month_ends", link->until_wall_ms);
+    json_write_boolean(json, "paused", link->paused);
+    json_date(json, "paused_until", link->paused ? link->until_wall_ms : 0);
+    json_write_object_end(json);
+}
+
 static void json_resources(struct json_write *json, const struct status *status)
 {
     json_write_object_begin(json, "dead");
     json_write_unsigned(json, "letters", status->dead_letters);
     json_write_unsigned(json, "bytes", status->dead_bytes);
     json_write_object_end(json);
-    json_write_object_begin(json, "link");
-    json_write_unsigned(json, "month_bytes", status->link_month_bytes);
-    json_write_object_end(json);
+    json_link(json, &status->link);
     json_write_object_begin(json, "flash");
     json_write_unsigned(json, "commits", status->flash_commits);
     json_write_unsigned(json, "bytes", status->flash_bytes);
@@ -300,6 +319,21 @@ static void text_lanes(struct writer *out, const struct status *status)
                   status->dead_letters, HUMAN_BYTES_TEXT(status->dead_bytes));
 }
 
+/* Without a limit the routes say enough. */
+static void text_link(struct writer *out, const struct status_link *link)
+{
+    char date[DATE_BYTES];
+    char until[64] = "";
+    if (link->limit_bytes == 0)
+        return;
+    format_date(date, link->until_wall_ms);
+    if (link->until_wall_ms != 0)
+        snprintf(until, sizeof(until), ", %s %.10s 00:00 UTC",
+                 link->paused ? "paused until" : "which ends", date);
+    text_line(out, "link: %s of %s this month%s", HUMAN_BYTES_TEXT(link->month_bytes),
+              HUMAN_BYTES_TEXT(link->limit_bytes), until);
+}
+
 static void add_counters(struct status_counters *sum, const struct status_counters *counters)
 {
     sum->accepted += counters->accepted;
@@ -402,6 +436,7 @@ void status_write_text(const struct status *status, struct writer *out)
 {
     text_agent(out, status);
     text_lanes(out, status);
+    text_link(out, &status->link);
     for (size_t i = 0; i < status->route_count; i++)
         text_route(out, &status->routes[i]);
     if (status->sensor_count == 0)

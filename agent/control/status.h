@@ -57,6 +57,14 @@ struct status_sensor {
     struct value values[SAMPLE_CHANNELS_MAX]; /* of the last sample */
 };
 
+/** The data budget of the link. */
+struct status_link {
+    uint64_t month_bytes;
+    uint64_t limit_bytes;  /* 0: none */
+    int64_t until_wall_ms; /* when the month ends; 0: not known */
+    bool paused;           /* it is spent, but perhaps for what alarms have in reserve */
+};
+
 struct status {
     const char *device;
     const char *spool; /* its id, hexadecimal */
@@ -82,7 +90,7 @@ struct status {
     void *sensor_context;
 
     uint64_t dead_letters, dead_bytes; /* kept now, of all routes */
-    uint64_t link_month_bytes;
+    struct status_link link;
     uint64_t flash_commits, flash_bytes;         /* since the agent started */
     uint64_t flash_size_bytes, flash_used_bytes; /* of the spool file */
     uint64_t memory_rss_bytes, memory_private_bytes;

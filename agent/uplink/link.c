@@ -254,9 +254,15 @@ void link_get_status(struct link *link, struct link_status *ret_status)
     bool known = link->options.wall_ms(link->options.context, &wall_ms);
     (void)pthread_mutex_lock(&link->mutex);
     turn_month_locked(link, known, wall_ms);
-    *ret_status = (struct link_status){.pass = pass_locked(link), .month_bytes = link->spent_bytes};
+    *ret_status = (struct link_status){.pass = pass_locked(link),
+                                       .month_bytes = link->spent_bytes,
+                                       .limit_bytes = link->options.month_bytes,
+                                       .reserve_percent = link->options.reserve_percent,
+                                       .left_ms = -1};
     if (link->month != 0)
         ret_status->until_wall_ms = month_after(link->month, link->options.reset_day) * DAY_MS;
+    if (link->month != 0 && known)
+        ret_status->left_ms = ret_status->until_wall_ms - wall_ms;
     (void)pthread_mutex_unlock(&link->mutex);
 }
 

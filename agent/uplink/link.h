@@ -46,8 +46,11 @@ enum link_pass {
 
 struct link_status {
     enum link_pass pass;
-    uint64_t month_bytes;  /* spent */
+    uint64_t month_bytes; /* spent */
+    uint64_t limit_bytes; /* of which so many may be; 0: no limit */
+    unsigned reserve_percent;
     int64_t until_wall_ms; /* when the next month begins; 0: not known */
+    int64_t left_ms;       /* until then; -1: not known now */
 };
 
 /**

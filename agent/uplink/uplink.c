@@ -31,8 +31,8 @@ _Static_assert(sizeof(struct batch) + REQUEST_HEAD_BYTES + sizeof(struct credent
 
 const char *uplink_state_name(enum uplink_state state)
 {
-    static const char *const names[] = {"idle", "connected", "backing-off", "offline",
-                                        "needs-operator"};
+    static const char *const names[] = {"idle",    "connected", "backing-off",
+                                        "offline", "paused",    "needs-operator"};
     return names[state];
 }
 
@@ -181,7 +181,8 @@ static int open_client(struct uplink *uplink)
         .connect_ms = options->connect_ms > 0 ? options->connect_ms : CONNECT_MS,
         .total_ms = TOTAL_MS, /* each request says its own */
         .idle_ms = options->silence_ms > 0 ? options->silence_ms : SILENCE_MS,
-        .stop = &uplink->hard};
+        .stop = &uplink->hard,
+        .meter = options->link != NULL ? &uplink->meter : NULL};
     return http_client_open(&http, &uplink->client);
 }
 
@@ -220,6 +221,8 @@ int uplink_open(const struct uplink_options *options, struct uplink **ret_uplink
     if (uplink == NULL)
         return E_NO_MEMORY;
     uplink->options = *options;
+    if (options->link != NULL)
+        uplink->meter = link_meter(options->link);
     uplink->event_fd = uplink->soft.fd = uplink->hard.fd = -1;
     atomic_init(&uplink->drain, false);
     uplink->opened_mono_ms = clock_mono_ms();

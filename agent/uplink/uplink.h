@@ -10,6 +10,7 @@
 #include "agent/batch/batch.h"
 #include "agent/spool/spool.h"
 #include "agent/uplink/dest/dest.h"
+#include "agent/uplink/link.h"
 #include "platform/tls.h"
 
 /**
@@ -33,6 +34,7 @@ enum uplink_state {
     UPLINK_CONNECTED,      /* the last request delivered */
     UPLINK_BACKING_OFF,    /* the destination answers, but cannot take data now */
     UPLINK_OFFLINE,        /* the destination does not answer */
+    UPLINK_PAUSED,         /* the month's data budget is spent; alarms may still go */
     UPLINK_NEEDS_OPERATOR, /* it will not take data before somebody acts */
 };
 
@@ -64,6 +66,8 @@ struct uplink_options {
     int64_t time_wait_ms;
     int64_t start_delay_ms; /* the most of a random wait behind a start of the machine */
 
+    struct link *link; /* the budget that all routes share, the caller's; NULL: unlimited */
+
     bool in_order; /* arrival in the order of the numbers: the destination sees to it, too */
     enum batch_format format;
     enum partition_kind partition;
@@ -83,7 +87,8 @@ struct uplink_status {
     char error[UPLINK_ERROR_BYTES]; /* why it does not deliver, and what helps; "" if it does */
     int64_t retry_ms;               /* until the next try while it backs off, else 0 */
     int64_t delivered_age_ms;       /* since the last record was delivered; -1: none yet */
-    int64_t due_ms;     /* for how long data has been due without any being delivered; 0: not */
+    int64_t due_ms;     /* for how long data has been due without any being delivered; 0: not.
+                           What waits for the budget is not due */
     uint64_t requests;  /* sent, whatever became of them */
     uint64_t retried;   /* records that were sent and have to be sent again */
     uint64_t throttled; /* replies that called the batch, or records of it, too fast */
@@ -105,7 +110,7 @@ void uplink_drain(struct uplink *uplink);
 /** From any thread. */
 void uplink_get_status(struct uplink *uplink, struct uplink_status *ret_status);
 
-/** "idle", "connected", "backing-off", "offline", "needs-operator". */
+/** "idle", "connected", "backing-off", "offline", "paused", "needs-operator". */
 const char *uplink_state_name(enum uplink_state state);
 
 /** The spool's route, for its counters. */

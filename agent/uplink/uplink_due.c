@@ -13,7 +13,8 @@ struct look {
     uint64_t lane_records[LANE_COUNT];
     uint64_t records;
     uint64_t bytes;
-    bool gap; /* there is one to tell of */
+    uint64_t held_records, held_bytes; /* what waits for the budget beside it */
+    bool gap;                          /* there is one to tell of */
     int64_t due_mono_ms;
 };
 
@@ -39,12 +40,18 @@ static void count_lanes(struct uplink *uplink, struct look *ret_look)
 {
     struct spool_gap gap;
     *ret_look = (struct look){.due_mono_ms = INT64_MAX,
-                              .gap = spool_gap_next(uplink->route, 0, &gap) == E_OK};
+                              .gap = uplink->pass == LINK_ALL &&
+                                     spool_gap_next(uplink->route, 0, &gap) == E_OK};
     for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
         struct spool_backlog backlog;
         if (!uplink->options.lanes[lane])
             continue;
         spool_route_backlog(uplink->route, lane, &backlog);
+        if (!uplink_budget_is_open(uplink, lane)) {
+            ret_look->held_records += backlog.records;
+            ret_look->held_bytes += backlog.bytes;
+            continue;
+        }
         ret_look->lane_records[lane] = backlog.records;
         ret_look->records += backlog.records;
         ret_look->bytes += backlog.bytes;
@@ -78,10 +85,13 @@ static uint64_t wake_records(struct uplink *uplink, const struct look *look)
 {
     for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
         int64_t due = clock_mono_ms() + uplink->options.age_ms[lane];
-        if (uplink->options.lanes[lane] && look->lane_records[lane] == 0 && due < look->due_mono_ms)
-            return look->records + 1;
+        if (uplink_budget_is_open(uplink, lane) && look->lane_records[lane] == 0 &&
+            due < look->due_mono_ms)
+            return look->held_records + look->records + 1;
     }
-    return uplink->batch.options.limits.records;
+    if (uplink->pass == LINK_NONE)
+        return UINT64_MAX;
+    return look->held_records + uplink->batch.options.limits.records;
 }
 
 static int wait_for_change(struct uplink *uplink, const struct look *look)
@@ -90,8 +100,12 @@ static int wait_for_change(struct uplink *uplink, const struct look *look)
     if (now < uplink->woken_mono_ms + WAKE_GAP_MS)
         (void)stop_wait(&uplink->soft, -1, 0, now + WAKE_GAP_MS);
     spool_route_arm(uplink->route, uplink->event_fd, wake_records(uplink, look),
-                    uplink->batch.options.limits.bytes);
-    int rc = stop_wait(&uplink->soft, uplink->event_fd, POLLIN, look->due_mono_ms);
+                    uplink->pass == LINK_NONE
+                        ? UINT64_MAX
+                        : look->held_bytes + uplink->batch.options.limits.bytes);
+    int64_t until_ms =
+        look->due_mono_ms < uplink->budget_mono_ms ? look->due_mono_ms : uplink->budget_mono_ms;
+    int rc = stop_wait(&uplink->soft, uplink->event_fd, POLLIN, until_ms);
     uplink->woken_mono_ms = clock_mono_ms();
     return rc == E_TIMEOUT ? E_OK : rc;
 }
@@ -104,14 +118,18 @@ int uplink_due_wait(struct uplink *uplink)
         if (stop_requested(&uplink->soft))
             return E_STOP;
         stop_event_drain(uplink->event_fd);
+        uplink_budget_heed(uplink);
         count_lanes(uplink, &look);
         if (is_due(uplink, &look))
             break;
+        uplink_report_nothing_due(uplink);
         int rc = wait_for_change(uplink, &look);
         if (rc < 0)
             return rc;
     }
     memset(uplink->lane_due_mono_ms, 0, sizeof uplink->lane_due_mono_ms);
+    if (uplink->asks_time)
+        uplink->asked_mono_ms = clock_mono_ms();
     uplink_report_due(uplink);
     return E_OK;
 }

@@ -64,6 +64,13 @@ void uplink_report_due(struct uplink *uplink)
     (void)pthread_mutex_unlock(&uplink->mutex);
 }
 
+void uplink_report_nothing_due(struct uplink *uplink)
+{
+    (void)pthread_mutex_lock(&uplink->mutex);
+    uplink->shared.due_mono_ms = 0;
+    (void)pthread_mutex_unlock(&uplink->mutex);
+}
+
 void uplink_report_refused(struct uplink *uplink)
 {
     (void)pthread_mutex_lock(&uplink->mutex);

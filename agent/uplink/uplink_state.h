@@ -9,6 +9,7 @@
 #include "agent/uplink/backoff.h"
 #include "agent/uplink/bisect.h"
 #include "agent/uplink/fit.h"
+#include "agent/uplink/link.h"
 #include "agent/uplink/pace.h"
 #include "agent/uplink/request.h"
 #include "agent/uplink/uplink.h"
@@ -47,6 +48,12 @@ struct uplink {
 
     /* The rest is the thread's own. */
     struct backoff backoff;
+    struct http_meter meter;
+    enum link_pass pass;
+    bool asks_time;         /* one record goes despite the budget, for the Date of its reply */
+    int64_t asked_mono_ms;  /* when one did last; 0: never */
+    int64_t shown_until_ms; /* of the pause that the state tells of */
+    int64_t budget_mono_ms; /* when a spent budget is looked at again */
     struct pace pace;
     struct fit fit;
     struct bisect bisect;
@@ -86,8 +93,19 @@ void uplink_report_exchange(struct uplink *uplink, size_t delivered, size_t agai
 /** Data is due, if it was not before. */
 void uplink_report_due(struct uplink *uplink);
 
+/** What was due is so no more. */
+void uplink_report_nothing_due(struct uplink *uplink);
+
 /** A record was given up. */
 void uplink_report_refused(struct uplink *uplink);
+
+/* ---- uplink_budget.c: what the data budget lets go ---- */
+
+/** Asks the budget, and tells of a pause that begins or ends. */
+void uplink_budget_heed(struct uplink *uplink);
+
+/** Whether records of LANE may go now. */
+bool uplink_budget_is_open(const struct uplink *uplink, enum lane lane);
 
 /* ---- uplink_due.c ---- */
 

@@ -132,6 +132,24 @@ static void test_golden_body(void **state)
     assert_int_equal(fixture->spool.pinned[LANE_NORMAL], 0);
 }
 
+/* While only alarms may go, neither other lanes nor gaps are taken, nor lost. */
+static void test_alarms_only(void **state)
+{
+    struct fixture *fixture = *state;
+    open_usual(fixture);
+    add(fixture, LANE_NORMAL, 5, "{}");
+    add(fixture, LANE_ALARM, 6, "{\"a\":1}");
+    fixture->spool.gap = (struct spool_gap){.sequence = 9, .first = 1, .last = 4, .count = 3};
+    fixture->batch.alarms_only = true;
+    assert_builds(fixture, "<0:eyJhIjoxfQ==/key,>");
+    assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 1);
+    batch_release(&fixture->batch);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_END);
+    fixture->batch.alarms_only = false;
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
+    assert_int_equal(fixture->batch.count, 2);
+}
+
 /* A gap goes first and has a record of its own, the same in both passes and when it is sent again;
  * what came to it meanwhile makes the second pass fail, for it would not be what was announced. */
 static void test_gap_goes_first(void **state)
@@ -600,6 +618,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_golden_body),
+        TEST(test_alarms_only),
         TEST(test_gap_goes_first),
         TEST(test_nothing_to_send),
         TEST(test_lanes_in_order),

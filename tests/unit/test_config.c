@@ -234,6 +234,9 @@ static void test_defaults(void **state)
     assert_int_equal(config->spool.size_bytes, 32u << 20);
     assert_false(config->spool.is_volatile);
     assert_null(config->spool.mount);
+    assert_int_equal(config->alarm_after_ms, 15 * 60 * 1000);
+    assert_int_equal(config->link.rate_bytes, 0);
+    assert_int_equal(config->link.month_bytes, 0);
     assert_int_equal(config->spool.ack_window_ms, 30000);
     assert_int_equal(config->spool.wait_ms, 1000);
     const struct cfg_lane_setup *lanes = config->spool.lanes;
@@ -348,21 +351,26 @@ static void test_everything_set(void **state)
     assert_int_equal(config->credentials_count, 2);
 }
 
-static void test_print(void **state)
+static void expect_printed(const struct config *config, const char *part)
 {
-    const struct config *config = expect_good(*state, "{ \"device\": \"gw-17\", " ROUTE " }");
     char *text = NULL;
     size_t bytes = 0;
     FILE *to = open_memstream(&text, &bytes);
     assert_non_null(to);
     config_print(config, to);
     assert_int_equal(fclose(to), 0);
-    assert_non_null(strstr(text, "device   gw-17\n"));
-    assert_non_null(strstr(text, "lane     bulk: window 10m, age 5m, share 33%, drop-oldest"));
-    assert_non_null(strstr(text, "sensor   proc: proc every 10s, lane normal\n"));
-    assert_non_null(strstr(text, "route    live: kinesis, stream telemetry in eu-west-1 at "
-                                 "https://kinesis.eu-west-1.amazonaws.com\n"));
+    assert_non_null(strstr(text, part));
     free(text);
+}
+
+static void test_print(void **state)
+{
+    const struct config *config = expect_good(*state, "{ \"device\": \"gw-17\", " ROUTE " }");
+    expect_printed(config, "device   gw-17\n");
+    expect_printed(config, "lane     bulk: window 10m, age 5m, share 33%, drop-oldest");
+    expect_printed(config, "sensor   proc: proc every 10s, lane normal\n");
+    expect_printed(config, "route    live: kinesis, stream telemetry in eu-west-1 at "
+                           "https://kinesis.eu-west-1.amazonaws.com\n");
 }
 
 /* ---- faults ---- */
@@ -514,11 +522,10 @@ static void test_what_is_not_in_this_program(void **state)
 {
     expect_faults(*state,
                   HEAD
-                  "\"coap\": {}, \"link\": {},\n"
+                  "\"coap\": {},\n"
                   "\"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\", \"transforms\": [] } "
                   "],\n\"credentials\": { \"x\": { \"provider\": \"oauth2\", \"z\": 1 } } }",
                   "2:1: coap: is not available in this version; remove it\n"
-                  "2:13: link: is not available in this version; remove it\n"
                   "3:47: sensors[0].transforms: is not available in this version; remove it\n"
                   "4:37: credentials.x.provider: \"oauth2\" is not available in this version; "
                   "choose chain, env, file, iot, container, imds, web_identity\n");
@@ -771,6 +778,43 @@ static void test_lanes_and_windows(void **state)
                  HEAD "\"spool\": { \"lanes\": { \"normal\": { \"window\": \"70s\" },"
                       " \"bulk\": { \"window\": \"0s\" } } } }",
                  0, "");
+}
+
+static void test_link(void **state)
+{
+    const struct config *config = expect_good(
+        *state, HEAD "\"alarm_after\": \"1h\", \"link\": { \"rate\": \"16KiB/s\","
+                     " \"month\": \"400MiB\", \"reset_day\": 31, \"alarm_reserve\": \"5%\" } }");
+    assert_int_equal(config->alarm_after_ms, 3600 * 1000);
+    assert_int_equal(config->link.rate_bytes, 16384);
+    assert_int_equal(config->link.month_bytes, 400u << 20);
+    assert_int_equal(config->link.reset_day, 31);
+    assert_int_equal(config->link.alarm_reserve_percent, 5);
+    expect_printed(config,
+                   "link     16KiB/s; 400MiB a month from day 31 on, 5% of it for alarms\n");
+    config = expect_good(*state, HEAD "\"link\": { \"month\": \"1MiB\" } }");
+    assert_int_equal(config->link.reset_day, 1);
+    assert_int_equal(config->link.alarm_reserve_percent, 10);
+    expect_printed(config, "link     1MiB a month from day 1 on, 10% of it for alarms\n");
+    config = expect_good(*state, HEAD "\"link\": { \"rate\": \"256/s\" } }");
+    expect_printed(config, "link     256/s\n");
+    expect_faults(*state,
+                  HEAD "\"link\": { \"rate\": \"16KiB\", \"reset_day\": 1,\n"
+                       "\"alarm_reserve\": \"0%\", \"burst\": 1 } }",
+                  "2:19: link.rate: \"16KiB\" is not a rate; write it like \"16KiB/s\"\n"
+                  "2:28: link.reset_day: says something of a month that has no limit; add "
+                  "\"month\"\n"
+                  "3:1: link.alarm_reserve: says something of a month that has no limit; add "
+                  "\"month\"\n"
+                  "3:24: link.burst: there is no such key; remove it\n");
+    expect_faults(*state,
+                  HEAD "\"alarm_after\": \"0s\", \"link\": { \"rate\": \"255/s\",\n"
+                       "\"month\": \"1KiB\", \"reset_day\": 32, \"alarm_reserve\": \"91%\" } }",
+                  "2:16: alarm_after: \"0s\" is out of range; choose from 1s to 7d\n"
+                  "2:40: link.rate: \"255/s\" is out of range; choose from 256/s to 1024MiB/s\n"
+                  "3:10: link.month: \"1KiB\" is out of range; choose from 1MiB to 1024GiB\n"
+                  "3:31: link.reset_day: 32 is out of range; choose from 1 to 31\n"
+                  "3:52: link.alarm_reserve: \"91%\" is out of range; choose from 0 to 90%\n");
 }
 
 static void test_no_route(void **state)
@@ -1274,6 +1318,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_faulty_iot_credentials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_web_identity_credentials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lanes_and_windows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_link, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_route, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_text_faults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_at_most_fifty_lines, set_up, tear_down),

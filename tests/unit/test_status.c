@@ -121,7 +121,9 @@ static struct status sample_status(void)
         .sensor = get_sensor,
         .dead_letters = 40,
         .dead_bytes = 81920,
-        .link_month_bytes = 3456789,
+        .link = {.month_bytes = 3456789,
+                 .limit_bytes = 400 << 20,
+                 .until_wall_ms = INT64_C(1796083200000)},
         .flash_commits = 12,
         .flash_bytes = 49152,
         .flash_size_bytes = 32 << 20,
@@ -171,6 +173,15 @@ static void test_text_is_for_people(void **state)
     struct status status = sample_status();
     write_status(&status, true, text);
     assert_equals_file(text, "status.txt");
+    status.link.paused = true;
+    write_status(&status, true, text);
+    assert_non_null(strstr(text, "400.0 MiB this month, paused until 2026-12-01 00:00 UTC\n"));
+    status.link.until_wall_ms = 0;
+    write_status(&status, true, text);
+    assert_non_null(strstr(text, "400.0 MiB this month\n"));
+    status.link.limit_bytes = 0;
+    write_status(&status, true, text);
+    assert_null(strstr(text, "this month"));
 }
 
 static void assert_terminal_safe(const char *text)

@@ -23,6 +23,8 @@ static struct world {
     size_t dates;
     int64_t date_offset_ms;
     struct uplink *uplink;
+    struct link *link;
+    bool time_unknown; /* but for what a Date says */
 } world;
 
 static enum uplink_state seen_state;
@@ -110,6 +112,7 @@ static int tear_down(void **state)
     if (world.uplink != NULL)
         (void)uplink_stop(world.uplink, 0);
     uplink_close(world.uplink);
+    link_close(world.link);
     return 0;
 }
 
@@ -743,6 +746,131 @@ static void test_due(void **state)
     assert_int_equal(fake_endpoint.request_count, 3);
 }
 
+/* What was given up is owed no more. */
+static void test_nothing_due_behind_the_dead(void **state)
+{
+    static char large[1024 * 1024 + 1];
+    (void)state;
+    open_usual();
+    memset(large, ' ', sizeof large);
+    (void)fake_route_add_document(&world.spool, LANE_NORMAL, 1, large, sizeof large);
+    fake_endpoint_run();
+    assert_true(world.spool.records[0].dead);
+    fake_endpoint.mono_ms += 3600000;
+    assert_int_equal(status_now().due_ms, 0);
+}
+
+/* ---- the budget of the link ---- */
+
+static bool wall_ms(void *context, int64_t *ret_ms)
+{
+    (void)context;
+    *ret_ms = fake_endpoint.wall_ms + fake_endpoint.mono_ms;
+    return !world.time_unknown || world.dates > 0;
+}
+
+/* A month of 1,000 bytes, of which SPENT are spent. */
+static void open_with_budget(uint64_t spent)
+{
+    const struct link_options link_options = {
+        .month_bytes = 1000, .reset_day = 1, .reserve_percent = 10, .wall_ms = wall_ms};
+    struct uplink_options options = usual_options();
+    assert_int_equal(link_open(&link_options, &world.link), E_OK);
+    struct http_meter meter = link_meter(world.link);
+    meter.count(meter.context, spent, 0);
+    options.link = world.link;
+    open_with(&options);
+    assert_non_null(fake_endpoint.options.meter);
+}
+
+static int64_t request_wall_ms(size_t request)
+{
+    return fake_endpoint.wall_ms + request_ms(request);
+}
+
+/* After the alarms nothing goes, which is no fault. */
+static void is_paused(int64_t deadline_ms)
+{
+    struct uplink_status status = status_now();
+    if (fake_endpoint.request_count != 1)
+        return;
+    assert_int_equal(status.state, UPLINK_PAUSED);
+    assert_non_null(strstr(status.error, "2026-02-01 00:00 UTC"));
+    assert_int_equal(status.due_ms, 0);
+    assert_true(deadline_ms <= fake_endpoint.mono_ms + 600000);
+}
+
+static void test_spent_budget_leaves_alarms(void **state)
+{
+    (void)state;
+    open_with_budget(950);
+    add(LANE_NORMAL, 600);
+    add(LANE_ALARM, 2);
+    fake_endpoint.on_wait = is_paused;
+    fake_endpoint_run();
+    assert_int_equal(fake_route_left(&world.spool), 0);
+    assert_int_equal(request_ms(0), 100000);
+    assert_int_equal(fake_endpoint.requests[0].records, 2);
+    assert_int_equal(fake_endpoint.request_count, 3);
+    assert_in_range(request_wall_ms(1), 1769904000000, 1769904001000); /* 2026-02-01T00:00Z */
+    assert_int_equal(status_now().state, UPLINK_CONNECTED);
+    assert_string_equal(status_now().error, "");
+}
+
+/* Nor alarms, when the reserve is spent as well; they go first when the next month begins. */
+static void test_spent_reserve(void **state)
+{
+    (void)state;
+    open_with_budget(1000);
+    add(LANE_NORMAL, 600);
+    add(LANE_ALARM, 2);
+    fake_endpoint_run();
+    assert_int_equal(fake_route_left(&world.spool), 0);
+    assert_in_range(request_wall_ms(0), 1769904000000, 1769904001000);
+}
+
+/* Without the time nobody knows when the month ends: a record goes at once, another six hours later
+ * if that was in vain. */
+static void test_spent_budget_and_unknown_time(void **state)
+{
+    static const struct fake_step away = {.error = E_TIMEOUT, .unsent = true};
+    const struct fake_step steps[] = {away};
+    (void)state;
+    world.time_unknown = true;
+    open_with_budget(1000);
+    add(LANE_NORMAL, 600);
+    run_steps(steps, 1);
+    assert_int_equal(fake_route_left(&world.spool), 0);
+    assert_int_equal(request_ms(0), 100000);
+    assert_in_range(request_ms(1), 100000 + 21600000, 100000 + 21600000 + 600000);
+    assert_int_equal(fake_endpoint.requests[1].records, 1);
+    assert_in_range(request_wall_ms(2), 1769904000000, 1769904001000);
+}
+
+static void alarm_is_due(int64_t deadline_ms)
+{
+    (void)deadline_ms;
+    if (fake_endpoint.request_count < 3)
+        return;
+    assert_int_equal(status_now().due_ms, fake_endpoint.mono_ms - 100000);
+    assert_int_equal(status_now().state, UPLINK_OFFLINE);
+    (void)uplink_stop(world.uplink, 0);
+}
+
+/* An outage that alarms meet is one, whatever else waits for the budget. */
+static void test_alarm_that_fails_in_a_pause(void **state)
+{
+    static const struct fake_step away = {.error = E_TIMEOUT, .unsent = true};
+    const struct fake_step steps[] = {away, away, away, away};
+    (void)state;
+    open_with_budget(950);
+    add(LANE_NORMAL, 5);
+    add(LANE_ALARM, 1);
+    fake_endpoint.on_wait = alarm_is_due;
+    run_steps(steps, 4);
+    assert_int_equal(fake_endpoint.request_count, 3);
+}
+
 /* ---- credentials and clock ---- */
 
 static void test_expired_credentials(void **state)
@@ -1215,6 +1343,11 @@ int main(void)
         TEST(test_operator_errors_are_retried_slowly),
         TEST(test_numbers),
         TEST(test_due),
+        TEST(test_nothing_due_behind_the_dead),
+        TEST(test_spent_budget_leaves_alarms),
+        TEST(test_spent_reserve),
+        TEST(test_spent_budget_and_unknown_time),
+        TEST(test_alarm_that_fails_in_a_pause),
         TEST(test_expired_credentials),
         TEST(test_no_credentials),
         TEST(test_wrong_clock),
