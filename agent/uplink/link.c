@@ -20,8 +20,9 @@ enum {
     SECOND_MS = 1000,
     DAY_MS = 86400 * SECOND_MS,
     STEP_BYTES_MIN = 128 * 1024, /* more than what all routes send before one of them comes back */
-    STEPS = 100,                 /* of a month, at most */
-    WRITING_MS = 20,             /* while somebody else makes a reservation, look again */
+    REQUEST_S = 20,
+    STEPS = 100,     /* of a month, at most */
+    WRITING_MS = 20, /* while somebody else makes a reservation, look again */
     TEXT_BYTES = 128,
     FILE_MODE = 0600,
 };
@@ -185,7 +186,8 @@ static void find_count(struct link *link)
     char text[TEXT_BYTES];
     int rc = fs_read_file(link->path, text, sizeof text);
     if (rc == error_sys(ENOENT)) {
-        log_info("link-count-begins path=%s", link->path);
+        if (link->options.month_bytes > 0)
+            log_info("link-count-begins path=%s", link->path);
         return;
     }
     if (rc >= 0)
@@ -272,6 +274,13 @@ enum link_pass link_ask(struct link *link)
     link_get_status(link, &status);
     reserve(link);
     return status.pass;
+}
+
+/* The wire takes a third more, for base64, and then some. */
+uint64_t link_request_bytes(const struct link *link)
+{
+    uint64_t rate = link->options.rate_bytes;
+    return rate == 0 ? UINT64_MAX : rate * REQUEST_S;
 }
 
 int link_save(struct link *link)

@@ -67,6 +67,10 @@ struct http_meter link_meter(struct link *link);
 /** What may be begun now. Begins a new month if it is time. */
 enum link_pass link_ask(struct link *link);
 
+/** How much data a request is to carry at most: what the rate takes half a minute for, so that a
+ *  failure costs no more; UINT64_MAX without a rate. */
+uint64_t link_request_bytes(const struct link *link);
+
 void link_get_status(struct link *link, struct link_status *ret_status);
 
 /** Writes exactly what was spent, once nothing is sent any more. 0, E_TOO_BIG, error_sys. */

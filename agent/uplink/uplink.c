@@ -138,6 +138,8 @@ static void set_limits(struct uplink *uplink, struct batch_limits *ret_limits)
         records = CONFIG_BATCH_RECORDS;
     if (bytes == 0)
         bytes = (uint64_t)CONFIG_BATCH_KIB * 1024;
+    if (options->link != NULL && bytes > link_request_bytes(options->link))
+        bytes = link_request_bytes(options->link);
     *ret_limits = *most;
     if (records < most->records)
         ret_limits->records = records;

@@ -829,6 +829,22 @@ static void test_spent_reserve(void **state)
     assert_in_range(request_wall_ms(0), 1769904000000, 1769904001000);
 }
 
+/* A slow link gets small requests. */
+static void test_rate_makes_requests_small(void **state)
+{
+    const struct link_options link_options = {
+        .rate_bytes = 256, .reset_day = 1, .wall_ms = wall_ms};
+    struct uplink_options options = usual_options();
+    (void)state;
+    assert_int_equal(link_open(&link_options, &world.link), E_OK);
+    options.link = world.link;
+    open_with(&options);
+    add(LANE_NORMAL, 400); /* 10 bytes each, with their keys more */
+    run_steps(NULL, 0);
+    assert_all_delivered_once();
+    assert_in_range(fake_endpoint.request_count, 2, 4);
+}
+
 /* Without the time nobody knows when the month ends: a record goes at once, another six hours later
  * if that was in vain. */
 static void test_spent_budget_and_unknown_time(void **state)
@@ -1346,6 +1362,7 @@ int main(void)
         TEST(test_nothing_due_behind_the_dead),
         TEST(test_spent_budget_leaves_alarms),
         TEST(test_spent_reserve),
+        TEST(test_rate_makes_requests_small),
         TEST(test_spent_budget_and_unknown_time),
         TEST(test_alarm_that_fails_in_a_pause),
         TEST(test_expired_credentials),
