@@ -102,6 +102,7 @@ static int open_spool(struct agent *agent)
         .on_salvaged = agent_alarm_salvaged,
         .event_context = agent,
         .rescued = agent->has_rescued ? &agent->rescued : NULL,
+        .heartbeat_ms = agent->watchdog.every_ms,
     };
     for (int lane = 0; lane < LANE_COUNT; lane++)
         options.lanes[lane] = (struct spool_lane_options){
@@ -148,6 +149,7 @@ static struct uplink_options route_options(struct agent *agent, const struct cfg
         .backlog_percent = config->order == CFG_ORDER_FRESH_FIRST ? config->backlog_share : 0,
         .batch_records = config->batch_records,
         .batch_bytes = config->batch_bytes,
+        .heartbeat_ms = agent->watchdog.every_ms,
         .on_date = agent_time_learn,
         .knows_time = agent_time_known,
         .context = agent,
@@ -234,6 +236,7 @@ static int open_sensors(struct agent *agent, bool drain)
         .drain = drain,
         .root = "",
         .document_bytes_max = (size_t)CONFIG_DOCUMENT_KIB * 1024,
+        .heartbeat_ms = agent->watchdog.every_ms,
     };
     return collect_open(&options, &agent->collect);
 }
@@ -254,6 +257,7 @@ static int open_control(struct agent *agent)
         .operations = &agent_control_operations,
         .context = agent,
         .stop = &agent->stop,
+        .heartbeat_ms = agent->watchdog.every_ms,
     };
     rc = control_open(&options, fault, &agent->control);
     return rc < 0 ? fail_start(agent, fault, rc) : rc;
@@ -420,11 +424,13 @@ static void forget_stages(struct agent *agent)
 
 /* ---- running ---- */
 
-/* Waits until DEADLINE_MS. True when it is time to end, or to begin anew (damage_seen). */
+/* Waits until DEADLINE_MS at most. True when it is time to end, or to begin anew (damage_seen). */
 static bool wait_for_signal(struct agent *agent, int64_t deadline_ms)
 {
     struct signalfd_siginfo signal;
-    int rc = stop_wait(&agent->damaged, agent->signal_fd, POLLIN, deadline_ms);
+    int64_t look_ms = agent_watchdog_look(agent);
+    int rc = stop_wait(&agent->damaged, agent->signal_fd, POLLIN,
+                       look_ms < deadline_ms ? look_ms : deadline_ms);
     agent->damage_seen = rc == E_STOP;
     if (rc < 0)
         return agent->damage_seen;
@@ -552,6 +558,7 @@ static int run(struct agent *agent, const struct agent_options *options, bool *r
     bool again = agent->damage_seen && may_begin_again(agent);
     if (!again)
         notify_send("STOPPING=1");
+    agent_watchdog_feed(agent);
     bool ended = stop_stages(agent);
     result = agent->stop_failed || (agent->damage_seen && !again) ? 1 : result;
     if (!ended) {
@@ -569,6 +576,7 @@ static int run_stages(struct agent *agent, const struct agent_options *options, 
     int result = 1;
     *ret_again = false;
     forget_stages(agent);
+    agent_watchdog_feed(agent);
     int rc = open_stages(agent, options->drain);
     if (rc == E_OK)
         rc = start_stages(agent);
@@ -593,6 +601,7 @@ int agent_run(const struct agent_options *options)
     agent->config = options->config;
     agent->clock = (struct agent_clock){.lock = AGENT_CLOCK_LOCK};
     agent->started_ms = clock_mono_ms();
+    agent_watchdog_open(agent);
     (void)snprintf(agent->user_agent, sizeof agent->user_agent, "runnel/%s", RUNNEL_VERSION);
     name_config(agent);
     int result = 1;

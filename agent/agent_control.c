@@ -3,11 +3,12 @@
 #include <string.h>
 
 #include "agent/agent_state.h"
+#include "agent/control/human.h"
 #include "platform/base/bytes.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
 
-enum { ALARM_AFTER_MS = 15 * 60 * 1000, PROBLEM_BYTES = 480 };
+enum { PROBLEM_BYTES = 480 };
 
 /* ---- status ---- */
 
@@ -84,7 +85,7 @@ static void fill_route(struct agent *agent, size_t index, struct uplink_status *
 /* P8: what is due and was not delivered for a quarter of an hour is a reason for alarm. */
 static bool is_overdue(const struct agent *agent, size_t index, const struct uplink_status *uplink)
 {
-    return agent->config->routes[index].hold && uplink->due_ms >= ALARM_AFTER_MS;
+    return agent->config->routes[index].hold && uplink->due_ms >= agent->config->alarm_after_ms;
 }
 
 static void fill_health(struct agent *agent, const struct spool_status *spool,
@@ -100,9 +101,10 @@ static void fill_health(struct agent *agent, const struct spool_status *spool,
     for (size_t i = 0; i < agent->config->route_count && status->healthy; i++) {
         if (!is_overdue(agent, i, &uplinks[i]))
             continue;
-        (void)snprintf(problem, PROBLEM_BYTES, "route %s has delivered nothing for %lld min: %s",
-                       agent->config->routes[i].name, (long long)(uplinks[i].due_ms / 60000),
-                       uplinks[i].error);
+        (void)snprintf(problem, PROBLEM_BYTES, "route %s has delivered nothing for %s: %s",
+                       agent->config->routes[i].name, HUMAN_AGE_TEXT(uplinks[i].due_ms),
+                       uplinks[i].error[0] != '\0' ? uplinks[i].error
+                                                   : "a request has been under way since then");
         status->healthy = false;
     }
     status->problem = status->healthy ? NULL : problem;

@@ -35,6 +35,13 @@ struct agent_clock {
     bool contradicted; /* kernel and Date have different times: that is in the log */
 };
 
+/** The service manager's; main's alone. */
+struct agent_watchdog {
+    int64_t every_ms; /* it is fed so often: half of its patience; 0: there is none */
+    int64_t next_ms;
+    bool late; /* a thread is, and it is in the log */
+};
+
 /** A name under which documents were sent. */
 struct sender {
     char name[CFG_NAME_BYTES];
@@ -51,6 +58,7 @@ struct agent_credentials {
 struct agent {
     const struct config *config;
     struct agent_clock clock;
+    struct agent_watchdog watchdog;
     int64_t started_ms;
     char config_id[CONFIG_ID_BYTES];
     char spool_id[SPOOL_ID_TEXT_BYTES];
@@ -141,6 +149,18 @@ int agent_link_open(struct agent *agent);
 void agent_link_save(struct agent *agent);
 
 void agent_link_fill_status(struct agent *agent, struct status_link *ret_link);
+
+/* ---- agent_watchdog.c: WATCHDOG_USEC, sd_watchdog_enabled(3) ---- */
+
+/** Before the stages are opened, which are told how long their threads may sleep. */
+void agent_watchdog_open(struct agent *agent);
+
+/** Feeds it if it is time to and every thread of the stages, which are started, keeps its deadline.
+ *  Returns when to come back (clock_mono_ms); INT64_MAX: there is no watchdog. */
+int64_t agent_watchdog_look(struct agent *agent);
+
+/** Feeds it once while the stages are taken down or up. */
+void agent_watchdog_feed(struct agent *agent);
 
 /* ---- agent_control.c ---- */
 

@@ -6,15 +6,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "platform/progress.h"
+
 /**
  * A request to stop that every wait listens to: an eventfd that becomes readable and stays so.
  * Made and closed by agent.c; the stages hold a pointer. One whose fd is -1 is never requested.
+ * A copy is as good as the first: a thread that a watchdog looks after has one of its own, with its
+ * progress in it, which each call with that copy keeps up.
  */
 struct stop {
     int fd;
+    struct progress *progress; /* or NULL */
 };
 
-int stop_open(struct stop *ret_stop); /* error_sys */
+int stop_open(struct stop *ret_stop); /* error_sys; without a progress */
 void stop_close(struct stop *stop);
 void stop_request(struct stop *stop); /* safe from any thread and from a signal handler */
 bool stop_requested(const struct stop *stop);

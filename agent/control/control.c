@@ -33,6 +33,7 @@ struct control {
     int64_t listen_ms;   /* no connection is taken before: the last one failed */
     bool stopping;       /* the stop was requested: no more input */
     atomic_bool closing; /* control_close was called: report once more and end */
+    struct progress progress;
     struct thread thread;
     struct session sessions[CONFIG_CONTROL_CONNECTIONS];
 };
@@ -115,19 +116,24 @@ static void prepare_polls(const struct control *control, struct pollfd *polls, i
     }
 }
 
-static int timeout_ms(const struct control *control, int64_t now_ms)
+static int64_t deadline_ms(const struct control *control, int64_t now_ms)
 {
-    int64_t deadline_ms = control->listen_ms > now_ms ? control->listen_ms : INT64_MAX;
+    int64_t first_ms = control->listen_ms > now_ms ? control->listen_ms : INT64_MAX;
     for (size_t i = 0; i < CONFIG_CONTROL_CONNECTIONS; i++) {
         const struct session *session = &control->sessions[i];
         int64_t own_ms = session_is_open(session) ? session_deadline_ms(session) : INT64_MAX;
-        deadline_ms = own_ms < deadline_ms ? own_ms : deadline_ms;
+        first_ms = own_ms < first_ms ? own_ms : first_ms;
     }
-    if (deadline_ms == INT64_MAX)
+    return first_ms;
+}
+
+static int timeout_ms(int64_t until_ms, int64_t now_ms)
+{
+    if (until_ms == INT64_MAX)
         return -1;
-    if (deadline_ms <= now_ms)
+    if (until_ms <= now_ms)
         return 0;
-    return deadline_ms - now_ms < INT_MAX ? (int)(deadline_ms - now_ms) : INT_MAX;
+    return until_ms - now_ms < INT_MAX ? (int)(until_ms - now_ms) : INT_MAX;
 }
 
 static void continue_sessions(struct control *control, const struct pollfd *polls, int64_t now_ms)
@@ -144,8 +150,10 @@ static void serve_once(struct control *control)
     struct pollfd polls[POLL_SESSIONS + CONFIG_CONTROL_CONNECTIONS];
     int64_t now_ms = clock_mono_ms();
     prepare_polls(control, polls, now_ms);
+    int64_t until_ms = progress_sleep(&control->progress, deadline_ms(control, now_ms));
     int ready =
-        poll(polls, POLL_SESSIONS + CONFIG_CONTROL_CONNECTIONS, timeout_ms(control, now_ms));
+        poll(polls, POLL_SESSIONS + CONFIG_CONTROL_CONNECTIONS, timeout_ms(until_ms, now_ms));
+    progress_work(&control->progress);
     if (ready < 0) /* interrupted, or for a moment out of memory: nothing is known to be ready */
         return;
     now_ms = clock_mono_ms();
@@ -169,6 +177,7 @@ static void serve(void *context)
             session_continue(&control->sessions[i], 0, false, now_ms);
         session_close(&control->sessions[i]);
     }
+    progress_promise(&control->progress, INT64_MAX);
 }
 
 /* ---- opening and closing ---- */
@@ -280,6 +289,8 @@ static int start(struct control *control)
         control->sessions[i].slot = i;
         control->sessions[i].event_fd = control->event_fd;
     }
+    control->progress.every_ms = control->options.heartbeat_ms;
+    progress_work(&control->progress);
     return thread_start(&control->thread, "control", serve, control);
 }
 
@@ -306,6 +317,11 @@ int control_open(const struct control_options *options, char fault[CONTROL_FAULT
     }
     *ret_control = control;
     return 0;
+}
+
+const struct progress *control_progress(const struct control *control)
+{
+    return &control->progress;
 }
 
 int control_close(struct control *control, int64_t deadline_ms)

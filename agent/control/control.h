@@ -121,6 +121,7 @@ struct control_options {
     const struct control_operations *operations;
     void *context;
     const struct stop *stop;
+    int64_t heartbeat_ms; /* how long the thread may sleep in one go, for a watchdog; 0: for ever */
 };
 
 struct control;
@@ -132,6 +133,9 @@ struct control;
  */
 int control_open(const struct control_options *options, char fault[CONTROL_FAULT_BYTES],
                  struct control **ret_control);
+
+/** For a watchdog. */
+const struct progress *control_progress(const struct control *control);
 
 /**
  * Ends the thread and removes the socket. From the moment when options.stop is requested, no

@@ -18,13 +18,13 @@
 
 /* Sensors that start together are spread a little; a stream without a descriptor to wait for is
  * looked at once a second unless it says how often. */
-enum { SPREAD_MS = 250, LOOK_MS = 1000, SLACK_MS = 5000, GIVE_UP_FAILURES = 2 };
+enum { SPREAD_MS = 250, LOOK_MS = 1000, GIVE_UP_FAILURES = 2 };
 
 /* Sensors that share a thread. */
 struct bus {
     const char *name;
     bool is_stream;
-    const struct stop *stop;
+    struct stop stop; /* the collect's, with the progress of this thread */
     struct sensor *first;
     struct progress progress;
     struct thread thread;
@@ -74,7 +74,9 @@ static struct bus *add_bus(struct collect *collect, const struct sensor *sensor)
 {
     struct bus *bus = &collect->buses[collect->bus_count++];
     const char *name = find_setting(sensor->setup, "bus");
-    *bus = (struct bus){.stop = &collect->stop, .is_stream = sensor_is_stream(sensor)};
+    *bus = (struct bus){.stop = {.fd = collect->stop.fd, .progress = &bus->progress},
+                        .is_stream = sensor_is_stream(sensor),
+                        .progress = {.every_ms = collect->options.heartbeat_ms}};
     bus->name = bus->is_stream ? sensor->setup->name
                 : name != NULL ? name
                                : sensor->setup->driver->name;
@@ -86,7 +88,7 @@ static void join_bus(struct collect *collect, struct sensor *sensor)
     struct bus *bus = find_bus(collect, sensor);
     if (bus == NULL)
         bus = add_bus(collect, sensor);
-    sensor->progress = &bus->progress;
+    sensor->stop = &bus->stop;
     sensor->next = bus->first;
     bus->first = sensor;
 }
@@ -125,7 +127,7 @@ static int open_sensors(struct collect *collect)
         const struct collect_sensor *setup = &collect->options.sensors[i];
         if (setup->interval_ms <= 0 && setup->driver->wait_fd == NULL)
             return E_INVALID;
-        int rc = sensor_init(&collect->sensors[i], setup, &collect->options, &collect->stop);
+        int rc = sensor_init(&collect->sensors[i], setup, &collect->options);
         if (rc < 0)
             return rc;
     }
@@ -215,8 +217,7 @@ static void run_polled(struct bus *bus)
     struct sensor *sensor;
     while ((sensor = find_due(bus)) != NULL) {
         int64_t due_ms = schedule_due_ms(&sensor->schedule);
-        sensor_promise(&bus->progress, due_ms + SLACK_MS);
-        int rc = stop_wait(bus->stop, -1, 0, due_ms);
+        int rc = stop_wait(&bus->stop, -1, 0, due_ms);
         if (rc == E_TIMEOUT)
             rc = sensor_round(sensor);
         else if (rc != E_STOP)
@@ -235,14 +236,13 @@ static int wait_for_news(struct bus *bus, int rc)
     int fd = rc == E_AGAIN ? sensor->setup->driver->wait_fd(sensor->instance) : -1;
     int64_t until_ms = schedule_due_ms(&sensor->schedule);
     bool look = rc != E_AGAIN || fd < 0 || sensor->setup->interval_ms > 0;
-    sensor_promise(&bus->progress, look ? until_ms + SLACK_MS : INT64_MAX);
-    return stop_wait(bus->stop, fd, POLLIN, look ? until_ms : INT64_MAX);
+    return stop_wait(&bus->stop, fd, POLLIN, look ? until_ms : INT64_MAX);
 }
 
 static void run_stream(struct bus *bus)
 {
     struct sensor *sensor = bus->first;
-    while (!stop_requested(bus->stop)) {
+    while (!stop_requested(&bus->stop)) {
         int rc = sensor_round(sensor);
         if (rc == E_STOP || rc == E_END)
             return;
@@ -269,7 +269,7 @@ static void run_bus(void *context)
         run_polled(bus);
     for (struct sensor *sensor = bus->first; sensor != NULL; sensor = sensor->next)
         sensor_close(sensor);
-    sensor_promise(&bus->progress, INT64_MAX); /* it owes nothing any more */
+    progress_promise(&bus->progress, INT64_MAX); /* it owes nothing any more */
 }
 
 int collect_start(struct collect *collect)
@@ -278,7 +278,7 @@ int collect_start(struct collect *collect)
         struct bus *bus = &collect->buses[i];
         char name[32];
         (void)snprintf(name, sizeof name, "in-%.24s", bus->name);
-        sensor_promise(&bus->progress, clock_mono_ms() + SLACK_MS);
+        progress_work(&bus->progress);
         int rc = thread_start(&bus->thread, name, run_bus, bus);
         if (rc < 0)
             return rc;

@@ -48,6 +48,7 @@ struct collect_options {
     bool drain;              /* finite inputs are read to their end */
     const char *root;        /* put before /proc, /sys and /dev; "" but in tests */
     size_t document_bytes_max;
+    int64_t heartbeat_ms; /* how long a thread may sleep in one go, for a watchdog; 0: for ever */
 };
 
 /** Allocates all that is needed; touches no sensor. E_NO_MEMORY, E_INVALID, error_sys. */

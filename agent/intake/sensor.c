@@ -12,16 +12,10 @@
  * be that the system is slow to wake. */
 enum { ROOM_MS = 1000, SLACK_MS = 5000 };
 
-void sensor_promise(struct progress *progress, int64_t due_ms)
-{
-    atomic_store(&progress->looped_ms, clock_mono_ms());
-    atomic_store(&progress->due_ms, due_ms);
-}
-
 int sensor_init(struct sensor *sensor, const struct collect_sensor *setup,
-                const struct collect_options *options, const struct stop *stop)
+                const struct collect_options *options)
 {
-    *sensor = (struct sensor){.setup = setup, .options = options, .stop = stop};
+    *sensor = (struct sensor){.setup = setup, .options = options};
     sensor->status.age_ms = -1;
     sensor->instance = calloc(1, setup->driver->instance_bytes);
     if (sensor->instance == NULL)
@@ -293,7 +287,7 @@ static int append(struct sensor *sensor)
                                         .sample = &sensor->sample,
                                         .source = sensor->setup->name,
                                         .deadline_ms = clock_mono_ms() + ROOM_MS};
-    sensor_promise(sensor->progress, append.deadline_ms + SLACK_MS);
+    progress_promise(sensor->stop->progress, append.deadline_ms + SLACK_MS);
     return spool_append(sensor->options->spool, &append, &sequence);
 }
 
@@ -363,7 +357,7 @@ static int read_all(struct sensor *sensor)
 static int fetch(struct sensor *sensor)
 {
     int64_t deadline_ms = clock_mono_ms() + sensor->setup->timeout_ms;
-    sensor_promise(sensor->progress, deadline_ms + SLACK_MS);
+    progress_promise(sensor->stop->progress, deadline_ms + SLACK_MS);
     int rc = sensor->setup->driver->fetch(sensor->instance, deadline_ms);
     if (rc >= 0 || rc == E_STOP)
         return rc < 0 ? rc : 0;
@@ -396,7 +390,8 @@ static void note_recovery(struct sensor *sensor)
 int sensor_round(struct sensor *sensor)
 {
     int rc = 0;
-    sensor_promise(sensor->progress, clock_mono_ms() + sensor->setup->timeout_ms + SLACK_MS);
+    progress_promise(sensor->stop->progress,
+                     clock_mono_ms() + sensor->setup->timeout_ms + SLACK_MS);
     if (!sensor->is_open)
         rc = open_driver(sensor);
     if (rc == 0)

@@ -3,7 +3,6 @@
 #define RUNNEL_AGENT_INTAKE_SENSOR_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "agent/intake/collect.h"
 #include "agent/intake/schedule.h"
@@ -14,21 +13,11 @@
  * to the spool. Used by its bus's thread, but for what is said to be for any.
  */
 
-/** What a thread tells the watchdog. */
-struct progress {
-    atomic_llong looped_ms;
-    atomic_llong due_ms;
-};
-
-/** Says that the thread is alive and will be back here by DUE_MS (clock_mono_ms). */
-void sensor_promise(struct progress *progress, int64_t due_ms);
-
 struct sensor {
     const struct collect_sensor *setup;
     const struct collect_options *options;
-    const struct stop *stop;
-    struct progress *progress; /* of its thread */
-    struct sensor *next;       /* on the same bus */
+    const struct stop *stop; /* of its thread, with its progress */
+    struct sensor *next;     /* on the same bus */
     void *instance;
     bool is_open;
     bool ended;      /* a polled one that is used up */
@@ -48,7 +37,7 @@ struct sensor {
 
 /** E_NO_MEMORY, error_sys. */
 int sensor_init(struct sensor *sensor, const struct collect_sensor *setup,
-                const struct collect_options *options, const struct stop *stop);
+                const struct collect_options *options);
 
 /** Closes first. */
 void sensor_free(struct sensor *sensor);

@@ -31,6 +31,11 @@ static int open_waits(struct spool *spool)
     (void)pthread_cond_init(&spool->room, &attributes);
     (void)pthread_condattr_destroy(&attributes);
     int rc = stop_open(&spool->stop);
+    spool->commit_stop = spool->salvage_stop = spool->stop;
+    spool->commit_stop.progress = &spool->progress[SPOOL_COMMITTER];
+    spool->salvage_stop.progress = &spool->progress[SPOOL_SALVAGER];
+    for (enum spool_thread thread = 0; thread < SPOOL_THREADS; thread++)
+        spool->progress[thread].every_ms = spool->options.heartbeat_ms;
     return rc < 0 ? rc : stop_event_open(&spool->wake_fd);
 }
 
@@ -302,11 +307,18 @@ int spool_open(const struct spool_options *options, char fault[SPOOL_FAULT_BYTES
 int spool_start(struct spool *spool)
 {
     spool->commit_now = spool->commit_now || spool->dead_queued || spool->dead_unsure;
+    progress_work(&spool->progress[SPOOL_COMMITTER]);
     int rc = thread_start(&spool->committer, "commit", spool_commit_run, spool);
     spool->salvaging = rc == E_OK && spool->aside > 0;
-    if (spool->salvaging)
-        rc = thread_start(&spool->salvager, "salvage", spool_salvage_run, spool);
-    return rc;
+    if (!spool->salvaging)
+        return rc;
+    progress_work(&spool->progress[SPOOL_SALVAGER]);
+    return thread_start(&spool->salvager, "salvage", spool_salvage_run, spool);
+}
+
+const struct progress *spool_progress(const struct spool *spool, enum spool_thread thread)
+{
+    return &spool->progress[thread];
 }
 
 static void request_stop(struct spool *spool)

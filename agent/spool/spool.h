@@ -96,6 +96,7 @@ struct spool_options {
     void (*on_salvaged)(void *context, const struct spool_salvaged *salvaged);
     void *event_context;
     const struct spool_rescued *rescued; /* of the spool before in this process; or NULL */
+    int64_t heartbeat_ms; /* how long a thread may sleep in one go, for a watchdog; 0: for ever */
 };
 
 /**
@@ -110,6 +111,11 @@ int spool_open(const struct spool_options *options, char fault[SPOOL_FAULT_BYTES
 
 /** Starts the commit thread; routes and sensors may be added before or after. */
 int spool_start(struct spool *spool);
+
+enum spool_thread { SPOOL_COMMITTER, SPOOL_SALVAGER, SPOOL_THREADS };
+
+/** For a watchdog; one that does not run is not late. */
+const struct progress *spool_progress(const struct spool *spool, enum spool_thread thread);
 
 /** Commits what is in RAM, writes the counters and stops the commit thread, at the latest at
  *  DEADLINE_MS. 0; E_TIMEOUT; the error of the last commit. */

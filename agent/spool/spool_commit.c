@@ -701,26 +701,26 @@ static int create(struct spool *spool, const struct stop *stop)
 static void wait_until(struct spool *spool, int64_t due_ms, int64_t now_ms)
 {
     int64_t deadline_ms = due_ms == INT64_MAX ? INT64_MAX : clock_mono_ms() + (due_ms - now_ms);
-    (void)stop_wait(&spool->stop, spool->wake_fd, POLLIN, deadline_ms);
+    (void)stop_wait(&spool->commit_stop, spool->wake_fd, POLLIN, deadline_ms);
     stop_event_drain(spool->wake_fd);
 }
 
 static void create_or_wait(struct spool *spool)
 {
-    int rc = create(spool, &spool->stop);
+    int rc = create(spool, &spool->commit_stop);
     if (rc == E_OK || rc == E_STOP)
         return;
     (void)pthread_mutex_lock(&spool->lock);
     spool->commit_error = rc;
     (void)pthread_mutex_unlock(&spool->lock);
     log_failure(spool, rc);
-    (void)stop_wait(&spool->stop, -1, 0, clock_mono_ms() + RETRY_MS);
+    (void)stop_wait(&spool->commit_stop, -1, 0, clock_mono_ms() + RETRY_MS);
 }
 
 void spool_commit_run(void *context)
 {
     struct spool *spool = context;
-    while (!stop_requested(&spool->stop)) {
+    while (!stop_requested(&spool->commit_stop)) {
         if (!atomic_load(&spool->store_ready)) {
             create_or_wait(spool);
             continue;
@@ -735,6 +735,7 @@ void spool_commit_run(void *context)
         else if (commit_once(spool, (struct commit){0}) == E_OK)
             spool_size_shrink(spool);
     }
+    progress_promise(spool->commit_stop.progress, INT64_MAX); /* it owes nothing any more */
 }
 
 /* ---- the first and the last ---- */

@@ -239,7 +239,7 @@ static int scan_file(struct salvage *salvage)
     uint64_t size = (uint64_t)salvage->file.st_size;
     uint64_t offset = 0;
     while (offset < size && salvage->error == E_OK) {
-        if (stop_requested(&salvage->spool->stop))
+        if (stop_requested(&salvage->spool->salvage_stop))
             return E_STOP;
         size_t count = read_at(salvage, offset, salvage->bytes, CHUNK_BYTES + SCAN_OVERLAP_BYTES);
         size_t end = count < CHUNK_BYTES ? count : CHUNK_BYTES;
@@ -438,7 +438,7 @@ static int import(struct salvage *salvage, const struct head_import *group, size
     name_progress(salvage, name);
     (void)pthread_mutex_lock(&spool->lock);
     int rc = spool_head_import_locked(spool, group);
-    while (rc == E_AGAIN && !stop_requested(&spool->stop)) {
+    while (rc == E_AGAIN && !stop_requested(&spool->salvage_stop)) {
         spool_wait_for_room_locked(spool, clock_mono_ms() + WAIT_MS);
         rc = spool_head_import_locked(spool, group);
     }
@@ -480,7 +480,7 @@ static int wait_until_committed(struct spool *spool)
 {
     (void)pthread_mutex_lock(&spool->lock);
     bool pending = spool_head_has_imports_locked(spool);
-    while (pending && !stop_requested(&spool->stop)) {
+    while (pending && !stop_requested(&spool->salvage_stop)) {
         spool_commit_now_locked(spool);
         spool_wait_for_room_locked(spool, clock_mono_ms() + WAIT_MS);
         pending = spool_head_has_imports_locked(spool);
@@ -660,9 +660,11 @@ static void salvage_number(struct spool *spool, unsigned number)
 void spool_salvage_run(void *context)
 {
     struct spool *spool = context;
-    for (unsigned number = 1; number <= ASIDE_MAX && !stop_requested(&spool->stop); number++)
+    for (unsigned number = 1; number <= ASIDE_MAX && !stop_requested(&spool->salvage_stop);
+         number++)
         salvage_number(spool, number);
     (void)pthread_mutex_lock(&spool->lock);
     spool->salvaging = false;
     (void)pthread_mutex_unlock(&spool->lock);
+    progress_promise(spool->salvage_stop.progress, INT64_MAX);
 }

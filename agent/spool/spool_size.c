@@ -68,7 +68,7 @@ void spool_size_shrink(struct spool *spool)
         spool->size_noted = true;
         return;
     }
-    int rc = store_shrink(spool->store, wanted, &spool->stop);
+    int rc = store_shrink(spool->store, wanted, &spool->commit_stop);
     if (rc == E_OK)
         note_shrunk(spool, wanted);
     else if (rc != E_STOP)

@@ -276,6 +276,9 @@ struct spool {
     struct thread committer;
     struct thread salvager;
     struct stop stop;
+    struct stop commit_stop; /* copies, with the progress of the two threads */
+    struct stop salvage_stop;
+    struct progress progress[SPOOL_THREADS];
     int wake_fd;
     int64_t sleeping_to_ms;             /* when the committer looks again by itself */
     struct commit_block *commit_blocks; /* block_count of them, the committer's */

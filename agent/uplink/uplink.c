@@ -50,6 +50,11 @@ void uplink_get_status(struct uplink *uplink, struct uplink_status *ret_status)
     ret_status->due_ms = shared.due_mono_ms != 0 ? now - shared.due_mono_ms : 0;
 }
 
+const struct progress *uplink_progress(const struct uplink *uplink)
+{
+    return &uplink->progress;
+}
+
 struct spool_route *uplink_route(struct uplink *uplink)
 {
     return uplink->route;
@@ -124,6 +129,7 @@ static void run(void *context)
     }
     if (rc != E_STOP)
         log_error("route-ended route=%s error=\"%s\"", uplink->options.name, ERROR_TEXT(rc));
+    progress_promise(&uplink->progress, rc == E_STOP ? INT64_MAX : clock_mono_ms());
 }
 
 /* ---- open and close ---- */
@@ -200,6 +206,7 @@ static int open_parts(struct uplink *uplink)
     int rc = stop_open(&uplink->soft);
     if (rc == E_OK)
         rc = stop_open(&uplink->hard);
+    uplink->soft.progress = uplink->hard.progress = &uplink->progress;
     if (rc == E_OK)
         rc = stop_event_open(&uplink->event_fd);
     if (rc == E_OK)
@@ -244,6 +251,8 @@ int uplink_start(struct uplink *uplink)
 {
     char name[THREAD_NAME_BYTES];
     (void)snprintf(name, sizeof name, "route-%.9s", uplink->options.name);
+    uplink->progress.every_ms = uplink->options.heartbeat_ms;
+    progress_work(&uplink->progress);
     return thread_start(&uplink->thread, name, run, uplink);
 }
 

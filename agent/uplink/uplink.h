@@ -76,6 +76,8 @@ struct uplink_options {
     size_t batch_records;      /* 0: CONFIG_BATCH_RECORDS; never more than the destination takes */
     uint64_t batch_bytes;      /* 0: CONFIG_BATCH_KIB; likewise */
 
+    int64_t heartbeat_ms; /* how long the thread may sleep in one go, for a watchdog; 0: for ever */
+
     /** Told from the route's thread, with each reply that came over TLS and had a Date:
      *  wall time = clock_boot_ms() + OFFSET_MS. May be NULL. */
     void (*on_date)(void *context, int64_t offset_ms);
@@ -112,6 +114,9 @@ void uplink_get_status(struct uplink *uplink, struct uplink_status *ret_status);
 
 /** "idle", "connected", "backing-off", "offline", "paused", "needs-operator". */
 const char *uplink_state_name(enum uplink_state state);
+
+/** For a watchdog. An outage, a back-off, a pause: none of them makes it late. */
+const struct progress *uplink_progress(const struct uplink *uplink);
 
 /** The spool's route, for its counters. */
 struct spool_route *uplink_route(struct uplink *uplink);

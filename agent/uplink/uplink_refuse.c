@@ -104,6 +104,7 @@ void uplink_refuse_settle(struct uplink *uplink)
     size_t kept = 0;
     for (size_t i = 0; i < bisect->aside_count; i++) {
         const struct bisect_record record = bisect->aside[i];
+        progress_work(&uplink->progress);
         if (!bury_aside(uplink, &record))
             bisect->aside[kept++] = record;
     }

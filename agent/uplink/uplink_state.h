@@ -41,6 +41,7 @@ struct uplink {
     struct thread thread;
     struct stop soft; /* asks the thread to end */
     struct stop hard; /* ends an exchange in flight as well */
+    struct progress progress;
     int event_fd;
     atomic_bool drain;
     pthread_mutex_t mutex;

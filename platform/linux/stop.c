@@ -37,7 +37,11 @@ void stop_event_drain(int fd)
 
 int stop_open(struct stop *ret_stop)
 {
-    return stop_event_open(&ret_stop->fd);
+    struct stop stop = {.progress = NULL};
+    int rc = stop_event_open(&stop.fd);
+    if (rc == 0)
+        *ret_stop = stop;
+    return rc;
 }
 
 void stop_close(struct stop *stop)
@@ -55,6 +59,8 @@ void stop_request(struct stop *stop)
 bool stop_requested(const struct stop *stop)
 {
     struct pollfd poll_stop = {.fd = stop->fd, .events = POLLIN};
+    if (stop->progress != NULL)
+        progress_work(stop->progress);
     return poll(&poll_stop, 1, 0) > 0;
 }
 
@@ -67,7 +73,7 @@ static int timeout_ms(int64_t deadline_ms)
     return deadline_ms - now_ms > INT_MAX ? INT_MAX : (int)(deadline_ms - now_ms);
 }
 
-int stop_wait(const struct stop *stop, int fd, short events, int64_t deadline_ms)
+static int wait_until(const struct stop *stop, int fd, short events, int64_t deadline_ms)
 {
     struct pollfd polls[2] = {{.fd = stop->fd, .events = POLLIN}, {.fd = fd, .events = events}};
     for (;;) {
@@ -82,4 +88,18 @@ int stop_wait(const struct stop *stop, int fd, short events, int64_t deadline_ms
         if (rc == 0 && wait_ms == 0)
             return E_TIMEOUT;
     }
+}
+
+int stop_wait(const struct stop *stop, int fd, short events, int64_t deadline_ms)
+{
+    int64_t until_ms;
+    int rc;
+    if (stop->progress == NULL)
+        return wait_until(stop, fd, events, deadline_ms);
+    do {
+        until_ms = progress_sleep(stop->progress, deadline_ms);
+        rc = wait_until(stop, fd, events, until_ms);
+    } while (rc == E_TIMEOUT && until_ms < deadline_ms);
+    progress_work(stop->progress);
+    return rc;
 }

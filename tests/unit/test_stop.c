@@ -86,6 +86,60 @@ static void test_descriptor(void **state)
     stop_close(&stop);
 }
 
+static int64_t due_of(const struct progress *progress)
+{
+    return atomic_load(&progress->due_ms);
+}
+
+/* Who waits promises its end, in pieces where a watchdog wants to hear from it, and is at work
+ * behind it. */
+static void test_progress(void **state)
+{
+    struct progress progress = {.every_ms = 0};
+    struct stop stop;
+    int fd;
+    (void)state;
+    assert_int_equal(stop_open(&stop), 0);
+    assert_int_equal(stop_event_open(&fd), 0);
+    stop.progress = &progress;
+    assert_int_equal(progress_late_ms(&progress, INT64_MAX), 0); /* it has not begun */
+
+    assert_true(progress_sleep(&progress, INT64_MAX) == INT64_MAX);
+    assert_true(due_of(&progress) == INT64_MAX);
+    int64_t deadline_ms = within(late_ms);
+    assert_true(progress_sleep(&progress, deadline_ms) == deadline_ms);
+    assert_true(due_of(&progress) == deadline_ms + PROGRESS_SLACK_MS);
+    assert_int_equal(progress_late_ms(&progress, deadline_ms + PROGRESS_SLACK_MS), 0);
+    assert_int_equal(progress_late_ms(&progress, deadline_ms + PROGRESS_SLACK_MS + 7), 7);
+    int64_t now_ms = clock_mono_ms();
+    assert_true(progress_sleep(&progress, INT64_MIN) == INT64_MIN);
+    assert_in_range(due_of(&progress), now_ms + PROGRESS_SLACK_MS,
+                    clock_mono_ms() + PROGRESS_SLACK_MS);
+
+    progress.every_ms = 10;
+    now_ms = clock_mono_ms();
+    int64_t until_ms = progress_sleep(&progress, INT64_MAX);
+    assert_in_range(until_ms, now_ms + 10, clock_mono_ms() + 10);
+    assert_int_equal(due_of(&progress), until_ms + 10);
+
+    now_ms = clock_mono_ms();
+    deadline_ms = within(100);
+    assert_int_equal(stop_wait(&stop, fd, POLLIN, deadline_ms), E_TIMEOUT); /* in ten pieces */
+    assert_true(clock_mono_ms() >= deadline_ms);
+    assert_in_range(due_of(&progress), deadline_ms + PROGRESS_WORK_MS,
+                    clock_mono_ms() + PROGRESS_WORK_MS);
+    assert_true(atomic_load(&progress.looped_ms) >= deadline_ms);
+    stop_event_signal(fd);
+    assert_int_equal(stop_wait(&stop, fd, POLLIN, INT64_MAX), 0);
+    progress_promise(&progress, 1);
+    assert_false(stop_requested(&stop));
+    assert_true(due_of(&progress) >= now_ms + PROGRESS_WORK_MS);
+    stop_request(&stop);
+    assert_int_equal(stop_wait(&stop, -1, 0, INT64_MAX), E_STOP);
+    stop_close(&stop);
+    close(fd);
+}
+
 static void test_event(void **state)
 {
     const struct stop never = {.fd = -1};
@@ -267,11 +321,11 @@ static void test_notify(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_deadline),       cmocka_unit_test(test_request_stays),
-        cmocka_unit_test(test_descriptor),     cmocka_unit_test(test_event),
-        cmocka_unit_test(test_no_descriptors), cmocka_unit_test(test_thread),
-        cmocka_unit_test(test_clocks),         cmocka_unit_test(test_random),
-        cmocka_unit_test(test_notify),
+        cmocka_unit_test(test_deadline),   cmocka_unit_test(test_request_stays),
+        cmocka_unit_test(test_descriptor), cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_event),      cmocka_unit_test(test_no_descriptors),
+        cmocka_unit_test(test_thread),     cmocka_unit_test(test_clocks),
+        cmocka_unit_test(test_random),     cmocka_unit_test(test_notify),
     };
     return cmocka_run_group_tests_name("stop", tests, NULL, NULL);
 }
