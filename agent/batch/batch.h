@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/batch/base64.h"
 #include "agent/batch/batch_frame.h"
 #include "agent/batch/partition.h"
 #include "agent/batch/render_json.h"
 #include "agent/spool/spool.h"
+#include "platform/base/base64.h"
 #include "platform/base/writer.h"
 #include "platform/hash.h"
 

@@ -76,15 +76,15 @@ LIBC = """
 # Pure files take bytes in and give bytes out. Neither they nor anything that they include reaches a
 # clock, socket, file, thread or foreign library; hashing comes in as platform/hash.h.
 PURE = """
-    platform/base/bytes.* platform/base/crc32c.* platform/base/error.* platform/base/parse.*
-    platform/base/ini.* platform/base/url.* platform/base/writer.* platform/json/json_write.*
+    platform/base/base64.* platform/base/bytes.* platform/base/crc32c.* platform/base/error.*
+    platform/base/parse.* platform/base/ini.* platform/base/url.* platform/base/writer.* platform/json/json_write.*
     platform/json/json_scan.*
     agent/aws/sigv4.* agent/aws/credentials_reply.* agent/aws/xml_scan.*
     agent/http/http_write.* agent/http/http_parse.*
     agent/spool/lane.* agent/spool/record.* agent/spool/block.* agent/spool/cursor.*
     agent/spool/gap.* agent/spool/order.* agent/spool/scan.* agent/spool/seal.* agent/spool/verify.*
     agent/spool/timeline.*
-    agent/batch/render_*.* agent/batch/partition.* agent/batch/aggregate.* agent/batch/base64.*
+    agent/batch/render_*.* agent/batch/partition.* agent/batch/aggregate.*
     agent/uplink/verdict.* agent/uplink/backoff.* agent/uplink/pace.*
     agent/uplink/bisect.* agent/uplink/fit.*
     agent/uplink/dest/kinesis.* agent/uplink/dest/firehose.* agent/uplink/dest/apigateway.*

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "agent/batch/base64.h"
+#include "platform/base/base64.h"
 #include "platform/base/error.h"
 
 /* Encodes TEXT, given in two pieces cut at SPLIT. */

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/batch/base64.h"
 #include "agent/uplink/uplink.h"
+#include "platform/base/base64.h"
 #include "platform/base/error.h"
 #include "tests/unit/fake_endpoint.h"
 #include "tests/unit/fake_route.h"

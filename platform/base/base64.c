@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/batch/base64.h"
+#include "platform/base/base64.h"
 
 enum { CHUNK_GROUPS = 64 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef RUNNEL_AGENT_BATCH_BASE64_H
-#define RUNNEL_AGENT_BATCH_BASE64_H
+#ifndef RUNNEL_PLATFORM_BASE_BASE64_H
+#define RUNNEL_PLATFORM_BASE_BASE64_H
 
 #include <stddef.h>
 #include <stdint.h>
