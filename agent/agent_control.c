@@ -77,6 +77,7 @@ static void fill_route(struct agent *agent, size_t index, struct uplink_status *
         .bytes_in = uplink->bytes_in,
         .handshakes = uplink->handshakes,
         .resumed = uplink->resumed,
+        .dns_failures = uplink->dns_failures,
         .delivered_age_ms = uplink->delivered_age_ms,
     };
     fill_counters(uplink_route(agent->uplinks[index]), config, ret_route);

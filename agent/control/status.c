@@ -128,6 +128,7 @@ static void json_route(struct json_write *json, const struct status *status,
     json_write_unsigned(json, "bytes_in", route->bytes_in);
     json_write_unsigned(json, "handshakes", route->handshakes);
     json_write_unsigned(json, "resumed", route->resumed);
+    json_write_unsigned(json, "dns_failures", route->dns_failures);
     json_age(json, "delivered_age_s", route->delivered_age_ms);
     json_write_object_end(json);
 }
@@ -396,6 +397,9 @@ static void text_route(struct writer *out, const struct status_route *route)
         text_paragraph(out, route->error);
     text_sum(out, &sum);
     text_requests(out, route);
+    if (route->dns_failures > 0)
+        text_line(out, "  without an answer of a name server: %" PRIu64 " times",
+                  route->dns_failures);
 }
 
 static void text_value(char *line, size_t line_bytes, const struct channel *channel,

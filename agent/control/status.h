@@ -43,6 +43,7 @@ struct status_route {
     uint64_t requests, retried, throttled; /* requests; records sent again; throttled replies */
     uint64_t bytes_out, bytes_in;          /* on the wire, TLS included */
     uint64_t handshakes, resumed;
+    uint64_t dns_failures;    /* how often no name server gave an address */
     int64_t delivered_age_ms; /* since the last record was delivered */
 };
 

@@ -26,6 +26,7 @@ struct http_client {
     char *ca_file;
     char *cert_file;
     char *key_file;
+    struct net_memory memory;
     int64_t connect_ms;
     int64_t idle_ms;
     int64_t total_ms;
@@ -74,7 +75,9 @@ static const char *remedy(int code)
 {
     switch (code) {
     case E_NAME:
-        return "; check the host name, /etc/resolv.conf and the link";
+        return "; check the host name";
+    case E_RESOLVER:
+        return "; check /etc/resolv.conf and the link";
     case E_TIMEOUT:
         return "; check the link and the firewall";
     case E_SYNTAX:
@@ -198,7 +201,7 @@ static int connect_client(struct http_client *client, struct http_outcome *outco
     if (rc < 0)
         return rc;
     int64_t deadline_ms = later(client->connect_ms);
-    rc = net_connect(client->host, client->port, deadline_ms, client->stop, &fd);
+    rc = net_connect(client->host, client->port, &client->memory, deadline_ms, client->stop, &fd);
     if (rc == 0)
         rc = wrap_socket(client, fd, deadline_ms, where);
     if (rc < 0)
@@ -540,6 +543,8 @@ void http_client_get_statistics(const struct http_client *client,
                                 struct http_statistics *ret_statistics)
 {
     struct http_statistics statistics = client->statistics;
+    statistics.dns_failures = client->memory.failures;
+    statistics.dns_recalled = client->memory.recalled;
     if (client->tls != NULL) {
         struct tls_statistics tls;
         tls_get_statistics(client->tls, &tls);

@@ -73,11 +73,11 @@ void http_client_close(struct http_client *client); /* NULL is allowed */
 /**
  * One exchange. 0: a whole reply arrived, of whatever status; if it came before the request was
  * out (sent is false: the server had seen enough), it is an error status (>= 300). E_CLOSED,
- * E_TIMEOUT, E_SYNTAX (the reply is no HTTP), E_TOO_BIG (its head), E_STOP, E_NAME, E_CERTIFICATE,
- * E_CHANGED (write_body wrote more or less than body_bytes), error_sys, error_tls or what the
- * functions returned: what became of the request is told by ret_outcome, which is always filled. A
- * reused connection that died before any byte of the reply is replaced and the request sent again,
- * once.
+ * E_TIMEOUT, E_SYNTAX (the reply is no HTTP), E_TOO_BIG (its head), E_STOP, E_NAME, E_RESOLVER,
+ * E_CERTIFICATE, E_CHANGED (write_body wrote more or less than body_bytes), error_sys, error_tls or
+ * what the functions returned: what became of the request is told by ret_outcome, which is always
+ * filled. A reused connection that died before any byte of the reply is replaced and the request
+ * sent again, once.
  */
 int http_client_exchange(struct http_client *client, const struct http_request *request,
                          struct http_outcome *ret_outcome);
@@ -89,6 +89,8 @@ void http_client_disconnect(struct http_client *client);
  * thread that uses the client. */
 struct http_statistics {
     uint64_t requests, bytes_in, bytes_out, handshakes, resumed;
+    uint64_t dns_failures; /* the resolver gave no address */
+    uint64_t dns_recalled; /* of these, how often addresses of before served */
 };
 void http_client_get_statistics(const struct http_client *client,
                                 struct http_statistics *ret_statistics);

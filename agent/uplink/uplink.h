@@ -97,6 +97,7 @@ struct uplink_status {
     uint64_t refused;   /* records that no request can carry; they are dead */
     uint64_t bytes_out, bytes_in; /* on the wire, TLS included */
     uint64_t handshakes, resumed;
+    uint64_t dns_failures; /* a name server gave no address; those of before were used if any */
 };
 
 /** Opens the spool's route as well. E_INVALID: no destination, host or path; E_FULL: too many

@@ -47,6 +47,7 @@ void uplink_report_exchange(struct uplink *uplink, size_t delivered, size_t agai
     status->bytes_in = http.bytes_in;
     status->handshakes = http.handshakes;
     status->resumed = http.resumed;
+    status->dns_failures = http.dns_failures;
     status->retried += again;
     status->throttled += throttled;
     if (delivered > 0) {

@@ -47,6 +47,22 @@ bool net_is_loopback(const char *host)
            (IN6_IS_ADDR_V4MAPPED(&six) && six.s6_addr[12] == IN_LOOPBACKNET);
 }
 
+bool net_is_metadata(const char *host)
+{
+    static const char *const fours[] = {"169.254.169.254", "169.254.170.2", "169.254.170.23"};
+    static const char *const sixes[] = {"fd00:ec2::254", "fd00:ec2::23"};
+    struct in6_addr six;
+    struct in6_addr known;
+    for (size_t i = 0; i < sizeof fours / sizeof *fours; i++)
+        if (strcmp(host, fours[i]) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof sixes / sizeof *sixes; i++)
+        if (inet_pton(AF_INET6, host, &six) == 1 && inet_pton(AF_INET6, sixes[i], &known) == 1 &&
+            IN6_ARE_ADDR_EQUAL(&six, &known))
+            return true;
+    return false;
+}
+
 /* The resolver waits by itself, so its patience is cut to what is left: glibc asks each server in
  * turn, together for at most SERVERS * timeout, and that as often as it has attempts. Its state
  * belongs to the thread; setting it anew each time also reads a changed resolv.conf, which glibc
@@ -68,12 +84,21 @@ static void bound_resolver(const char *host, int64_t deadline_ms)
 
 static int resolver_error(int rc)
 {
-    if (rc == EAI_SYSTEM)
+    switch (rc) {
+    case EAI_SYSTEM:
         return error_sys(errno);
-    return rc == EAI_MEMORY ? E_NO_MEMORY : E_NAME;
+    case EAI_MEMORY:
+        return E_NO_MEMORY;
+    case EAI_AGAIN:
+    case EAI_FAIL:
+        return E_RESOLVER;
+    default:
+        return E_NAME;
+    }
 }
 
-static int resolve(const char *host, uint16_t port, int64_t deadline_ms, struct addrinfo **ret_list)
+static int ask_resolver(const char *host, uint16_t port, int64_t deadline_ms,
+                        struct addrinfo **ret_list)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     char service[8];
@@ -92,6 +117,82 @@ static int resolve(const char *host, uint16_t port, int64_t deadline_ms, struct 
     return rc == 0 ? 0 : resolver_error(rc);
 }
 
+/* The next of LIST whose family is FAMILY (or is not, if OTHER). */
+static const struct addrinfo *next_of_family(const struct addrinfo *list, int family, bool other)
+{
+    while (list != NULL && (list->ai_family == family) == other)
+        list = list->ai_next;
+    return list;
+}
+
+static void add_address(struct net_memory *found, const struct addrinfo *address)
+{
+    struct net_address *to = &found->addresses[found->count];
+    if (address->ai_addrlen > sizeof to->six)
+        return;
+    to->bytes = address->ai_addrlen;
+    memcpy(&to->six, address->ai_addr, address->ai_addrlen);
+    found->count++;
+}
+
+/* The families take turns: where one of them is dead, the second address is of the other. */
+static void take_addresses(const struct addrinfo *list, struct net_memory *found)
+{
+    int family = list->ai_family;
+    const struct addrinfo *turns[2] = {list, next_of_family(list, family, true)};
+    for (unsigned i = 0; turns[0] != NULL || turns[1] != NULL; i = !i) {
+        if (turns[i] == NULL)
+            continue;
+        if (found->count == NET_ADDRESSES)
+            return;
+        add_address(found, turns[i]);
+        turns[i] = next_of_family(turns[i]->ai_next, family, i == 1);
+    }
+}
+
+static bool is_same(const struct net_address *a, const struct net_address *b)
+{
+    return a->bytes == b->bytes && memcmp(&a->six, &b->six, a->bytes) == 0;
+}
+
+static void put_first(struct net_memory *memory, unsigned index)
+{
+    const struct net_address first = memory->addresses[index];
+    memmove(&memory->addresses[1], &memory->addresses[0], index * sizeof first);
+    memory->addresses[0] = first;
+}
+
+/* The address that worked last stays the first as long as the name has it. */
+static void replace_addresses(struct net_memory *memory, struct net_memory *found)
+{
+    for (unsigned i = 0; i < found->count && memory->count > 0; i++)
+        if (is_same(&found->addresses[i], &memory->addresses[0])) {
+            put_first(found, i);
+            break;
+        }
+    memory->count = found->count;
+    memcpy(memory->addresses, found->addresses, sizeof memory->addresses);
+}
+
+static int resolve(const char *host, uint16_t port, int64_t deadline_ms, struct net_memory *memory)
+{
+    struct net_memory found = {0};
+    struct addrinfo *list;
+    int64_t now_ms = clock_mono_ms();
+    if (memory->count > 0 && deadline_ms > now_ms)
+        deadline_ms = now_ms + (deadline_ms - now_ms) / 2; /* they are wanted in time, too */
+    int rc = ask_resolver(host, port, deadline_ms, &list);
+    if (rc < 0) {
+        memory->failures++;
+        memory->recalled += memory->count > 0;
+        return memory->count > 0 ? 0 : rc;
+    }
+    take_addresses(list, &found);
+    freeaddrinfo(list);
+    replace_addresses(memory, &found);
+    return memory->count > 0 ? 0 : E_NAME;
+}
+
 static int finish_connect(int fd, int64_t deadline_ms, const struct stop *stop)
 {
     int errnum = 0;
@@ -104,16 +205,16 @@ static int finish_connect(int fd, int64_t deadline_ms, const struct stop *stop)
     return errnum == 0 ? 0 : error_sys(errnum);
 }
 
-static int connect_to(const struct addrinfo *address, int64_t deadline_ms, const struct stop *stop,
-                      int *ret_fd)
+static int connect_to(const struct net_address *address, int64_t deadline_ms,
+                      const struct stop *stop, int *ret_fd)
 {
     const int one = 1;
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return error_sys(errno);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     int rc = 0;
-    if (connect(fd, address->ai_addr, address->ai_addrlen) < 0)
+    if (connect(fd, &address->any, address->bytes) < 0)
         rc = errno == EINPROGRESS || errno == EINTR ? finish_connect(fd, deadline_ms, stop)
                                                     : error_sys(errno);
     if (rc < 0) {
@@ -126,37 +227,35 @@ static int connect_to(const struct addrinfo *address, int64_t deadline_ms, const
 
 /* Each address gets an even part of the time that is left. Of several failures the first is told:
  * getaddrinfo puts the addresses first that have the best chance (RFC 6724). */
-static int connect_to_any(const struct addrinfo *list, int64_t deadline_ms, const struct stop *stop,
+static int connect_to_any(struct net_memory *memory, int64_t deadline_ms, const struct stop *stop,
                           int *ret_fd)
 {
-    int64_t count = 0;
     int first_error = 0;
-    for (const struct addrinfo *address = list; address != NULL; address = address->ai_next)
-        count++;
-    for (const struct addrinfo *address = list; address != NULL; address = address->ai_next) {
+    for (unsigned i = 0; i < memory->count; i++) {
         int64_t now_ms = clock_mono_ms();
         int64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
-        int rc = connect_to(address, now_ms + left_ms / count--, stop, ret_fd);
+        int64_t until_ms = now_ms + left_ms / (memory->count - i);
+        int rc = connect_to(&memory->addresses[i], until_ms, stop, ret_fd);
+        if (rc == 0)
+            put_first(memory, i);
         if (rc == 0 || rc == E_STOP)
             return rc;
         if (first_error == 0)
             first_error = rc;
     }
-    return first_error == 0 ? E_NAME : first_error;
+    return first_error;
 }
 
-int net_connect(const char *host, uint16_t port, int64_t deadline_ms, const struct stop *stop,
-                int *ret_fd)
+int net_connect(const char *host, uint16_t port, struct net_memory *memory, int64_t deadline_ms,
+                const struct stop *stop, int *ret_fd)
 {
-    struct addrinfo *list;
+    struct net_memory none = {0};
+    if (memory == NULL)
+        memory = &none;
     if (stop_requested(stop))
         return E_STOP;
-    int rc = resolve(host, port, deadline_ms, &list);
-    if (rc < 0)
-        return rc;
-    rc = connect_to_any(list, deadline_ms, stop, ret_fd);
-    freeaddrinfo(list);
-    return rc;
+    int rc = resolve(host, port, deadline_ms, memory);
+    return rc < 0 ? rc : connect_to_any(memory, deadline_ms, stop, ret_fd);
 }
 
 struct plain_stream {
@@ -231,4 +330,12 @@ int net_stream(int fd, const struct stop *stop, struct stream **ret_stream)
     *plain = (struct plain_stream){.stream = {&operations}, .fd = fd, .stop = stop};
     *ret_stream = &plain->stream;
     return 0;
+}
+
+int net_stream_release(struct stream *stream)
+{
+    struct plain_stream *plain = plain_of(stream);
+    int fd = plain->fd;
+    free(plain);
+    return fd;
 }

@@ -181,7 +181,8 @@ void http_client_get_statistics(const struct http_client *client,
                                                .bytes_in = 11,
                                                .bytes_out = 22,
                                                .handshakes = 3,
-                                               .resumed = 2};
+                                               .resumed = 2,
+                                               .dns_failures = 4};
 }
 
 static struct fake_stored *stored_of(const char *data, size_t count)

@@ -111,8 +111,8 @@ static struct tls *trust(const char *name)
 static int reach(const struct fake_tls *server)
 {
     int fd;
-    assert_int_equal(net_connect("127.0.0.1", fake_tls_port(server), within(late_ms), &stop, &fd),
-                     0);
+    assert_int_equal(
+        net_connect("127.0.0.1", fake_tls_port(server), NULL, within(late_ms), &stop, &fd), 0);
     return fd;
 }
 

@@ -718,6 +718,7 @@ static void test_numbers(void **state)
     assert_int_equal(status.bytes_out, 22);
     assert_int_equal(status.handshakes, 3);
     assert_int_equal(status.resumed, 2);
+    assert_int_equal(status.dns_failures, 4);
     assert_int_equal(status.retry_ms, 0);
     for (enum uplink_state each = UPLINK_IDLE; each <= UPLINK_NEEDS_OPERATOR; each++)
         assert_non_null(uplink_state_name(each));
