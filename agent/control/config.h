@@ -15,9 +15,10 @@
  * CONFIG_ belongs to Kconfig.
  *
  * Precedence, highest first: the command line (config_options), RUNNEL_* variables, fragments,
- * FILE, AWS_* variables, the shared AWS config file (the region), Kconfig. Fragments are what ends
- * in .json in the directory that is called like FILE with .d for .json (/etc/runnel/runnel.d), in
- * alphabetical order. Objects merge by key, sensors and routes by name; null deletes.
+ * FILE, AWS_* and proxy variables, the shared AWS config file (the region), Kconfig. Fragments are
+ * what ends in .json in the directory that is called like FILE with .d for .json
+ * (/etc/runnel/runnel.d), in alphabetical order. Objects merge by key, sensors and routes by name;
+ * null deletes.
  */
 
 enum cfg_lane { CFG_LANE_ALARM, CFG_LANE_NORMAL, CFG_LANE_BULK, CFG_LANES };
@@ -114,6 +115,13 @@ struct cfg_credentials {
     const char *region;
 };
 
+struct cfg_proxy {
+    const char *host; /* as above; NULL: there is none */
+    uint16_t port;
+    const char *user;     /* NULL: without authentication */
+    const char *password; /* a secret: never shown */
+};
+
 struct cfg_route {
     const char *name;
     enum cfg_destination destination;
@@ -135,6 +143,8 @@ struct cfg_route {
     const char *ca_file;   /* NULL: the system's */
     const char *cert_file; /* NULL: none; key_file likewise */
     const char *key_file;
+    const char *proxy_url; /* as it is written: has a secret */
+    struct cfg_proxy proxy;
     const char *credentials_name;
     const struct cfg_credentials *credentials;
 };

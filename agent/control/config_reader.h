@@ -17,6 +17,7 @@ struct config_reader {
     struct config_pool *pool;
     struct config_faults *faults;
     const struct json_node *root; /* NULL: there is no file, everything is a default */
+    bool proxy_reported;          /* a variable that names a proxy is wrong: said once */
 };
 
 /* ---- config_files.c ---- */
@@ -64,7 +65,8 @@ void config_read_unknown(struct config_reader *reader, const struct json_node *n
 /** OBJECT's member KEY; null counts as absent. */
 const struct json_node *config_read_member(const struct json_node *object, const char *key);
 
-/* ---- config_sensors.c, config_routes.c, config_credentials.c, config_shared.c, config.c ---- */
+/* ---- config_sensors.c, config_routes.c, config_credentials.c, config_proxy.c, config_shared.c,
+ * config.c ---- */
 
 /** Finds the drivers, checks their keys and makes the settings. */
 void config_sensors_resolve(struct config_reader *reader);
@@ -79,6 +81,18 @@ void config_credentials_resolve(struct config_reader *reader);
  *  the endpoint of its region, of AWS_REGION, or of REGION, which may be NULL. */
 void config_credentials_resolve_sts(struct config_reader *reader,
                                     struct cfg_credentials *credentials, const char *region);
+
+/**
+ * The proxy by which HOST and PORT are reached, of HTTPS_PROXY or https_proxy and without the
+ * exceptions in NO_PROXY or no_proxy; none for plain HTTP (TLS is false) and for loopback and
+ * metadata hosts. What is wrong with a variable is reported.
+ */
+struct cfg_proxy config_proxy_for(struct config_reader *reader, const char *host, uint16_t port,
+                                  bool tls);
+
+/** That of ROUTE, whose endpoint is known, as NODE (NULL: Kconfig's) or a variable says. */
+void config_proxy_resolve(struct config_reader *reader, const struct json_node *node,
+                          struct cfg_route *route);
 
 /** The region of PROFILE (NULL: AWS_PROFILE, else "default") in the shared AWS config file
  *  ($AWS_CONFIG_FILE, else ~/.aws/config), owned by the pool; NULL if none can be read there. */

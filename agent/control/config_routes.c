@@ -208,16 +208,6 @@ static void check_order(const struct subject *subject)
               "goes with \"order\": \"fresh-first\" alone; remove it or write that");
 }
 
-/* HTTPS_PROXY is honoured by what else runs here: that it is not by this program must be said. */
-static void warn_of_proxy(const struct subject *subject)
-{
-    const char *host = subject->route->endpoint.host;
-    if (host != NULL && !net_is_loopback(host) && variable(subject, "HTTPS_PROXY") != NULL)
-        config_fault_warn(subject->reader->faults, NULL, "HTTPS_PROXY",
-                          "this version does not use proxies; the route \"%s\" connects directly",
-                          subject->route->name == NULL ? "" : subject->route->name);
-}
-
 /* ---- credentials ---- */
 
 static void resolve_credentials(const struct subject *subject)
@@ -291,7 +281,7 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
     resolve_endpoint(&subject);
     resolve_files(&subject);
     check_order(&subject);
-    warn_of_proxy(&subject);
+    config_proxy_resolve(reader, node, &reader->config->routes[index]);
 }
 
 /* CONFIG_STREAM alone is enough for a route. */

@@ -351,7 +351,14 @@ static const struct schema_key route_keys[] = {
      AT(cfg_route, credentials_name),
      .standard = "default",
      .help = "one of \"credentials\""},
+#ifdef CONFIG_HTTP_PROXY
+    {.name = "proxy",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_route, proxy_url),
+     .help = "http://user:password@host:port, or \"none\"; else HTTPS_PROXY"},
+#else
     {.name = "proxy", .kind = SCHEMA_ABSENT, .help = "an HTTP proxy"},
+#endif
     {.name = "role_arn", .kind = SCHEMA_ABSENT, .help = "a role to assume"},
     {.name = NULL},
 };

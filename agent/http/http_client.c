@@ -26,7 +26,11 @@ struct http_client {
     char *ca_file;
     char *cert_file;
     char *key_file;
-    struct net_memory memory;
+    char *user;
+    char *password;
+    struct http_proxy proxy; /* its texts are the client's; host NULL: none */
+    char *proxy_host;
+    struct net_memory memory; /* of the proxy, or else of the host */
     int64_t connect_ms;
     int64_t idle_ms;
     int64_t total_ms;
@@ -193,6 +197,99 @@ static int wrap_socket(struct http_client *client, int fd, int64_t deadline_ms,
     return rc;
 }
 
+#ifdef CONFIG_HTTP_PROXY
+static int fail_at_proxy(const struct http_client *client, struct http_outcome *outcome, int code)
+{
+    const struct http_proxy *proxy = &client->proxy;
+    char text[ERROR_TEXT_BYTES];
+    if (code == E_REFUSED)
+        (void)snprintf(text, sizeof text, "it answered %d", outcome->proxy_status);
+    else
+        (void)error_text(code, text, sizeof text);
+    outcome->proxy_failed = true;
+    (void)snprintf(outcome->fault, sizeof outcome->fault, "asking the proxy %s:%u for %s:%u: %s%s",
+                   proxy->host, (unsigned)proxy->port, client->host, (unsigned)client->port, text,
+                   http_connect_remedy(code, outcome->proxy_status));
+    return code;
+}
+
+/* Byte by byte: what follows the head belongs to the tunnel. */
+static int read_proxy_reply(struct http_client *client, struct stream *stream, int64_t deadline_ms,
+                            int *ret_status)
+{
+    uint8_t byte;
+    int status = 0;
+    http_parse_start(&client->parser);
+    while (status == 0) {
+        int rc =
+            clock_mono_ms() >= deadline_ms ? E_TIMEOUT : stream_read(stream, &byte, 1, deadline_ms);
+        if (rc < 0)
+            return rc == E_END ? E_CLOSED : rc;
+        client->statistics.bytes_in++;
+        status = http_connect_feed(&client->parser, byte);
+    }
+    if (status < 0)
+        return status;
+    *ret_status = status;
+    return 0;
+}
+
+static int ask_proxy(struct http_client *client, struct stream *stream, int64_t deadline_ms,
+                     struct http_outcome *outcome)
+{
+    char head[HTTP_CONNECT_BYTES];
+    int count = http_connect_write(&client->proxy, client->host, client->port, head);
+    int rc = count < 0 ? count : stream_write(stream, head, (size_t)count, deadline_ms);
+    explicit_bzero(head, sizeof head);
+    if (rc < 0)
+        return rc;
+    client->statistics.bytes_out += (uint64_t)count;
+    rc = read_proxy_reply(client, stream, deadline_ms, &outcome->proxy_status);
+    if (rc < 0)
+        return rc;
+    if (outcome->proxy_status >= 300)
+        return E_REFUSED;
+    outcome->proxy_status = 0;
+    return 0;
+}
+
+/* A socket that ends at the host, though the proxy never tells what is behind it: TLS does. */
+static int connect_by_proxy(struct http_client *client, int64_t deadline_ms,
+                            struct http_outcome *outcome, int *ret_fd)
+{
+    const struct http_proxy *proxy = &client->proxy;
+    struct stream *stream;
+    int fd;
+    int rc = net_connect(proxy->host, proxy->port, &client->memory, deadline_ms, client->stop, &fd);
+    if (rc < 0)
+        return fail_at_proxy(client, outcome, rc);
+    rc = net_stream(fd, client->stop, &stream);
+    if (rc < 0) {
+        (void)close(fd);
+        return fail_at_proxy(client, outcome, rc);
+    }
+    rc = ask_proxy(client, stream, deadline_ms, outcome);
+    if (rc < 0) {
+        stream_close(stream);
+        return fail_at_proxy(client, outcome, rc);
+    }
+    *ret_fd = net_stream_release(stream);
+    return 0;
+}
+#endif
+
+static int connect_socket(struct http_client *client, int64_t deadline_ms,
+                          struct http_outcome *outcome, int *ret_fd)
+{
+#ifdef CONFIG_HTTP_PROXY
+    if (client->proxy.host != NULL)
+        return connect_by_proxy(client, deadline_ms, outcome, ret_fd);
+#endif
+    int rc =
+        net_connect(client->host, client->port, &client->memory, deadline_ms, client->stop, ret_fd);
+    return rc < 0 ? fail(client, outcome, "connecting to", rc, "") : 0;
+}
+
 static int connect_client(struct http_client *client, struct http_outcome *outcome)
 {
     char where[TLS_WHERE_BYTES] = "";
@@ -201,11 +298,14 @@ static int connect_client(struct http_client *client, struct http_outcome *outco
     if (rc < 0)
         return rc;
     int64_t deadline_ms = later(client->connect_ms);
-    rc = net_connect(client->host, client->port, &client->memory, deadline_ms, client->stop, &fd);
-    if (rc == 0)
-        rc = wrap_socket(client, fd, deadline_ms, where);
+    rc = connect_socket(client, deadline_ms, outcome, &fd);
     if (rc < 0)
-        return fail(client, outcome, "connecting to", rc, where);
+        return rc;
+    rc = wrap_socket(client, fd, deadline_ms, where);
+    if (rc < 0)
+        return fail(client, outcome,
+                    client->proxy.host == NULL ? "connecting to" : "connecting by a proxy to", rc,
+                    where);
     client->fd = fd;
     return 0;
 }
@@ -463,16 +563,9 @@ int http_client_exchange(struct http_client *client, const struct http_request *
     return rc;
 }
 
-/* The hosts that give credentials to what runs on AWS's own machines; links to them never leave
- * the machine or its hypervisor. */
-static bool is_metadata_host(const char *host)
+static bool is_near(const char *host)
 {
-    static const char *const hosts[] = {"169.254.169.254", "169.254.170.2", "169.254.170.23",
-                                        "fd00:ec2::254", "fd00:ec2::23"};
-    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
-        if (strcmp(host, hosts[i]) == 0)
-            return true;
-    return false;
+    return net_is_loopback(host) || net_is_metadata(host);
 }
 
 static int check_options(const struct http_client_options *options)
@@ -480,9 +573,14 @@ static int check_options(const struct http_client_options *options)
     if (options->host == NULL || options->host[0] == '\0' || options->port == 0 ||
         options->connect_ms <= 0 || options->idle_ms <= 0 || options->total_ms <= 0)
         return E_INVALID;
-    if (!options->tls && !net_is_loopback(options->host) && !is_metadata_host(options->host))
+    if (!options->tls && !is_near(options->host))
         return E_REFUSED;
     return 0;
+}
+
+static bool wants_proxy(const struct http_client_options *options)
+{
+    return options->proxy.host != NULL && options->tls && !is_near(options->host);
 }
 
 /* False if memory is short; a text that is not given stays NULL. */
@@ -498,6 +596,18 @@ static bool copy_texts(struct http_client *client, const struct http_client_opti
            copy_text(&client->ca_file, options->tls_options.ca_file) &&
            copy_text(&client->cert_file, options->tls_options.cert_file) &&
            copy_text(&client->key_file, options->tls_options.key_file);
+}
+
+static bool copy_proxy(struct http_client *client, const struct http_proxy *proxy)
+{
+    if (!copy_text(&client->proxy_host, proxy->host) || !copy_text(&client->user, proxy->user) ||
+        !copy_text(&client->password, proxy->password))
+        return false;
+    client->proxy = (struct http_proxy){.host = client->proxy_host,
+                                        .port = proxy->port,
+                                        .user = client->user,
+                                        .password = client->password};
+    return true;
 }
 
 int http_client_open(const struct http_client_options *options, struct http_client **ret_client)
@@ -516,7 +626,8 @@ int http_client_open(const struct http_client_options *options, struct http_clie
     client->stop = options->stop;
     client->meter = options->meter;
     client->fd = -1;
-    if (!copy_texts(client, options)) {
+    if (!copy_texts(client, options) ||
+        (wants_proxy(options) && !copy_proxy(client, &options->proxy))) {
         http_client_close(client);
         return E_NO_MEMORY;
     }
@@ -536,6 +647,11 @@ void http_client_close(struct http_client *client)
     free(client->ca_file);
     free(client->cert_file);
     free(client->key_file);
+    if (client->password != NULL)
+        explicit_bzero(client->password, strlen(client->password));
+    free(client->password);
+    free(client->user);
+    free(client->proxy_host);
     free(client);
 }
 
@@ -548,8 +664,8 @@ void http_client_get_statistics(const struct http_client *client,
     if (client->tls != NULL) {
         struct tls_statistics tls;
         tls_get_statistics(client->tls, &tls);
-        statistics.bytes_in = tls.bytes_in;
-        statistics.bytes_out = tls.bytes_out;
+        statistics.bytes_in += tls.bytes_in; /* what is counted here alone is the proxy's share */
+        statistics.bytes_out += tls.bytes_out;
         statistics.handshakes = tls.handshakes;
         statistics.resumed = tls.resumed;
     }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/http/http_connect.h"
 #include "agent/http/http_parse.h"
 #include "agent/http/meter.h"
 #include "platform/base/writer.h"
@@ -27,8 +28,9 @@ struct http_client_options {
     bool tls;         /* false only towards loopback and metadata hosts */
     const char *host; /* a name or an address, IPv6 without brackets */
     uint16_t port;
+    struct http_proxy proxy; /* only with TLS, and never towards loopback and metadata hosts */
     struct tls_options tls_options;
-    int64_t connect_ms; /* name, TCP and handshake together */
+    int64_t connect_ms; /* name, TCP, proxy and handshake together */
     int64_t idle_ms;    /* the longest silence while a request or a reply is under way */
     int64_t total_ms;   /* from the first byte out to the last byte in */
     const struct stop *stop;
@@ -59,6 +61,8 @@ struct http_outcome {
     bool reused;          /* the connection had served before */
     bool reply_begun;     /* at least one byte of a reply arrived */
     bool files_unfit;     /* a file of tls_options cannot be read or used: nothing was connected */
+    bool proxy_failed;    /* the proxy was not reached, or did not connect: nothing was sent */
+    int proxy_status;     /* with which it refused (the error is E_REFUSED), else 0 */
     int64_t sent_mono_ms; /* first byte out, 0 if there was none; of the second try, if there was */
     int64_t done_mono_ms; /* last byte in, or the failure */
     char fault[HTTP_FAULT_BYTES]; /* on failure, for people: what, where, what to check */
@@ -74,10 +78,10 @@ void http_client_close(struct http_client *client); /* NULL is allowed */
  * One exchange. 0: a whole reply arrived, of whatever status; if it came before the request was
  * out (sent is false: the server had seen enough), it is an error status (>= 300). E_CLOSED,
  * E_TIMEOUT, E_SYNTAX (the reply is no HTTP), E_TOO_BIG (its head), E_STOP, E_NAME, E_RESOLVER,
- * E_CERTIFICATE, E_CHANGED (write_body wrote more or less than body_bytes), error_sys, error_tls or
- * what the functions returned: what became of the request is told by ret_outcome, which is always
- * filled. A reused connection that died before any byte of the reply is replaced and the request
- * sent again, once.
+ * E_CERTIFICATE, E_REFUSED (by the proxy), E_CHANGED (write_body wrote more or less than
+ * body_bytes), error_sys, error_tls or what the functions returned: what became of the request is
+ * told by ret_outcome, which is always filled. A reused connection that died before any byte of the
+ * reply is replaced and the request sent again, once.
  */
 int http_client_exchange(struct http_client *client, const struct http_request *request,
                          struct http_outcome *ret_outcome);
@@ -85,8 +89,8 @@ int http_client_exchange(struct http_client *client, const struct http_request *
 /** Drops the connection, so that the next exchange makes a new one. */
 void http_client_disconnect(struct http_client *client);
 
-/** Since it was opened; bytes are those of the TCP connection, TLS included. Asked for by the
- * thread that uses the client. */
+/** Since it was opened; bytes are those of the TCP connection, TLS and proxy included. Asked for by
+ * the thread that uses the client. */
 struct http_statistics {
     uint64_t requests, bytes_in, bytes_out, handshakes, resumed;
     uint64_t dns_failures; /* the resolver gave no address */

@@ -185,6 +185,7 @@ static int open_client(struct uplink *uplink)
         .tls = options->tls,
         .host = options->host,
         .port = options->port,
+        .proxy = options->proxy,
         .tls_options = options->tls_options,
         .connect_ms = options->connect_ms > 0 ? options->connect_ms : CONNECT_MS,
         .total_ms = TOTAL_MS, /* each request says its own */

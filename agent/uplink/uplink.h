@@ -8,6 +8,7 @@
 
 #include "agent/aws/credentials.h"
 #include "agent/batch/batch.h"
+#include "agent/http/http_connect.h"
 #include "agent/spool/spool.h"
 #include "agent/uplink/dest/dest.h"
 #include "agent/uplink/link.h"
@@ -54,6 +55,7 @@ struct uplink_options {
     uint16_t port;
     bool tls; /* false only for loopback */
     const char *path;
+    struct http_proxy proxy;
     struct tls_options tls_options;
     const char *user_agent; /* "runnel/1.0" */
     int64_t connect_ms;     /* 0: 30 s */

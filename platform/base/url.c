@@ -9,8 +9,7 @@
 #define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #define DIGITS  "0123456789"
 
-/* Takes the host off AT: a name, an IPv4 address or an IPv6 address in brackets. */
-static int parse_host(const char **at, char host[URL_HOST_BYTES])
+int url_take_host(const char **at, char host[URL_HOST_BYTES])
 {
     bool brackets = **at == '[';
     const char *from = brackets ? *at + 1 : *at;
@@ -23,7 +22,7 @@ static int parse_host(const char **at, char host[URL_HOST_BYTES])
     return 0;
 }
 
-static int parse_port(const char **at, uint16_t *port)
+int url_take_port(const char **at, uint16_t *port)
 {
     uint64_t number = 0;
     if (**at != ':')
@@ -46,9 +45,9 @@ int url_parse(const char *text, struct url *ret_url)
         return E_SYNTAX;
     const char *at = text + strlen(scheme);
     url.port = url.tls ? 443 : 80;
-    int rc = parse_host(&at, url.host);
+    int rc = url_take_host(&at, url.host);
     if (rc == 0)
-        rc = parse_port(&at, &url.port);
+        rc = url_take_port(&at, &url.port);
     if (rc < 0)
         return rc;
     if (*at != '\0' && *at != '/')

@@ -15,6 +15,12 @@ struct url {
     const char *rest;          /* into the text: what stands behind, "" or from the slash on */
 };
 
+/** Takes the host off AT: a name, an IPv4 address or an IPv6 address in brackets. E_SYNTAX. */
+int url_take_host(const char **at, char host[URL_HOST_BYTES]);
+
+/** Takes ":PORT" off AT, if it is there. E_SYNTAX: it is no port. */
+int url_take_port(const char **at, uint16_t *port);
+
 /** E_SYNTAX. */
 int url_parse(const char *text, struct url *ret_url);
 

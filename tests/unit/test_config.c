@@ -529,27 +529,25 @@ static void test_what_is_not_in_this_program(void **state)
                   "3:47: sensors[0].transforms: is not available in this version; remove it\n"
                   "4:37: credentials.x.provider: \"oauth2\" is not available in this version; "
                   "choose chain, env, file, iot, container, imds, web_identity\n");
-    expect_faults(
-        *state,
-        "{ \"device\": \"d\", \"routes\": [\n"
-        "{ \"name\": \"s\", \"destination\": \"s3\", \"bucket\": \"b\" },\n"
-        "{ \"name\": \"k\", \"destination\": \"kinesis\", \"stream\": \"s\", \"region\": "
-        "\"eu-west-1\", \"order\": \"fifo\",\n\"layout\": \"flat\", \"pack\": \"kpl\", "
-        "\"compress\": \"gzip\", \"format\": \"senml\",\n"
-        "\"proxy\": \"p\", \"role_arn\": \"r\", \"partition\": { \"field\": \"f\" } } ] }",
-        "2:31: routes[0].destination: \"s3\" is not available in this version; "
-        "choose kinesis\n"
-        "4:11: routes[1].layout: \"flat\" is not available in this version; choose "
-        "nested\n"
-        "4:27: routes[1].pack: \"kpl\" is not available in this version; choose none\n"
-        "4:46: routes[1].compress: \"gzip\" is not available in this version; choose "
-        "none\n"
-        "4:64: routes[1].format: \"senml\" is not available in this version; choose "
-        "json, raw\n"
-        "5:1: routes[1].proxy: is not available in this version; remove it\n"
-        "5:15: routes[1].role_arn: is not available in this version; remove it\n"
-        "5:47: routes[1].partition.field: is not available in this version; choose { "
-        "\"fixed\": \"KEY\" } or even, device, sensor, random\n");
+    expect_faults(*state,
+                  "{ \"device\": \"d\", \"routes\": [\n"
+                  "{ \"name\": \"s\", \"destination\": \"s3\", \"bucket\": \"b\" },\n"
+                  "{ \"name\": \"k\", \"destination\": \"kinesis\", \"stream\": \"s\", \"region\": "
+                  "\"eu-west-1\", \"order\": \"fifo\",\n\"layout\": \"flat\", \"pack\": \"kpl\", "
+                  "\"compress\": \"gzip\", \"format\": \"senml\",\n"
+                  "\"role_arn\": \"r\", \"partition\": { \"field\": \"f\" } } ] }",
+                  "2:31: routes[0].destination: \"s3\" is not available in this version; "
+                  "choose kinesis\n"
+                  "4:11: routes[1].layout: \"flat\" is not available in this version; choose "
+                  "nested\n"
+                  "4:27: routes[1].pack: \"kpl\" is not available in this version; choose none\n"
+                  "4:46: routes[1].compress: \"gzip\" is not available in this version; choose "
+                  "none\n"
+                  "4:64: routes[1].format: \"senml\" is not available in this version; choose "
+                  "json, raw\n"
+                  "5:1: routes[1].role_arn: is not available in this version; remove it\n"
+                  "5:33: routes[1].partition.field: is not available in this version; choose { "
+                  "\"fixed\": \"KEY\" } or even, device, sensor, random\n");
 }
 
 #define KINESIS                                                                                    \
@@ -1085,13 +1083,11 @@ static void test_bad_variables(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const variables[] = {"AWS_USE_FIPS_ENDPOINT=yes", "AWS_CA_BUNDLE=/ca.pem",
-                                            "HTTPS_PROXY=http://p", NULL};
+                                            NULL};
     static const char *const url[] = {"AWS_ENDPOINT_URL=http://user:secret@host", NULL};
     fixture->variables = variables;
     expect_faults(fixture, "{ \"device\": \"d\", " ROUTE " }",
-                  "AWS_USE_FIPS_ENDPOINT: is neither true nor false; write one of them\n"
-                  "warning: HTTPS_PROXY: this version does not use proxies; the route \"live\" "
-                  "connects directly\n");
+                  "AWS_USE_FIPS_ENDPOINT: is neither true nor false; write one of them\n");
     fixture->variables = variables + 1;
     assert_string_equal(expect_good(fixture, "{ \"device\": \"d\", " ROUTE " }")->routes[0].ca_file,
                         "/ca.pem");
@@ -1100,6 +1096,102 @@ static void test_bad_variables(void **state)
                   "AWS_ENDPOINT_URL: is no endpoint; write it like https://host or "
                   "https://host:port\n");
 }
+
+#ifdef CONFIG_HTTP_PROXY
+#define ROUTE_WITH(more)                                                                           \
+    "{ \"device\": \"d\", \"routes\": [ { \"name\": \"live\", \"destination\": \"kinesis\", "      \
+    "\"region\": \"eu-west-1\", \"stream\": \"telemetry\"" more " } ] }"
+
+/* "" for none. */
+static void expect_proxy(struct fixture *fixture, const char *text, const char *host, uint16_t port)
+{
+    const struct cfg_proxy *proxy = &expect_good(fixture, text)->routes[0].proxy;
+    assert_string_equal(proxy->host == NULL ? "" : proxy->host, host);
+    assert_int_equal(proxy->port, port);
+}
+
+static void test_proxy_of_the_environment(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const large[] = {"HTTPS_PROXY=http://a.example:3128",
+                                        "https_proxy=http://b.example", NULL};
+    static const char *const except[] = {"https_proxy=b.example:8080/",
+                                         "no_proxy=.example.com, amazonaws.com:443", NULL};
+    static const char *const other[] = {"https_proxy=http://[fd00::1]:8080",
+                                        "NO_PROXY=kinesis.eu-west-1.amazonaws.com:444", NULL};
+    fixture->variables = large;
+    expect_proxy(fixture, ROUTE_WITH(""), "a.example", 3128);
+    assert_null(fixture->config->routes[0].proxy.user);
+    fixture->variables = large + 1;
+    expect_proxy(fixture, ROUTE_WITH(""), "b.example", 1080);
+    fixture->variables = except;
+    expect_proxy(fixture, ROUTE_WITH(""), "", 0);
+    fixture->variables = other;
+    expect_proxy(fixture, ROUTE_WITH(""), "fd00::1", 8080);
+    expect_proxy(fixture, ROUTE_WITH(", \"endpoint\": \"https://localhost:1\""), "", 0);
+    expect_proxy(fixture, ROUTE_WITH(", \"endpoint\": \"http://127.0.0.1:1\""), "", 0);
+    expect_proxy(fixture, ROUTE_WITH(", \"endpoint\": \"https://169.254.170.2\""), "", 0);
+    expect_proxy(fixture, ROUTE_WITH(", \"endpoint\": \"https://[fd00:0ec2::254]\""), "", 0);
+    expect_proxy(fixture, ROUTE_WITH(", \"proxy\": \"none\""), "", 0);
+    fixture->variables = NULL;
+    expect_proxy(fixture, ROUTE_WITH(""), "", 0);
+}
+
+static void test_proxy_of_a_route(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const variables[] = {"HTTPS_PROXY=http://a.example:3128", "NO_PROXY=*",
+                                            NULL};
+    char printed[2048] = "";
+    char text[512];
+    fixture->variables = variables;
+    expect_proxy(fixture, ROUTE_WITH(", \"proxy\": \"http://us%65r:p%40ss:w@c.example:8080\""),
+                 "c.example", 8080);
+    assert_string_equal(fixture->config->routes[0].proxy.user, "user");
+    assert_string_equal(fixture->config->routes[0].proxy.password, "p@ss:w");
+    FILE *to = fmemopen(printed, sizeof printed, "w");
+    assert_non_null(to);
+    config_print(fixture->config, to);
+    assert_int_equal(fclose(to), 0);
+    assert_non_null(
+        strstr(printed, "by the proxy c.example, port 8080, with user name and password"));
+    assert_null(strstr(printed, "p@ss"));
+    assert_null(strstr(printed, "p%40ss"));
+    write_below(fixture, "proxy", "http://u:secret@d.example\n");
+    (void)snprintf(text, sizeof text, ROUTE_WITH(", \"proxy\": \"${file:%s/proxy}\""),
+                   fixture->directory);
+    expect_proxy(fixture, text, "d.example", 1080);
+    assert_string_equal(fixture->config->routes[0].proxy.password, "secret");
+    expect_proxy(fixture,
+                 ROUTE_WITH(", \"endpoint\": \"https://[::1]\", \"proxy\": \"http://e.example\""),
+                 "", 0);
+}
+
+/* None of them shows a part of the URL. */
+static void test_bad_proxies(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const tls[] = {"HTTPS_PROXY=https://user:secret@p.example", NULL};
+    static const char *const broken[] = {"https_proxy=http://user:secret@p.example:0", NULL};
+    fixture->variables = tls;
+    expect_faults(fixture, ROUTE_WITH(""),
+                  "HTTPS_PROXY: is no HTTP proxy: others, and TLS towards the proxy, are not "
+                  "supported; write it like http://user:password@host:port\n");
+    expect_proxy(fixture, ROUTE_WITH(", \"endpoint\": \"https://localhost:1\""), "", 0);
+    fixture->variables = broken;
+    expect_faults(fixture, ROUTE_WITH(""),
+                  "https_proxy: is no proxy; write it like http://user:password@host:port\n");
+    fixture->variables = NULL;
+    expect_faults(fixture, ROUTE_WITH(",\n\"proxy\": \"user:secret@p.example\""),
+                  "2:10: routes[0].proxy: is no proxy; write it like "
+                  "http://user:password@host:port\n");
+    expect_faults(fixture, ROUTE_WITH(",\n\"proxy\": \"socks5://user:secret@p.example\""),
+                  "2:10: routes[0].proxy: is no HTTP proxy: others, and TLS towards the proxy, are "
+                  "not supported; write it like http://user:password@host:port\n");
+    expect_faults(fixture, ROUTE_WITH(",\n\"proxy\": 3128"),
+                  "2:10: routes[0].proxy: 3128 is not a text; write it in double quotes\n");
+}
+#endif
 
 /* ---- the small parts ---- */
 
@@ -1334,6 +1426,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_region_in_the_shared_config_file, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_bad_variables, set_up, tear_down),
+#ifdef CONFIG_HTTP_PROXY
+        cmocka_unit_test_setup_teardown(test_proxy_of_the_environment, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_proxy_of_a_route, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_bad_proxies, set_up, tear_down),
+#endif
         cmocka_unit_test_setup_teardown(test_endpoint_urls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kinesis_urls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expand, set_up, tear_down),
