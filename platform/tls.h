@@ -2,6 +2,7 @@
 #ifndef RUNNEL_PLATFORM_TLS_H
 #define RUNNEL_PLATFORM_TLS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "platform/stop.h"
@@ -14,9 +15,16 @@
 struct tls;
 
 struct tls_options {
-    const char *ca_file;   /* PEM; NULL: the system's bundle, /etc/ssl/certs/ca-certificates.crt */
+    const char *ca_file;   /* PEM; NULL: Amazon's roots, which are built in, for hosts below AWS's
+                              domains, for others /etc/ssl/certs/ca-certificates.crt */
     const char *cert_file; /* PEM, client certificate, or NULL */
     const char *key_file;  /* PEM, its key, or NULL */
+    /** The time by which certificates are valid or not, in ms since 1970; KNOWN (false when it is
+     *  called): whether it can be believed. If not, dates alone are passed over: chain, name and
+     *  usage are judged as ever, and the session is not kept. NULL: the system's clock, which is
+     *  believed unless it says a day before that on which this was built. */
+    int64_t (*wall_ms)(void *context, bool *ret_known);
+    void *wall_context;
 };
 
 /**
@@ -28,9 +36,10 @@ int tls_prepare(void);
 enum { TLS_WHERE_BYTES = 160 };
 
 /**
- * Reads the files. WHERE (TLS_WHERE_BYTES) is told which file is at fault and why on failure.
- * Returns 0; error_sys or error_tls of the file at fault; E_INVALID if cert_file or key_file comes
- * without the other; E_NO_MEMORY.
+ * Reads the files; that of ca_file is only looked at, and read when a chain is to be verified.
+ * WHERE (TLS_WHERE_BYTES) is told which file is at fault and why on failure. Returns 0; error_sys
+ * or error_tls of the file at fault; E_INVALID if cert_file or key_file comes without the other;
+ * E_NO_MEMORY.
  */
 int tls_open(const struct tls_options *options, char where[TLS_WHERE_BYTES], struct tls **ret_tls);
 
@@ -38,15 +47,29 @@ int tls_open(const struct tls_options *options, char where[TLS_WHERE_BYTES], str
 void tls_close(struct tls *tls);
 
 /**
+ * Before a connection with HOST, while there is no stream: looks whether the files have changed. A
+ * client certificate and key that were replaced are taken if they can be read and belong together,
+ * else those of before stay and it looks again next time. Where files have changed, an earlier
+ * session is forgotten. Returns 0; what tls_open returns if there is nobody to trust, and WHERE.
+ */
+int tls_refresh(struct tls *tls, const char *host, char where[TLS_WHERE_BYTES]);
+
+/**
  * Handshake over the connected socket FD as a client of HOST (1 to 255 characters). The stream
  * owns FD, also on failure. HOST must be in the certificate; as an address it is found there by
  * mbedTLS 3.5 and later only. An earlier session with HOST is taken up if the server agrees; the
- * chain is then not verified again. WHERE is told "HOST: reason" on failure.
- * Returns 0; E_CERTIFICATE, E_TIMEOUT, E_STOP, E_CLOSED, E_INVALID (HOST), E_NO_MEMORY, error_sys,
- * error_tls.
+ * chain is then not verified again, so no longer than its certificates are valid. WHERE is told
+ * "HOST: reason" on failure. Returns 0; E_CERTIFICATE, E_TIMEOUT, E_STOP, E_CLOSED, E_INVALID
+ * (HOST), E_NO_MEMORY, error_sys, error_tls.
  */
 int tls_connect(struct tls *tls, int fd, const char *host, int64_t deadline_ms,
                 const struct stop *stop, char where[TLS_WHERE_BYTES], struct stream **ret_stream);
+
+/** Whether the last handshake passed over dates because the time was not known. */
+bool tls_dates_unverified(const struct tls *tls);
+
+/** Whether the time is known now. */
+bool tls_time_is_known(const struct tls *tls);
 
 /** Since tls_open. Asked by the thread that uses the streams. */
 struct tls_statistics {

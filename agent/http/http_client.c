@@ -31,6 +31,8 @@ struct http_client {
     struct http_proxy proxy; /* its texts are the client's; host NULL: none */
     char *proxy_host;
     struct net_memory memory; /* of the proxy, or else of the host */
+    int64_t (*wall_ms)(void *context, bool *ret_known);
+    void *wall_context;
     int64_t connect_ms;
     int64_t idle_ms;
     int64_t total_ms;
@@ -161,23 +163,31 @@ void http_client_disconnect(struct http_client *client)
     client->served = false;
 }
 
-/* Nothing may come from a server between replies: whatever does is its goodbye, or the reply to
+/* A connection whose certificates had no dates to be judged by ends once there are some.
+ *
+ * Nothing may come from a server between replies: whatever does is its goodbye, or the reply to
  * nobody's question. Reading finds what TLS has taken in already, too, and lets its own messages
  * pass. */
 static bool is_reusable(struct http_client *client)
 {
-    return client->stream != NULL && clock_boot_ms() - client->idle_since_ms < HTTP_IDLE_MS &&
+    bool may_verify_dates = client->use_tls && client->tls != NULL &&
+                            tls_dates_unverified(client->tls) && tls_time_is_known(client->tls);
+    return client->stream != NULL && !may_verify_dates &&
+           clock_boot_ms() - client->idle_since_ms < HTTP_IDLE_MS &&
            stream_read(client->stream, client->in, sizeof client->in, clock_mono_ms()) == E_TIMEOUT;
 }
 
 static int open_tls(struct http_client *client, struct http_outcome *outcome)
 {
-    const struct tls_options options = {
-        .ca_file = client->ca_file, .cert_file = client->cert_file, .key_file = client->key_file};
+    const struct tls_options options = {.ca_file = client->ca_file,
+                                        .cert_file = client->cert_file,
+                                        .key_file = client->key_file,
+                                        .wall_ms = client->wall_ms,
+                                        .wall_context = client->wall_context};
     char where[TLS_WHERE_BYTES] = "";
-    if (client->tls != NULL)
-        return 0;
-    int rc = tls_open(&options, where, &client->tls);
+    int rc = client->tls == NULL ? tls_open(&options, where, &client->tls) : 0;
+    if (rc == 0)
+        rc = tls_refresh(client->tls, client->host, where);
     if (rc == 0)
         return 0;
     outcome->files_unfit = rc != E_NO_MEMORY;
@@ -313,10 +323,13 @@ static int connect_client(struct http_client *client, struct http_outcome *outco
 static int take_connection(struct http_client *client, struct http_outcome *outcome)
 {
     outcome->reused = is_reusable(client);
-    if (outcome->reused)
-        return 0;
-    http_client_disconnect(client);
-    return connect_client(client, outcome);
+    int rc = 0;
+    if (!outcome->reused) {
+        http_client_disconnect(client);
+        rc = connect_client(client, outcome);
+    }
+    outcome->dates_unverified = rc == 0 && client->use_tls && tls_dates_unverified(client->tls);
+    return rc;
 }
 
 /* A stream looks at its deadline only when it has to wait: who dribbles, or swallows, for ever is
@@ -623,6 +636,8 @@ int http_client_open(const struct http_client_options *options, struct http_clie
     client->connect_ms = options->connect_ms;
     client->idle_ms = options->idle_ms;
     client->total_ms = options->total_ms;
+    client->wall_ms = options->tls_options.wall_ms;
+    client->wall_context = options->tls_options.wall_context;
     client->stop = options->stop;
     client->meter = options->meter;
     client->fd = -1;

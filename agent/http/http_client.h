@@ -57,20 +57,23 @@ struct http_request {
 };
 
 struct http_outcome {
-    bool sent;            /* the last byte of the request was handed to a connection */
-    bool reused;          /* the connection had served before */
-    bool reply_begun;     /* at least one byte of a reply arrived */
-    bool files_unfit;     /* a file of tls_options cannot be read or used: nothing was connected */
-    bool proxy_failed;    /* the proxy was not reached, or did not connect: nothing was sent */
-    int proxy_status;     /* with which it refused (the error is E_REFUSED), else 0 */
+    bool sent;             /* the last byte of the request was handed to a connection */
+    bool reused;           /* the connection had served before */
+    bool reply_begun;      /* at least one byte of a reply arrived */
+    bool files_unfit;      /* a file of tls_options cannot be read or used: nothing was connected */
+    bool proxy_failed;     /* the proxy was not reached, or did not connect: nothing was sent */
+    bool dates_unverified; /* the time was not known, so the dates of certificates were passed over;
+                              the next request after it is makes a connection that looks at them */
+    int proxy_status;      /* with which it refused (the error is E_REFUSED), else 0 */
     int64_t sent_mono_ms; /* first byte out, 0 if there was none; of the second try, if there was */
     int64_t done_mono_ms; /* last byte in, or the failure */
     char fault[HTTP_FAULT_BYTES]; /* on failure, for people: what, where, what to check */
 };
 
 /** Connects to nothing yet; files of tls_options are read with the first connection, so that one
- *  that is missing is told by that exchange and may still come. E_INVALID: no host, port or time;
- *  E_REFUSED: a host that may not be reached without TLS; E_NO_MEMORY. */
+ *  that is missing is told by that exchange and may still come, and looked at again with each.
+ * E_INVALID: no host, port or time; E_REFUSED: a host that may not be reached without TLS;
+ * E_NO_MEMORY. */
 int http_client_open(const struct http_client_options *options, struct http_client **ret_client);
 void http_client_close(struct http_client *client); /* NULL is allowed */
 

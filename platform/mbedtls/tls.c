@@ -11,9 +11,9 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <mbedtls/error.h>
 #include <mbedtls/net_sockets.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/ssl.h>
@@ -26,7 +26,7 @@
 
 #include "platform/base/error.h"
 #include "platform/clock.h"
-#include "platform/fs.h"
+#include "platform/mbedtls/tls_trust.h"
 #include "platform/random.h"
 
 /* Since 3.0, reading and checking a private key takes random numbers to blind the arithmetic. */
@@ -38,14 +38,43 @@
 
 enum { HOST_BYTES = MBEDTLS_SSL_MAX_HOST_NAME_LEN + 1, GRACE_MS = 100 };
 
-struct tls {
-    mbedtls_ssl_config config;
-    mbedtls_x509_crt ca;
+/* By what a file is known again. */
+struct file_mark {
+    bool there;
+    dev_t device;
+    ino_t inode;
+    off_t bytes;
+    struct timespec changed;
+};
+
+/* A client's certificate and its key. */
+struct pair {
     mbedtls_x509_crt cert;
     mbedtls_pk_context key;
+};
+
+struct tls {
+    mbedtls_ssl_config config;
+    mbedtls_x509_crt nobody; /* mbedTLS wants a chain; whom to trust is decided in judge_chain */
+    struct pair *pair;       /* NULL: there is none */
+    char *ca_file;
+    char *cert_file;
+    char *key_file;
+    struct file_mark ca_mark;
+    struct file_mark cert_mark; /* of the files that pair was read from */
+    struct file_mark key_mark;
+    int64_t (*wall_ms)(void *context, bool *ret_known);
+    void *wall_context;
     mbedtls_ssl_session session; /* of the last connection to session_host, "" if there is none */
     char session_host[HOST_BYTES];
-    bool saw_certificate; /* the handshake under way is a full one */
+    mbedtls_x509_time session_until; /* when the first of its certificates expires */
+    /* Of the handshake under way. */
+    const char *host;
+    bool saw_certificate; /* it is a full one */
+    bool dates_unverified;
+    mbedtls_x509_time until;
+    int trust_error; /* why the chain could not be judged, and where */
+    char trust_where[TLS_WHERE_BYTES];
     struct tls_statistics statistics;
 };
 
@@ -79,8 +108,6 @@ static const int ciphersuites[] = {
     0,
 };
 
-static const char system_bundle[] = "/etc/ssl/certs/ca-certificates.crt";
-
 /* The kernel's generator itself: it is seeded before it answers, has no state here that two
  * threads could share, and a handshake asks it a few dozen times. */
 static int draw_random(void *context, unsigned char *bytes, size_t count)
@@ -90,87 +117,109 @@ static int draw_random(void *context, unsigned char *bytes, size_t count)
     return 0;
 }
 
-/* mbedTLS calls this for each certificate of a chain, so never when a session is resumed. The
- * verdict stays as it is. */
-static int note_certificate(void *context, mbedtls_x509_crt *certificate, int depth,
-                            uint32_t *flags)
+static int64_t system_wall_ms(void *context, bool *ret_known)
 {
-    struct tls *tls = context;
-    (void)certificate;
-    (void)depth;
-    (void)flags;
-    tls->saw_certificate = true;
+    int64_t now_ms = clock_wall_ms();
+    (void)context;
+    *ret_known = now_ms >= (int64_t)RUNNEL_BUILD_S * 1000;
+    return now_ms;
+}
+
+static int64_t wall_now(const struct tls *tls, bool *ret_known)
+{
+    *ret_known = false;
+    return tls->wall_ms(tls->wall_context, ret_known);
+}
+
+bool tls_time_is_known(const struct tls *tls)
+{
+    bool known;
+    (void)wall_now(tls, &known);
+    return known;
+}
+
+bool tls_dates_unverified(const struct tls *tls)
+{
+    return tls->dates_unverified;
+}
+
+/* The chain's end comes last, with all that was presented behind it. */
+static int judge_end(struct tls *tls, mbedtls_x509_crt *chain, uint32_t *flags)
+{
+    struct tls_trust_answer answer;
+    struct tls_trust_question question = {.path = tls->ca_file, .host = tls->host};
+    if (question.path == NULL)
+        question.path = tls_trust_default(tls->host);
+    question.wall_ms = wall_now(tls, &question.clock_known);
+    tls->trust_error = tls_trust_judge(&question, chain, tls->trust_where, &answer);
+    if (tls->trust_error < 0)
+        return MBEDTLS_ERR_X509_FATAL_ERROR;
+    tls->dates_unverified = !question.clock_known;
+    tls->until = answer.until;
+    *flags = answer.flags;
     return 0;
 }
 
-/* "WHAT: what mbedTLS says about RC", on one line. */
-static void explain(char where[TLS_WHERE_BYTES], const char *what, int rc)
+/* mbedTLS calls this for each certificate of the chain that it made without any root, so never
+ * when a session is resumed. That chain means nothing: the one that counts is made from all that
+ * was presented, with the roots that it needs, once its end is here, which is always the case. */
+static int judge_chain(void *context, mbedtls_x509_crt *certificate, int depth, uint32_t *flags)
 {
-    char text[ERROR_TEXT_BYTES];
-#if defined(MBEDTLS_ERROR_C)
-    mbedtls_strerror(rc, text, sizeof text);
-#else
-    (void)error_text(error_tls(rc), text, sizeof text);
-#endif
-    (void)snprintf(where, TLS_WHERE_BYTES, "%s: %s", what, text);
-}
-
-/* mbedTLS tells only that it could not read a file; the system tells why. */
-static int check_readable(const char *path, char where[TLS_WHERE_BYTES])
-{
-    char byte;
-    int rc = fs_read_file(path, &byte, sizeof byte);
-    if (rc >= 0 || rc == E_TOO_BIG)
-        return 0;
-    (void)snprintf(where, TLS_WHERE_BYTES, "%s: %s", path, ERROR_TEXT(rc));
-    return rc;
-}
-
-static int file_fault(const char *path, int rc, char where[TLS_WHERE_BYTES])
-{
-    explain(where, path, rc);
-    return error_tls(rc);
+    struct tls *tls = context;
+    tls->saw_certificate = true;
+    if (depth == 0)
+        return judge_end(tls, certificate, flags);
+    *flags = 0;
+    return 0;
 }
 
 /* A bundle may hold certificates of a kind that this mbedTLS does not know: one that it does is
- * enough here, and a chain that needs another will not verify. */
+ * enough here. */
 static int read_certificates(mbedtls_x509_crt *chain, const char *path, char where[TLS_WHERE_BYTES])
 {
-    int rc = check_readable(path, where);
+    int rc = tls_trust_check_readable(path, where);
     if (rc < 0)
         return rc;
     rc = mbedtls_x509_crt_parse_file(chain, path);
-    return rc < 0 ? file_fault(path, rc, where) : 0;
+    return rc < 0 ? tls_trust_file_fault(path, rc, where) : 0;
 }
 
-static int read_key(struct tls *tls, const char *path, char where[TLS_WHERE_BYTES])
+static int read_key(struct pair *pair, const char *path, char where[TLS_WHERE_BYTES])
 {
-    int rc = check_readable(path, where);
+    int rc = tls_trust_check_readable(path, where);
     if (rc < 0)
         return rc;
-    rc = mbedtls_pk_parse_keyfile(&tls->key, path, NULL BLINDING);
+    rc = mbedtls_pk_parse_keyfile(&pair->key, path, NULL BLINDING);
     if (rc == 0)
-        rc = mbedtls_pk_check_pair(&tls->cert.pk, &tls->key BLINDING);
-    return rc < 0 ? file_fault(path, rc, where) : 0;
+        rc = mbedtls_pk_check_pair(&pair->cert.pk, &pair->key BLINDING);
+    return rc < 0 ? tls_trust_file_fault(path, rc, where) : 0;
 }
 
-static int read_client(struct tls *tls, const struct tls_options *options,
-                       char where[TLS_WHERE_BYTES])
+static void free_pair(struct pair *pair)
 {
-    if (options->cert_file == NULL && options->key_file == NULL)
-        return 0;
-    if (options->cert_file == NULL || options->key_file == NULL) {
-        (void)snprintf(where, TLS_WHERE_BYTES, "%s: a client certificate and its key go together",
-                       options->cert_file == NULL ? options->key_file : options->cert_file);
-        return E_INVALID;
+    if (pair == NULL)
+        return;
+    mbedtls_pk_free(&pair->key);
+    mbedtls_x509_crt_free(&pair->cert);
+    free(pair);
+}
+
+static int read_pair(const struct tls *tls, char where[TLS_WHERE_BYTES], struct pair **ret_pair)
+{
+    struct pair *pair = calloc(1, sizeof *pair);
+    if (pair == NULL)
+        return E_NO_MEMORY;
+    mbedtls_x509_crt_init(&pair->cert);
+    mbedtls_pk_init(&pair->key);
+    int rc = read_certificates(&pair->cert, tls->cert_file, where);
+    if (rc == 0)
+        rc = read_key(pair, tls->key_file, where);
+    if (rc < 0) {
+        free_pair(pair);
+        return rc;
     }
-    int rc = read_certificates(&tls->cert, options->cert_file, where);
-    if (rc == 0)
-        rc = read_key(tls, options->key_file, where);
-    if (rc < 0)
-        return rc;
-    rc = mbedtls_ssl_conf_own_cert(&tls->config, &tls->cert, &tls->key);
-    return rc < 0 ? file_fault(options->cert_file, rc, where) : 0;
+    *ret_pair = pair;
+    return 0;
 }
 
 /* TLS 1.3 goes through PSA, whose key store is one for the process: only where it has locks. */
@@ -196,8 +245,13 @@ static int configure(struct tls *tls)
     mbedtls_ssl_conf_rng(&tls->config, draw_random, NULL);
     mbedtls_ssl_conf_ciphersuites(&tls->config, ciphersuites);
     mbedtls_ssl_conf_authmode(&tls->config, MBEDTLS_SSL_VERIFY_REQUIRED);
-    mbedtls_ssl_conf_verify(&tls->config, note_certificate, tls);
-    mbedtls_ssl_conf_ca_chain(&tls->config, &tls->ca, NULL);
+    mbedtls_ssl_conf_verify(&tls->config, judge_chain, tls);
+    mbedtls_ssl_conf_ca_chain(&tls->config, &tls->nobody, NULL);
+#if defined(MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH)
+    /* Only then do short records make small buffers; a server that does not know this ignores it.
+     */
+    (void)mbedtls_ssl_conf_max_frag_len(&tls->config, MBEDTLS_SSL_MAX_FRAG_LEN_4096);
+#endif
 #if defined(MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED) &&                              \
     defined(MBEDTLS_SSL_PROTO_TLS1_3) && defined(MBEDTLS_SSL_SESSION_TICKETS)
     mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
@@ -215,23 +269,110 @@ int tls_prepare(void)
 #endif
 }
 
+static void forget_session(struct tls *tls)
+{
+    mbedtls_ssl_session_free(&tls->session);
+    mbedtls_ssl_session_init(&tls->session);
+    tls->session_host[0] = '\0';
+}
+
+static struct file_mark look_at(const char *path)
+{
+    struct stat about;
+    if (path == NULL || stat(path, &about) < 0)
+        return (struct file_mark){0};
+    return (struct file_mark){.there = true,
+                              .device = about.st_dev,
+                              .inode = about.st_ino,
+                              .bytes = about.st_size,
+                              .changed = about.st_mtim};
+}
+
+static bool is_same_mark(const struct file_mark *a, const struct file_mark *b)
+{
+    return a->there == b->there && a->device == b->device && a->inode == b->inode &&
+           a->bytes == b->bytes && a->changed.tv_sec == b->changed.tv_sec &&
+           a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+/* mbedTLS collects certificates in a configuration, so a new one makes a new configuration. */
+static int use_pair(struct tls *tls, struct pair *pair)
+{
+    mbedtls_ssl_config_free(&tls->config);
+    mbedtls_ssl_config_init(&tls->config);
+    int rc = configure(tls);
+    if (rc == 0 && pair != NULL) {
+        rc = mbedtls_ssl_conf_own_cert(&tls->config, &pair->cert, &pair->key);
+        rc = rc < 0 ? error_tls(rc) : 0;
+    }
+    free_pair(tls->pair);
+    tls->pair = pair;
+    return rc;
+}
+
+/* The marks are taken before the files are read: what changes meanwhile is found the next time. */
+static int take_pair(struct tls *tls, char where[TLS_WHERE_BYTES])
+{
+    const struct file_mark cert_mark = look_at(tls->cert_file);
+    const struct file_mark key_mark = look_at(tls->key_file);
+    struct pair *pair;
+    if (is_same_mark(&cert_mark, &tls->cert_mark) && is_same_mark(&key_mark, &tls->key_mark))
+        return 0;
+    int rc = read_pair(tls, where, &pair);
+    if (rc < 0)
+        return rc;
+    tls->cert_mark = cert_mark;
+    tls->key_mark = key_mark;
+    forget_session(tls);
+    return use_pair(tls, pair);
+}
+
+static int check_pair_files(const struct tls_options *options, char where[TLS_WHERE_BYTES])
+{
+    if ((options->cert_file == NULL) == (options->key_file == NULL))
+        return 0;
+    (void)snprintf(where, TLS_WHERE_BYTES, "%s: a client certificate and its key go together",
+                   options->cert_file == NULL ? options->key_file : options->cert_file);
+    return E_INVALID;
+}
+
+/* False if memory is short; a text that is not given stays NULL. */
+static bool copy_text(char **to, const char *text)
+{
+    *to = text == NULL ? NULL : strdup(text);
+    return text == NULL || *to != NULL;
+}
+
+static int read_files(struct tls *tls, const struct tls_options *options,
+                      char where[TLS_WHERE_BYTES])
+{
+    if (!copy_text(&tls->ca_file, options->ca_file) ||
+        !copy_text(&tls->cert_file, options->cert_file) ||
+        !copy_text(&tls->key_file, options->key_file))
+        return E_NO_MEMORY;
+    int rc = check_pair_files(options, where);
+    if (rc == 0)
+        rc = use_pair(tls, NULL);
+    tls->ca_mark = look_at(tls->ca_file);
+    if (rc == 0 && tls->ca_file != NULL)
+        rc = tls_trust_check(tls->ca_file, where);
+    if (rc == 0 && tls->cert_file != NULL)
+        rc = take_pair(tls, where);
+    return rc;
+}
+
 int tls_open(const struct tls_options *options, char where[TLS_WHERE_BYTES], struct tls **ret_tls)
 {
-    const char *ca_file = options->ca_file != NULL ? options->ca_file : system_bundle;
     struct tls *tls = calloc(1, sizeof *tls);
     where[0] = '\0';
     if (tls == NULL)
         return E_NO_MEMORY;
+    tls->wall_ms = options->wall_ms != NULL ? options->wall_ms : system_wall_ms;
+    tls->wall_context = options->wall_context;
     mbedtls_ssl_config_init(&tls->config);
-    mbedtls_x509_crt_init(&tls->ca);
-    mbedtls_x509_crt_init(&tls->cert);
-    mbedtls_pk_init(&tls->key);
+    mbedtls_x509_crt_init(&tls->nobody);
     mbedtls_ssl_session_init(&tls->session);
-    int rc = configure(tls);
-    if (rc == 0)
-        rc = read_certificates(&tls->ca, ca_file, where);
-    if (rc == 0)
-        rc = read_client(tls, options, where);
+    int rc = read_files(tls, options, where);
     if (rc < 0) {
         tls_close(tls);
         return rc;
@@ -240,11 +381,21 @@ int tls_open(const struct tls_options *options, char where[TLS_WHERE_BYTES], str
     return 0;
 }
 
-static void forget_session(struct tls *tls)
+int tls_refresh(struct tls *tls, const char *host, char where[TLS_WHERE_BYTES])
 {
-    mbedtls_ssl_session_free(&tls->session);
-    mbedtls_ssl_session_init(&tls->session);
-    tls->session_host[0] = '\0';
+    char unused[TLS_WHERE_BYTES];
+    const char *ca_file = tls->ca_file != NULL ? tls->ca_file : tls_trust_default(host);
+    const struct file_mark ca_mark = look_at(ca_file);
+    where[0] = '\0';
+    if (tls->pair != NULL)
+        (void)take_pair(tls, unused);
+    if (is_same_mark(&ca_mark, &tls->ca_mark) && ca_mark.there)
+        return 0;
+    forget_session(tls);
+    int rc = tls_trust_check(ca_file, where);
+    if (rc == 0)
+        tls->ca_mark = ca_mark;
+    return rc;
 }
 
 void tls_close(struct tls *tls)
@@ -253,9 +404,11 @@ void tls_close(struct tls *tls)
         return;
     forget_session(tls);
     mbedtls_ssl_config_free(&tls->config);
-    mbedtls_pk_free(&tls->key);
-    mbedtls_x509_crt_free(&tls->cert);
-    mbedtls_x509_crt_free(&tls->ca);
+    mbedtls_x509_crt_free(&tls->nobody);
+    free_pair(tls->pair);
+    free(tls->ca_file);
+    free(tls->cert_file);
+    free(tls->key_file);
     free(tls);
 }
 
@@ -303,11 +456,14 @@ static int receive_some(void *context, unsigned char *bytes, size_t count)
 }
 
 /* The session goes into a fresh place first, so that a failure leaves the old one whole. It is
- * offered to the same host only: a resumed session is not verified again. */
+ * offered to the same host only, as long as its certificates are valid: a resumed session is not
+ * verified again, and one whose dates were not is not kept. */
 static void keep_session(struct tls_stream *stream)
 {
     struct tls *tls = stream->tls;
     mbedtls_ssl_session session;
+    if (tls->dates_unverified)
+        return;
     mbedtls_ssl_session_init(&session);
     if (mbedtls_ssl_get_session(&stream->ssl, &session) < 0) {
         mbedtls_ssl_session_free(&session);
@@ -316,6 +472,7 @@ static void keep_session(struct tls_stream *stream)
     mbedtls_ssl_session_free(&tls->session);
     tls->session = session;
     (void)snprintf(tls->session_host, sizeof tls->session_host, "%s", stream->host);
+    tls->session_until = tls->until;
 }
 
 /* What a call of mbedTLS that ended with RC means to the caller. */
@@ -417,6 +574,14 @@ static void close_stream(struct stream *base)
     free(stream);
 }
 
+static bool may_resume(const struct tls *tls, const char *host)
+{
+    bool known;
+    int64_t wall_ms = wall_now(tls, &known);
+    return tls->session_host[0] != '\0' && strcasecmp(tls->session_host, host) == 0 &&
+           !(known && tls_trust_is_over(&tls->session_until, wall_ms));
+}
+
 static int set_up(struct tls_stream *stream, const char *host)
 {
     struct tls *tls = stream->tls;
@@ -431,7 +596,7 @@ static int set_up(struct tls_stream *stream, const char *host)
         return fault(rc);
     mbedtls_ssl_set_bio(&stream->ssl, stream, send_some, receive_some, NULL);
     /* A session that cannot be offered costs a full handshake, nothing else. */
-    if (tls->session_host[0] != '\0' && strcasecmp(tls->session_host, stream->host) == 0)
+    if (may_resume(tls, stream->host))
         (void)mbedtls_ssl_set_session(&stream->ssl, &tls->session);
     return 0;
 }
@@ -453,17 +618,28 @@ static void explain_chain(char where[TLS_WHERE_BYTES], const struct tls_stream *
     (void)snprintf(where, TLS_WHERE_BYTES, "%.60s:%.90s", stream->host, text);
 }
 
+/* What a certificate may be used for is looked at behind the chain, under an error of its own. */
+static bool is_unfit(const struct tls_stream *stream)
+{
+    uint32_t flags = mbedtls_ssl_get_verify_result(&stream->ssl);
+    return stream->tls->saw_certificate && flags != 0 && flags != UINT32_MAX;
+}
+
 static int handshake_fault(struct tls_stream *stream, int tls_rc, int rc,
                            char where[TLS_WHERE_BYTES])
 {
-    if (tls_rc == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED) {
+    if (stream->tls->trust_error < 0) {
+        (void)snprintf(where, TLS_WHERE_BYTES, "%s", stream->tls->trust_where);
+        return stream->tls->trust_error;
+    }
+    if (tls_rc == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED || is_unfit(stream)) {
         explain_chain(where, stream);
         return E_CERTIFICATE;
     }
     if (rc == E_END)
         rc = E_CLOSED; /* before anything was agreed upon that could end in order */
     if (error_tls_code(rc) != 0)
-        explain(where, stream->host, tls_rc);
+        tls_trust_explain(where, stream->host, tls_rc);
     else
         (void)snprintf(where, TLS_WHERE_BYTES, "%.60s: %s", stream->host, ERROR_TEXT(rc));
     return rc;
@@ -472,7 +648,11 @@ static int handshake_fault(struct tls_stream *stream, int tls_rc, int rc,
 static int shake_hands(struct tls_stream *stream, int64_t deadline_ms, char where[TLS_WHERE_BYTES])
 {
     struct tls *tls = stream->tls;
+    tls->host = stream->host;
     tls->saw_certificate = false;
+    tls->dates_unverified = false;
+    tls->until = tls->session_until; /* as long as none is seen, it is the session's */
+    tls->trust_error = 0;
     begin(stream, deadline_ms);
     for (;;) {
         int tls_rc = mbedtls_ssl_handshake(&stream->ssl);

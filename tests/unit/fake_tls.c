@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define MBEDTLS_ALLOW_PRIVATE_ACCESS /* to serve a certificate that a server of its would not */
 #include "tests/unit/fake_tls.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 
 #include <mbedtls/bignum.h>
 #include <mbedtls/ecp.h>
+#include <mbedtls/oid.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/ssl_ticket.h>
@@ -48,8 +50,13 @@ static int write_file(const char *path, const char *suffix, const unsigned char 
     return fclose(file) == 0 ? rc : -1;
 }
 
-static int make_key(mbedtls_pk_context *key)
+/* The one of the certificate PATH, or a new one. */
+static int make_key(mbedtls_pk_context *key, const char *path)
 {
+    char name[PATH_BYTES];
+    (void)snprintf(name, sizeof name, "%s.key", path);
+    if (path != NULL)
+        return mbedtls_pk_parse_keyfile(key, name, NULL BLINDING);
     int rc = mbedtls_pk_setup(key, mbedtls_pk_info_from_type(MBEDTLS_PK_ECKEY));
     return rc != 0 ? rc
                    : mbedtls_ecp_gen_key(MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(*key), draw_random,
@@ -104,6 +111,8 @@ static int describe(mbedtls_x509write_cert *writer, const struct fake_tls_certif
                                                    issuer_name != NULL ? issuer_name : subject);
     if (rc == 0)
         rc = mbedtls_x509write_crt_set_basic_constraints(writer, certificate->ca, -1);
+    if (rc == 0 && certificate->no_signing)
+        rc = mbedtls_x509write_crt_set_key_usage(writer, MBEDTLS_X509_KU_KEY_AGREEMENT);
     return rc;
 }
 
@@ -131,7 +140,7 @@ int fake_tls_make(const char *path, const struct fake_tls_certificate *certifica
     mbedtls_x509_crt_init(&issuer);
     mbedtls_pk_init(&issuer_key);
     mbedtls_pk_init(&key);
-    int rc = make_key(&key);
+    int rc = make_key(&key, certificate->key);
     if (rc == 0 && !by_itself)
         rc = read_pair(certificate->issuer, &issuer, &issuer_key);
     if (rc == 0 && !by_itself &&
@@ -317,6 +326,7 @@ static int configure(struct fake_tls *server)
                                          MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
     if (rc == 0)
         rc = read_pair(server->options.path, &server->certificate, &server->key);
+    server->certificate.ext_types &= ~MBEDTLS_X509_EXT_KEY_USAGE;
     if (rc == 0)
         rc = mbedtls_ssl_conf_own_cert(config, &server->certificate, &server->key);
     if (rc == 0 && server->options.client_ca != NULL)

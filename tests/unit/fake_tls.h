@@ -17,7 +17,9 @@ struct fake_tls_certificate {
     const char *name;       /* the common name */
     const char *not_before; /* "20200101000000", or NULL for 2020 */
     const char *not_after;  /* likewise, or NULL for 2049 */
+    const char *key;        /* the path of one made before whose key it has, too; NULL: a new one */
     bool ca;
+    bool no_signing; /* its key usage forbids what a handshake needs */
 };
 
 /** Writes PATH.pem and PATH.key (P-256, PEM). Returns 0 or mbedTLS's code. */

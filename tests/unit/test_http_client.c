@@ -17,6 +17,7 @@
 #include "agent/http/http_write.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
+#include "tests/unit/fake_tls.h"
 
 enum {
     RECEIVED_BYTES = 1 << 20,
@@ -1012,6 +1013,89 @@ static void test_missing_ca_file(void **state)
     close_peer(&peer);
 }
 
+/* ---- over TLS, where dates matter ---- */
+
+struct clock {
+    bool known;
+    int64_t wall_ms;
+};
+
+static int64_t read_clock(void *context, bool *ret_known)
+{
+    const struct clock *clock = context;
+    *ret_known = clock->known;
+    return clock->wall_ms;
+}
+
+/* The server is an echo, so the head is the reply as well. */
+static int request_echo(struct peer *peer)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    const struct http_request request = {.head = head, .head_bytes = sizeof head - 1};
+    return http_client_exchange(peer->client, &request, &peer->outcome);
+}
+
+static void expect_echo(struct peer *peer, bool reused, bool unverified)
+{
+    if (request_echo(peer) != 0)
+        fail_msg("%s", peer->outcome.fault);
+    assert_int_equal(peer->outcome.reused, reused);
+    assert_int_equal(peer->outcome.dates_unverified, unverified);
+}
+
+static void talk_by_clock(struct peer *peer, struct clock *clock)
+{
+    expect_echo(peer, false, true);
+    expect_echo(peer, true, true);
+    clock->known = true; /* learnt from the Date of that reply, say: it is 1970 no more */
+    clock->wall_ms = 1650000000000;
+    assert_int_equal(request_echo(peer), E_CERTIFICATE);
+    assert_false(peer->outcome.reused || peer->outcome.dates_unverified);
+    assert_non_null(strstr(peer->outcome.fault, "expired"));
+    clock->wall_ms = 1590000000000;
+    expect_echo(peer, false, false);
+    expect_echo(peer, true, false);
+    http_client_disconnect(peer->client);
+    expect_echo(peer, false, false);
+    struct http_statistics statistics;
+    http_client_get_statistics(peer->client, &statistics);
+    assert_int_equal(statistics.handshakes, 3);
+    assert_int_equal(statistics.resumed, 1);
+}
+
+/* What was not verified for want of a clock is verified as soon as there is one. */
+static void test_unknown_clock(void **state)
+{
+    char root[] = "/tmp/runnel-http-XXXXXX";
+    char path[64];
+    char file[80];
+    struct clock clock = {false, 0};
+    struct fake_tls *server;
+    struct peer peer = {0};
+    (void)state;
+    assert_non_null(mkdtemp(root));
+    (void)snprintf(path, sizeof path, "%s/self", root);
+    (void)snprintf(file, sizeof file, "%s.pem", path);
+    const struct fake_tls_certificate certificate = {
+        .name = "localhost", .not_after = "20210101000000", .ca = true};
+    assert_int_equal(fake_tls_make(path, &certificate), 0);
+    const struct fake_tls_options server_options = {.path = path, .cut_after_bytes = FAKE_TLS_ALL};
+    assert_int_equal(fake_tls_start(&server_options, &server), 0);
+    struct http_client_options options = plain_options(fake_tls_port(server));
+    options.tls = true;
+    options.host = "localhost";
+    options.tls_options =
+        (struct tls_options){.ca_file = file, .wall_ms = read_clock, .wall_context = &clock};
+    open_peer(&peer, &options);
+    talk_by_clock(&peer, &clock);
+    close_peer(&peer);
+    fake_tls_stop(server);
+    (void)unlink(file);
+    (void)snprintf(file, sizeof file, "%s.key", path);
+    (void)unlink(file);
+    assert_int_equal(rmdir(root), 0);
+}
+
 static int try_open(const char *host, uint16_t port, bool tls)
 {
     struct http_client_options options = plain_options(port);
@@ -1077,6 +1161,7 @@ int main(void)
         cmocka_unit_test(test_stop_while_reading),
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_missing_ca_file),
+        cmocka_unit_test(test_unknown_clock),
         cmocka_unit_test(test_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
