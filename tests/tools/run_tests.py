@@ -41,6 +41,9 @@ class Suite:
 
 EVERY_TEST = "unit|fuzz|fault|e2e"
 ARMHF = ("tests/tools/sysroot.sh", "armhf")
+MBEDTLS3 = pathlib.Path(os.environ.get("RUNNEL_TEST_CACHE") or
+                        pathlib.Path(__file__).resolve().parents[2] / "build/cache") / "mbedtls3"
+UNABLE = 77                           # of what prepares a build: it cannot be done here
 
 # Fast ones first.
 SUITES = (
@@ -55,6 +58,9 @@ SUITES = (
           ("-DRUNNEL_SANITIZE=address,undefined",), tests=EVERY_TEST, packages=("e2e", "node")),
     Suite("tsan", "all of these under ThreadSanitizer", "tsan",
           ("-DRUNNEL_SANITIZE=thread",), tests=EVERY_TEST, packages=("e2e", "node")),
+    Suite("mbedtls3", "what meets mbedTLS, against 3.6 from Debian's source", "mbedtls3",
+          (f"-DCMAKE_PREFIX_PATH={MBEDTLS3}",), "mbedtls", "mbedtls", ("e2e",),
+          ("tests/tools/mbedtls3.sh",)),
     Suite("boards", "every board's defconfig builds and installs", target=None,
           packages=("armhf",), before=ARMHF),
     Suite("fault", "killed, cut off, full and broken"),
@@ -129,13 +135,19 @@ class Runner:
             self.failures.append(name)
 
     def step(self, name, command):
-        """Runs a command as a test; what it said is shown when it fails."""
+        """Runs a command as a test; what it said is shown when it fails. Code 77: skipped."""
         started = time.monotonic()
         result = subprocess.run(command, cwd=self.root, env=environment(), stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 errors="replace", check=False)
         is_good = result.returncode == 0
-        self.line("ok" if is_good else "FAIL", name, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        if result.returncode == UNABLE:
+            lines = result.stdout.strip().splitlines()
+            self.line("skip", name, seconds, lines[-1] if lines else "")
+            self.count("skipped", name)
+            return False
+        self.line("ok" if is_good else "FAIL", name, seconds)
         if not is_good:
             for text in result.stdout.splitlines():
                 if not BUILD_CHATTER.match(text):

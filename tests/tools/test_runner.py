@@ -79,6 +79,13 @@ def main():
     code, output = run(sample("fine", options=("-G", "No such generator")))
     expect(code == 1 and output.endswith("\n0 passed, 1 failed\n"), "a failed configure", output)
 
+    code, output = run(sample("fine"),
+                       run_tests.Suite("mixed", "a sample", folder="other",
+                                       before=["sh", "-c", "echo why; exit 77"]))
+    expect(code == 0 and output.endswith("\n3 passed, 0 failed, 1 skipped\n") and
+           re.search(r"skip +mixed/prepare .*  why\n", output),
+           "what cannot be prepared here is skipped, and why is said", output)
+
     code, output = run()
     expect(code == 1 and output.endswith("\n0 passed, 0 failed\n"), "nothing ran", output)
 
