@@ -147,13 +147,15 @@ static void act(struct uplink *uplink, enum verdict verdict, bool answered, cons
         uplink_judge_back_off(uplink, BACKOFF_OPERATOR, UPLINK_NEEDS_OPERATOR, error);
 }
 
-static struct verdict_question question_of(const struct uplink *uplink, int rc, bool files_unfit)
+static struct verdict_question question_of(const struct uplink *uplink, int rc,
+                                           const struct http_outcome *outcome)
 {
     const struct uplink_answer *answer = &uplink->answer;
     const char *code = answer->body.code[0] != '\0' ? answer->body.code : answer->head.error_type;
     return (struct verdict_question){.error = rc,
-                                     .files_unfit = files_unfit,
-                                     .status = answer->head.status,
+                                     .files_unfit = outcome->files_unfit,
+                                     .status = rc == E_REFUSED ? outcome->proxy_status
+                                                               : answer->head.status,
                                      .understood = answer->body.understood,
                                      .code = code,
                                      .message = answer->body.message,
@@ -194,7 +196,7 @@ static void keep(struct uplink *uplink, enum verdict verdict,
 
 void uplink_judge_question(struct uplink *uplink, int rc, const struct http_outcome *outcome)
 {
-    const struct verdict_question question = question_of(uplink, rc, outcome->files_unfit);
+    const struct verdict_question question = question_of(uplink, rc, outcome);
     uplink->batch.count = 0;
     uplink->batch.data_bytes = 0;
     keep(uplink, verdict_of_request(&question), &question, outcome);
@@ -202,7 +204,7 @@ void uplink_judge_question(struct uplink *uplink, int rc, const struct http_outc
 
 void uplink_judge(struct uplink *uplink, int rc, const struct http_outcome *outcome)
 {
-    const struct verdict_question question = question_of(uplink, rc, outcome->files_unfit);
+    const struct verdict_question question = question_of(uplink, rc, outcome);
     enum verdict verdict = verdict_of_request(&question);
     if (verdict == VERDICT_DELIVERED)
         settle(uplink);

@@ -149,14 +149,6 @@ static bool is_about_identity(const struct row *row)
     return false;
 }
 
-/* No link mends a file that is missing or holds something else. */
-static enum verdict verdict_of_error(const struct verdict_question *question)
-{
-    bool lasts =
-        question->files_unfit || question->error == E_CERTIFICATE || question->error == E_INVALID;
-    return lasts ? VERDICT_OPERATOR : VERDICT_RETRY_BATCH;
-}
-
 static enum verdict verdict_of_status(int status)
 {
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
@@ -164,6 +156,15 @@ static enum verdict verdict_of_status(int status)
             return statuses[i].verdict;
     /* A 2xx that does not answer for the records may come from anything in between. */
     return status < 300 || status >= 500 ? VERDICT_RETRY_BATCH : VERDICT_OPERATOR;
+}
+
+/* No link mends a file that is missing or holds something else, nor what a proxy forbids. */
+static enum verdict verdict_of_error(const struct verdict_question *question)
+{
+    bool lasts =
+        question->files_unfit || question->error == E_CERTIFICATE || question->error == E_INVALID ||
+        (question->error == E_REFUSED && verdict_of_status(question->status) == VERDICT_OPERATOR);
+    return lasts ? VERDICT_OPERATOR : VERDICT_RETRY_BATCH;
 }
 
 enum verdict verdict_of_request(const struct verdict_question *question)

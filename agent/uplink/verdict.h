@@ -26,7 +26,7 @@ enum verdict {
 struct verdict_question {
     int error;           /* of the exchange; E_OK: a whole reply arrived */
     bool files_unfit;    /* because a PEM file of the route is of no use */
-    int status;          /* its HTTP status */
+    int status;          /* its HTTP status; for E_REFUSED that with which a proxy refused */
     bool understood;     /* it answers for exactly the records that were sent */
     const char *code;    /* of the request: __type or x-amzn-ErrorType; "" if there is none */
     const char *message; /* likewise */

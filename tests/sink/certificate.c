@@ -22,8 +22,9 @@ static const char server_name[] = "CN=localhost,O=runnel";
 
 /* GeneralNames (RFC 5280 section 4.2.1.6) in DER: mbedTLS 2.28 has no writer for them. */
 static const unsigned char alternative_names[] = {
-    0x30, 0x23, 0x82, 9, 'l', 'o', 'c', 'a', 'l', 'h', 'o', 's', 't', 0x87, 4, 127, 0, 0, 1,
-    0x87, 16,   0,    0, 0,   0,   0,   0,   0,   0,   0,   0,   0,   0,    0, 0,   0, 1,
+    0x30, 0x2e, 0x82, 9,    'l', 'o', 'c', 'a', 'l', 'h', 'o', 's', 't', 0x87, 4,    127,
+    0,    0,    1,    0x82, 9,   's', 'i', 'n', 'k', '.', 't', 'e', 's', 't',  0x87, 16,
+    0,    0,    0,    0,    0,   0,   0,   0,   0,   0,   0,   0,   0,   0,    0,    1,
 };
 
 /* ExtendedKeyUsage with serverAuth alone (RFC 5280 section 4.2.1.12). */

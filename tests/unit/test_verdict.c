@@ -232,6 +232,12 @@ static void test_transport_errors(void **state)
     assert_int_equal(ask(error_sys(111), 0, "", ""), VERDICT_RETRY_BATCH);
     assert_int_equal(ask(error_tls(-0x7200), 0, "", ""), VERDICT_RETRY_BATCH);
     assert_int_equal(ask(E_CERTIFICATE, 0, "", ""), VERDICT_OPERATOR);
+    assert_int_equal(ask(E_REFUSED, 407, "", ""), VERDICT_OPERATOR); /* by a proxy */
+    assert_int_equal(ask(E_REFUSED, 403, "", ""), VERDICT_OPERATOR);
+    assert_int_equal(ask(E_REFUSED, 302, "", ""), VERDICT_OPERATOR);
+    assert_int_equal(ask(E_REFUSED, 502, "", ""), VERDICT_RETRY_BATCH);
+    assert_int_equal(ask(E_REFUSED, 413, "", ""), VERDICT_RETRY_BATCH); /* no record's fault */
+    assert_int_equal(ask(E_REFUSED, 429, "", ""), VERDICT_RETRY_BATCH);
     assert_int_equal(ask(E_INVALID, 0, "", ""), VERDICT_OPERATOR);
 }
 
