@@ -110,14 +110,14 @@ atexit.register(end_children)
 class Sink:
     """runnel-sink, and its admin port."""
 
-    def __init__(self, run, *options, name="sink"):
+    def __init__(self, run, *options, name="sink", environment=None):
         self.folder = run.folder / name
         self.folder.mkdir(exist_ok=True)
         self.dump = self.folder / "dump.tsv"
         self.process = Process(
             [run.program("runnel-sink"), "--dir", self.folder, "--dump", self.dump,
              "--die-with-parent", *options],
-            self.folder / "log", stdout=subprocess.PIPE)
+            self.folder / "log", stdout=subprocess.PIPE, env=environment)
         line = self.process.popen.stdout.readline().decode()
         found = re.match(r"sink: listening on (https?)://localhost:(\d+) admin (\S+) ca (\S+)",
                          line)

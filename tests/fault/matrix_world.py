@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What every case of the fault matrix stands on: a table, and a world of agent, rogue and sink.
+"""
+import contextlib
+import json
+import os
+import pathlib
+import re
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+# pylint: disable=wrong-import-position
+import harness
+import rogue
+from harness import Failure, check, wait_until
+
+PATIENCE_S = 60
+CASES = []
+
+
+class Case:
+    def __init__(self, row, name, function, group, full):
+        self.row, self.name, self.function = row, name, function
+        self.group, self.full = group, full
+
+    @property
+    def title(self):
+        return f"{self.row} {self.name}"
+
+
+def case(row, name, full=False):
+    """Enters a function of a run into the table. FULL: it takes hours, only when asked for."""
+    def enter(function):
+        group = function.__module__.removeprefix("matrix_")
+        CASES.append(Case(row, name, function, group, full))
+        return function
+    return enter
+
+
+# ---- certificates ----
+
+def openssl(*arguments, **options):
+    result = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True,
+                            check=False, **options)
+    check(result.returncode == 0, f"openssl {' '.join(map(str, arguments))}: {result.stderr}")
+
+
+class Authority:
+    """A certificate authority, and what it signs."""
+
+    CONFIG = """
+[ca]
+default_ca = it
+[it]
+database = {folder}/index.txt
+new_certs_dir = {folder}
+rand_serial = yes
+default_md = sha256
+policy = any
+x509_extensions = usual
+copy_extensions = none
+unique_subject = no
+[any]
+commonName = supplied
+[usual]
+basicConstraints = critical,CA:FALSE
+"""
+
+    def __init__(self, folder, name="ca"):
+        self.folder = pathlib.Path(folder) / name
+        self.folder.mkdir()
+        self.pem = self.folder / "ca.pem"
+        self.key = self.folder / "ca.key"
+        self.lock = threading.Lock()
+        (self.folder / "index.txt").write_text("")
+        (self.folder / "config").write_text(self.CONFIG.format(folder=self.folder))
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-keyout", self.key, "-out", self.pem, "-days", "3650", "-subj",
+                f"/CN=matrix {name}")
+
+    def sign(self, name, names="DNS:localhost,IP:127.0.0.1", usage="serverAuth", rsa=False,
+             start="20200101000000Z", end="20490101000000Z", extra=""):
+        """PEM of a chain with its key, for a server."""
+        base = self.folder / name
+        key, request, chain = (base.with_suffix(f".{end}") for end in ("key", "csr", "pem"))
+        kind = (["rsa:2048"] if rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
+        extensions = base.with_suffix(".ext")
+        extensions.write_text("[usual]\nbasicConstraints = critical,CA:FALSE\n"
+                              f"subjectAltName = {names}\n"
+                              f"extendedKeyUsage = {usage}\n{extra}\n")
+        openssl("req", "-newkey", *kind, "-nodes", "-keyout", key, "-out", request,
+                "-subj", f"/CN={name}")
+        with self.lock:
+            openssl("ca", "-batch", "-config", self.folder / "config", "-in", request, "-out",
+                    chain, "-cert", self.pem, "-keyfile", self.key, "-startdate", start,
+                    "-enddate", end, "-extfile", extensions, "-extensions", "usual", "-notext")
+        return chain, key
+
+    def context(self, name="server", **options):
+        """A server's TLS with such a certificate."""
+        return server_context(*self.sign(name, **options))
+
+
+def server_context(chain, key):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, key)
+    return context
+
+
+class Shared:
+    """Made once for all cases of a run."""
+
+    authority = None
+    context = None
+    lock = threading.Lock()
+
+    @classmethod
+    def tls(cls, run):
+        with cls.lock:
+            if cls.authority is None:
+                cls.authority = Authority(run.folder.parent, "authority")
+                cls.context = cls.authority.context()
+        return cls.authority, cls.context
+
+
+# ---- agent and sink ----
+
+class Agent(harness.Agent):
+    """Its own time may run faster; that of the commands which ask it does not."""
+
+    def call(self, *arguments, stdin=None, timeout_s=harness.DEADLINE_S):
+        plain = {name: value for name, value in self.environment.items() if name != "LD_PRELOAD"}
+        return subprocess.run(self.command(*arguments), env=plain, input=stdin,
+                              capture_output=True, text=True, timeout=timeout_s, check=False)
+
+    def command(self, *arguments):
+        return [str(self.run.agent_program), *map(str, arguments)]
+
+
+def fast_clock(run, factor):
+    """The environment in which time runs FACTOR times faster."""
+    if factor == 1:
+        return {}
+    library = run.build / "tests/fault/libfast_clock.so"
+    if not library.is_file():
+        raise harness.Skip("there is no fast_clock in this build")
+    return {"LD_PRELOAD": str(library),
+            "FAST_CLOCK": f"{factor}:{time.clock_gettime_ns(time.CLOCK_MONOTONIC)}"}
+
+
+class World:
+    """A sink, a rogue in front of it, and an agent that follows a file of lines and sends to it.
+    Time runs FACTOR times faster for agent and sink. ENVIRONMENT: more for the agent."""
+
+    def __init__(self, run, factor=30, sink_options=(), route=None, environment=None, config=None,
+                 plain=False):
+        self.run = run
+        self.factor = factor
+        self.fed = 0
+        self.fast = fast_clock(run, factor)
+        self.authority, context = Shared.tls(run)
+        self.sink = harness.Sink(run, "--plain", "--id-member", "id", *sink_options,
+                                 environment={**os.environ, **self.fast})
+        self.rogue = rogue.Rogue(self.sink.port, None if plain else context)
+        self.endpoint = f"{'http' if plain else 'https'}://localhost:{self.rogue.port}"
+        self.ca = self.authority.pem
+        self.input = run.folder / "input"
+        self.input.write_text("")
+        self.make_agent(route or {}, environment or {}, config or {})
+
+    def make_agent(self, route, environment, config):
+        route = {"batch": {"records": 20}, **route}
+        spool = {"size": "2MiB", "ack_window": "1s", "lanes": {"normal": {"age": "100ms"}}}
+        self.agent = Agent(self.run, self.endpoint, self.ca, **{
+            "spool": spool, "routes": [route], "sensors": [harness.lines_sensor(self.input)],
+            **config})
+        self.agent.environment.update(self.fast)
+        self.agent.environment.update(environment)
+
+    def start(self, records=5):
+        """Up, and so many records through without a fault."""
+        self.agent.start()
+        self.feed(records)
+        self.wait_stored()
+        return self
+
+    def feed(self, count, **members):
+        with self.input.open("a", encoding="ascii") as file:
+            for _ in range(count):
+                self.fed += 1
+                file.write(json.dumps({"id": self.fed, **members}) + "\n")
+
+    def stored(self):
+        return self.sink.summary()["ids"]["unique"]
+
+    def wait_stored(self, less=0, timeout_s=PATIENCE_S):
+        """Until the sink has everything that was fed, but so many."""
+        def all_there():
+            self.check_alive()
+            return self.stored() >= self.fed - less
+        try:
+            wait_until("", all_there, timeout_s)
+        except Failure as failure:
+            if str(failure).startswith("waited"):
+                missing = self.fed - less - self.stored()
+                raise Failure(f"lost: {missing} of {self.fed} records are missing after "
+                              f"{timeout_s} s: {self.said()}") from None
+            raise
+
+    def check_alive(self):
+        check(self.agent.process.running(), f"the agent ended: {self.agent.tail()}")
+
+    def status(self):
+        self.check_alive()
+        return wait_until("status --json", self.agent.status)
+
+    def route(self, name="live"):
+        return self.status()["routes"][name]
+
+    def said(self):
+        route = self.agent.status()["routes"] if self.agent.process.running() else {}
+        return "; ".join(f"{name} {at['state']} {at['error']}" for name, at in route.items())
+
+    def wait_said(self, words, state=None, name="live"):
+        """Until status gives WORDS, a pattern, as the route's error."""
+        seen = set()
+
+        def found():
+            route = self.route(name)
+            text = f"{route['state']}: {route['error']}"
+            seen.add(text)
+            if state is not None and route["state"] not in state.split("|"):
+                return False
+            return re.search(words, route["error"] or "", re.I | re.S) is not None
+        try:
+            wait_until("", found, PATIENCE_S / 2)
+        except Failure as failure:
+            if not str(failure).startswith("waited"):
+                raise
+            raise Failure(f"unseen: status never said {words!r} ({state}), but "
+                          f"{sorted(seen)}") from None
+
+    def suffer(self, act, words, state=None, records=3):
+        """ACT meets every request until status says WORDS; then all goes through."""
+        self.rogue.act = act
+        self.feed(records)
+        self.wait_said(words, state)
+        self.rogue.act = None
+        self.wait_stored()
+
+    def meet(self, *acts, records=3):
+        """Each act meets one request; then all goes through."""
+        self.rogue.once.extend(acts)
+        self.feed(records)
+        wait_until("the faults", lambda: not self.rogue.once)
+        self.wait_stored()
+
+    def check_accounts(self, dead=0):
+        for name, route in self.status()["routes"].items():
+            for counters in route["lanes"].values():
+                harness.check_identity({**counters, "of": name})
+            lost = sum(counters["evicted"] for counters in route["lanes"].values())
+            buried = sum(counters["dead"] for counters in route["lanes"].values())
+            check(lost == 0, f"lost: {lost} records of {name} were evicted")
+            check(buried == dead, f"{buried} records of {name} are dead, not {dead}")
+
+    def check_secrets(self, *secrets):
+        """Neither the log nor what the commands show has them."""
+        shown = "\n".join([self.agent.log.read_text(errors="replace"), self.sink.process.tail(1000),
+                           json.dumps(self.agent.status()),
+                           self.agent.call("status").stdout])
+        for secret in (harness.SECRET_KEY, "Signature=", *secrets):
+            check(secret not in shown, f"secret: {secret[:4]}... is in the log or in status")
+
+    def check_duplicates(self):
+        again = self.rogue.unexplained()
+        check(not again, f"duplicates: sent again though the agent knew better: {again[:5]}")
+
+    def finish(self, dead=0, secrets=()):
+        """What must hold behind every fault."""
+        self.wait_stored(less=dead)
+        wait_until("the accounts", lambda: self.settled(dead))
+        self.check_accounts(dead)
+        self.check_duplicates()
+        self.check_secrets(*secrets)
+        self.stop_agent()
+        self.rogue.stop()
+        summary = self.sink.stop()
+        check(summary["ids"]["unique"] == self.fed - dead, f"lost or invented: {summary}")
+        return summary
+
+    def stop_agent(self):
+        """Its two seconds for the end are short where time runs faster."""
+        code = self.agent.stop()
+        hurried = self.factor > 1 and "threads=left-behind" in self.agent.tail(1)
+        check(code == 0 or hurried, f"the agent ended badly, {code}: {self.agent.tail()}")
+
+    def settled(self, dead):
+        lanes = self.route()["lanes"].values()
+        return sum(lane["delivered"] for lane in lanes) >= self.fed - dead
+
+    def close(self):
+        with contextlib.suppress(Exception):
+            self.rogue.stop()
+            self.agent.process.kill()
+            self.sink.process.kill()
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def threads(pid):
+    return len(os.listdir(f"/proc/{pid}/task"))
