@@ -49,7 +49,8 @@ def chosen(options):
 
 def attempt(run, case):
     """(word, why) of one case."""
-    folder = run.folder / re.sub(r"\W+", "-", case.title.lower())
+    # Short, for a socket lies in it.
+    folder = run.folder / f"{CASES.index(case)}-{re.sub(r'[^a-z0-9]+', '-', case.title.lower())[:20]}"
     folder.mkdir()
     one = harness.Run(run.build, folder)
     one.agent_program = run.agent_program

@@ -84,7 +84,7 @@ basicConstraints = critical,CA:FALSE
                 f"/CN=matrix {name}")
 
     def sign(self, name, names="DNS:localhost,IP:127.0.0.1", usage="serverAuth", rsa=False,
-             start="20200101000000Z", end="20490101000000Z", extra=""):
+             start="20200101000000Z", end="20490101000000Z"):
         """PEM of a chain with its key, for a server."""
         base = self.folder / name
         key, request, chain = (base.with_suffix(f".{end}") for end in ("key", "csr", "pem"))
@@ -92,7 +92,7 @@ basicConstraints = critical,CA:FALSE
         extensions = base.with_suffix(".ext")
         extensions.write_text("[usual]\nbasicConstraints = critical,CA:FALSE\n"
                               f"subjectAltName = {names}\n"
-                              f"extendedKeyUsage = {usage}\n{extra}\n")
+                              f"extendedKeyUsage = {usage}\n")
         openssl("req", "-newkey", *kind, "-nodes", "-keyout", key, "-out", request,
                 "-subj", f"/CN={name}")
         with self.lock:
