@@ -4,10 +4,12 @@ What every case of the fault matrix stands on: a table, and a world of agent, ro
 """
 import contextlib
 import json
+import mmap
 import os
 import pathlib
 import re
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -142,15 +144,38 @@ class Agent(harness.Agent):
         return [str(self.run.agent_program), *map(str, arguments)]
 
 
-def fast_clock(run, factor):
-    """The environment in which time runs FACTOR times faster."""
-    if factor == 1:
-        return {}
-    library = run.build / "tests/fault/libfast_clock.so"
-    if not library.is_file():
-        raise harness.Skip("there is no fast_clock in this build")
-    return {"LD_PRELOAD": str(library),
-            "FAST_CLOCK": f"{factor}:{time.clock_gettime_ns(time.CLOCK_MONOTONIC)}"}
+class FastClock:
+    """Time that runs FACTOR times faster, for what is started with `environment`."""
+
+    FORM = "<qqq"
+
+    def __init__(self, run, factor):
+        library = run.build / "tests/fault/libfast_clock.so"
+        if factor != 1 and not library.is_file():
+            raise harness.Skip("there is no fast_clock in this build")
+        path = run.folder / "pace"
+        path.write_bytes(struct.pack("<q", 0) + 2 * struct.pack(self.FORM, 1, 0, 0))
+        with path.open("r+b") as file:
+            self.control = mmap.mmap(file.fileno(), 0)
+        self.current, self.factor, self.base, self.gained = 0, 1, 0, 0
+        self.environment = {}
+        if library.is_file():
+            self.environment = {"LD_PRELOAD": str(library), "FAST_CLOCK": str(path)}
+        self.set(factor)
+
+    def set(self, factor):
+        """From now on; waits that have begun end by the pace of before."""
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        self.gained += (now - self.base) * (self.factor - 1)
+        self.base, self.factor, self.current = now, factor, 1 - self.current
+        struct.pack_into(self.FORM, self.control, 8 + self.current * struct.calcsize(self.FORM),
+                         self.factor, self.base, self.gained)
+        struct.pack_into("<q", self.control, 0, self.current)
+
+    def gained_s(self):
+        """What clocks are ahead by now."""
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        return (self.gained + (now - self.base) * (self.factor - 1)) / 1e9
 
 
 class World:
@@ -160,12 +185,11 @@ class World:
     def __init__(self, run, factor=30, sink_options=(), route=None, environment=None, config=None,
                  plain=False):
         self.run = run
-        self.factor = factor
         self.fed = 0
-        self.fast = fast_clock(run, factor)
+        self.clock = FastClock(run, factor)
         self.authority, context = Shared.tls(run)
         self.sink = harness.Sink(run, "--plain", "--id-member", "id", *sink_options,
-                                 environment={**os.environ, **self.fast})
+                                 environment={**os.environ, **self.clock.environment})
         self.rogue = rogue.Rogue(self.sink.port, None if plain else context)
         self.endpoint = f"{'http' if plain else 'https'}://localhost:{self.rogue.port}"
         self.ca = self.authority.pem
@@ -179,7 +203,7 @@ class World:
         self.agent = Agent(self.run, self.endpoint, self.ca, **{
             "spool": spool, "routes": [route], "sensors": [harness.lines_sensor(self.input)],
             **config})
-        self.agent.environment.update(self.fast)
+        self.agent.environment.update(self.clock.environment)
         self.agent.environment.update(environment)
 
     def start(self, records=5):
@@ -297,7 +321,7 @@ class World:
     def stop_agent(self):
         """Its two seconds for the end are short where time runs faster."""
         code = self.agent.stop()
-        hurried = self.factor > 1 and "threads=left-behind" in self.agent.tail(1)
+        hurried = self.clock.factor > 1 and "threads=left-behind" in self.agent.tail(1)
         check(code == 0 or hurried, f"the agent ended badly, {code}: {self.agent.tail()}")
 
     def settled(self, dead):
