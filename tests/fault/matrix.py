@@ -29,6 +29,8 @@ from matrix_world import CASES
 # Cases of features that this tree does not have yet, by their title, and what they wait for.
 WAITING = {
     "H1 a count that the entries contradict": "kinesis.c does not read FailedRecordCount",
+    "N3 a name server that is silent, late, or refuses: the last good address is used":
+        "last good addresses",
     "H2 one poison record among many": "halving of a refused batch",
     "H4 413 above a size": "halving of a batch that is too large",
 }

@@ -188,30 +188,40 @@ class World:
         self.fed = 0
         self.clock = FastClock(run, factor)
         self.authority, context = Shared.tls(run)
-        self.sink = harness.Sink(run, "--plain", "--id-member", "id", *sink_options,
-                                 environment={**os.environ, **self.clock.environment})
-        self.rogue = rogue.Rogue(self.sink.port, None if plain else context)
-        self.endpoint = f"{'http' if plain else 'https'}://localhost:{self.rogue.port}"
         self.ca = self.authority.pem
+        self.sink = self.make_sink(run, sink_options)
+        self.rogue = self.make_rogue(None if plain else context)
         self.input = run.folder / "input"
         self.input.write_text("")
-        self.make_agent(route or {}, environment or {}, config or {})
+        self.make_agent(route or {}, environment or {}, dict(config or {}))
+
+    def make_sink(self, run, options):
+        return harness.Sink(run, "--plain", "--id-member", "id", *options,
+                            environment={**os.environ, **self.clock.environment})
+
+    def make_rogue(self, context):
+        server = rogue.Rogue(self.sink.port, context)
+        self.endpoint = f"http{'' if context is None else 's'}://localhost:{server.port}"
+        return server
 
     def make_agent(self, route, environment, config):
         route = {"batch": {"records": 20}, **route}
         spool = {"size": "2MiB", "ack_window": "1s", "lanes": {"normal": {"age": "100ms"}}}
+        sensors = [harness.lines_sensor(self.input), *config.pop("sensors", [])]
         self.agent = Agent(self.run, self.endpoint, self.ca, **{
-            "spool": spool, "routes": [route], "sensors": [harness.lines_sensor(self.input)],
-            **config})
+            "spool": spool, "routes": [route], "sensors": sensors, **config})
         self.agent.environment.update(self.clock.environment)
         self.agent.environment.update(environment)
 
     def start(self, records=5):
         """Up, and so many records through without a fault."""
-        self.agent.start()
+        self.start_agent()
         self.feed(records)
         self.wait_stored()
         return self
+
+    def start_agent(self):
+        self.agent.start()
 
     def feed(self, count, **members):
         with self.input.open("a", encoding="ascii") as file:
