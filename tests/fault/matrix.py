@@ -31,6 +31,7 @@ WAITING = {
     "H1 a count that the entries contradict": "kinesis.c does not read FailedRecordCount",
     "N3 a name server that is silent, late, or refuses: the last good address is used":
         "last good addresses",
+    "T2 a good certificate, and a clock that says 1970": "certificates while the clock is unset",
     "H2 one poison record among many": "halving of a refused batch",
     "H4 413 above a size": "halving of a batch that is too large",
 }
@@ -121,6 +122,8 @@ def main():
         (["--full"], {"action": "store_true", "help": "the long ones"}),
         (["--list"], {"action": "store_true", "help": "what there is"}),
         (["--jobs"], {"type": int, "default": JOBS, "help": "cases at a time"}),
+        (["--patience"], {"type": int, "default": matrix_world.PATIENCE_S,
+                          "help": "seconds until a record counts as lost"}),
         (["--agent"], {"help": "the program under test, instead of runnel"}),
         (["--must-find"], {"help": "pass only if a case fails with words that match this"}))
     if options.list:
@@ -129,6 +132,7 @@ def main():
                   f"{'  waits: ' + WAITING[case.title] if case.title in WAITING else ''}")
         return
     enter_name_space()
+    matrix_world.PATIENCE_S = options.patience
     harness.main(options, scenario(options))
 
 

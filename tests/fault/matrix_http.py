@@ -30,7 +30,7 @@ def run_suffering(run, table, factor=FACTOR):
         try:
             world.suffer(act, words, state)
         except harness.Failure as failure:
-            raise harness.Failure(f"with {words!r} ({str(reply)[:60]}): {failure}") from None
+            raise harness.Failure(f"{failure}, with {words!r} ({str(reply)[:60]})") from None
     return world
 
 
@@ -531,7 +531,7 @@ def wrong_framing(run):
         try:
             world.suffer(act, ".")
         except harness.Failure as failure:
-            raise harness.Failure(f"number {number}: {failure}") from None
+            raise harness.Failure(f"{failure}, number {number}") from None
     grown = world.agent.private_dirty_kib() - memory
     check(grown < 256, f"{grown} KiB more behind endless replies")
     world.finish()

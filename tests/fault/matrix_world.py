@@ -71,7 +71,11 @@ unique_subject = no
 commonName = supplied
 [usual]
 basicConstraints = critical,CA:FALSE
+[authority]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign,cRLSign
 """
+    START, END = "20000101000000Z", "20491231235959Z"
 
     def __init__(self, folder, name="ca"):
         self.folder = pathlib.Path(folder) / name
@@ -81,12 +85,15 @@ basicConstraints = critical,CA:FALSE
         self.lock = threading.Lock()
         (self.folder / "index.txt").write_text("")
         (self.folder / "config").write_text(self.CONFIG.format(folder=self.folder))
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                "-keyout", self.key, "-out", self.pem, "-days", "3650", "-subj",
-                f"/CN=matrix {name}")
+        request = self.folder / "ca.csr"
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-keyout", self.key, "-out", request, "-subj", f"/CN=matrix {name}")
+        openssl("ca", "-batch", "-config", self.folder / "config", "-selfsign", "-keyfile",
+                self.key, "-in", request, "-out", self.pem, "-startdate", self.START, "-enddate",
+                self.END, "-extensions", "authority", "-notext")
 
     def sign(self, name, names="DNS:localhost,IP:127.0.0.1", usage="serverAuth", rsa=False,
-             start="20200101000000Z", end="20490101000000Z"):
+             start=START, end=END):
         """PEM of a chain with its key, for a server."""
         base = self.folder / name
         key, request, chain = (base.with_suffix(f".{end}") for end in ("key", "csr", "pem"))
@@ -232,18 +239,18 @@ class World:
     def stored(self):
         return self.sink.summary()["ids"]["unique"]
 
-    def wait_stored(self, less=0, timeout_s=PATIENCE_S):
+    def wait_stored(self, less=0):
         """Until the sink has everything that was fed, but so many."""
         def all_there():
             self.check_alive()
             return self.stored() >= self.fed - less
         try:
-            wait_until("", all_there, timeout_s)
+            wait_until("", all_there, PATIENCE_S)
         except Failure as failure:
             if str(failure).startswith("waited"):
                 missing = self.fed - less - self.stored()
                 raise Failure(f"lost: {missing} of {self.fed} records are missing after "
-                              f"{timeout_s} s: {self.said()}") from None
+                              f"{PATIENCE_S} s: {self.said()}") from None
             raise
 
     def check_alive(self):
@@ -266,6 +273,7 @@ class World:
 
         def found():
             route = self.route(name)
+            self.check_believed(route)
             text = f"{route['state']}: {route['error']}"
             seen.add(text)
             if state is not None and route["state"] not in state.split("|"):
@@ -278,6 +286,12 @@ class World:
                 raise
             raise Failure(f"unseen: status never said {words!r} ({state}), but "
                           f"{sorted(seen)}") from None
+
+    def check_believed(self, route):
+        """No more is delivered than the sink has: it is asked last."""
+        delivered = sum(lane["delivered"] for lane in route["lanes"].values())
+        stored = self.sink.summary()["identities"]["unique"]
+        check(delivered <= stored, f"lost: {delivered} are said to be delivered, {stored} are")
 
     def suffer(self, act, words, state=None, records=3):
         """ACT meets every request until status says WORDS; then all goes through."""
