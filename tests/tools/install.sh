@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that a step needs and that are missing; says what and why.
 #
-# usage: install.sh GROUP...      build | checks | clang | armhf | e2e | node | bench | chroot
+# usage: install.sh GROUP...   build | checks | clang | armhf | e2e | node | network | bench | chroot
 #
 # Returns at once when nothing is missing. Needs root or sudo only when something is.
 set -euo pipefail
@@ -36,6 +36,10 @@ group() {
         packages="nodejs npm"
         # Who has Node.js from elsewhere keeps it; Debian's would not install beside it.
         if command -v node >/dev/null && command -v npm >/dev/null; then packages=""; fi
+        ;;
+    network)
+        why="to spoil networks and certificates"
+        packages="openssl iproute2 iptables util-linux"
         ;;
     bench)
         why="to measure flash writes on a file system of its own"
