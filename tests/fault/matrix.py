@@ -3,9 +3,9 @@
 """
 The fault matrix: network, TLS, HTTP and AWS, clock, each row against the real program.
 
-In every case nothing is lost, duplicates lie within batches whose reply the agent did not get, the
-agent stays up, status says what is wrong while it is, and no secret is said. tests/README.md has the
-rows and what they mean.
+In every case nothing is lost, duplicates lie within batches whose reply the agent did not get,
+the agent stays up, status says what is wrong while it is, and no secret is said. tests/README.md
+has the rows and what they mean.
 """
 import concurrent.futures
 import os
@@ -53,7 +53,8 @@ def chosen(options):
 def attempt(run, case):
     """(word, why) of one case."""
     # Short, for a socket lies in it.
-    folder = run.folder / f"{CASES.index(case)}-{re.sub(r'[^a-z0-9]+', '-', case.title.lower())[:20]}"
+    name = re.sub(r"[^a-z0-9]+", "-", case.title.lower())[:20]
+    folder = run.folder / f"{CASES.index(case)}-{name}"
     folder.mkdir()
     one = harness.Run(run.build, folder)
     one.agent_program = run.agent_program

@@ -332,8 +332,9 @@ def retry_after(run):
 @case("H4", "more than one request may carry")
 def split_before(run):
     """80 documents of 60 KB: 4.8 MB, of which a request takes 1 MiB at most."""
+    spool = {"size": "16MiB", "lanes": {"normal": {"age": "100ms"}}}
     world = World(run, 1, route={"batch": {"records": 500, "bytes": "1MiB"}},
-                  config={"spool": {"size": "16MiB", "lanes": {"normal": {"age": "100ms"}}}}).start()
+                  config={"spool": spool}).start()
     world.feed(80, note="x" * 60000)
     world.wait_stored()
     largest = max(len(talk.body) for talk in world.rogue.talks)

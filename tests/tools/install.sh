@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that a step needs and that are missing; says what and why.
 #
-# usage: install.sh GROUP...   build | checks | clang | armhf | e2e | node | network | bench | chroot
+# usage: install.sh GROUP...
+# groups: build | checks | clang | armhf | e2e | node | network | bench | chroot
 #
 # Returns at once when nothing is missing. Needs root or sudo only when something is.
 set -euo pipefail
