@@ -287,6 +287,26 @@ def not_found(run):
     run_codes(run, "H6")
 
 
+@case("H3", "a day of AccessDenied")
+def day_of_denial(run):
+    """24 hours in half a minute: sampling goes on, nothing restarts, nobody calls it healthy."""
+    world = World(run, FACTOR, config={"spool": {"size": "8MiB"}, "sensors": [
+        {"name": "wave", "driver": "sim", "interval": "60s"}]}).start()
+    pid = world.agent.process.pid
+    world.rogue.act = answer(error("AccessDeniedException"))
+    world.feed(5)
+    world.wait_said("AccessDenied", OPERATOR)
+    before = world.rogue.requests()
+    world.pass_hours(24, 3000)
+    check(world.agent.process.pid == pid, "it was restarted")
+    asked = world.rogue.requests() - before
+    check(5 <= asked <= 24 * 120, f"{asked} requests in a day: it gave up, or hammers")
+    world.rogue.act = None
+    world.wait_stored()
+    wait_until("healthy again", lambda: world.status()["healthy"])
+    world.finish()
+
+
 @case("H3", "XML and HTML refusals")
 def foreign_forms(run):
     page = "<html><head><title>403 Forbidden</title></head><body>blocked</body></html>"

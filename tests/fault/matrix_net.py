@@ -9,7 +9,6 @@ import wire
 from harness import check, wait_until
 from matrix_world import World, case, descriptors, threads
 
-HOUR_S = 3600
 NAME = "kinesis.matrix.test"
 
 
@@ -43,11 +42,11 @@ class NetWorld(World):
         self.endpoint = f"https://{self.host}:{server.port}"
         return server
 
-    def name_server(self, *addresses):
+    def name_server(self, *addresses, at=wire.FAR4):
         """Before the agent starts."""
         wire.resolver(self.run)
         with self.wire.far():
-            self.names = wire.NameServer(wire.FAR4, list(addresses))
+            self.names = wire.NameServer(at, list(addresses))
 
     def start_agent(self):
         with self.wire.near():
@@ -84,23 +83,7 @@ def day_without(run):
     world.wire.link("down")
     world.feed(20)
     world.wait_said("unreachable|link|route", "offline")
-    world.clock.set(6000)
-    samples, unhealthy = world.status()["sensors"]["wave"]["samples"], 0
-    wait_until("the new pace", lambda: world.status()["sensors"]["wave"]["samples"] > samples + 1)
-    begun = world.clock.gained_s()
-    while (past := world.clock.gained_s() - begun) < 24 * HOUR_S:
-        status = world.status()
-        world.check_alive()
-        taken = status["sensors"]["wave"]["samples"]
-        check(taken > samples, f"no sample was taken: {taken} after {past:.0f} s")
-        samples = taken
-        if past > HOUR_S:
-            check(status["healthy"] is False, f"healthy after {past:.0f} s without a delivery")
-            unhealthy += 1
-        world.feed(20)
-        time.sleep(0.2)  # 20 minutes of the agent's
-    check(unhealthy >= 10, "the outage was long enough to look at")
-    world.clock.set(30)
+    world.pass_hours(24, 6000)
     world.wire.link("up")
     world.wait_stored()
     check(world.agent.process.pid == pid, "it was restarted")
@@ -383,6 +366,16 @@ def small_packets(run):
 @case("N9", "IPv6 alone, by address")
 def only_v6(run):
     world = NetWorld(run, v4=False, at=wire.FAR6)
+    world.start()
+    world.feed(50)
+    world.wait_stored()
+    world.finish()
+
+
+@case("N9", "IPv6 alone, by name")
+def only_v6_by_name(run):
+    world = NetWorld(run, v4=False, at=wire.FAR6, host=NAME)
+    world.name_server(wire.FAR6, at=wire.FAR6)
     world.start()
     world.feed(50)
     world.wait_stored()

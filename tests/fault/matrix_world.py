@@ -22,6 +22,7 @@ import rogue
 from harness import Failure, check, wait_until
 
 PATIENCE_S = 60
+HOUR_S = 3600
 CASES = []
 
 
@@ -307,6 +308,28 @@ class World:
         self.feed(records)
         wait_until("the faults", lambda: not self.rogue.once)
         self.wait_stored()
+
+    def pass_hours(self, hours, factor):
+        """So long without a delivery, at another pace: the sensor `wave` goes on, documents are
+        taken, and behind the first hour nobody calls that healthy."""
+        usual, looks = self.clock.factor, 0
+
+        def samples():
+            return self.status()["sensors"]["wave"]["samples"]
+        taken = samples()
+        self.clock.set(factor)
+        wait_until("the new pace", lambda: samples() > taken + 1)
+        taken, begun = samples(), self.clock.gained_s()
+        while (past := self.clock.gained_s() - begun) < hours * HOUR_S:
+            self.feed(20)
+            wait_until("a sample", lambda before=taken: samples() > before)
+            status = self.status()
+            taken = status["sensors"]["wave"]["samples"]
+            check(past < HOUR_S or status["healthy"] is False, f"healthy after {past:.0f} s")
+            looks += past >= HOUR_S
+            time.sleep(0.2)
+        check(looks >= 10, f"only {looks} looks: the outage was short")
+        self.clock.set(usual)
 
     def check_accounts(self, dead=0):
         for name, route in self.status()["routes"].items():

@@ -127,7 +127,7 @@ def resolver(run):
         file = run.folder.parent / "resolv.conf"
         if not file.exists():
             harness.check(pathlib.Path("/etc/resolv.conf").exists(), "there is no /etc/resolv.conf")
-            file.write_text(f"nameserver {FAR4}\n")
+            file.write_text(f"nameserver {FAR4}\nnameserver {FAR6}\n")
             command("mount", "--bind", file, "/etc/resolv.conf")
 
 
@@ -141,7 +141,8 @@ class NameServer:
         self.addresses = addresses
         self.mode = "answer"
         self.asked = 0
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.bind((address, 53))
         threading.Thread(target=self.serve, daemon=True).start()
 
