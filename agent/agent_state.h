@@ -111,6 +111,9 @@ void agent_time_learn(void *context, int64_t offset_ms);
 /** Whether records of this boot can be given their time. Waits for nothing. Any thread. */
 bool agent_time_known(void *context);
 
+/** For tls_options.wall_ms: what is trusted, else the system's clock if it can be believed. */
+int64_t agent_time_wall(void *context, bool *ret_known);
+
 /** After spool_open: what this boot knew of the time before a restart of the agent. */
 void agent_time_recall(struct agent *agent);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent_state.h"
+#include "platform/tls.h"
 
 /* The clock judges, the spool keeps: what the one learns here the other is told. */
 
@@ -18,6 +19,17 @@ bool agent_time_known(void *context)
     if (now.quality == TIME_SYNCED)
         spool_time_learn(agent->spool, now.boot_ms, now.offset_ms);
     return spool_time_known(agent->spool);
+}
+
+int64_t agent_time_wall(void *context, bool *ret_known)
+{
+    struct agent *agent = context;
+    struct spool_clock_reading now;
+    agent_clock_read(&agent->clock, &now);
+    if (now.quality == TIME_ESTIMATED)
+        return tls_system_wall_ms(NULL, ret_known);
+    *ret_known = true;
+    return now.boot_ms + now.offset_ms;
 }
 
 void agent_time_recall(struct agent *agent)

@@ -27,6 +27,9 @@ struct tls_options {
     void *wall_context;
 };
 
+/** The system's clock, for tls_options.wall_ms; believed as said there. CONTEXT is not used. */
+int64_t tls_system_wall_ms(void *context, bool *ret_known);
+
 /**
  * What the library shares between threads is made here: main calls it before the first thread.
  * Returns 0 or E_UNSUPPORTED.

@@ -181,7 +181,7 @@ static int open_batch(struct uplink *uplink)
 static int open_client(struct uplink *uplink)
 {
     const struct uplink_options *options = &uplink->options;
-    const struct http_client_options http = {
+    struct http_client_options http = {
         .tls = options->tls,
         .host = options->host,
         .port = options->port,
@@ -192,6 +192,10 @@ static int open_client(struct uplink *uplink)
         .idle_ms = options->silence_ms > 0 ? options->silence_ms : SILENCE_MS,
         .stop = &uplink->hard,
         .meter = options->link != NULL ? &uplink->meter : NULL};
+    if (http.tls_options.wall_ms != NULL) {
+        http.tls_options.wall_ms = uplink_greet_wall_ms;
+        http.tls_options.wall_context = uplink;
+    }
     return http_client_open(&http, &uplink->client);
 }
 

@@ -22,12 +22,35 @@ int uplink_greet_delay(struct uplink *uplink)
     return rc == E_TIMEOUT ? E_OK : rc;
 }
 
-static bool lacks_time(const struct uplink *uplink)
+static bool knows_time(const struct uplink *uplink)
 {
     const struct uplink_options *options = &uplink->options;
-    return options->tls && options->knows_time != NULL && !uplink->time_given_up &&
-           clock_mono_ms() - uplink->opened_mono_ms < options->time_wait_ms &&
-           !options->knows_time(options->context);
+    return !options->tls || options->knows_time == NULL || options->knows_time(options->context);
+}
+
+static bool lacks_time(const struct uplink *uplink)
+{
+    bool waits = !uplink->time_given_up &&
+                 clock_mono_ms() - uplink->opened_mono_ms < uplink->options.time_wait_ms;
+    return (waits || uplink->doubts_clock) && !knows_time(uplink);
+}
+
+bool uplink_greet_doubt(struct uplink *uplink)
+{
+    if (uplink->doubted || knows_time(uplink))
+        return false;
+    uplink->doubted = uplink->doubts_clock = true;
+    return true;
+}
+
+int64_t uplink_greet_wall_ms(void *context, bool *ret_known)
+{
+    const struct uplink *uplink = context;
+    const struct tls_options *tls = &uplink->options.tls_options;
+    int64_t wall_ms = tls->wall_ms(tls->wall_context, ret_known);
+    if (uplink->doubts_clock && !knows_time(uplink))
+        *ret_known = false;
+    return wall_ms;
 }
 
 bool uplink_greet(struct uplink *uplink)
@@ -36,6 +59,7 @@ bool uplink_greet(struct uplink *uplink)
     if (!lacks_time(uplink))
         return true;
     int rc = uplink_exchange_ask(uplink, &outcome);
+    uplink->doubts_clock = false;
     uplink->time_given_up = rc == E_OK && !uplink->answer.head.has_date;
     if (rc < 0 && rc != E_STOP)
         uplink_judge_question(uplink, rc, &outcome);

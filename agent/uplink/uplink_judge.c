@@ -23,6 +23,7 @@ void uplink_judge_back_off(struct uplink *uplink, enum backoff_kind kind, enum u
     int64_t ms =
         backoff_next_ms(&uplink->backoff, kind, uplink->answer.head.retry_after_ms, random);
     uplink_report_state(uplink, state, error, ms);
+    uplink->doubted = false;
     batch_release(&uplink->batch); /* nothing is in flight: a full spool may evict what it held */
     (void)stop_wait(&uplink->soft, -1, 0, clock_mono_ms() + ms);
 }
@@ -191,6 +192,8 @@ static void keep(struct uplink *uplink, enum verdict verdict,
         learn_from_message(uplink);
     if (is_broken_off(uplink, question->error, outcome))
         fit_failed(&uplink->fit, uplink->batch.data_bytes);
+    if (question->error == E_CERTIFICATE && uplink_greet_doubt(uplink))
+        return;
     act(uplink, verdict, outcome->reply_begun, error);
 }
 

@@ -65,6 +65,8 @@ struct uplink {
     int64_t woken_mono_ms;
     int64_t opened_mono_ms;
     bool time_given_up; /* who answers does not say it */
+    bool doubts_clock;  /* the next question passes over the dates of certificates */
+    bool doubted;       /* it did, since the last wait */
     bool time_known;
     int64_t server_offset_ms; /* the endpoint's clock less CLOCK_BOOTTIME */
     int64_t signed_offset_ms; /* likewise, of the time that was signed last */
@@ -129,6 +131,13 @@ void uplink_exchange_learn(struct uplink *uplink, int64_t wall_ms);
 
 /** Waits so that not all gateways that got power at once send at once. 0, E_STOP or error_sys. */
 int uplink_greet_delay(struct uplink *uplink);
+
+/** A certificate is not trusted: should that be because of a clock that nobody vouches for, a
+ *  question is sent all the same. False: the clock is not to blame, or was not. */
+bool uplink_greet_doubt(struct uplink *uplink);
+
+/** For tls_options.wall_ms; CONTEXT is the uplink. */
+int64_t uplink_greet_wall_ms(void *context, bool *ret_known);
 
 /** Learns the time if nobody knows it. False: not yet, and it was waited. */
 bool uplink_greet(struct uplink *uplink);

@@ -117,7 +117,7 @@ static int draw_random(void *context, unsigned char *bytes, size_t count)
     return 0;
 }
 
-static int64_t system_wall_ms(void *context, bool *ret_known)
+int64_t tls_system_wall_ms(void *context, bool *ret_known)
 {
     int64_t now_ms = clock_wall_ms();
     (void)context;
@@ -367,7 +367,7 @@ int tls_open(const struct tls_options *options, char where[TLS_WHERE_BYTES], str
     where[0] = '\0';
     if (tls == NULL)
         return E_NO_MEMORY;
-    tls->wall_ms = options->wall_ms != NULL ? options->wall_ms : system_wall_ms;
+    tls->wall_ms = options->wall_ms != NULL ? options->wall_ms : tls_system_wall_ms;
     tls->wall_context = options->wall_context;
     mbedtls_ssl_config_init(&tls->config);
     mbedtls_x509_crt_init(&tls->nobody);

@@ -221,7 +221,8 @@ class Agent:
     @staticmethod
     def fill_route(route, endpoint, ca):
         for key, value in (("name", "live"), ("destination", "kinesis"), ("region", "us-east-1"),
-                           ("stream", "telemetry"), ("endpoint", endpoint)):
+                           ("stream", "telemetry"), ("endpoint", endpoint),
+                           ("start_delay", "0s")):
             route.setdefault(key, value)
         if ca is not None:
             route.setdefault("ca_file", str(ca))

@@ -1101,6 +1101,40 @@ static void test_start_delay(void **state)
     assert_int_equal(request_ms(0), 601 * 1000);
 }
 
+/* A certificate that is not valid yet, or any more, by a clock that nobody vouches for: a question
+ * without records goes all the same, and what follows is judged by what it taught. */
+static void test_certificate_and_a_doubtful_clock(void **state)
+{
+    const struct fake_step refused = {.error = E_CERTIFICATE, .unsent = true};
+    (void)state;
+    struct uplink_options options = usual_options();
+    options.knows_time = knows_time;
+    options.time_wait_ms = 0;
+    open_with(&options);
+    add(LANE_NORMAL, 5);
+    run_steps(&refused, 1);
+    assert_all_delivered_once();
+    assert_int_equal(fake_endpoint.request_count, 3);
+    assert_false(fake_endpoint.requests[0].question);
+    assert_true(fake_endpoint.requests[1].question);
+    assert_int_equal(request_ms(2), request_ms(0));
+}
+
+/* Where the clock is not to blame, it is a matter for somebody, and not asked about without end. */
+static void test_certificate_that_stays_untrusted(void **state)
+{
+    struct fake_step steps[8];
+    (void)state;
+    for (size_t i = 0; i < 8; i++)
+        steps[i] = (struct fake_step){.error = E_CERTIFICATE, .unsent = true};
+    open_without_time();
+    add(LANE_NORMAL, 5);
+    fake_endpoint.on_wait = look_and_stop;
+    run_steps(steps, 8);
+    assert_int_equal(fake_endpoint.request_count, 2);
+    assert_int_equal(seen_state, UPLINK_NEEDS_OPERATOR);
+}
+
 /* What the server calls the time, where it says so in words alone. */
 static void test_time_in_a_message(void **state)
 {
@@ -1378,6 +1412,8 @@ int main(void)
         TEST(test_who_answers_without_a_date),
         TEST(test_time_is_not_asked_for_without_tls),
         TEST(test_start_delay),
+        TEST(test_certificate_and_a_doubtful_clock),
+        TEST(test_certificate_that_stays_untrusted),
         TEST(test_time_in_a_message),
         TEST(test_batch_that_changes_is_built_anew),
         TEST(test_batch_that_keeps_changing),
