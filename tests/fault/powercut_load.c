@@ -383,7 +383,7 @@ static void recover(struct load *load)
 
 /* ---- where records change places ---- */
 
-/* Flips a byte of the state's checksum, wherever these bytes lie in the file. */
+/* Flips a byte of the state, under its checksum, wherever these bytes lie in the file. */
 static void damage(struct load *load)
 {
     char path[FS_PATH_BYTES];
@@ -404,10 +404,10 @@ static void damage(struct load *load)
     int fd = open(path, O_RDWR | O_CLOEXEC);
     ssize_t count = pread(fd, image, sizeof image, 0);
     for (size_t at = 0; count > 0 && at + bytes <= (size_t)count; at++) {
-        const uint8_t *last = image + at + bytes - 1;
-        const uint8_t flipped = (uint8_t) ~*last;
+        const uint8_t *in_id = image + at + 8;
+        const uint8_t flipped = (uint8_t) ~*in_id;
         if (memcmp(image + at, state, bytes) == 0)
-            expect(pwrite(fd, &flipped, 1, last - image) == 1, "no damage");
+            expect(pwrite(fd, &flipped, 1, in_id - image) == 1, "no damage");
     }
     (void)close(fd);
 }
