@@ -91,6 +91,7 @@ static void begin_new(struct spool *spool)
     spool->counters_since_ms = wall_ms(spool);
     spool->size_bytes = spool->room_bytes = spool_size_wanted(spool);
     spool->create = true;
+    spool->next_boot = FIRST_BOOT;
     spool_time_enter(spool);
 }
 

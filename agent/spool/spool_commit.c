@@ -366,7 +366,7 @@ static int write_all(struct spool *spool, struct commit *commit)
     if (rc == E_OK)
         rc = put_events(commit);
     if (rc == E_OK)
-        rc = spool_time_put(commit);
+        rc = spool_time_put(spool, commit);
     return rc == E_OK ? put_state(commit) : rc;
 }
 
@@ -754,7 +754,7 @@ int spool_commit_first(struct spool *spool)
         return rc;
     }
     rc = store_commit(txn);
-    spool->boot_stored = spool->boot_version;
+    spool->times_stored = spool->times_version;
     return rc < 0 ? rc : commit_once(spool, (struct commit){.all = true, .first = true});
 }
 

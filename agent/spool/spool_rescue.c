@@ -94,11 +94,25 @@ static int put_blocks(struct spool *spool, const struct commit *commit, int fd,
     return rc;
 }
 
+static int put_boots(const struct spool *spool, int fd)
+{
+    const struct timeline *now = &spool->times[spool->times_now];
+    int rc = E_OK;
+    for (size_t i = 0; rc == E_OK && i < now->count; i++) {
+        uint8_t bytes[TIMELINE_BOOT_BYTES];
+        struct store_key key = store_key_number(STORE_BOOTS, now->boots[i].number);
+        rc = spool_aside_write_seal(fd, &key, bytes, timeline_encode(&now->boots[i], bytes));
+    }
+    return rc;
+}
+
 static int put_all(struct spool *spool, const struct commit *commit, int fd, uint64_t *ret_records)
 {
     int rc = spool_aside_write(fd, commit->state, commit->state_bytes);
     if (rc == E_OK)
         rc = spool_names_put(spool, spool->sensor_count, fd);
+    if (rc == E_OK)
+        rc = put_boots(spool, fd);
     if (rc == E_OK)
         rc = put_routes(spool, commit, fd);
     if (rc == E_OK)

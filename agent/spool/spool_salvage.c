@@ -65,6 +65,9 @@ struct salvage {
     struct found_route *matched[SPOOL_ROUTES_MAX]; /* by the numbers of the routes here */
     uint8_t *definitions[SENSORS_MAX];
     size_t definition_bytes[SENSORS_MAX];
+    struct timeline boots;
+    uint32_t lived_boot; /* the last that wrote a state, */
+    int64_t lived_ms;    /* and how far its clock came */
     uint32_t sensor_max;
     uint32_t sensor_base;
     int error;    /* out of memory */
@@ -112,10 +115,23 @@ static void on_newer(void *context)
     salvage->keeps = true;
 }
 
+static void note_lived(struct salvage *salvage, const uint8_t *bytes, size_t count)
+{
+    uint32_t boot;
+    int64_t lived_ms;
+    if (spool_table_read_lived(bytes, count, &boot, &lived_ms) < 0 || boot < salvage->lived_boot ||
+        (boot == salvage->lived_boot && lived_ms < salvage->lived_ms))
+        return;
+    salvage->lived_boot = boot;
+    salvage->lived_ms = lived_ms;
+}
+
 static void on_state(void *context, const uint8_t *bytes, size_t count)
 {
     struct salvage *salvage = context;
     int rc = spool_table_read_id(bytes, count, &salvage->id);
+    if (rc == E_OK)
+        note_lived(salvage, bytes, count);
     salvage->newer = salvage->newer || rc == E_VERSION;
     salvage->known = salvage->known || rc == E_OK;
 }
@@ -195,6 +211,14 @@ static void on_definition(struct salvage *salvage, const struct seal *seal)
         salvage->sensor_max = (uint32_t)number;
 }
 
+static void on_boot(struct salvage *salvage, const struct seal *seal)
+{
+    struct timeline_boot boot;
+    if (spool_time_decode(seal->key, seal->key_bytes, seal->content, seal->content_bytes, &boot) ==
+        E_OK)
+        timeline_collect(&salvage->boots, &boot);
+}
+
 static void on_seal(void *context, const struct seal *seal)
 {
     struct salvage *salvage = context;
@@ -205,6 +229,8 @@ static void on_seal(void *context, const struct seal *seal)
         on_cursor(salvage, seal);
     else if (table == STORE_DICTIONARY && seal->key_bytes == 9)
         on_definition(salvage, seal);
+    else if (table == STORE_BOOTS)
+        on_boot(salvage, seal);
 }
 
 /* ---- reading ---- */
@@ -595,6 +621,15 @@ static void match_routes(struct salvage *salvage)
     (void)pthread_mutex_unlock(&spool->lock);
 }
 
+/* By which blocks tell the time of their records. */
+static void adopt_boots(struct salvage *salvage)
+{
+    for (size_t i = 0; i < salvage->boots.count; i++)
+        if (salvage->boots.boots[i].number == salvage->lived_boot)
+            timeline_lives(&salvage->boots.boots[i], salvage->lived_ms);
+    spool_time_adopt(salvage->spool, &salvage->boots);
+}
+
 static int salvage_open_file(struct salvage *salvage)
 {
     struct spool *spool = salvage->spool;
@@ -610,6 +645,7 @@ static int salvage_open_file(struct salvage *salvage)
     if (rc < 0)
         return rc;
     match_routes(salvage);
+    adopt_boots(salvage);
     rc = bring_all_back(salvage);
     if (rc == E_OK)
         finish(salvage);

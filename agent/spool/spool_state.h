@@ -29,6 +29,7 @@ enum {
     EVENTS_WAITING_MAX = 8,
     EVENT_BYTES = 160,
     EVENTS_STORED_MAX = 256,
+    FIRST_BOOT = 4096, /* of a new file: below it are numbers for those of files set aside */
     TIMES_MAX = 3, /* versions of the timeline: today's, and those that batches in flight need */
     RESERVATION = 65536,
     CLOCK_STEP_MS = 500, /* a block is sealed when the offset changes by more */
@@ -231,10 +232,11 @@ struct spool {
 
     struct timeline times[TIMES_MAX]; /* one that a route needs does not change */
     unsigned times_now;
-    uint32_t boot_version; /* counts what became known of this boot, */
-    uint32_t boot_stored;  /* and as far as flash has it */
-    uint32_t lived_boot;   /* 0: none; so far did the clock of that boot come, as of the last */
-    int64_t lived_ms;      /* commit, of the run before or of this one */
+    struct timeline times_taken; /* as the commit under way writes it */
+    uint32_t times_version;      /* counts what became known, */
+    uint32_t times_stored;       /* and as far as flash has it */
+    uint32_t lived_boot; /* 0: none; so far did the clock of that boot come, as of the last */
+    int64_t lived_ms;    /* commit, of the run before or of this one */
     atomic_bool time_known;
 
     struct head_block *blocks;
@@ -310,10 +312,8 @@ struct commit {
     unsigned letters_dropped;
     uint8_t state[SPOOL_STATE_BYTES];
     size_t state_bytes;
-    uint8_t boot[TIMELINE_BOOT_BYTES];
-    size_t boot_bytes; /* 0: flash has it */
-    uint32_t boot_number;
-    uint32_t boot_version;
+    bool times; /* flash does not have all that is known of boots: so much is */
+    uint32_t times_version;
     uint64_t pages;
 };
 
@@ -512,6 +512,10 @@ int spool_table_read_flash(struct store_txn *txn, struct lane_flash flash[LANE_C
 /** The id in a stored state, if that is whole. E_DAMAGED, E_VERSION. */
 int spool_table_read_id(const uint8_t *bytes, size_t count, uint64_t *ret_id);
 
+/** Likewise, which boot wrote it and how far its clock had come. E_NOT_FOUND: it does not say. */
+int spool_table_read_lived(const uint8_t *bytes, size_t count, uint32_t *ret_boot,
+                           int64_t *ret_lived_ms);
+
 /** What a stored route says. E_DAMAGED. */
 int spool_table_get_route(const uint8_t *bytes, size_t count, struct spool_route *ret_route);
 
@@ -545,15 +549,23 @@ void spool_time_loaded(struct spool *spool);
 /** After the loading of whatever there was: this boot is the last one. */
 void spool_time_enter(struct spool *spool);
 
-/** In the first commit: brings the table on flash to what is known. LMDB's errors. */
+/** In the first commit, before anything is taken: brings the table on flash to what is known.
+ *  E_DAMAGED; LMDB's. */
 int spool_time_put_all(struct spool *spool, struct store_txn *txn);
+
+/** The boots of a file that was set aside, which were before those of this one. */
+void spool_time_adopt(struct spool *spool, const struct timeline *boots);
+
+/** What an entry of the table holds, with the number of its key. E_DAMAGED. */
+int spool_time_decode(const uint8_t *key, size_t key_bytes, const uint8_t *value, size_t bytes,
+                      struct timeline_boot *ret_boot);
 
 /** NOW counts as learnt if it is synced. */
 void spool_time_note_locked(struct spool *spool, const struct spool_clock_reading *now);
 
-/** This boot's entry as the commit under way writes it; writing it; and after it succeeded. */
+/** The boots as the commit under way writes them; writing them; and after it succeeded. */
 void spool_time_take_locked(struct spool *spool, struct commit *commit);
-int spool_time_put(struct commit *commit);
+int spool_time_put(struct spool *spool, struct commit *commit);
 void spool_time_settle_locked(struct spool *spool, const struct commit *commit);
 
 /** The clock of the boot that took the block, as ROUTE is to see it or, if that is NULL, as it is
@@ -563,7 +575,7 @@ void spool_time_bind_locked(const struct spool *spool, const struct spool_route 
 
 /** What a gap keeps of this boot: the low bits of its number, by which spool_time_tell_locked finds
  *  it again; 0: nothing. */
-uint16_t spool_time_boot_locked(const struct spool *spool);
+uint16_t spool_time_boot_locked(struct spool *spool);
 
 /** Gives a gap that was noted by some boot's clock its wall time, as ROUTE is to see it. */
 void spool_time_tell_locked(const struct spool_route *route, struct spool_gap *gap);

@@ -102,14 +102,15 @@ size_t spool_table_put_state_locked(const struct spool *spool,
     return STATE_LIVED_BYTES;
 }
 
-static void get_lived(struct spool *spool, const uint8_t *bytes, size_t count)
+int spool_table_read_lived(const uint8_t *bytes, size_t count, uint32_t *ret_boot,
+                           int64_t *ret_lived_ms)
 {
-    spool->lived_boot = 0;
     if (count < STATE_LIVED_BYTES ||
         bytes_get_le32(bytes + AT_LIVED_CHECKSUM) != crc32c(0, bytes, AT_LIVED_CHECKSUM))
-        return;
-    spool->lived_boot = bytes_get_le32(bytes + AT_BOOT);
-    spool->lived_ms = (int64_t)bytes_get_le64(bytes + AT_LIVED);
+        return E_NOT_FOUND;
+    *ret_boot = bytes_get_le32(bytes + AT_BOOT);
+    *ret_lived_ms = (int64_t)bytes_get_le64(bytes + AT_LIVED);
+    return E_OK;
 }
 
 static int check_state(const uint8_t *bytes, size_t count)
@@ -161,7 +162,8 @@ static int get_state(struct spool *spool, const uint8_t *bytes, size_t count, bo
         spool->lanes[lane].refused = bytes_get_le64(bytes + AT_LANES + (int)lane * LANE_BYTES);
         spool->lanes[lane].flash = flash[lane];
     }
-    get_lived(spool, bytes, count);
+    if (spool_table_read_lived(bytes, count, &spool->lived_boot, &spool->lived_ms) < 0)
+        spool->lived_boot = 0;
     *ret_clean = (bytes[AT_FLAGS] & STATE_CLEAN) != 0;
     return E_OK;
 }

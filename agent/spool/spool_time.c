@@ -10,12 +10,18 @@ static struct timeline *now_of(struct spool *spool)
     return &spool->times[spool->times_now];
 }
 
-/* This boot, which is the last one; a spool that was only opened has none. */
-static const struct timeline_boot *boot_of(const struct spool *spool)
+static struct timeline_boot *find_boot(struct timeline *timeline, const uint8_t *id)
 {
-    const struct timeline *now = &spool->times[spool->times_now];
-    const struct timeline_boot *last = now->count > 0 ? &now->boots[now->count - 1] : NULL;
-    return last != NULL && memcmp(last->id, spool->boot_id, sizeof last->id) == 0 ? last : NULL;
+    for (size_t i = timeline->count; i-- > 0;)
+        if (memcmp(timeline->boots[i].id, id, BLOCK_BOOT_ID_BYTES) == 0)
+            return &timeline->boots[i];
+    return NULL;
+}
+
+/* This boot; a spool that was only opened has none. */
+static struct timeline_boot *boot_of(struct spool *spool)
+{
+    return find_boot(now_of(spool), spool->boot_id);
 }
 
 /* ---- learning ---- */
@@ -52,9 +58,8 @@ static void learn_locked(struct spool *spool, const struct timeline_point *point
     const struct timeline_boot *boot = boot_of(spool);
     if (boot == NULL || !timeline_is_news(boot, point) || !renew_locked(spool))
         return;
-    struct timeline *now = now_of(spool);
-    timeline_learn(&now->boots[now->count - 1], point);
-    spool->boot_version++;
+    timeline_learn(boot_of(spool), point);
+    spool->times_version++;
     atomic_store(&spool->time_known, true);
 }
 
@@ -119,7 +124,7 @@ void spool_time_bind_locked(const struct spool *spool, const struct spool_route 
                   ret_clock);
 }
 
-uint16_t spool_time_boot_locked(const struct spool *spool)
+uint16_t spool_time_boot_locked(struct spool *spool)
 {
     const struct timeline_boot *boot = boot_of(spool);
     return boot == NULL ? 0 : (uint16_t)boot->number;
@@ -145,35 +150,34 @@ void spool_time_tell_locked(const struct spool_route *route, struct spool_gap *g
 
 /* ---- on flash ---- */
 
-static struct timeline_boot *find_number(struct spool *spool, uint64_t number)
+int spool_time_decode(const uint8_t *key, size_t key_bytes, const uint8_t *value, size_t bytes,
+                      struct timeline_boot *ret_boot)
 {
-    struct timeline *now = now_of(spool);
-    for (size_t i = 0; i < now->count; i++)
-        if (now->boots[i].number == number)
-            return &now->boots[i];
-    return NULL;
+    uint64_t number = key_bytes == 9 ? bytes_get_be64(key + 1) : 0;
+    if (number == 0 || number > UINT32_MAX)
+        return E_DAMAGED;
+    int rc = timeline_decode(value, bytes, ret_boot);
+    if (rc == E_OK)
+        ret_boot->number = (uint32_t)number;
+    return rc;
 }
 
 int spool_time_load(struct spool *spool, const struct store_key *key, const uint8_t *value,
                     size_t bytes)
 {
     struct timeline_boot boot;
-    uint64_t number = key->count == 9 ? bytes_get_be64(key->bytes + 1) : 0;
-    if (number == 0 || number > UINT32_MAX)
-        return E_DAMAGED;
-    int rc = timeline_decode(value, bytes, &boot);
-    if (rc < 0)
-        return rc;
-    boot.number = (uint32_t)number;
-    timeline_add(now_of(spool), &boot);
-    return E_OK;
+    int rc = spool_time_decode(key->bytes, key->count, value, bytes, &boot);
+    if (rc == E_OK)
+        timeline_add(now_of(spool), &boot);
+    return rc;
 }
 
 void spool_time_loaded(struct spool *spool)
 {
-    struct timeline_boot *boot = find_number(spool, spool->lived_boot);
-    if (boot != NULL)
-        timeline_lives(boot, spool->lived_ms);
+    struct timeline *now = now_of(spool);
+    for (size_t i = 0; i < now->count; i++)
+        if (now->boots[i].number == spool->lived_boot)
+            timeline_lives(&now->boots[i], spool->lived_ms);
 }
 
 void spool_time_enter(struct spool *spool)
@@ -190,11 +194,21 @@ void spool_time_enter(struct spool *spool)
         boot->has_guess = true;
         boot->guess = (struct timeline_point){reading.boot_ms, reading.offset_ms};
     }
-    spool->boot_version++;
+    spool->times_version++;
     spool->lived_boot = 0;
     atomic_store(&spool->time_known, boot->point_count > 0);
     (void)pthread_mutex_lock(&spool->lock);
     spool_time_note_locked(spool, &reading);
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
+void spool_time_adopt(struct spool *spool, const struct timeline *boots)
+{
+    (void)pthread_mutex_lock(&spool->lock);
+    if (renew_locked(spool) && timeline_adopt(now_of(spool), boots)) {
+        spool->times_version++;
+        atomic_store(&spool->time_known, boot_of(spool)->point_count > 0);
+    }
     (void)pthread_mutex_unlock(&spool->lock);
 }
 
@@ -215,8 +229,16 @@ static int put_boot(struct spool *spool, struct store_txn *txn, const struct tim
     return spool_table_put(txn, &key, bytes, count);
 }
 
+static bool has_number(const struct timeline *times, uint64_t number)
+{
+    for (size_t i = 0; i < times->count; i++)
+        if (times->boots[i].number == number)
+            return true;
+    return false;
+}
+
 /* Entries of boots that are too old, or that stand there more than once. */
-static int delete_others(struct spool *spool, struct store_txn *txn)
+static int delete_others(struct store_txn *txn, const struct timeline *times)
 {
     struct store_key key = {.count = 1, .bytes = {STORE_BOOTS}};
     const uint8_t *value;
@@ -227,7 +249,7 @@ static int delete_others(struct spool *spool, struct store_txn *txn)
             return E_OK;
         if (rc == E_OK && key.count != 9)
             rc = E_DAMAGED;
-        if (rc == E_OK && find_number(spool, bytes_get_be64(key.bytes + 1)) == NULL)
+        if (rc == E_OK && !has_number(times, bytes_get_be64(key.bytes + 1)))
             rc = store_delete(txn, &key);
         if (rc < 0)
             return rc;
@@ -235,13 +257,17 @@ static int delete_others(struct spool *spool, struct store_txn *txn)
     }
 }
 
+static int put_all(struct spool *spool, struct store_txn *txn, const struct timeline *times)
+{
+    int rc = delete_others(txn, times);
+    for (size_t i = 0; rc == E_OK && i < times->count; i++)
+        rc = put_boot(spool, txn, &times->boots[i]);
+    return rc;
+}
+
 int spool_time_put_all(struct spool *spool, struct store_txn *txn)
 {
-    const struct timeline *now = now_of(spool);
-    int rc = delete_others(spool, txn);
-    for (size_t i = 0; rc == E_OK && i < now->count; i++)
-        rc = put_boot(spool, txn, &now->boots[i]);
-    return rc;
+    return put_all(spool, txn, now_of(spool));
 }
 
 void spool_time_take_locked(struct spool *spool, struct commit *commit)
@@ -249,28 +275,27 @@ void spool_time_take_locked(struct spool *spool, struct commit *commit)
     struct spool_clock_reading reading;
     spool->options.clock(spool->options.clock_context, &reading);
     spool_time_note_locked(spool, &reading);
+    const struct timeline *now = now_of(spool);
     const struct timeline_boot *boot = boot_of(spool);
     if (boot == NULL)
         return;
     spool->lived_boot = boot->number;
     spool->lived_ms = reading.boot_ms;
-    if (spool->boot_version == spool->boot_stored)
+    commit->times = spool->times_version != spool->times_stored;
+    commit->times_version = spool->times_version;
+    if (!commit->times)
         return;
-    commit->boot_bytes = timeline_encode(boot, commit->boot);
-    commit->boot_number = boot->number;
-    commit->boot_version = spool->boot_version;
+    spool->times_taken.count = now->count;
+    memcpy(spool->times_taken.boots, now->boots, now->count * sizeof now->boots[0]);
 }
 
-int spool_time_put(struct commit *commit)
+int spool_time_put(struct spool *spool, struct commit *commit)
 {
-    struct store_key key = store_key_number(STORE_BOOTS, commit->boot_number);
-    if (commit->boot_bytes == 0)
-        return E_OK;
-    return spool_table_put(commit->txn, &key, commit->boot, commit->boot_bytes);
+    return commit->times ? put_all(spool, commit->txn, &spool->times_taken) : E_OK;
 }
 
 void spool_time_settle_locked(struct spool *spool, const struct commit *commit)
 {
-    if (commit->boot_bytes > 0)
-        spool->boot_stored = commit->boot_version;
+    if (commit->times)
+        spool->times_stored = commit->times_version;
 }

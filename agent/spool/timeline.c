@@ -23,7 +23,8 @@
                    */
 #define UNSET_BEFORE_MS INT64_C(1704067200000) /* 2024-01-01 */
 
-enum { AT_ID = 0, AT_QUALITY = 16, AT_LIVED = 18, AT_POINTS = 24, POINT_BYTES = 16 };
+enum { AT_ID = 0, AT_QUALITY = 16, AT_FLAGS = 17, AT_LIVED = 18, AT_POINTS = 24, POINT_BYTES = 16 };
+enum { FLAG_FOREIGN = 1 };
 _Static_assert((int)AT_QUALITY == (int)BLOCK_BOOT_ID_BYTES, "the boot id fits");
 
 /* ---- numbers ---- */
@@ -210,17 +211,20 @@ static struct timeline_boot *find(struct timeline *timeline, const uint8_t id[BL
     return NULL;
 }
 
+static void remove_oldest(struct timeline *timeline)
+{
+    timeline->count--;
+    memmove(&timeline->boots[0], &timeline->boots[1], timeline->count * sizeof timeline->boots[0]);
+}
+
 struct timeline_boot *timeline_enter(struct timeline *timeline, uint32_t number,
                                      const uint8_t id[BLOCK_BOOT_ID_BYTES])
 {
     struct timeline_boot *boot = find(timeline, id);
     if (boot != NULL)
         return boot;
-    if (timeline->count == TIMELINE_BOOTS_MAX) {
-        timeline->count--;
-        memmove(&timeline->boots[0], &timeline->boots[1],
-                timeline->count * sizeof timeline->boots[0]);
-    }
+    if (timeline->count == TIMELINE_BOOTS_MAX)
+        remove_oldest(timeline);
     boot = &timeline->boots[timeline->count++];
     *boot = (struct timeline_boot){.number = number};
     memcpy(boot->id, id, BLOCK_BOOT_ID_BYTES);
@@ -240,6 +244,90 @@ void timeline_add(struct timeline *timeline, const struct timeline_boot *boot)
     timeline_lives(into, boot->lived_ms);
 }
 
+/* ---- boots of other files ---- */
+
+static void insert(struct timeline *timeline, size_t index, const struct timeline_boot *boot)
+{
+    memmove(&timeline->boots[index + 1], &timeline->boots[index],
+            (timeline->count - index) * sizeof timeline->boots[0]);
+    timeline->count++;
+    timeline->boots[index] = *boot;
+}
+
+static int64_t learnt_until(const struct timeline_boot *boot)
+{
+    return boot->point_count == 0 ? -1 : boot->points[boot->point_count - 1].boot_ms;
+}
+
+void timeline_collect(struct timeline *timeline, const struct timeline_boot *boot)
+{
+    struct timeline_boot *known = find(timeline, boot->id);
+    size_t index = timeline->count;
+    if (known != NULL) {
+        int64_t lived_ms = known->lived_ms > boot->lived_ms ? known->lived_ms : boot->lived_ms;
+        if (learnt_until(boot) > learnt_until(known))
+            *known = *boot;
+        timeline_lives(known, lived_ms);
+        return;
+    }
+    while (index > 0 && timeline->boots[index - 1].number > boot->number)
+        index--;
+    if (timeline->count == TIMELINE_BOOTS_MAX && index-- == 0)
+        return;
+    if (timeline->count == TIMELINE_BOOTS_MAX)
+        remove_oldest(timeline);
+    insert(timeline, index, boot);
+}
+
+/* BOOT went on in another file: what that one had learnt lies before. */
+static bool prepend(struct timeline_boot *boot, const struct timeline_boot *before)
+{
+    struct timeline_boot both = *boot;
+    both.point_count = before->point_count;
+    memcpy(both.points, before->points, sizeof both.points);
+    for (size_t i = 0; i < boot->point_count; i++)
+        if (timeline_is_news(&both, &boot->points[i]))
+            timeline_learn(&both, &boot->points[i]);
+    timeline_lives(&both, before->lived_ms);
+    bool changed = both.lived_ms != boot->lived_ms || both.point_count != boot->point_count ||
+                   (both.point_count > 0 && both.points[0].boot_ms != boot->points[0].boot_ms);
+    *boot = both;
+    return changed;
+}
+
+bool timeline_adopt(struct timeline *timeline, const struct timeline *other)
+{
+    bool changed = false;
+    size_t own = 0;
+    while (own < timeline->count && timeline->boots[own].foreign)
+        own++;
+    size_t before = own; /* those of this file come here */
+    for (size_t i = other->count; i-- > 0;) {
+        struct timeline_boot boot = other->boots[i];
+        struct timeline_boot *known = find(timeline, boot.id);
+        if (known != NULL) {
+            changed = prepend(known, &boot) || changed;
+            continue;
+        }
+        if (timeline->count == TIMELINE_BOOTS_MAX && before == 0)
+            break;
+        if (timeline->count == TIMELINE_BOOTS_MAX) {
+            remove_oldest(timeline);
+            before--;
+            own--;
+        }
+        if (own == timeline->count || timeline->boots[own].number <= own + 1)
+            break;
+        boot.foreign = true;
+        insert(timeline, before, &boot);
+        own++;
+        changed = true;
+    }
+    for (size_t i = 0; i < own; i++)
+        timeline->boots[i].number = timeline->boots[own].number - (uint32_t)(own - i);
+    return changed;
+}
+
 /* ---- as stored ---- */
 
 static uint8_t *put_point(uint8_t *to, const struct timeline_point *point)
@@ -255,6 +343,7 @@ size_t timeline_encode(const struct timeline_boot *boot, uint8_t bytes[TIMELINE_
     memset(bytes, 0, AT_POINTS);
     memcpy(bytes + AT_ID, boot->id, sizeof boot->id);
     bytes[AT_QUALITY] = boot->has_guess ? TIME_ESTIMATED : TIME_SYNCED;
+    bytes[AT_FLAGS] = boot->foreign ? FLAG_FOREIGN : 0;
     bytes_put_le32(bytes + AT_LIVED, (uint32_t)boot->lived_ms);
     bytes_put_le16(bytes + AT_LIVED + 4, (uint16_t)(boot->lived_ms >> 32));
     if (boot->has_guess)
@@ -269,7 +358,8 @@ int timeline_decode(const uint8_t *bytes, size_t count, struct timeline_boot *re
     if (count < AT_POINTS || count > TIMELINE_BOOT_BYTES || (count - AT_POINTS) % POINT_BYTES != 0)
         return E_DAMAGED;
     struct timeline_boot *boot = ret_boot;
-    *boot = (struct timeline_boot){.lived_ms = bytes_get_le32(bytes + AT_LIVED) |
+    *boot = (struct timeline_boot){.foreign = (bytes[AT_FLAGS] & FLAG_FOREIGN) != 0,
+                                   .lived_ms = bytes_get_le32(bytes + AT_LIVED) |
                                                (int64_t)bytes_get_le16(bytes + AT_LIVED + 4) << 32};
     memcpy(boot->id, bytes + AT_ID, sizeof boot->id);
     for (size_t at = AT_POINTS; at < count; at += POINT_BYTES) {

@@ -31,6 +31,7 @@ struct timeline_point {
 struct timeline_boot {
     uint32_t number;
     uint8_t id[BLOCK_BOOT_ID_BYTES];
+    bool foreign;                /* taken over from another file: older than this one's own */
     int64_t lived_ms;            /* its clock came at least so far; 0: not known */
     bool has_guess;              /* what the system's clock said before anybody trusted it: */
     struct timeline_point guess; /* some machines have one that runs on battery */
@@ -50,6 +51,14 @@ struct timeline_boot *timeline_enter(struct timeline *timeline, uint32_t number,
 
 /** Takes a boot as decoded; if its id is known already, what it has more. */
 void timeline_add(struct timeline *timeline, const struct timeline_boot *boot);
+
+/** Takes a boot as found somewhere in a file: in any order, old versions of entries among them. */
+void timeline_collect(struct timeline *timeline, const struct timeline_boot *boot);
+
+/** Takes over the boots of another file, as they were collected: they were before those of this one
+ *  and after those that were taken over before; what both know is put together. Where there are no
+ *  numbers, or no places, for all, the oldest are left out. Whether it changed anything. */
+bool timeline_adopt(struct timeline *timeline, const struct timeline *other);
 
 /** Whether POINT says more of BOOT than what is known: the first one; one that is further from
  *  what was expected than clocks jitter; or hours after the last. */

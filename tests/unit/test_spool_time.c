@@ -582,6 +582,51 @@ static void of_many_boots_order_holds_and_no_table_grows(void **state)
     clear(&bench);
 }
 
+/* A file that this program cannot use leaves its boots to the next one. */
+static void boots_of_a_file_that_was_set_aside_are_known_on(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct seen seen[RECORDS_MAX];
+    struct spool_status status;
+    char file[80], aside[96];
+    make(&bench);
+    (void)snprintf(file, sizeof file, "%s/spool.mdb", bench.path);
+    (void)snprintf(aside, sizeof aside, "%s.aside-1", file);
+    boot(&bench, 1);
+    take(&bench, 2);
+    learn(&bench, today);
+    stop(&bench);
+    boot(&bench, 2);
+    take(&bench, 2);
+    stop(&bench);
+    assert_int_equal(rename(file, aside), 0);
+    boot(&bench, 3);
+    take(&bench, 1);
+    int64_t deadline_ms = clock_mono_ms() + WAIT_MS;
+    do
+        spool_get_status(bench.spool, &status);
+    while (status.salvaging && clock_mono_ms() < deadline_ms);
+    assert_false(status.salvaging);
+    learn(&bench, today + HOUR);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(read_all(&bench, 0, seen), 5);
+        check(&seen[0], today + HOUR + 10 * SECOND, TIME_CORRECTED); /* its lane had it first */
+        check(&seen[1], today + 10 * SECOND, TIME_CORRECTED);
+        check(&seen[2], today + 70 * SECOND, TIME_CORRECTED);
+        /* Of 3,600 s the boots lived 130 and 130. */
+        check(&seen[3], today + (130 + 1670 + 10) * SECOND, TIME_ESTIMATED);
+        check(&seen[4], today + (130 + 1670 + 70) * SECOND, TIME_ESTIMATED);
+        if (round == 0)
+            stop(&bench);
+        if (round == 0)
+            start(&bench);
+    }
+    assert_int_equal(stored_boots(&bench), 3);
+    stop(&bench);
+    clear(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -597,6 +642,7 @@ int main(void)
         cmocka_unit_test(gaps_are_told_by_the_same_clock),
         cmocka_unit_test(dead_letters_and_walks_are_told_by_the_same_clock),
         cmocka_unit_test(of_many_boots_order_holds_and_no_table_grows),
+        cmocka_unit_test(boots_of_a_file_that_was_set_aside_are_known_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

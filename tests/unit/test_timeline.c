@@ -415,6 +415,85 @@ static void starts_of_one_boot_are_one(void **state)
     assert_int_equal(timeline.boots[0].lived_ms, HOUR);
 }
 
+static void collect(struct timeline *timeline, uint32_t number, int64_t learnt_ms)
+{
+    struct timeline_boot boot = {.number = number, .lived_ms = HOUR};
+    memcpy(boot.id, id_of(number), sizeof boot.id);
+    if (learnt_ms > 0)
+        learn(&boot, learnt_ms, today);
+    timeline_collect(timeline, &boot);
+}
+
+static void of_old_entries_the_latest_counts(void **state)
+{
+    (void)state;
+    struct timeline timeline = {0};
+    collect(&timeline, 5, 0);
+    collect(&timeline, 3, 2 * HOUR);
+    collect(&timeline, 5, HOUR);
+    collect(&timeline, 3, HOUR);
+    collect(&timeline, 3, 0);
+    collect(&timeline, 4, 0);
+    assert_int_equal(timeline.count, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(timeline.boots[i].number, 3 + i);
+    assert_int_equal(timeline.boots[0].points[0].boot_ms, 2 * HOUR);
+    assert_int_equal(timeline.boots[2].point_count, 1);
+    for (uint32_t n = 100; n < 200; n++)
+        collect(&timeline, n, 0);
+    collect(&timeline, 50, 0);
+    assert_int_equal(timeline.count, TIMELINE_BOOTS_MAX);
+    assert_int_equal(timeline.boots[0].number, 200 - TIMELINE_BOOTS_MAX);
+    assert_int_equal(timeline.boots[TIMELINE_BOOTS_MAX - 1].number, 199);
+}
+
+static void check_ids(const struct timeline *timeline, const uint32_t *ids, size_t count)
+{
+    assert_int_equal(timeline->count, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_memory_equal(timeline->boots[i].id, id_of(ids[i]), BLOCK_BOOT_ID_BYTES);
+        if (i > 0)
+            assert_true(timeline->boots[i].number > timeline->boots[i - 1].number);
+    }
+}
+
+static void boots_of_other_files_were_before(void **state)
+{
+    (void)state;
+    struct timeline timeline = {0}, first = {0}, second = {0};
+    enter(&timeline, 14, HOUR, in_1970)->number = 4096;
+    enter(&timeline, 15, HOUR, in_1970)->number = 4097;
+    learn(&timeline.boots[0], 3 * HOUR, today);
+    collect(&first, 10, HOUR);
+    collect(&first, 11, 0);
+    collect(&second, 12, 0);
+    collect(&second, 13, 0);
+    collect(&second, 14, HOUR); /* it went on in the next file */
+    assert_true(timeline_adopt(&timeline, &first));
+    assert_false(timeline_adopt(&timeline, &first));
+    assert_true(timeline_adopt(&timeline, &second));
+    assert_false(timeline_adopt(&timeline, &second));
+    check_ids(&timeline, (const uint32_t[]){10, 11, 12, 13, 14, 15}, 6);
+    assert_true(timeline.boots[3].foreign);
+    assert_false(timeline.boots[4].foreign);
+    assert_int_equal(timeline.boots[3].number, 4095);
+    assert_int_equal(timeline.boots[4].points[0].boot_ms, HOUR);
+    /* Of more than there are places for the oldest are left out. */
+    struct timeline many = {0};
+    for (uint32_t n = 100; n < 100 + TIMELINE_BOOTS_MAX; n++)
+        collect(&many, n, 0);
+    assert_true(timeline_adopt(&timeline, &many));
+    assert_int_equal(timeline.count, TIMELINE_BOOTS_MAX);
+    assert_memory_equal(timeline.boots[0].id, id_of(102), BLOCK_BOOT_ID_BYTES);
+    assert_memory_equal(timeline.boots[TIMELINE_BOOTS_MAX - 3].id, id_of(163), BLOCK_BOOT_ID_BYTES);
+    assert_memory_equal(timeline.boots[TIMELINE_BOOTS_MAX - 1].id, id_of(15), BLOCK_BOOT_ID_BYTES);
+    /* A file that an earlier program made has no numbers for them. */
+    struct timeline low = {0};
+    enter(&low, 20, HOUR, in_1970)->number = 2;
+    assert_true(timeline_adopt(&low, &second));
+    check_ids(&low, (const uint32_t[]){14, 20}, 2);
+}
+
 /* ---- whatever values there are ---- */
 
 static uint64_t seed = 1;
@@ -510,6 +589,8 @@ int main(void)
         cmocka_unit_test(what_is_stored_comes_back),
         cmocka_unit_test(entries_of_earlier_programs_are_read),
         cmocka_unit_test(starts_of_one_boot_are_one),
+        cmocka_unit_test(of_old_entries_the_latest_counts),
+        cmocka_unit_test(boots_of_other_files_were_before),
         cmocka_unit_test(hostile_values_keep_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
