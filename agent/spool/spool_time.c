@@ -18,7 +18,7 @@ static struct timeline_boot *find_boot(struct timeline *timeline, const uint8_t 
     return NULL;
 }
 
-/* This boot; a spool that was only opened has none. */
+/* This boot; a spool that was only opened may not have it. */
 static struct timeline_boot *boot_of(struct spool *spool)
 {
     return find_boot(now_of(spool), spool->boot_id);
