@@ -101,7 +101,6 @@ def scenario(run):
     agent = harness.Agent(run, sink.endpoint, sink.ca,
                           spool={"lanes": {"normal": {"age": "100ms"}}})
     clocks.preload(agent.environment)
-    agent.environment["CLOCK_SHIM_TIME"] = "own"  # certificates are another scenario's matter
     documents = Documents(agent)
 
     sink.outage()

@@ -8,9 +8,6 @@
  *   i64  likewise the boot clock; the monotonic clock stays as it is
  *   i64  what adjtimex(2) says: 0 what the kernel says, 1 not synchronised, 2 synchronised
  *   36 bytes  /proc/sys/kernel/random/boot_id; begins with a zero byte: this machine's own
- *
- * CLOCK_SHIM_TIME=own: time(2), which mbedTLS asks for the dates of certificates, is this
- * machine's.
  */
 #undef _FILE_OFFSET_BITS
 #undef _FORTIFY_SOURCE
@@ -42,7 +39,6 @@ struct control {
 
 static const struct control kernels_own;
 static const volatile struct control *control = &kernels_own;
-static bool own_time;
 
 static int real_open(const char *path, int flags, mode_t mode)
 {
@@ -52,7 +48,6 @@ static int real_open(const char *path, int flags, mode_t mode)
 __attribute__((constructor)) static void start(void)
 {
     const char *path = getenv("CLOCK_SHIM");
-    own_time = getenv("CLOCK_SHIM_TIME") != NULL;
     int fd = path == NULL ? -1 : real_open(path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
         return;
@@ -85,10 +80,7 @@ int clock_gettime(clockid_t clock, struct timespec *time)
 time_t time(time_t *ret_time)
 {
     struct timespec now = {0};
-    if (own_time)
-        (void)syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
-    else
-        (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)clock_gettime(CLOCK_REALTIME, &now);
     if (ret_time != NULL)
         *ret_time = now.tv_sec;
     return now.tv_sec;
