@@ -664,6 +664,7 @@ static void test_names_of_routes_and_credentials(void **state)
         "3:116: routes[1].lanes[1]: this lane is there twice; remove one\n");
 }
 
+#if defined(CONFIG_CREDENTIALS_IOT) && defined(CONFIG_CREDENTIALS_WEB_IDENTITY)
 #define KEYS(text)                                                                                 \
     "{ \"device\": \"gw-17\", \"credentials\": { \"default\": {\n" text " } },\n"                  \
     "\"routes\": [ { \"name\": \"k\", \"destination\": \"kinesis\", \"stream\": \"s\","            \
@@ -750,6 +751,7 @@ static void test_web_identity_credentials(void **state)
                   "arn:aws:iam::ACCOUNT:role/NAME\n"
                   "2:56: credentials.default.region: is no region; write it like \"eu-west-1\"\n");
 }
+#endif
 
 static void test_lanes_and_windows(void **state)
 {
@@ -1406,9 +1408,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_orders_that_are_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names_of_routes_and_credentials, set_up, tear_down),
+#if defined(CONFIG_CREDENTIALS_IOT) && defined(CONFIG_CREDENTIALS_WEB_IDENTITY)
         cmocka_unit_test_setup_teardown(test_iot_credentials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_faulty_iot_credentials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_web_identity_credentials, set_up, tear_down),
+#endif
         cmocka_unit_test_setup_teardown(test_lanes_and_windows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_link, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_route, set_up, tear_down),

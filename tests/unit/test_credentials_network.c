@@ -145,7 +145,6 @@ static int get_once(struct credentials_provider *provider, struct fake_http_step
 
 /* ---- IoT ---- */
 
-#ifdef CONFIG_CREDENTIALS_IOT
 static struct credentials_provider *open_iot(const char *thing)
 {
     static char key[PATH_BYTES + 64];
@@ -280,11 +279,9 @@ static void test_iot_key(void **state)
     assert_int_equal(get_once(provider, step), 0);
     credentials_close(provider);
 }
-#endif
 
 /* ---- container ---- */
 
-#ifdef CONFIG_CREDENTIALS_CONTAINER
 static struct credentials_provider *open_container(bool asked_for)
 {
     struct credentials_provider *provider;
@@ -390,11 +387,9 @@ static void test_container_tries(void **state)
     assert_int_equal(fake_http.count, 1);
     credentials_close(provider);
 }
-#endif
 
 /* ---- instance metadata ---- */
 
-#ifdef CONFIG_CREDENTIALS_IMDS
 static struct credentials_provider *open_imds(bool asked_for)
 {
     struct credentials_provider *provider;
@@ -528,11 +523,9 @@ static void test_imds_absent(void **state)
     assert_int_equal(fake_http.count, 1);
     credentials_close(provider);
 }
-#endif
 
 /* ---- web identity ---- */
 
-#ifdef CONFIG_CREDENTIALS_WEB_IDENTITY
 static const struct fake_http_step sts_step = {.date_ms = DATE_MS, .body = sts_keys};
 
 static struct credentials_provider *open_web_identity(bool asked_for, const char *host)
@@ -643,37 +636,28 @@ static void test_web_identity_errors(void **state)
     expect_fault(get_once(provider, (struct fake_http_step){.body = "{}"}), E_TIMEOUT, "no XML");
     credentials_close(provider);
 }
-#endif
 
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#ifdef CONFIG_CREDENTIALS_IOT
         IN_FOLDER(test_iot),
         IN_FOLDER(test_iot_errors),
         IN_FOLDER(test_iot_unreachable),
         IN_FOLDER(test_lifetime),
         IN_FOLDER(test_iot_key),
-#endif
-#ifdef CONFIG_CREDENTIALS_CONTAINER
         IN_FOLDER(test_container),
         IN_FOLDER(test_container_token),
         IN_FOLDER(test_container_hosts),
         IN_FOLDER(test_container_tries),
-#endif
-#ifdef CONFIG_CREDENTIALS_IMDS
         IN_FOLDER(test_imds),
         IN_FOLDER(test_imds_version_1),
         IN_FOLDER(test_imds_errors),
         IN_FOLDER(test_imds_absent),
-#endif
-#ifdef CONFIG_CREDENTIALS_WEB_IDENTITY
         IN_FOLDER(test_web_identity),
         IN_FOLDER(test_web_identity_settings),
         IN_FOLDER(test_web_identity_errors),
-#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
