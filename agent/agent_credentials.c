@@ -10,7 +10,7 @@ enum { LINKS_MAX = CFG_PROVIDER_WEB_IDENTITY };
 
 /* The providers of one chain, while it is put together. */
 struct links {
-    const struct agent *agent;
+    struct agent *agent;
     const struct cfg_credentials *config;
     struct credentials_provider *all[LINKS_MAX];
     size_t count;
@@ -37,6 +37,23 @@ static int open_file(struct links *links)
 }
 #endif
 
+struct http_proxy agent_credentials_proxy(const struct cfg_proxy *proxy)
+{
+    return (struct http_proxy){
+        .host = proxy->host, .port = proxy->port, .user = proxy->user, .password = proxy->password};
+}
+
+/* With the device's certificate, if IDENTIFIED. */
+static struct tls_options tls_options(const struct links *links,
+                                      const struct cfg_credentials *config, bool identified)
+{
+    return (struct tls_options){.ca_file = config->ca_file,
+                                .cert_file = identified ? config->cert_file : NULL,
+                                .key_file = identified ? config->key_file : NULL,
+                                .wall_ms = agent_time_wall,
+                                .wall_context = links->agent};
+}
+
 #ifdef CONFIG_CREDENTIALS_WEB_IDENTITY
 static int open_web_identity(struct links *links)
 {
@@ -50,7 +67,9 @@ static int open_web_identity(struct links *links)
         .tls = config->sts.tls,
         .host = config->sts.host,
         .port = config->sts.port,
-        .tls_options = {.ca_file = config->ca_file},
+        .tls_options = tls_options(links, config, false),
+        .proxy = agent_credentials_proxy(&config->sts.proxy),
+        .meter = &links->agent->link_meter,
         .stop = &links->agent->credentials_stop};
     return credentials_web_identity_open(&options, &links->all[links->count]);
 }
@@ -64,9 +83,10 @@ static int open_iot(struct links *links)
                                                     .port = config->iot.port,
                                                     .role_alias = config->role_alias,
                                                     .thing = config->thing,
-                                                    .tls_options = {.ca_file = config->ca_file,
-                                                                    .cert_file = config->cert_file,
-                                                                    .key_file = config->key_file},
+                                                    .tls_options = tls_options(links, config, true),
+                                                    .proxy =
+                                                        agent_credentials_proxy(&config->iot.proxy),
+                                                    .meter = &links->agent->link_meter,
                                                     .stop = &links->agent->credentials_stop};
     return config->iot.host == NULL ? E_NOT_FOUND
                                     : credentials_iot_open(&options, &links->all[links->count]);
@@ -137,7 +157,7 @@ static int open_links(struct links *links)
     return E_OK;
 }
 
-static int open_source(const struct agent *agent, const struct cfg_credentials *config,
+static int open_source(struct agent *agent, const struct cfg_credentials *config,
                        struct credentials_provider **ret_source)
 {
     struct links links = {.agent = agent, .config = config};

@@ -25,7 +25,10 @@ int agent_link_open(struct agent *agent)
         .wall_ms = wall_ms,
         .context = &agent->clock,
     };
-    return link_open(&options, &agent->link);
+    int rc = link_open(&options, &agent->link);
+    if (rc == E_OK)
+        agent->link_meter = link_meter(agent->link);
+    return rc;
 }
 
 void agent_link_save(struct agent *agent)

@@ -79,7 +79,8 @@ struct agent {
     struct agent_credentials credentials[CFG_ROUTES_MAX]; /* those that a route uses */
     size_t credentials_count;
     struct stop credentials_stop;
-    struct link *link; /* the budget that they share */
+    struct link *link;            /* the budget that they share */
+    struct http_meter link_meter; /* of it, for those who ask for credentials */
     struct uplink *uplinks[CFG_ROUTES_MAX];
     struct control *control;
     struct stop stop; /* of intake and control; routes and the spool have their own */
@@ -123,6 +124,9 @@ void agent_time_recall(struct agent *agent);
  *  E_TOO_BIG, error_sys. */
 int agent_credentials_open(struct agent *agent, const struct cfg_credentials *config,
                            struct credentials_provider **ret_credentials);
+
+/** As the HTTP client wants it. */
+struct http_proxy agent_credentials_proxy(const struct cfg_proxy *proxy);
 
 /** Starts the threads of those that ask over a network. E_NO_MEMORY, error_sys. */
 int agent_credentials_start(struct agent *agent);

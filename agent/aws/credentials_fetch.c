@@ -79,6 +79,8 @@ static int open_client(const struct credentials_request *request, int64_t time_m
                                                 .host = request->host,
                                                 .port = request->port,
                                                 .tls_options = request->tls_options,
+                                                .proxy = request->proxy,
+                                                .meter = request->meter,
                                                 .connect_ms = time_ms,
                                                 .idle_ms = time_ms,
                                                 .total_ms = time_ms,

@@ -22,6 +22,8 @@ struct credentials_request {
     const char *host;
     uint16_t port;
     struct tls_options tls_options;
+    struct http_proxy proxy;
+    const struct http_meter *meter; /* or NULL */
     const char *method;
     const char *path;
     const char *query;                                          /* or NULL */

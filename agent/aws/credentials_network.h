@@ -3,13 +3,13 @@
 #define RUNNEL_AGENT_AWS_CREDENTIALS_NETWORK_H
 
 #include "agent/aws/credentials.h"
-#include "platform/tls.h"
+#include "agent/http/http_client.h"
 
 /**
  * Providers that ask somebody else for temporary keys. Each get is a conversation of seconds, so a
- * cache asks them from a thread of its own (credentials.h). They keep nothing themselves. Texts and
- * STOP, which ends a conversation, must outlive the provider. What is wrong for now is E_TIMEOUT,
- * what somebody has to mend is E_CREDENTIALS, with the remedy in FAULT.
+ * cache asks them from a thread of its own (credentials.h). They keep nothing themselves. Texts,
+ * meters and STOP, which ends a conversation, must outlive the provider. What is wrong for now is
+ * E_TIMEOUT, what somebody has to mend is E_CREDENTIALS, with the remedy in FAULT.
  */
 
 /** AWS IoT Core's credentials provider: GET /role-aliases/ALIAS/credentials with the device's
@@ -20,6 +20,8 @@ struct credentials_iot_options {
     const char *role_alias;
     const char *thing; /* NULL: the policy asks for none */
     struct tls_options tls_options;
+    struct http_proxy proxy;
+    const struct http_meter *meter; /* of the data budget; NULL: nobody counts */
     const struct stop *stop;
 };
 int credentials_iot_open(const struct credentials_iot_options *options,
@@ -56,6 +58,8 @@ struct credentials_web_identity_options {
     const char *host;
     uint16_t port;
     struct tls_options tls_options;
+    struct http_proxy proxy;
+    const struct http_meter *meter; /* of the data budget; NULL: nobody counts */
     const struct stop *stop;
 };
 int credentials_web_identity_open(const struct credentials_web_identity_options *options,

@@ -97,6 +97,8 @@ static int send_form(const struct web_identity *identity, const char *token, int
         .host = options->host,
         .port = options->port,
         .tls_options = options->tls_options,
+        .proxy = options->proxy,
+        .meter = options->meter,
         .method = "POST",
         .path = "/",
         .headers = {{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}},

@@ -89,11 +89,19 @@ struct cfg_sensor {
     size_t setting_count;
 };
 
+struct cfg_proxy {
+    const char *host; /* a name or an address, IPv6 without brackets; NULL: there is none */
+    uint16_t port;
+    const char *user;     /* NULL: without authentication */
+    const char *password; /* a secret: never shown */
+};
+
 struct cfg_endpoint {
     const char *url;
     bool tls;         /* false only towards loopback */
-    const char *host; /* a name or an address, IPv6 without brackets */
+    const char *host; /* likewise */
     uint16_t port;
+    struct cfg_proxy proxy; /* by which it is reached */
 };
 
 struct cfg_credentials {
@@ -102,6 +110,7 @@ struct cfg_credentials {
     const char *profile; /* NULL: AWS_PROFILE, else "default" */
     const char *file;    /* NULL: AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials */
     const char *endpoint;
+    const char *proxy_url;   /* as it is written: has a secret */
     struct cfg_endpoint iot; /* host NULL: not asked */
     const char *role_alias;
     const char *thing;
@@ -113,13 +122,6 @@ struct cfg_credentials {
     const char *session_name;
     const char *token_file;
     const char *region;
-};
-
-struct cfg_proxy {
-    const char *host; /* as above; NULL: there is none */
-    uint16_t port;
-    const char *user;     /* NULL: without authentication */
-    const char *password; /* a secret: never shown */
 };
 
 struct cfg_route {
@@ -144,7 +146,6 @@ struct cfg_route {
     const char *cert_file; /* NULL: none; key_file likewise */
     const char *key_file;
     const char *proxy_url; /* as it is written: has a secret */
-    struct cfg_proxy proxy;
     const char *credentials_name;
     const struct cfg_credentials *credentials;
 };

@@ -54,6 +54,7 @@ static const struct {
     {"cert_file", IOT, "\"iot\" or \"chain\""},
     {"key_file", IOT, "\"iot\" or \"chain\""},
     {"ca_file", IOT | WEB, "\"iot\", \"web_identity\" or \"chain\""},
+    {"proxy", IOT | WEB, "\"iot\", \"web_identity\" or \"chain\""},
     {"role_arn", WEB, "\"web_identity\""},
     {"session_name", WEB, "\"web_identity\""},
     {"token_file", WEB, "\"web_identity\""},
@@ -108,12 +109,14 @@ static void take_endpoint(const struct subject *subject, const char *source, con
 {
     struct config_endpoint endpoint;
     struct config_pool *pool = subject->reader->pool;
-    if (config_endpoint_parse(url, &endpoint) == 0)
+    if (config_endpoint_parse(url, &endpoint) == 0) {
         *ret_endpoint = (struct cfg_endpoint){.url = config_pool_text(pool, url),
                                               .tls = endpoint.tls,
                                               .host = config_pool_text(pool, endpoint.host),
                                               .port = endpoint.port};
-    else if (source != NULL && subject->credentials->provider == CFG_PROVIDER_WEB_IDENTITY)
+        config_proxy_resolve(subject->reader, subject->node, subject->credentials->proxy_url,
+                             ret_endpoint);
+    } else if (source != NULL && subject->credentials->provider == CFG_PROVIDER_WEB_IDENTITY)
         config_fault(subject->reader->faults, NULL, source,
                      "is no endpoint; write it like https://host or https://host:port");
     else if (source == NULL)
@@ -173,7 +176,9 @@ void config_credentials_resolve_sts(struct config_reader *reader,
     const struct subject subject = {reader, NULL, credentials};
     char url[CONFIG_ENDPOINT_URL_BYTES];
     bool web = credentials->provider == CFG_PROVIDER_WEB_IDENTITY;
-    if (credentials->sts.host != NULL || (!web && credentials->provider != CFG_PROVIDER_CHAIN))
+    bool chain = credentials->provider == CFG_PROVIDER_CHAIN &&
+                 config_variable(reader->options, "AWS_WEB_IDENTITY_TOKEN_FILE") != NULL;
+    if (credentials->sts.host != NULL || (!web && !chain))
         return;
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
         if (config_variable(reader->options, sources[i]) != NULL) {

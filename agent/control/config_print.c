@@ -80,10 +80,10 @@ static void print_route(const struct cfg_route *route, FILE *to)
                       size(route->batch_bytes, bytes));
     (void)fprintf(to, "; credentials %s (%s)\n", route->credentials->name,
                   config_provider_name(route->credentials->provider));
-    if (route->proxy.host != NULL)
-        (void)fprintf(to, "         by the proxy %s, port %u%s\n", route->proxy.host,
-                      (unsigned)route->proxy.port,
-                      route->proxy.user != NULL ? ", with user name and password" : "");
+    if (route->endpoint.proxy.host != NULL)
+        (void)fprintf(to, "         by the proxy %s, port %u%s\n", route->endpoint.proxy.host,
+                      (unsigned)route->endpoint.proxy.port,
+                      route->endpoint.proxy.user != NULL ? ", with user name and password" : "");
     if (route->order == CFG_ORDER_FRESH_FIRST)
         (void)fprintf(to, "         fresh records first, %u%% of a request for a backlog\n",
                       route->backlog_share);

@@ -45,16 +45,18 @@ static const char *either(struct config_reader *reader, const char *large, const
     return small;
 }
 
-struct cfg_proxy config_proxy_for(struct config_reader *reader, const char *host, uint16_t port,
-                                  bool tls)
+static struct cfg_proxy of_variables(struct config_reader *reader,
+                                     const struct cfg_endpoint *endpoint)
 {
     struct cfg_proxy none = {0};
     struct proxy_url proxy;
+    const char *host = endpoint->host;
     const char *url;
     const char *exceptions;
     const char *name = either(reader, "HTTPS_PROXY", "https_proxy", &url);
     (void)either(reader, "NO_PROXY", "no_proxy", &exceptions);
-    if (url == NULL || !tls || is_near(host) || proxy_url_is_excepted(exceptions, host, port))
+    if (url == NULL || !endpoint->tls || is_near(host) ||
+        proxy_url_is_excepted(exceptions, host, endpoint->port))
         return none;
     int rc = proxy_url_parse(url, &proxy);
     if (rc == 0)
@@ -66,53 +68,41 @@ struct cfg_proxy config_proxy_for(struct config_reader *reader, const char *host
 }
 
 static void take_written(struct config_reader *reader, const struct json_node *written,
-                         struct cfg_route *route)
+                         const char *url, struct cfg_endpoint *endpoint)
 {
-    const struct cfg_endpoint *endpoint = &route->endpoint;
     struct proxy_url proxy;
-    if (strcmp(route->proxy_url, "none") == 0)
+    if (strcmp(url, "none") == 0)
         return;
-    bool has_scheme = strstr(route->proxy_url, "://") != NULL;
-    int rc = has_scheme ? proxy_url_parse(route->proxy_url, &proxy) : E_SYNTAX;
+    int rc = strstr(url, "://") != NULL ? proxy_url_parse(url, &proxy) : E_SYNTAX;
     if (rc < 0) {
         config_fault(reader->faults, written, NULL, "%s", proxy_fault(rc));
         return;
     }
     struct cfg_proxy kept = keep_proxy(reader, &proxy);
-    if (endpoint->host != NULL && endpoint->tls && !is_near(endpoint->host))
-        route->proxy = kept;
+    if (endpoint->tls && !is_near(endpoint->host))
+        endpoint->proxy = kept;
 }
 
-/* "proxy" of the route has no exceptions but those that hold for every proxy. */
+/* What is written has no exceptions but those that hold for every proxy. */
 void config_proxy_resolve(struct config_reader *reader, const struct json_node *node,
-                          struct cfg_route *route)
+                          const char *url, struct cfg_endpoint *endpoint)
 {
-    const struct cfg_endpoint *endpoint = &route->endpoint;
     const struct json_node *written = config_read_member(node, "proxy");
-    if (route->proxy_url != NULL)
-        take_written(reader, written, route);
-    else if (written == NULL && endpoint->host != NULL)
-        route->proxy = config_proxy_for(reader, endpoint->host, endpoint->port, endpoint->tls);
+    if (url != NULL)
+        take_written(reader, written, url, endpoint);
+    else if (written == NULL)
+        endpoint->proxy = of_variables(reader, endpoint);
 }
 #else
-struct cfg_proxy config_proxy_for(struct config_reader *reader, const char *host, uint16_t port,
-                                  bool tls)
+void config_proxy_resolve(struct config_reader *reader, const struct json_node *node,
+                          const char *url, struct cfg_endpoint *endpoint)
 {
-    (void)port;
-    if (tls && !is_near(host) && config_variable(reader->options, "HTTPS_PROXY") != NULL &&
-        !reader->proxy_reported)
+    (void)node;
+    (void)url;
+    if (endpoint->tls && !is_near(endpoint->host) &&
+        config_variable(reader->options, "HTTPS_PROXY") != NULL && !reader->proxy_reported)
         config_fault_warn(reader->faults, NULL, "HTTPS_PROXY",
                           "this program was built without proxies and connects directly");
     reader->proxy_reported = true;
-    return (struct cfg_proxy){0};
-}
-
-void config_proxy_resolve(struct config_reader *reader, const struct json_node *node,
-                          struct cfg_route *route)
-{
-    const struct cfg_endpoint *endpoint = &route->endpoint;
-    (void)node;
-    if (endpoint->host != NULL)
-        (void)config_proxy_for(reader, endpoint->host, endpoint->port, endpoint->tls);
 }
 #endif

@@ -83,16 +83,12 @@ void config_credentials_resolve_sts(struct config_reader *reader,
                                     struct cfg_credentials *credentials, const char *region);
 
 /**
- * The proxy by which HOST and PORT are reached, of HTTPS_PROXY or https_proxy and without the
- * exceptions in NO_PROXY or no_proxy; none for plain HTTP (TLS is false) and for loopback and
- * metadata hosts. What is wrong with a variable is reported.
+ * The proxy by which ENDPOINT (its host is known) is reached: URL, which NODE (or NULL) has as
+ * "proxy", else that of HTTPS_PROXY or https_proxy without the exceptions in NO_PROXY or no_proxy;
+ * none for plain HTTP and for loopback and metadata hosts. What is wrong is reported.
  */
-struct cfg_proxy config_proxy_for(struct config_reader *reader, const char *host, uint16_t port,
-                                  bool tls);
-
-/** That of ROUTE, whose endpoint is known, as NODE (NULL: Kconfig's) or a variable says. */
 void config_proxy_resolve(struct config_reader *reader, const struct json_node *node,
-                          struct cfg_route *route);
+                          const char *url, struct cfg_endpoint *endpoint);
 
 /** The region of PROFILE (NULL: AWS_PROFILE, else "default") in the shared AWS config file
  *  ($AWS_CONFIG_FILE, else ~/.aws/config), owned by the pool; NULL if none can be read there. */

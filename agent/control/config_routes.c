@@ -281,7 +281,8 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
     resolve_endpoint(&subject);
     resolve_files(&subject);
     check_order(&subject);
-    config_proxy_resolve(reader, node, &reader->config->routes[index]);
+    if (subject.route->endpoint.host != NULL)
+        config_proxy_resolve(reader, node, subject.route->proxy_url, &subject.route->endpoint);
 }
 
 /* CONFIG_STREAM alone is enough for a route. */

@@ -415,6 +415,14 @@ static const struct schema_key credentials_keys[] = {
      AT(cfg_credentials, ca_file),
      .high = 400,
      .help = "iot, web_identity: PEM, whom to trust; else AWS_CA_BUNDLE or the system's"},
+#ifdef CONFIG_HTTP_PROXY
+    {.name = "proxy",
+     .kind = SCHEMA_TEXT,
+     AT(cfg_credentials, proxy_url),
+     .help = "iot, web_identity: an HTTP proxy, as that of a route"},
+#else
+    {.name = "proxy", .kind = SCHEMA_ABSENT, .help = "an HTTP proxy"},
+#endif
     {.name = "role_arn",
      .kind = SCHEMA_TEXT,
      AT(cfg_credentials, role_arn),

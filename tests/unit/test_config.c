@@ -686,7 +686,29 @@ static void test_iot_credentials(void **state)
     assert_string_equal(credentials->cert_file, "/c");
     assert_string_equal(credentials->key_file, "/k");
     assert_null(credentials->sts.host);
+    assert_null(credentials->iot.proxy.host);
 }
+
+#ifdef CONFIG_HTTP_PROXY
+static void test_iot_credentials_by_a_proxy(void **state)
+{
+    static const char *const variables[] = {"HTTPS_PROXY=a.example", NULL};
+    static const char plain[] =
+        KEYS("\"provider\": \"iot\", \"role_alias\": \"r\", \"cert_file\": \"/c\","
+             " \"key_file\": \"/k\", \"endpoint\": \"https://x.example\"");
+    static const char written[] =
+        KEYS("\"provider\": \"iot\", \"role_alias\": \"r\", \"cert_file\": \"/c\","
+             " \"key_file\": \"/k\", \"endpoint\": \"https://x.example\","
+             " \"proxy\": \"http://u:p@b.example:8080\"");
+    struct fixture *fixture = *state;
+    fixture->variables = variables;
+    const struct cfg_proxy *proxy = &expect_good(fixture, plain)->routes[0].credentials->iot.proxy;
+    assert_string_equal(proxy->host, "a.example");
+    proxy = &expect_good(fixture, written)->routes[0].credentials->iot.proxy;
+    assert_string_equal(proxy->host, "b.example");
+    assert_string_equal(proxy->password, "p");
+}
+#endif
 
 static void test_faulty_iot_credentials(void **state)
 {
@@ -721,7 +743,8 @@ static void test_faulty_iot_credentials(void **state)
 static void test_web_identity_credentials(void **state)
 {
     static const char *const variables[] = {"AWS_ENDPOINT_URL_STS=http://localhost:99",
-                                            "AWS_REGION=us-east-2", NULL};
+                                            "AWS_REGION=us-east-2",
+                                            "AWS_WEB_IDENTITY_TOKEN_FILE=/t", NULL};
     struct fixture *fixture = *state;
     const struct cfg_credentials *credentials =
         expect_good(
@@ -736,6 +759,9 @@ static void test_web_identity_credentials(void **state)
     assert_string_equal(credentials->session_name, "s");
     assert_string_equal(credentials->token_file, "/t");
     static const char chain[] = KEYS("\"provider\": \"chain\"");
+    credentials = expect_good(fixture, chain)->routes[0].credentials;
+    assert_null(credentials->sts.host); /* nobody has a token */
+    fixture->variables = variables + 2;
     credentials = expect_good(fixture, chain)->routes[0].credentials;
     assert_string_equal(credentials->sts.host, "sts.eu-west-1.amazonaws.com");
     fixture->variables = variables + 1;
@@ -1107,7 +1133,7 @@ static void test_bad_variables(void **state)
 /* "" for none. */
 static void expect_proxy(struct fixture *fixture, const char *text, const char *host, uint16_t port)
 {
-    const struct cfg_proxy *proxy = &expect_good(fixture, text)->routes[0].proxy;
+    const struct cfg_proxy *proxy = &expect_good(fixture, text)->routes[0].endpoint.proxy;
     assert_string_equal(proxy->host == NULL ? "" : proxy->host, host);
     assert_int_equal(proxy->port, port);
 }
@@ -1123,7 +1149,7 @@ static void test_proxy_of_the_environment(void **state)
                                         "NO_PROXY=kinesis.eu-west-1.amazonaws.com:444", NULL};
     fixture->variables = large;
     expect_proxy(fixture, ROUTE_WITH(""), "a.example", 3128);
-    assert_null(fixture->config->routes[0].proxy.user);
+    assert_null(fixture->config->routes[0].endpoint.proxy.user);
     fixture->variables = large + 1;
     expect_proxy(fixture, ROUTE_WITH(""), "b.example", 1080);
     fixture->variables = except;
@@ -1149,8 +1175,8 @@ static void test_proxy_of_a_route(void **state)
     fixture->variables = variables;
     expect_proxy(fixture, ROUTE_WITH(", \"proxy\": \"http://us%65r:p%40ss:w@c.example:8080\""),
                  "c.example", 8080);
-    assert_string_equal(fixture->config->routes[0].proxy.user, "user");
-    assert_string_equal(fixture->config->routes[0].proxy.password, "p@ss:w");
+    assert_string_equal(fixture->config->routes[0].endpoint.proxy.user, "user");
+    assert_string_equal(fixture->config->routes[0].endpoint.proxy.password, "p@ss:w");
     FILE *to = fmemopen(printed, sizeof printed, "w");
     assert_non_null(to);
     config_print(fixture->config, to);
@@ -1163,7 +1189,7 @@ static void test_proxy_of_a_route(void **state)
     (void)snprintf(text, sizeof text, ROUTE_WITH(", \"proxy\": \"${file:%s/proxy}\""),
                    fixture->directory);
     expect_proxy(fixture, text, "d.example", 1080);
-    assert_string_equal(fixture->config->routes[0].proxy.password, "secret");
+    assert_string_equal(fixture->config->routes[0].endpoint.proxy.password, "secret");
     expect_proxy(fixture,
                  ROUTE_WITH(", \"endpoint\": \"https://[::1]\", \"proxy\": \"http://e.example\""),
                  "", 0);
@@ -1433,6 +1459,7 @@ int main(void)
 #ifdef CONFIG_HTTP_PROXY
         cmocka_unit_test_setup_teardown(test_proxy_of_the_environment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_proxy_of_a_route, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_iot_credentials_by_a_proxy, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_proxies, set_up, tear_down),
 #endif
         cmocka_unit_test_setup_teardown(test_endpoint_urls, set_up, tear_down),
