@@ -31,8 +31,8 @@ LIFE_S = 3600
 SHORT_LIFE_S = 48
 
 
-def make_certificates(folder):
-    """A CA, a server "localhost" and a device, by openssl."""
+def make_certificates(folder, more_names=""):
+    """A CA, a server "localhost" (and MORE_NAMES) and a device, by openssl."""
     if shutil.which("openssl") is None:
         raise harness.Skip("openssl is not there: apt-get install openssl")
     folder.mkdir()
@@ -46,7 +46,8 @@ def make_certificates(folder):
     for name in ("localhost", "device"):
         openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr",
                 "-subj", f"/CN={name}")
-        (folder / f"{name}.ext").write_text(f"subjectAltName=DNS:{name}\n")
+        names = f"DNS:{name}" + (f",{more_names}" if more_names else "")
+        (folder / f"{name}.ext").write_text(f"subjectAltName={names}\n")
         openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
                 "-CAcreateserial", "-days", "30", "-extfile", f"{name}.ext", "-out", f"{name}.pem")
     return folder
