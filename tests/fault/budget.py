@@ -25,6 +25,7 @@ RATE_LINES = 1000
 MONTH = 4 * KIB * KIB
 STEP = 128 * KIB
 MONTH_LINES = 10000
+RESET_LINES = 2500
 RESERVE = MONTH // 100 * 10
 HANDSHAKE = 10 * KIB
 PIECE = 5 * KIB
@@ -33,12 +34,13 @@ BATCH = {"records": 50}
 AGES = {"normal": {"age": "50ms", "window": "0s"}, "alarm": {"age": "0s"}}
 
 
-def start_agent(run, sink, name, lines, link, **config):
+def start_agent(run, sink, name, lines, link, environment=None, **config):
     agent = harness.Agent(run, sink.endpoint, sink.ca, name=name, link=link,
                           spool={"size": "32MiB", "lanes": AGES}, routes=[{"batch": BATCH}],
                           **config)
     path = harness.lines_file(agent.folder / "lines", lines)
     agent.set_sensors([harness.lines_sensor(path)])
+    agent.environment.update(environment or {})
     agent.start()
     return agent
 
@@ -145,7 +147,7 @@ def month(run):
     check(agent.stop() == 0, agent.tail())
     agent.start()
     again = check_pause(agent)
-    check(before <= again <= before + PIECE, f"{before} bytes were {again} after a stop")
+    check(before <= again <= before + HANDSHAKE + PIECE, f"{before} bytes were {again} after a stop")
     check(agent.stop() == 0, agent.tail())
 
     (agent.state / "link").write_text("runnel-link 1 month 20000 bytes 7 crc 00000000\n")
@@ -172,9 +174,36 @@ def month(run):
     check(status["link"]["month_bytes"] < MONTH, f"the month goes on: {status['link']}")
     check(status["routes"]["live"]["state"] == "connected", status["routes"]["live"])
     check(agent.stop() == 0, agent.tail())
-    found = sink.stop()
-    check(found["identities"]["unexplained"] == 0, found)
+    found = sink.stop()["identities"]
+    # What was delivered within one ack_window before kill -9 may come twice: the first alarms.
+    check(found["unique"] == MONTH_LINES + 11 and found["duplicates"] <= 5, found)
     print(f"month: paused after {count} of {MONTH} bytes, {after} after kill -9", flush=True)
+
+
+def reset(run):
+    """The month ends while the agent runs; leap.c has the rest of it pass at once."""
+    preload = run.build / "tests/fault/libfault_leap.so"
+    if not preload.is_file():
+        print("reset: left out with a sanitizer or on another machine", flush=True)
+        return
+    sink = harness.Sink(run, name="sink-reset")
+    until = run.folder / "until"
+    until.write_text("0")
+    agent = start_agent(run, sink, "reset", RESET_LINES, {"month": "1MiB"},
+                        {"LD_PRELOAD": str(preload), "RUNNEL_LEAP": str(until)})
+    check_pause(agent)
+    before = delivered(agent, "normal")
+    first = datetime.datetime.fromisoformat(next_month() + "T00:00+00:00")
+    left = first - datetime.datetime.now(datetime.timezone.utc)
+    check(delivered(agent, "normal") == before < RESET_LINES, "the pause let records pass")
+    until.write_text(str(int(left.total_seconds()) + 3600))
+    harness.wait_until("everything to be delivered",
+                       lambda: delivered(agent, "normal") >= RESET_LINES)
+    check("link-month-begins" in agent.log.read_text(), agent.tail())
+    check(spent(agent) < KIB * KIB, agent.status()["link"])
+    check(agent.stop() == 0, agent.tail())
+    sink.stop()
+    print(f"reset: paused behind {before} of {RESET_LINES} records, {left.days} days", flush=True)
 
 
 def sealed(text):
@@ -190,6 +219,7 @@ def sealed(text):
 def scenario(run):
     rate(run)
     month(run)
+    reset(run)
 
 
 if __name__ == "__main__":
