@@ -69,7 +69,7 @@ static int open_web_identity(struct links *links)
         .port = config->sts.port,
         .tls_options = tls_options(links, config, false),
         .proxy = agent_credentials_proxy(&config->sts.proxy),
-        .meter = &links->agent->link_meter,
+        .meter = link_meter(links->agent->link),
         .stop = &links->agent->credentials_stop};
     return credentials_web_identity_open(&options, &links->all[links->count]);
 }
@@ -86,7 +86,7 @@ static int open_iot(struct links *links)
                                                     .tls_options = tls_options(links, config, true),
                                                     .proxy =
                                                         agent_credentials_proxy(&config->iot.proxy),
-                                                    .meter = &links->agent->link_meter,
+                                                    .meter = link_meter(links->agent->link),
                                                     .stop = &links->agent->credentials_stop};
     return config->iot.host == NULL ? E_NOT_FOUND
                                     : credentials_iot_open(&options, &links->all[links->count]);

@@ -25,10 +25,7 @@ int agent_link_open(struct agent *agent)
         .wall_ms = wall_ms,
         .context = &agent->clock,
     };
-    int rc = link_open(&options, &agent->link);
-    if (rc == E_OK)
-        agent->link_meter = link_meter(agent->link);
-    return rc;
+    return link_open(&options, &agent->link);
 }
 
 void agent_link_save(struct agent *agent)

@@ -79,8 +79,7 @@ struct agent {
     struct agent_credentials credentials[CFG_ROUTES_MAX]; /* those that a route uses */
     size_t credentials_count;
     struct stop credentials_stop;
-    struct link *link;            /* the budget that they share */
-    struct http_meter link_meter; /* of it, for those who ask for credentials */
+    struct link *link; /* the budget that they share */
     struct uplink *uplinks[CFG_ROUTES_MAX];
     struct control *control;
     struct stop stop; /* of intake and control; routes and the spool have their own */

@@ -29,6 +29,7 @@ enum {
 
 struct link {
     struct link_options options;
+    struct http_meter meter;
     char path[FS_PATH_BYTES];
     pthread_mutex_t mutex; /* of the rest */
     int64_t level;         /* of the bucket, in thousandths of a byte; negative: a debt */
@@ -243,9 +244,9 @@ static int64_t wait_ms(void *context)
     return ms;
 }
 
-struct http_meter link_meter(struct link *link)
+const struct http_meter *link_meter(const struct link *link)
 {
-    return (struct http_meter){.count = count, .wait_ms = wait_ms, .context = link};
+    return &link->meter;
 }
 
 /* ---- what others ask ---- */
@@ -302,6 +303,7 @@ int link_open(const struct link_options *options, struct link **ret_link)
     if (link == NULL)
         return E_NO_MEMORY;
     link->options = *options;
+    link->meter = (struct http_meter){.count = count, .wait_ms = wait_ms, .context = link};
     if (options->mono_ms == NULL)
         link->options.mono_ms = clock_mono_ms;
     (void)pthread_mutex_init(&link->mutex, NULL);

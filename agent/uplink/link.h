@@ -61,8 +61,8 @@ struct link_status {
  */
 int link_open(const struct link_options *options, struct link **ret_link);
 
-/** For http_client_options: counts and paces on behalf of LINK. */
-struct http_meter link_meter(struct link *link);
+/** For http_client_options: counts and paces on behalf of LINK, until link_close. */
+const struct http_meter *link_meter(const struct link *link);
 
 /** What may be begun now. Begins a new month if it is time. */
 enum link_pass link_ask(struct link *link);

@@ -191,7 +191,7 @@ static int open_client(struct uplink *uplink)
         .total_ms = TOTAL_MS, /* each request says its own */
         .idle_ms = options->silence_ms > 0 ? options->silence_ms : SILENCE_MS,
         .stop = &uplink->hard,
-        .meter = options->link != NULL ? &uplink->meter : NULL};
+        .meter = options->link != NULL ? link_meter(options->link) : NULL};
     if (http.tls_options.wall_ms != NULL) {
         http.tls_options.wall_ms = uplink_greet_wall_ms;
         http.tls_options.wall_context = uplink;
@@ -235,8 +235,6 @@ int uplink_open(const struct uplink_options *options, struct uplink **ret_uplink
     if (uplink == NULL)
         return E_NO_MEMORY;
     uplink->options = *options;
-    if (options->link != NULL)
-        uplink->meter = link_meter(options->link);
     uplink->event_fd = uplink->soft.fd = uplink->hard.fd = -1;
     atomic_init(&uplink->drain, false);
     uplink->opened_mono_ms = clock_mono_ms();

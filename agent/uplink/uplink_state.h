@@ -49,7 +49,6 @@ struct uplink {
 
     /* The rest is the thread's own. */
     struct backoff backoff;
-    struct http_meter meter;
     enum link_pass pass;
     bool asks_time;         /* one record goes despite the budget, for the Date of its reply */
     int64_t asked_mono_ms;  /* when one did last; 0: never */

@@ -147,7 +147,7 @@ def month(run):
     check(agent.stop() == 0, agent.tail())
     agent.start()
     again = check_pause(agent)
-    check(before <= again <= before + HANDSHAKE + PIECE, f"{before} bytes were {again} after a stop")
+    check(before <= again <= before + HANDSHAKE + PIECE, f"{before} bytes were {again} after")
     check(agent.stop() == 0, agent.tail())
 
     (agent.state / "link").write_text("runnel-link 1 month 20000 bytes 7 crc 00000000\n")

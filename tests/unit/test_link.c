@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,8 +71,8 @@ static struct link *open_link(const struct link_options *options)
 
 static void spend(struct link *link, uint64_t bytes)
 {
-    struct http_meter meter = link_meter(link);
-    meter.count(meter.context, bytes, 0);
+    const struct http_meter *meter = link_meter(link);
+    meter->count(meter->context, bytes, 0);
 }
 
 static struct link_status status_of(struct link *link)
@@ -91,15 +92,15 @@ static uint64_t spent(struct link *link)
 /* Sends pieces as fast as it may for a while, and returns how many bytes. */
 static uint64_t send_for(struct link *link, int64_t ms, uint64_t piece)
 {
-    struct http_meter meter = link_meter(link);
+    const struct http_meter *meter = link_meter(link);
     int64_t end_ms = mono_now_ms + ms;
     uint64_t bytes = 0;
     for (;;) {
-        int64_t wait_ms = meter.wait_ms(meter.context);
+        int64_t wait_ms = meter->wait_ms(meter->context);
         if (mono_now_ms + wait_ms >= end_ms)
             break;
         mono_now_ms += wait_ms;
-        meter.count(meter.context, piece / 2, piece - piece / 2);
+        meter->count(meter->context, piece / 2, piece - piece / 2);
         bytes += piece;
     }
     mono_now_ms = end_ms;
@@ -127,16 +128,16 @@ static void test_rate_debt(void **state)
         .rate_bytes = 256, .reset_day = 1, .wall_ms = wall, .mono_ms = mono};
     (void)state;
     struct link *link = open_link(&options);
-    struct http_meter meter = link_meter(link);
-    assert_int_equal(meter.wait_ms(meter.context), 0);
-    meter.count(meter.context, 4096, 6000);
-    int64_t wait_ms = meter.wait_ms(meter.context);
+    const struct http_meter *meter = link_meter(link);
+    assert_int_equal(meter->wait_ms(meter->context), 0);
+    meter->count(meter->context, 4096, 6000);
+    int64_t wait_ms = meter->wait_ms(meter->context);
     assert_in_range(wait_ms, (4096 + 6000 - 256) * 1000 / 256,
                     (4096 + 6000 - 256) * 1000 / 256 + 1);
     mono_now_ms += wait_ms - 1;
-    assert_true(meter.wait_ms(meter.context) > 0);
+    assert_true(meter->wait_ms(meter->context) > 0);
     mono_now_ms++;
-    assert_int_equal(meter.wait_ms(meter.context), 0);
+    assert_int_equal(meter->wait_ms(meter->context), 0);
     link_close(link);
 }
 
@@ -144,9 +145,9 @@ static void test_no_rate(void **state)
 {
     (void)state;
     struct link *link = open_link(&standard);
-    struct http_meter meter = link_meter(link);
-    meter.count(meter.context, 50 * MIB, 0);
-    assert_int_equal(meter.wait_ms(meter.context), 0);
+    const struct http_meter *meter = link_meter(link);
+    meter->count(meter->context, 50 * MIB, 0);
+    assert_int_equal(meter->wait_ms(meter->context), 0);
     link_close(link);
 }
 
@@ -293,6 +294,38 @@ static void test_unclean_stops(void **state)
     link_close(link);
 }
 
+enum { THREADS = 4, PIECES = 2000, PIECE_BYTES = 1000 };
+
+static void *spend_much(void *context)
+{
+    const struct http_meter *meter = link_meter(context);
+    for (int i = 0; i < PIECES; i++) {
+        meter->count(meter->context, PIECE_BYTES / 2, PIECE_BYTES / 2);
+        (void)meter->wait_ms(meter->context);
+    }
+    return NULL;
+}
+
+/* Routes count side by side, one of them makes the reservation; somebody asks for the status. */
+static void test_threads(void **state)
+{
+    pthread_t threads[THREADS];
+    (void)state;
+    struct link *link = open_link(&standard);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, spend_much, link), 0);
+    for (int i = 0; i < 1000; i++)
+        (void)link_ask(link);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(spent(link), THREADS * PIECES * PIECE_BYTES);
+    link_close(link);
+    link = open_link(&standard);
+    assert_in_range(spent(link), THREADS * PIECES * PIECE_BYTES,
+                    THREADS * PIECES * PIECE_BYTES + 100 * MIB / 100);
+    link_close(link);
+}
+
 static void test_few_writes(void **state)
 {
     (void)state;
@@ -369,8 +402,8 @@ static void test_unwritable(void **state)
     options.directory = "/nonexistent/runnel";
     struct link *link = open_link(&options);
     spend(link, 5 * MIB);
-    struct http_meter meter = link_meter(link);
-    assert_int_equal(meter.wait_ms(meter.context), 0);
+    const struct http_meter *meter = link_meter(link);
+    assert_int_equal(meter->wait_ms(meter->context), 0);
     assert_int_equal(spent(link), 5 * MIB);
     assert_true(link_save(link) < 0);
     link_close(link);
@@ -392,11 +425,22 @@ static void test_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_rate),          TEST(test_rate_debt),      TEST(test_no_rate),
-        TEST(test_reserve),       TEST(test_no_limit),       TEST(test_short_months),
-        TEST(test_time_unknown),  TEST(test_clock_set_back), TEST(test_clean_stop),
-        TEST(test_unclean_stops), TEST(test_few_writes),     TEST(test_no_writes_without_limit),
-        TEST(test_damaged),       TEST(test_unwritable),     TEST(test_options),
+        TEST(test_rate),
+        TEST(test_rate_debt),
+        TEST(test_no_rate),
+        TEST(test_reserve),
+        TEST(test_no_limit),
+        TEST(test_short_months),
+        TEST(test_time_unknown),
+        TEST(test_clock_set_back),
+        TEST(test_clean_stop),
+        TEST(test_unclean_stops),
+        TEST(test_threads),
+        TEST(test_few_writes),
+        TEST(test_no_writes_without_limit),
+        TEST(test_damaged),
+        TEST(test_unwritable),
+        TEST(test_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

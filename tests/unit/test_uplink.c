@@ -777,8 +777,8 @@ static void open_with_budget(uint64_t spent)
         .month_bytes = 1000, .reset_day = 1, .reserve_percent = 10, .wall_ms = wall_ms};
     struct uplink_options options = usual_options();
     assert_int_equal(link_open(&link_options, &world.link), E_OK);
-    struct http_meter meter = link_meter(world.link);
-    meter.count(meter.context, spent, 0);
+    const struct http_meter *meter = link_meter(world.link);
+    meter->count(meter->context, spent, 0);
     options.link = world.link;
     open_with(&options);
     assert_non_null(fake_endpoint.options.meter);
