@@ -198,7 +198,8 @@ int agent_credentials_start(struct agent *agent)
 {
     int rc = E_OK;
     for (size_t i = 0; rc == E_OK && i < agent->credentials_count; i++)
-        rc = credentials_start(agent->credentials[i].cache, agent->credentials[i].config->name);
+        rc = credentials_start(agent->credentials[i].cache, agent->credentials[i].config->name,
+                               agent->watchdog.every_ms);
     return rc;
 }
 

@@ -61,6 +61,19 @@ static bool are_routes_late(struct agent *agent, int64_t now_ms)
     return late;
 }
 
+static bool are_credentials_late(struct agent *agent, int64_t now_ms)
+{
+    bool late = false;
+    for (size_t i = 0; i < agent->credentials_count; i++) {
+        const struct progress *progress = credentials_progress(agent->credentials[i].cache);
+        if (progress != NULL)
+            late = is_late(agent, "credentials", agent->credentials[i].config->name,
+                           progress_late_ms(progress, now_ms)) ||
+                   late;
+    }
+    return late;
+}
+
 static bool is_spool_late(struct agent *agent, int64_t now_ms)
 {
     static const char *const names[SPOOL_THREADS] = {"commit", "salvage"};
@@ -76,6 +89,7 @@ static bool is_any_late(struct agent *agent, int64_t now_ms)
 {
     bool late = are_buses_late(agent, now_ms);
     late = are_routes_late(agent, now_ms) || late;
+    late = are_credentials_late(agent, now_ms) || late;
     late = is_spool_late(agent, now_ms) || late;
     return is_late(agent, "control", "control",
                    progress_late_ms(control_progress(agent->control), now_ms)) ||

@@ -29,9 +29,16 @@ void credentials_expire(struct credentials_provider *provider, const struct cred
         provider->operations->expire(provider, used);
 }
 
-int credentials_start(struct credentials_provider *provider, const char *name)
+int credentials_start(struct credentials_provider *provider, const char *name, int64_t heartbeat_ms)
 {
-    return provider->operations->start != NULL ? provider->operations->start(provider, name) : 0;
+    if (provider->operations->start == NULL)
+        return 0;
+    return provider->operations->start(provider, name, heartbeat_ms);
+}
+
+const struct progress *credentials_progress(const struct credentials_provider *provider)
+{
+    return provider->operations->progress != NULL ? provider->operations->progress(provider) : NULL;
 }
 
 int credentials_stop(struct credentials_provider *provider, int64_t deadline_ms)

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "platform/progress.h"
+
 /**
  * Where AWS keys come from: one small table of functions; the chain and the cache are providers
  * like any other, so that a default is a composition, not a special case.
@@ -45,8 +47,9 @@ struct credentials_operations {
      *  that it expired. May be NULL. */
     void (*expire)(struct credentials_provider *provider, const struct credentials *used);
 
-    /** See credentials_start and credentials_stop. May be NULL. */
-    int (*start)(struct credentials_provider *provider, const char *name);
+    /** See credentials_start and so on. May be NULL. */
+    int (*start)(struct credentials_provider *provider, const char *name, int64_t heartbeat_ms);
+    const struct progress *(*progress)(const struct credentials_provider *provider);
     int (*stop)(struct credentials_provider *provider, int64_t deadline_ms);
 
     /** Wipes and frees; closes the providers that it was composed of. */
@@ -59,8 +62,13 @@ int credentials_get(struct credentials_provider *provider, int64_t deadline_ms,
 void credentials_expire(struct credentials_provider *provider, const struct credentials *used);
 void credentials_close(struct credentials_provider *provider); /* NULL is allowed */
 
-/** Starts the thread of a cache whose source is slow, called after NAME. E_NO_MEMORY; error_sys. */
-int credentials_start(struct credentials_provider *provider, const char *name);
+/** Starts the thread of a cache whose source is slow, called after NAME; it sleeps for HEARTBEAT_MS
+ *  at most in one go, 0: as long as it may. E_NO_MEMORY; error_sys. */
+int credentials_start(struct credentials_provider *provider, const char *name,
+                      int64_t heartbeat_ms);
+
+/** For a watchdog. NULL: there is no thread. */
+const struct progress *credentials_progress(const struct credentials_provider *provider);
 
 /** Whoever waits for credentials gets E_STOP, now and from now on, and the thread is waited for.
  *  May be called again. E_TIMEOUT: it still runs: nothing of it is freed then. */

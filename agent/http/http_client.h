@@ -57,11 +57,12 @@ struct http_request {
 };
 
 struct http_outcome {
-    bool sent;             /* the last byte of the request was handed to a connection */
-    bool reused;           /* the connection had served before */
-    bool reply_begun;      /* at least one byte of a reply arrived */
-    bool files_unfit;      /* a file of tls_options cannot be read or used: nothing was connected */
-    bool proxy_failed;     /* the proxy was not reached, or did not connect: nothing was sent */
+    bool sent;         /* the last byte of the request was handed to a connection */
+    bool reused;       /* the connection had served before */
+    bool reply_begun;  /* at least one byte of a reply arrived */
+    bool sent_twice;   /* a connection that had served before died, and this is the second try */
+    bool files_unfit;  /* a file of tls_options cannot be read or used: nothing was connected */
+    bool proxy_failed; /* the proxy was not reached, or did not connect: nothing was sent */
     bool dates_unverified; /* the time was not known, so the dates of certificates were passed over;
                               the next request after it is makes a connection that looks at them */
     int proxy_status;      /* with which it refused (the error is E_REFUSED), else 0 */

@@ -46,12 +46,12 @@ static void succeed(struct uplink *uplink, size_t delivered)
 }
 
 /* The reply answers for each record. What failed is unacknowledged, so the next batch has it. */
-static void settle(struct uplink *uplink)
+static void settle(struct uplink *uplink, size_t sent_before)
 {
     const struct dest_reply *reply = &uplink->answer.body;
     char error[UPLINK_ERROR_BYTES] = "";
     size_t delivered = batch_acknowledge(&uplink->batch, uplink->delivered);
-    uplink_report_exchange(uplink, delivered, uplink->batch.count - delivered,
+    uplink_report_exchange(uplink, delivered, uplink->batch.count - delivered + sent_before,
                            reply->throttled > 0);
     pace_answered(&uplink->pace, clock_mono_ms(), delivered, reply->throttled);
     if (reply->failed > 0)
@@ -184,8 +184,9 @@ static void keep(struct uplink *uplink, enum verdict verdict,
 {
     char error[UPLINK_ERROR_BYTES];
     size_t sent = outcome->sent_mono_ms != 0 ? uplink->batch.count : 0;
+    size_t sent_before = outcome->sent_twice ? uplink->batch.count : 0;
     describe(uplink, question, outcome->fault, error);
-    uplink_report_exchange(uplink, 0, sent, verdict == VERDICT_THROTTLE);
+    uplink_report_exchange(uplink, 0, sent + sent_before, verdict == VERDICT_THROTTLE);
     if (verdict == VERDICT_THROTTLE)
         pace_answered(&uplink->pace, clock_mono_ms(), 0, uplink->batch.count);
     if (verdict == VERDICT_FIX_CLOCK)
@@ -210,7 +211,7 @@ void uplink_judge(struct uplink *uplink, int rc, const struct http_outcome *outc
     const struct verdict_question question = question_of(uplink, rc, outcome);
     enum verdict verdict = verdict_of_request(&question);
     if (verdict == VERDICT_DELIVERED)
-        settle(uplink);
+        settle(uplink, outcome->sent_twice ? uplink->batch.count : 0);
     else
         keep(uplink, verdict, &question, outcome);
 }

@@ -136,7 +136,7 @@ static void test_refresh(void **state)
     struct credentials_provider *cache = open_cache(true);
     int64_t start_ms = atomic_load(&now_ms);
     (void)state;
-    assert_int_equal(credentials_start(cache, "default"), 0);
+    assert_int_equal(credentials_start(cache, "default", 0), 0);
     (void)sem_wait(&waiting);
     assert_int_equal(atomic_load(&slow.asked), 1);
     int64_t refresh_ms = start_ms + HOUR_MS - QUARTER_MS * 9 / 10;
@@ -160,7 +160,7 @@ static void test_outage(void **state)
     struct credentials_provider *cache = open_cache(true);
     int64_t start_ms = atomic_load(&now_ms);
     (void)state;
-    assert_int_equal(credentials_start(cache, "default"), 0);
+    assert_int_equal(credentials_start(cache, "default", 0), 0);
     (void)sem_wait(&waiting);
     (void)sem_wait(&slow.begun);
     atomic_store(&slow.hangs, true);
@@ -190,7 +190,7 @@ static void test_endless(void **state)
     struct credentials_provider *cache = open_cache(true);
     (void)state;
     atomic_store(&life_ms, INT64_MAX - atomic_load(&now_ms));
-    assert_int_equal(credentials_start(cache, "default"), 0);
+    assert_int_equal(credentials_start(cache, "default", 0), 0);
     (void)sem_wait(&waiting);
     assert_true(atomic_load(&look_ms) == INT64_MAX);
     atomic_store(&now_ms, atomic_load(&now_ms) + ASK_MS);
@@ -206,7 +206,7 @@ static void test_expire(void **state)
     struct credentials_provider *cache = open_cache(true);
     struct credentials old = {.access_key_id = "K0"}, used = {.access_key_id = "K1"};
     (void)state;
-    assert_int_equal(credentials_start(cache, "default"), 0);
+    assert_int_equal(credentials_start(cache, "default", 0), 0);
     (void)sem_wait(&waiting);
     credentials_expire(cache, &old); /* of a request that another route sent before */
     expect(cache, 0, 0, "K1");
@@ -262,7 +262,7 @@ static void test_first_answer(void **state)
     struct user users[USERS];
     (void)state;
     atomic_store(&slow.hangs, true);
-    assert_int_equal(credentials_start(cache, "default"), 0);
+    assert_int_equal(credentials_start(cache, "default", 0), 0);
     (void)sem_wait(&slow.begun);
     expect(cache, atomic_load(&now_ms) + SOON_MS, E_TIMEOUT, "slow has not answered yet");
     start_users(users, cache, run_user);
@@ -279,7 +279,7 @@ static void test_stop(void **state)
     struct user users[USERS];
     (void)state;
     atomic_store(&slow.hangs, true);
-    assert_int_equal(credentials_start(cache, "default"), 0);
+    assert_int_equal(credentials_start(cache, "default", 0), 0);
     (void)sem_wait(&slow.begun);
     start_users(users, cache, run_user);
     assert_int_equal(credentials_stop(cache, 0), E_TIMEOUT);
@@ -299,7 +299,7 @@ static void test_quick(void **state)
     (void)state;
     quick.slow = false;
     slow.provider.operations = &quick;
-    assert_int_equal(credentials_start(cache, "default"), 0);
+    assert_int_equal(credentials_start(cache, "default", 0), 0);
     assert_int_equal(atomic_load(&slow.asked), 0);
     expect(cache, INT64_MAX, 0, "K1");
     expect(cache, INT64_MAX, 0, "K1");
@@ -336,7 +336,7 @@ static void test_many_users(void **state)
         struct credentials_operations operations = *slow.provider.operations;
         operations.slow = slowness[i];
         slow.provider.operations = &operations;
-        assert_int_equal(credentials_start(cache, "default"), 0);
+        assert_int_equal(credentials_start(cache, "default", 0), 0);
         start_users(users, cache, run_busy_user);
         join_users(users, 0);
         assert_true(atomic_load(&slow.asked) > 1);
