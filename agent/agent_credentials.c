@@ -162,6 +162,10 @@ static int open_source(struct agent *agent, const struct cfg_credentials *config
 {
     struct links links = {.agent = agent, .config = config};
     int rc = open_links(&links);
+    if (rc == E_OK && links.count == 1) {
+        *ret_source = links.all[0]; /* whose name then stands in the log */
+        return E_OK;
+    }
     if (rc == E_OK)
         rc = credentials_chain_open(links.all, links.count, ret_source);
     if (rc < 0)
