@@ -33,6 +33,7 @@ struct look {
     struct imds *imds;
     struct url url;
     int64_t deadline_ms;
+    bool has_role; /* the instance does, so that what fails then is a fault of it */
     char *fault;
 };
 
@@ -175,23 +176,27 @@ static int fetch_keys(const struct look *look, const char *role,
                                                look->deadline_ms, look->fault, ret_credentials));
 }
 
-static int ask(const struct look *look, struct credentials *ret_credentials)
+static int ask(struct look *look, struct credentials *ret_credentials)
 {
     char role[ROLE_BYTES];
     int rc = fetch_token(look);
     if (rc == 0)
         rc = fetch_role(look, role);
+    look->has_role = rc == 0;
     if (rc == 0)
         rc = fetch_keys(look, role, ret_credentials);
     hash_wipe(look->imds->token, sizeof look->imds->token);
     return rc;
 }
 
-/* Nobody there, or no role: that is no fault of a machine that is asked last of all. */
-static int judge(struct imds *imds, int rc, char fault[CREDENTIALS_FAULT_BYTES])
+/* Nobody there, no role, or somebody else who refuses: that is no fault of a machine that is asked
+ * last of all. */
+static int judge(const struct look *look, int rc, char fault[CREDENTIALS_FAULT_BYTES])
 {
+    struct imds *imds = look->imds;
     bool silent = rc == E_NOT_FOUND || (rc == E_TIMEOUT && !imds->answered);
-    if (!silent)
+    bool refused = rc == E_CREDENTIALS && !look->has_role && !imds->asked_for;
+    if (!silent && !refused)
         return rc;
     if (imds->asked_for)
         return imds->answered ? E_CREDENTIALS : E_TIMEOUT;
@@ -211,7 +216,9 @@ static int get_imds(struct credentials_provider *provider, int64_t deadline_ms,
     if (clock_mono_ms() < imds->absent_until_ms)
         return credentials_fault(fault, E_NOT_FOUND, "this is no EC2 instance, or it has no role");
     int rc = find_endpoint(&look.url, fault);
-    return rc < 0 ? rc : judge(imds, ask(&look, ret_credentials), fault);
+    if (rc == 0)
+        rc = judge(&look, ask(&look, ret_credentials), fault);
+    return rc;
 }
 
 static void close_imds(struct credentials_provider *provider)

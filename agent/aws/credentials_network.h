@@ -37,8 +37,8 @@ int credentials_container_open(bool asked_for, const struct stop *stop,
  * The metadata service of EC2 in version 2; 1 where 2 is refused, unless
  * AWS_EC2_METADATA_V1_DISABLED. AWS_EC2_METADATA_SERVICE_ENDPOINT, else
  * AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE "IPv6", else 169.254.169.254. E_NOT_FOUND unless it is
- * ASKED_FOR: nobody answers there, which is remembered for 15 min, or the instance has no role, or
- * AWS_EC2_METADATA_DISABLED is "true".
+ * ASKED_FOR: nobody answers there, it refuses, or the instance has no role, all of which is
+ * remembered for 15 min, or AWS_EC2_METADATA_DISABLED is "true".
  */
 int credentials_imds_open(bool asked_for, const struct stop *stop,
                           struct credentials_provider **ret_provider); /* E_NO_MEMORY */

@@ -507,6 +507,18 @@ static void test_imds_absent(void **state)
     mono_ms++;
     script(imds_steps, 3);
     assert_int_equal(get(provider), 0);
+    /* Somebody else's service that refuses is no fault of the machine either. */
+    credentials_close(provider);
+    provider = open_imds(false);
+    const struct fake_http_step refusing[] = {{.status = 403}, {.status = 403}, {0}};
+    script(refusing, 3);
+    expect_fault(get(provider), E_NOT_FOUND, "answered 403");
+    assert_int_equal(get(provider), E_NOT_FOUND);
+    assert_int_equal(fake_http.count, 2);
+    credentials_close(provider);
+    provider = open_imds(false);
+    script(imds_steps, 3);
+    assert_int_equal(get(provider), 0);
     /* Now that it is known to be there, silence is an outage. */
     assert_int_equal(get_once(provider, silent), E_TIMEOUT);
     assert_int_equal(get_once(provider, silent), E_TIMEOUT);
