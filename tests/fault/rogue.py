@@ -300,16 +300,21 @@ class Rogue(Server):
         with self.lock:
             return sum(1 for talk in self.talks if talk.records)
 
-    def unexplained(self):
-        """Identities that came again although the agent had been told that they were stored."""
-        told, found = {}, []
+    def unexplained(self, knows_what_arrived=True):
+        """Identities that came again although the agent had been told that they were stored. Who
+        cannot know what arrived takes it that a batch was in doubt if the next request began with
+        a record of it."""
         with self.lock:
-            for talk in self.talks:
-                for place in sorted(talk.stored):
-                    record = talk.records[place]
-                    if told.get(record):
-                        found.append(record)
-                    told[record] = told.get(record, False) or talk.told
+            talks = [talk for talk in self.talks if talk.records]
+        sure, found = {}, []
+        for number, talk in enumerate(talks):
+            following = talks[number + 1].records[0] if number + 1 < len(talks) else None
+            known = talk.told if knows_what_arrived else following not in talk.records
+            for place in sorted(talk.stored):
+                record = talk.records[place]
+                if sure.get(record):
+                    found.append(record)
+                sure[record] = sure.get(record, False) or known
         return found
 
 

@@ -104,7 +104,7 @@ class Wire:
             command("ip", "netns", "exec", self.far_name, program, "-w", *words)
 
     def lossy(self, share):
-        self.rule("-A", "INPUT", "-m", "statistic", "--mode", "random", "--probability", share,
+        self.rule("-A", "INPUT", "-i", "v0", "-m", "statistic", "--mode", "random", "--probability", share,
                   "-j", "DROP")
 
     def silence(self):
