@@ -26,16 +26,6 @@ import matrix_net
 import matrix_tls
 from matrix_world import CASES
 
-# Cases of features that this tree does not have yet, by their title, and what they wait for.
-WAITING = {
-    "H1 a count that the entries contradict": "kinesis.c does not read FailedRecordCount",
-    "N3 a name server that is silent, late, or refuses: the last good address is used":
-        "last good addresses",
-    "T2 a good certificate, and a clock that says 1970": "certificates while the clock is unset",
-    "H2 one poison record among many": "halving of a refused batch",
-    "H4 413 above a size": "halving of a batch that is too large",
-}
-
 JOBS = 4
 INSIDE = "RUNNEL_MATRIX_INSIDE"
 
@@ -73,8 +63,7 @@ def attempt(run, case):
 
 def run_case(run, case, results):
     started = time.monotonic()
-    waits = WAITING.get(case.title)
-    word, why = ("wait", waits) if waits else attempt(run, case)
+    word, why = attempt(run, case)
     results[case.title] = word, why
     print(f"{word:<5} {case.title:<52} {time.monotonic() - started:6.1f} s"
           f"{'  ' + why if why else ''}", flush=True)
@@ -129,8 +118,7 @@ def main():
         (["--must-find"], {"help": "pass only if a case fails with words that match this"}))
     if options.list:
         for case in CASES:
-            print(f"{case.group:<6} {case.title}{' (full)' if case.full else ''}"
-                  f"{'  waits: ' + WAITING[case.title] if case.title in WAITING else ''}")
+            print(f"{case.group:<6} {case.title}{' (full)' if case.full else ''}")
         return
     enter_name_space()
     matrix_world.PATIENCE_S = options.patience

@@ -187,7 +187,7 @@ def poison_record(run):
     wait_until("the dead letter", lambda: world.route()["lanes"]["normal"]["dead"] == 1)
     world.wait_stored(less=1)
     check(world.agent.status()["dead"]["letters"] == 1, "the dead letter is kept")
-    listed = world.agent.call("dead", "--json")
+    listed = world.agent.call("dead", "list", "--json")
     check("ValidationException" in listed.stdout + listed.stderr, f"its reason is told: {listed}")
     world.finish(dead=1)
 
@@ -235,7 +235,7 @@ CODES = [
     ("H5", 400, "KMSThrottlingException", "", PASSES),
     ("H5", 400, "RequestLimitExceeded", "", PASSES),
     ("H5", 429, "TooManyRequestsException", "Too Many Requests", PASSES),
-    ("H5", 429, "LimitExceededException", "Limit Exceeded", PASSES),
+    ("H5", 429, "LimitExceededException", "Limit Exceeded", OPERATOR),
     ("H5", 503, "SlowDown", "", PASSES),
     ("H5", 500, "InternalFailure", "", PASSES),
     ("H5", 500, "InternalFailureException", "", PASSES),
@@ -338,7 +338,7 @@ def retry_after(run):
     for headers, seconds in ((["Retry-After: 20"], 20), (["x-amz-retry-after: 25000"], 25)):
         before = world.rogue.requests()
         world.meet(answer(error("ServiceUnavailable", 503, headers=headers)))
-        first, second = world.rogue.talks[before:][:2]
+        first, second = [talk for talk in world.rogue.talks if talk.records][before:][:2]
         waited = (second.at - first.at) * FACTOR
         check(waited >= seconds, f"{headers}: came again after {waited:.1f} s")
     world.meet(answer(error("ServiceUnavailable", 503, headers=["Retry-After: 99999999"])))
@@ -360,7 +360,8 @@ def split_before(run):
     largest = max(len(talk.body) for talk in world.rogue.talks)
     check(largest < 1.5 * 1024 * 1024, f"a request had {largest} bytes")
     summary = world.finish()
-    check(summary["rejected"] == 0, f"the sink refused something: {summary}")
+    greetings = sum(1 for talk in world.rogue.talks if not talk.records)
+    check(summary["rejected"] <= greetings, f"the sink refused something: {summary}")
 
 
 def too_large(limit, reply):

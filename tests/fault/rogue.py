@@ -80,8 +80,8 @@ def read_message(receive, rest=b""):
 
 
 def identities(body):
-    """(device, spool, sequence number) of each record of a PutRecords or PutRecord."""
-    request = json.loads(body)
+    """(device, spool, sequence number) of each record of a PutRecords or PutRecord, if it is."""
+    request = json.loads(body) if body.startswith(b"{") else {}
     found = []
     for entry in request.get("Records", [request] if "Data" in request else []):
         record = json.loads(base64.b64decode(entry["Data"]))
