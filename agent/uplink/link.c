@@ -21,6 +21,8 @@ enum {
     DAY_MS = 86400 * SECOND_MS,
     STEP_BYTES_MIN = 128 * 1024, /* more than what all routes send before one of them comes back */
     REQUEST_S = 20,
+    RESERVE_REQUESTS = 16,
+    REQUEST_BYTES_MIN = 4096,
     STEPS = 100,     /* of a month, at most */
     WRITING_MS = 20, /* while somebody else makes a reservation, look again */
     TEXT_BYTES = 128,
@@ -277,11 +279,16 @@ enum link_pass link_ask(struct link *link)
     return status.pass;
 }
 
-/* The wire takes a third more, for base64, and then some. */
+/* The wire takes a third more, for base64, and then some; each of eight routes may have one. */
 uint64_t link_request_bytes(const struct link *link)
 {
-    uint64_t rate = link->options.rate_bytes;
-    return rate == 0 ? UINT64_MAX : rate * REQUEST_S;
+    uint64_t bytes = UINT64_MAX;
+    uint64_t percent = link->options.month_bytes / 100;
+    if (link->options.rate_bytes > 0)
+        bytes = link->options.rate_bytes * REQUEST_S;
+    if (percent > 0 && bytes > percent * link->options.reserve_percent / RESERVE_REQUESTS)
+        bytes = percent * link->options.reserve_percent / RESERVE_REQUESTS;
+    return bytes > REQUEST_BYTES_MIN ? bytes : REQUEST_BYTES_MIN;
 }
 
 int link_save(struct link *link)

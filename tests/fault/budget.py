@@ -29,15 +29,12 @@ RESET_LINES = 2500
 RESERVE = MONTH // 100 * 10
 HANDSHAKE = 10 * KIB
 PIECE = 5 * KIB
-# Requests far smaller than the reserve: the one in flight when the month is spent leaves it.
-BATCH = {"records": 50}
 AGES = {"normal": {"age": "50ms", "window": "0s"}, "alarm": {"age": "0s"}}
 
 
 def start_agent(run, sink, name, lines, link, environment=None, **config):
     agent = harness.Agent(run, sink.endpoint, sink.ca, name=name, link=link,
-                          spool={"size": "32MiB", "lanes": AGES}, routes=[{"batch": BATCH}],
-                          **config)
+                          spool={"size": "32MiB", "lanes": AGES}, **config)
     path = harness.lines_file(agent.folder / "lines", lines)
     agent.set_sensors([harness.lines_sensor(path)])
     agent.environment.update(environment or {})

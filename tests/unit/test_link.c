@@ -174,6 +174,33 @@ static void test_reserve(void **state)
     link_close(link);
 }
 
+static void test_request_bytes(void **state)
+{
+    static const struct {
+        uint64_t rate, month;
+        unsigned reserve;
+        uint64_t bytes;
+    } rows[] = {{0, 0, 10, UINT64_MAX},
+                {16384, 0, 10, 20 * 16384},
+                {256, 0, 10, 20 * 256},
+                {0, 1600 * 1000 * 100, 10, 1000 * 1000},
+                {100, 1600 * 1000 * 100, 10, 4096},
+                {16384, 1600 * 1000 * 100, 10, 20 * 16384},
+                {0, 1024 * 1024, 10, 10485 * 10 / 16},
+                {0, 1024 * 1024, 0, 4096}};
+    struct link_options options = standard;
+    (void)state;
+    options.directory = NULL;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        options.rate_bytes = rows[i].rate;
+        options.month_bytes = rows[i].month;
+        options.reserve_percent = rows[i].reserve;
+        struct link *link = open_link(&options);
+        assert_true(link_request_bytes(link) == rows[i].bytes);
+        link_close(link);
+    }
+}
+
 static void test_no_limit(void **state)
 {
     struct link_options options = standard;
@@ -425,21 +452,14 @@ static void test_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_rate),
-        TEST(test_rate_debt),
-        TEST(test_no_rate),
-        TEST(test_reserve),
-        TEST(test_no_limit),
-        TEST(test_short_months),
-        TEST(test_time_unknown),
-        TEST(test_clock_set_back),
-        TEST(test_clean_stop),
-        TEST(test_unclean_stops),
-        TEST(test_threads),
-        TEST(test_few_writes),
-        TEST(test_no_writes_without_limit),
-        TEST(test_damaged),
-        TEST(test_unwritable),
+        TEST(test_rate),           TEST(test_rate_debt),
+        TEST(test_no_rate),        TEST(test_reserve),
+        TEST(test_request_bytes),  TEST(test_no_limit),
+        TEST(test_short_months),   TEST(test_time_unknown),
+        TEST(test_clock_set_back), TEST(test_clean_stop),
+        TEST(test_unclean_stops),  TEST(test_threads),
+        TEST(test_few_writes),     TEST(test_no_writes_without_limit),
+        TEST(test_damaged),        TEST(test_unwritable),
         TEST(test_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
