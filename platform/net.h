@@ -32,14 +32,16 @@ struct net_memory {
 
 /**
  * Resolves HOST (a name or an address, IPv6 without brackets), tries its addresses in turn, each
- * for an even part of the time left, and connects by TCP with TCP_NODELAY, non-blocking,
- * close-on-exec. The resolver is bounded by DEADLINE_MS as well (its own timeout and attempts are
- * set, see resolv.conf(5); to whole seconds, at least one per server) but does not listen to STOP.
- * "localhost" is the loopback address whatever a name server says (RFC 6761 section 6.3).
+ * for 4 s at most, then the silent ones once more for even parts of the time left, and connects by
+ * TCP with TCP_NODELAY, non-blocking, close-on-exec. The resolver is bounded by DEADLINE_MS as well
+ * (its own timeout and attempts are set, see resolv.conf(5); to whole seconds, at least one per
+ * server) but does not listen to STOP. "localhost" is the loopback address whatever a name server
+ * says (RFC 6761 section 6.3).
  *
  * MEMORY (may be NULL) belongs to this host and port, and is zeroed at first. With it the address
- * that worked last is tried first, so that a dead one costs its time once; and where the resolver
- * fails, which then gets half of the time, the addresses of its last answer are used.
+ * that worked last, or else one of its family, is tried first, so that a dead one costs its time
+ * once; and where the resolver fails, which then gets half of the time, the addresses of its last
+ * answer are used.
  * Returns 0 and the descriptor, which the caller closes; E_NAME (there is no such name),
  * E_RESOLVER (nobody told), E_TIMEOUT, E_STOP, E_NO_MEMORY, error_sys.
  */

@@ -397,6 +397,10 @@ static void text_route(struct writer *out, const struct status_route *route)
         text_paragraph(out, route->error);
     text_sum(out, &sum);
     text_requests(out, route);
+    if (route->handshakes > 0)
+        text_line(out,
+                  "  connections %" PRIu64 ", of these by the session of the one before %" PRIu64,
+                  route->handshakes, route->resumed);
     if (route->dns_failures > 0)
         text_line(out, "  without an answer of a name server: %" PRIu64 " times",
                   route->dns_failures);

@@ -21,7 +21,7 @@
  */
 struct http_client;
 
-enum { HTTP_FAULT_BYTES = 200, HTTP_IDLE_MS = 15000 };
+enum { HTTP_FAULT_BYTES = 300, HTTP_IDLE_MS = 15000 };
 
 /** The texts are copied; STOP and METER must outlive the client. */
 struct http_client_options {

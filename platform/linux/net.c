@@ -22,6 +22,9 @@
 /* The defaults of resolv.conf(5): five seconds, two attempts, at most three servers. */
 enum { RESOLVER_TIMEOUT_S = 5, RESOLVER_ATTEMPTS = 2, RESOLVER_SERVERS = 3 };
 
+/* What an address gets before the next is tried: more than two SYNs on the slowest links. */
+enum { FIRST_TRY_MS = 4000 };
+
 static bool is_localhost(const char *host)
 {
     return strcasecmp(host, "localhost") == 0;
@@ -162,14 +165,24 @@ static void put_first(struct net_memory *memory, unsigned index)
     memory->addresses[0] = first;
 }
 
-/* The address that worked last stays the first as long as the name has it. */
+/* The place of the address that worked last in FOUND, else of one of its family, else 0. */
+static unsigned find_likely(const struct net_memory *memory, const struct net_memory *found)
+{
+    const struct net_address *last = &memory->addresses[0];
+    for (unsigned i = 0; i < found->count; i++)
+        if (is_same(&found->addresses[i], last))
+            return i;
+    for (unsigned i = 0; i < found->count; i++)
+        if (found->addresses[i].any.sa_family == last->any.sa_family)
+            return i;
+    return 0;
+}
+
+/* Names with many addresses give a few of them each time: of a new set the family counts. */
 static void replace_addresses(struct net_memory *memory, struct net_memory *found)
 {
-    for (unsigned i = 0; i < found->count && memory->count > 0; i++)
-        if (is_same(&found->addresses[i], &memory->addresses[0])) {
-            put_first(found, i);
-            break;
-        }
+    if (memory->count > 0 && found->count > 0)
+        put_first(found, find_likely(memory, found));
     memory->count = found->count;
     memcpy(memory->addresses, found->addresses, sizeof memory->addresses);
 }
@@ -225,25 +238,45 @@ static int connect_to(const struct net_address *address, int64_t deadline_ms,
     return 0;
 }
 
-/* Each address gets an even part of the time that is left. Of several failures the first is told:
- * getaddrinfo puts the addresses first that have the best chance (RFC 6724). */
-static int connect_to_any(struct net_memory *memory, int64_t deadline_ms, const struct stop *stop,
-                          int *ret_fd)
+/* One pass over the addresses that have not refused; each gets an even part of the time that is
+ * left, but at most AT_MOST_MS. The first failure; E_END: all had refused before. */
+static int try_each(struct net_memory *memory, bool refused[NET_ADDRESSES], int64_t at_most_ms,
+                    int64_t deadline_ms, const struct stop *stop, int *ret_fd)
 {
-    int first_error = 0;
+    int first_error = E_END;
     for (unsigned i = 0; i < memory->count; i++) {
         int64_t now_ms = clock_mono_ms();
         int64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
-        int64_t until_ms = now_ms + left_ms / (memory->count - i);
-        int rc = connect_to(&memory->addresses[i], until_ms, stop, ret_fd);
+        int64_t part_ms = left_ms / (memory->count - i);
+        if (refused[i])
+            continue;
+        int rc = connect_to(&memory->addresses[i],
+                            now_ms + (part_ms < at_most_ms ? part_ms : at_most_ms), stop, ret_fd);
         if (rc == 0)
             put_first(memory, i);
         if (rc == 0 || rc == E_STOP)
             return rc;
-        if (first_error == 0)
+        refused[i] = rc != E_TIMEOUT;
+        if (first_error == E_END)
             first_error = rc;
     }
     return first_error;
+}
+
+/* Of several failures the first is told: getaddrinfo puts the addresses first that have the best
+ * chance (RFC 6724). Those that are silent get more time only when the others are silent as well.
+ */
+static int connect_to_any(struct net_memory *memory, int64_t deadline_ms, const struct stop *stop,
+                          int *ret_fd)
+{
+    bool refused[NET_ADDRESSES] = {false};
+    int rc = E_END;
+    if (memory->count > 1)
+        rc = try_each(memory, refused, FIRST_TRY_MS, deadline_ms, stop, ret_fd);
+    if (rc == 0 || rc == E_STOP)
+        return rc;
+    int again_rc = try_each(memory, refused, INT64_MAX, deadline_ms, stop, ret_fd);
+    return rc == E_END || again_rc == 0 || again_rc == E_STOP ? again_rc : rc;
 }
 
 int net_connect(const char *host, uint16_t port, struct net_memory *memory, int64_t deadline_ms,

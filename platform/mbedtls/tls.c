@@ -67,12 +67,12 @@ struct tls {
     void *wall_context;
     mbedtls_ssl_session session; /* of the last connection to session_host, "" if there is none */
     char session_host[HOST_BYTES];
-    mbedtls_x509_time session_until; /* when the first of its certificates expires */
+    int64_t session_until_ms; /* from when on the first of its certificates is over */
     /* Of the handshake under way. */
     const char *host;
     bool saw_certificate; /* it is a full one */
     bool dates_unverified;
-    mbedtls_x509_time until;
+    int64_t until_ms;
     int trust_error; /* why the chain could not be judged, and where */
     char trust_where[TLS_WHERE_BYTES];
     struct tls_statistics statistics;
@@ -155,7 +155,7 @@ static int judge_end(struct tls *tls, mbedtls_x509_crt *chain, uint32_t *flags)
     if (tls->trust_error < 0)
         return MBEDTLS_ERR_X509_FATAL_ERROR;
     tls->dates_unverified = !question.clock_known;
-    tls->until = answer.until;
+    tls->until_ms = answer.until_ms;
     *flags = answer.flags;
     return 0;
 }
@@ -235,27 +235,26 @@ static void set_versions(mbedtls_ssl_config *config)
 #endif
 }
 
-static int configure(struct tls *tls)
+static int configure(struct tls *tls, mbedtls_ssl_config *config)
 {
-    int rc = mbedtls_ssl_config_defaults(&tls->config, MBEDTLS_SSL_IS_CLIENT,
+    int rc = mbedtls_ssl_config_defaults(config, MBEDTLS_SSL_IS_CLIENT,
                                          MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
     if (rc < 0)
         return error_tls(rc);
-    set_versions(&tls->config);
-    mbedtls_ssl_conf_rng(&tls->config, draw_random, NULL);
-    mbedtls_ssl_conf_ciphersuites(&tls->config, ciphersuites);
-    mbedtls_ssl_conf_authmode(&tls->config, MBEDTLS_SSL_VERIFY_REQUIRED);
-    mbedtls_ssl_conf_verify(&tls->config, judge_chain, tls);
-    mbedtls_ssl_conf_ca_chain(&tls->config, &tls->nobody, NULL);
+    set_versions(config);
+    mbedtls_ssl_conf_rng(config, draw_random, NULL);
+    mbedtls_ssl_conf_ciphersuites(config, ciphersuites);
+    mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_REQUIRED);
+    mbedtls_ssl_conf_verify(config, judge_chain, tls);
+    mbedtls_ssl_conf_ca_chain(config, &tls->nobody, NULL);
 #if defined(MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH)
-    /* Only then do short records make small buffers; a server that does not know this ignores it.
-     */
-    (void)mbedtls_ssl_conf_max_frag_len(&tls->config, MBEDTLS_SSL_MAX_FRAG_LEN_4096);
+    /* Only then do short records make small buffers; a server may ignore it. */
+    (void)mbedtls_ssl_conf_max_frag_len(config, MBEDTLS_SSL_MAX_FRAG_LEN_4096);
 #endif
 #if defined(MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED) &&                              \
     defined(MBEDTLS_SSL_PROTO_TLS1_3) && defined(MBEDTLS_SSL_SESSION_TICKETS)
     mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
-        &tls->config, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+        config, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
 #endif
     return 0;
 }
@@ -295,19 +294,27 @@ static bool is_same_mark(const struct file_mark *a, const struct file_mark *b)
            a->changed.tv_nsec == b->changed.tv_nsec;
 }
 
-/* mbedTLS collects certificates in a configuration, so a new one makes a new configuration. */
+/* mbedTLS collects certificates in a configuration, so a new one makes a new configuration. PAIR
+ * is taken; what was there before stays if that fails. */
 static int use_pair(struct tls *tls, struct pair *pair)
 {
-    mbedtls_ssl_config_free(&tls->config);
-    mbedtls_ssl_config_init(&tls->config);
-    int rc = configure(tls);
+    mbedtls_ssl_config config;
+    mbedtls_ssl_config_init(&config);
+    int rc = configure(tls, &config);
     if (rc == 0 && pair != NULL) {
-        rc = mbedtls_ssl_conf_own_cert(&tls->config, &pair->cert, &pair->key);
+        rc = mbedtls_ssl_conf_own_cert(&config, &pair->cert, &pair->key);
         rc = rc < 0 ? error_tls(rc) : 0;
     }
+    if (rc < 0) {
+        mbedtls_ssl_config_free(&config);
+        free_pair(pair);
+        return rc;
+    }
+    mbedtls_ssl_config_free(&tls->config);
+    tls->config = config;
     free_pair(tls->pair);
     tls->pair = pair;
-    return rc;
+    return 0;
 }
 
 /* The marks are taken before the files are read: what changes meanwhile is found the next time. */
@@ -319,12 +326,14 @@ static int take_pair(struct tls *tls, char where[TLS_WHERE_BYTES])
     if (is_same_mark(&cert_mark, &tls->cert_mark) && is_same_mark(&key_mark, &tls->key_mark))
         return 0;
     int rc = read_pair(tls, where, &pair);
+    if (rc == 0)
+        rc = use_pair(tls, pair);
     if (rc < 0)
         return rc;
     tls->cert_mark = cert_mark;
     tls->key_mark = key_mark;
     forget_session(tls);
-    return use_pair(tls, pair);
+    return 0;
 }
 
 static int check_pair_files(const struct tls_options *options, char where[TLS_WHERE_BYTES])
@@ -389,8 +398,8 @@ int tls_refresh(struct tls *tls, const char *host, char where[TLS_WHERE_BYTES])
     where[0] = '\0';
     if (tls->pair != NULL)
         (void)take_pair(tls, unused);
-    if (is_same_mark(&ca_mark, &tls->ca_mark) && ca_mark.there)
-        return 0;
+    if (ca_file == NULL || (is_same_mark(&ca_mark, &tls->ca_mark) && ca_mark.there))
+        return 0; /* what is built in does not change */
     forget_session(tls);
     int rc = tls_trust_check(ca_file, where);
     if (rc == 0)
@@ -472,7 +481,7 @@ static void keep_session(struct tls_stream *stream)
     mbedtls_ssl_session_free(&tls->session);
     tls->session = session;
     (void)snprintf(tls->session_host, sizeof tls->session_host, "%s", stream->host);
-    tls->session_until = tls->until;
+    tls->session_until_ms = tls->until_ms;
 }
 
 /* What a call of mbedTLS that ended with RC means to the caller. */
@@ -579,7 +588,7 @@ static bool may_resume(const struct tls *tls, const char *host)
     bool known;
     int64_t wall_ms = wall_now(tls, &known);
     return tls->session_host[0] != '\0' && strcasecmp(tls->session_host, host) == 0 &&
-           !(known && tls_trust_is_over(&tls->session_until, wall_ms));
+           !(known && wall_ms >= tls->session_until_ms);
 }
 
 static int set_up(struct tls_stream *stream, const char *host)
@@ -651,7 +660,7 @@ static int shake_hands(struct tls_stream *stream, int64_t deadline_ms, char wher
     tls->host = stream->host;
     tls->saw_certificate = false;
     tls->dates_unverified = false;
-    tls->until = tls->session_until; /* as long as none is seen, it is the session's */
+    tls->until_ms = tls->session_until_ms; /* as long as none is seen, it is the session's */
     tls->trust_error = 0;
     begin(stream, deadline_ms);
     for (;;) {

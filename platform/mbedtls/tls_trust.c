@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include <mbedtls/base64.h>
 #include <mbedtls/error.h>
 
 #include "platform/base/error.h"
+#include "platform/base/parse.h"
 #include "platform/fs.h"
 
 /* Of one certificate; roots have 2 KB at most. */
@@ -259,62 +259,32 @@ int tls_trust_check(const char *path, char where[TLS_WHERE_BYTES])
 
 /* ---- the chain ---- */
 
-static int compare(int a, int b)
+/* The library's own time stops in 2038 where time_t has 32 bits. */
+static int64_t ms_of(const mbedtls_x509_time *time)
 {
-    return (a > b) - (a < b);
-}
-
-/* < 0, 0, > 0 as A lies before, at or behind B. */
-static int compare_times(const mbedtls_x509_time *a, const mbedtls_x509_time *b)
-{
-    const int parts[] = {compare(a->year, b->year), compare(a->mon, b->mon),
-                         compare(a->day, b->day),   compare(a->hour, b->hour),
-                         compare(a->min, b->min),   compare(a->sec, b->sec)};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (parts[i] != 0)
-            return parts[i];
-    return 0;
-}
-
-static mbedtls_x509_time time_of(int64_t wall_ms)
-{
-    struct tm parts = {0};
-    const time_t seconds = (time_t)(wall_ms / 1000);
-    (void)gmtime_r(&seconds, &parts);
-    return (mbedtls_x509_time){.year = parts.tm_year + 1900,
-                               .mon = parts.tm_mon + 1,
-                               .day = parts.tm_mday,
-                               .hour = parts.tm_hour,
-                               .min = parts.tm_min,
-                               .sec = parts.tm_sec};
-}
-
-bool tls_trust_is_over(const mbedtls_x509_time *time, int64_t wall_ms)
-{
-    const mbedtls_x509_time now = time_of(wall_ms);
-    return compare_times(&now, time) > 0;
+    int64_t days = parse_days_from_civil(time->year, (unsigned)time->mon, (unsigned)time->day);
+    return (((days * 24 + time->hour) * 60 + time->min) * 60 + time->sec) * 1000;
 }
 
 struct dates {
     bool known;
-    mbedtls_x509_time now;
-    mbedtls_x509_time until;
+    int64_t now_ms;
+    int64_t until_ms;
 };
 
 /* For each certificate of a chain, the root too: what mbedTLS found by the system's clock gives
- * way to what ours says. */
+ * way to what ours says. The last second is still valid. */
 static int judge_dates(void *context, mbedtls_x509_crt *certificate, int depth, uint32_t *flags)
 {
     struct dates *dates = context;
+    int64_t until_ms = ms_of(&certificate->valid_to) + 1000;
     (void)depth;
     *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE);
-    if (compare_times(&certificate->valid_to, &dates->until) < 0)
-        dates->until = certificate->valid_to;
-    if (!dates->known)
-        return 0;
-    if (compare_times(&dates->now, &certificate->valid_to) > 0)
+    if (until_ms < dates->until_ms)
+        dates->until_ms = until_ms;
+    if (dates->known && dates->now_ms >= until_ms)
         *flags |= MBEDTLS_X509_BADCERT_EXPIRED;
-    if (compare_times(&dates->now, &certificate->valid_from) < 0)
+    if (dates->known && dates->now_ms < ms_of(&certificate->valid_from))
         *flags |= MBEDTLS_X509_BADCERT_FUTURE;
     return 0;
 }
@@ -323,9 +293,8 @@ static int verify(const struct tls_trust_question *question, mbedtls_x509_crt *c
                   mbedtls_x509_crt *roots, char where[TLS_WHERE_BYTES],
                   struct tls_trust_answer *ret_answer)
 {
-    struct dates dates = {.known = question->clock_known,
-                          .now = time_of(question->wall_ms),
-                          .until = {.year = 9999, .mon = 12, .day = 31}};
+    struct dates dates = {
+        .known = question->clock_known, .now_ms = question->wall_ms, .until_ms = INT64_MAX};
     uint32_t flags = UINT32_MAX;
     int rc =
         mbedtls_x509_crt_verify_with_profile(chain, roots, NULL, &mbedtls_x509_crt_profile_default,
@@ -336,7 +305,7 @@ static int verify(const struct tls_trust_question *question, mbedtls_x509_crt *c
     }
     if (rc == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED && flags == 0)
         flags = MBEDTLS_X509_BADCERT_OTHER;
-    *ret_answer = (struct tls_trust_answer){.flags = flags, .until = dates.until};
+    *ret_answer = (struct tls_trust_answer){.flags = flags, .until_ms = dates.until_ms};
     return 0;
 }
 

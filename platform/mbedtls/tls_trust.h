@@ -31,17 +31,14 @@ struct tls_trust_question {
 };
 
 struct tls_trust_answer {
-    uint32_t flags;          /* MBEDTLS_X509_BADCERT_*, 0: trusted */
-    mbedtls_x509_time until; /* when the first certificate of the chain expires */
+    uint32_t flags;   /* MBEDTLS_X509_BADCERT_*, 0: trusted */
+    int64_t until_ms; /* from when on the first certificate of the chain is over */
 };
 
 /** Judges CHAIN, as it was presented, its end first. 0: answered; else nothing is known, so it
  *  must not be trusted: E_NO_MEMORY, error_sys or error_tls, and why in WHERE. */
 int tls_trust_judge(const struct tls_trust_question *question, mbedtls_x509_crt *chain,
                     char where[TLS_WHERE_BYTES], struct tls_trust_answer *ret_answer);
-
-/** Whether WALL_MS lies behind TIME. */
-bool tls_trust_is_over(const mbedtls_x509_time *time, int64_t wall_ms);
 
 /** "WHAT: what mbedTLS says about RC", on one line. */
 void tls_trust_explain(char where[TLS_WHERE_BYTES], const char *what, int rc);

@@ -105,7 +105,7 @@ def scenario(run):
     check_fault(run, sink, endpoint, way, None, "needs-operator",
                 'it answered 407; write its user name and password',
                 proxy=way.url.replace("//", f"//{USER}:wrong@"))
-    check_fault(run, sink, endpoint, way, 403, "needs-operator", "allow this host and port", **right)
+    check_fault(run, sink, endpoint, way, 403, "needs-operator", "allow this host", **right)
     check_fault(run, sink, endpoint, way, 503, "offline", "the proxy's own link", **right)
     check_fault(run, sink, endpoint, way, "close", "offline", "serves this device", **right)
     check_fault(run, sink, endpoint, way, "garbage", "offline", "no HTTP proxy", **right)

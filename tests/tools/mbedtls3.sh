@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Builds mbedTLS 3.6 from Debian's source into build/cache/mbedtls3: static, with threads, so with
-# TLS 1.3.
+# TLS 1.3, and with buffers that shrink.
 #
 # usage: mbedtls3.sh
 #
@@ -53,10 +53,11 @@ fi
 
 mkdir source
 tar -xf mbedtls_3.6.*.orig.tar.* -C source --strip-components=1
-# As Debian and our Yocto recipe build it; without it no TLS 1.3 (see tls.c).
+# Threads as Debian has them: without, there is no TLS 1.3 (see tls.c). Debian's buffers stay large.
 config=source/include/mbedtls/mbedtls_config.h
-sed -i -E 's,^//(#define MBEDTLS_THREADING_(C|PTHREAD)$),\1,' $config
-grep -q '^#define MBEDTLS_THREADING_C' $config
+sed -i -E 's,^//(#define MBEDTLS_(THREADING_C|THREADING_PTHREAD|SSL_VARIABLE_BUFFER_LENGTH)$),\1,' \
+    $config
+[ "$(grep -cE '^#define MBEDTLS_(THREADING_C|SSL_VARIABLE_BUFFER_LENGTH)$' $config)" -eq 2 ]
 if ! { cmake -G Ninja -S source -B build -DCMAKE_BUILD_TYPE=Release -DENABLE_PROGRAMS=OFF \
     -DENABLE_TESTING=OFF -DGEN_FILES=OFF -DCMAKE_POSITION_INDEPENDENT_CODE=ON \
     -DCMAKE_INSTALL_PREFIX="$work/made" && ninja -C build install; } >log 2>&1; then

@@ -17,6 +17,7 @@
 #include <mbedtls/oid.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/ssl.h>
+#include <mbedtls/ssl_cache.h>
 #include <mbedtls/ssl_ticket.h>
 #include <mbedtls/version.h>
 #include <mbedtls/x509_crt.h>
@@ -167,6 +168,7 @@ struct fake_tls {
     mbedtls_pk_context key;
     mbedtls_x509_crt client_ca;
     mbedtls_ssl_ticket_context tickets;
+    mbedtls_ssl_cache_context sessions;
     atomic_uint resumed;
     int listener;
     uint16_t port;
@@ -318,6 +320,15 @@ static void set_versions(mbedtls_ssl_config *config, bool old_version)
 #endif
 }
 
+static void stay_at_12(mbedtls_ssl_config *config)
+{
+#if MBEDTLS_VERSION_NUMBER >= 0x03020000
+    mbedtls_ssl_conf_max_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
+#else
+    (void)config;
+#endif
+}
+
 static int configure(struct fake_tls *server)
 {
     static const int old_ciphers[] = {MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, 0};
@@ -335,8 +346,14 @@ static int configure(struct fake_tls *server)
         rc = mbedtls_ssl_ticket_setup(&server->tickets, draw_random, NULL,
                                       MBEDTLS_CIPHER_AES_256_GCM, 3600);
     mbedtls_ssl_conf_rng(config, draw_random, NULL);
-    mbedtls_ssl_conf_session_tickets_cb(config, write_ticket, parse_ticket, server);
+    if (server->options.by_id)
+        mbedtls_ssl_conf_session_cache(config, &server->sessions, mbedtls_ssl_cache_get,
+                                       mbedtls_ssl_cache_set);
+    else
+        mbedtls_ssl_conf_session_tickets_cb(config, write_ticket, parse_ticket, server);
     set_versions(config, server->options.old_version);
+    if (server->options.by_id)
+        stay_at_12(config);
     if (server->options.old_ciphers)
         mbedtls_ssl_conf_ciphersuites(config, old_ciphers);
     if (server->options.client_ca != NULL) {
@@ -367,6 +384,7 @@ static void give_back(struct fake_tls *server)
     stop_close(&server->stop);
     mbedtls_ssl_config_free(&server->config);
     mbedtls_ssl_ticket_free(&server->tickets);
+    mbedtls_ssl_cache_free(&server->sessions);
     mbedtls_pk_free(&server->key);
     mbedtls_x509_crt_free(&server->certificate);
     mbedtls_x509_crt_free(&server->client_ca);
@@ -383,6 +401,7 @@ int fake_tls_start(const struct fake_tls_options *options, struct fake_tls **ret
     server->stop.fd = -1;
     mbedtls_ssl_config_init(&server->config);
     mbedtls_ssl_ticket_init(&server->tickets);
+    mbedtls_ssl_cache_init(&server->sessions);
     mbedtls_pk_init(&server->key);
     mbedtls_x509_crt_init(&server->certificate);
     mbedtls_x509_crt_init(&server->client_ca);

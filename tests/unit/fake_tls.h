@@ -35,6 +35,7 @@ struct fake_tls_options {
     const char *client_ca; /* path likewise: clients must have a certificate from it; or NULL */
     bool old_version;      /* speaks TLS 1.1 at most */
     bool old_ciphers;      /* offers no AEAD */
+    bool by_id;            /* keeps sessions itself and gives no tickets; TLS 1.2 */
     bool dribble;          /* sends a byte at a time */
     int cut_after_bytes;   /* ends the connection after so many bytes; FAKE_TLS_ALL: never */
 };

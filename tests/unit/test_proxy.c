@@ -384,7 +384,7 @@ static void test_tunnel(void **state)
     assert_int_equal(result.outcome.proxy_status, 0);
     assert_int_equal(result.statistics.handshakes, 1);
     assert_int_equal(result.statistics.dns_failures, 0); /* the name is the proxy's matter */
-    assert_true(result.statistics.bytes_out > strlen(proxy.head) + 300);
+    assert_true(result.statistics.bytes_out > strlen(proxy.head) + 200);
     assert_true(result.statistics.bytes_in > strlen(TAKEN) + 600);
     fake_tls_stop(server);
 }

@@ -401,6 +401,29 @@ static void test_resumption(void **state)
 }
 
 /* A session says whom it was verified for: it must not open the door under another name. */
+/* A server without tickets, which knows its sessions by their numbers. */
+static void test_resumption_by_id(void **state)
+{
+    const struct fake_tls_options options = {
+        .path = in_root("good"), .by_id = true, .cut_after_bytes = FAKE_TLS_ALL};
+    struct fake_tls *server;
+    struct tls *tls = trust("ca");
+    (void)state;
+    assert_int_equal(fake_tls_start(&options, &server), 0);
+    for (uint64_t i = 0; i < 3; i++) {
+        talk(tls, server);
+        expect_statistics(tls, i + 1, i);
+    }
+    fake_tls_stop(server);
+    assert_int_equal(fake_tls_start(&options, &server), 0); /* another, which knows none */
+    talk(tls, server);
+    expect_statistics(tls, 4, 2);
+    talk(tls, server);
+    expect_statistics(tls, 5, 3);
+    tls_close(tls);
+    fake_tls_stop(server);
+}
+
 static void test_no_resumption_under_another_name(void **state)
 {
     char where[TLS_WHERE_BYTES];
@@ -892,6 +915,7 @@ int main(void)
         WITH_STOP(test_old_ciphers),
         WITH_STOP(test_ends),
         WITH_STOP(test_resumption),
+        WITH_STOP(test_resumption_by_id),
         WITH_STOP(test_no_resumption_under_another_name),
         WITH_STOP(test_waits_end),
         WITH_STOP(test_handshake_gives_up),
