@@ -9,6 +9,7 @@
 #include "platform/base/parse.h"
 #include "platform/clock.h"
 #include "platform/notify.h"
+#include "platform/progress.h"
 
 /* sd_watchdog_enabled(3). */
 static uint64_t wanted_usec(void)

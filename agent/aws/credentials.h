@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "platform/progress.h"
+struct progress;
 
 /**
  * Where AWS keys come from: one small table of functions; the chain and the cache are providers

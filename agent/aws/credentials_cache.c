@@ -11,6 +11,7 @@
 #include "platform/base/error.h"
 #include "platform/base/log.h"
 #include "platform/clock.h"
+#include "platform/progress.h"
 #include "platform/random.h"
 #include "platform/stop.h"
 #include "platform/thread.h"

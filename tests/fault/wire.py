@@ -104,8 +104,8 @@ class Wire:
             command("ip", "netns", "exec", self.far_name, program, "-w", *words)
 
     def lossy(self, share):
-        self.rule("-A", "INPUT", "-i", "v0", "-m", "statistic", "--mode", "random", "--probability", share,
-                  "-j", "DROP")
+        self.rule("-A", "INPUT", "-i", "v0", "-m", "statistic", "--mode", "random",
+                  "--probability", share, "-j", "DROP")
 
     def silence(self):
         """Nothing gets through either way, and nobody is told."""

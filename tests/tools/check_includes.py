@@ -89,7 +89,7 @@ PURE = """
     agent/uplink/verdict.* agent/uplink/backoff.* agent/uplink/pace.*
     agent/uplink/bisect.* agent/uplink/fit.*
     agent/uplink/dest/kinesis.* agent/uplink/dest/firehose.* agent/uplink/dest/apigateway.*
-    agent/uplink/dest/s3.*
+    agent/uplink/dest/s3.* agent/uplink/dest/xml_error.*
 """
 PURE_LIBC = """
     assert.h ctype.h errno.h float.h inttypes.h limits.h math.h stdalign.h stdarg.h stdbool.h

@@ -286,6 +286,39 @@ static void test_every_prefix(void **state)
     dest_close(dest);
 }
 
+/* XML comes from what stands before the service, or from other services. However it is cut. */
+static void test_errors_in_xml(void **state)
+{
+    static const struct {
+        const char *text, *code, *message;
+    } replies[] = {
+        {"<AccessDeniedException>\n  <Message>Unable to determine</Message>\n"
+         "</AccessDeniedException>\n",
+         "AccessDeniedException", "Unable to determine"},
+        {"<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>a &amp; b</Message>"
+         "<RequestId>1</RequestId></Error>",
+         "SlowDown", "a & b"},
+        {"<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>m</Message>"
+         "</Error><Detail><Code>Other</Code></Detail></ErrorResponse>",
+         "Throttling", "m"},
+        {"<html><body>AccessDeniedException</body></html>", "", NULL},
+        {"<Error><Code>SlowDown</Code>", "", NULL},
+        {"<UnknownOperationException/>", "UnknownOperationException", ""},
+    };
+    struct dest *dest = open_stream("telemetry", NULL);
+    (void)state;
+    for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++)
+        for (size_t cut = 0; cut <= strlen(replies[i].text); cut++) {
+            struct result result =
+                read_pieces(dest, 2, replies[i].text, strlen(replies[i].text), cut);
+            assert_false(result.reply.understood);
+            assert_string_equal(result.reply.code, replies[i].code);
+            if (replies[i].message != NULL)
+                assert_string_equal(result.reply.message, replies[i].message);
+        }
+    dest_close(dest);
+}
+
 static void test_errors_of_the_request(void **state)
 {
     static const struct {
@@ -485,6 +518,7 @@ int main(void)
         cmocka_unit_test(test_doubtful_entries),
         cmocka_unit_test(test_replies_that_are_not_understood),
         cmocka_unit_test(test_every_prefix),
+        cmocka_unit_test(test_errors_in_xml),
         cmocka_unit_test(test_errors_of_the_request),
         cmocka_unit_test(test_long_texts_are_cut),
         cmocka_unit_test(test_endless_reply),

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/uplink/dest/xml_error.h"
 #include "agent/uplink/verdict.h"
 #include "platform/base/error.h"
 #include "platform/base/parse.h"
@@ -61,6 +62,7 @@ struct kinesis {
     char entry_message[DEST_MESSAGE_BYTES];
     struct dest_reply reply;
     struct json_scan scan;
+    struct xml_error xml;
 };
 
 /* ---- request ---- */
@@ -307,6 +309,7 @@ static void reply_start(struct dest *dest, size_t sent, uint8_t *delivered)
     kinesis->member = MEMBER_OTHER;
     kinesis->reply = (struct dest_reply){0};
     json_scan_start(&kinesis->scan, on_token, kinesis);
+    xml_error_start(&kinesis->xml);
 }
 
 static int reply_feed(struct dest *dest, const uint8_t *bytes, size_t count)
@@ -317,6 +320,7 @@ static int reply_feed(struct dest *dest, const uint8_t *bytes, size_t count)
         return E_TOO_BIG;
     if (!kinesis->broken && json_scan_feed(&kinesis->scan, bytes, count) < 0)
         kinesis->broken = true;
+    xml_error_feed(&kinesis->xml, bytes, count);
     return E_OK;
 }
 
@@ -326,7 +330,7 @@ static void forget_entries(struct kinesis *kinesis)
     struct dest_reply *reply = &kinesis->reply;
     memset(kinesis->delivered, 0, (kinesis->sent + 7) / 8);
     reply->delivered = reply->failed = reply->throttled = 0;
-    if (!kinesis->type_seen)
+    if (!kinesis->type_seen && !xml_error_end(&kinesis->xml, reply))
         reply->code[0] = '\0';
 }
 
