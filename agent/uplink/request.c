@@ -45,7 +45,8 @@ static int write_head(const struct request *request, const struct sigv4_header *
     http_write_request_line(&out, "POST", request->path, NULL);
     for (size_t i = 0; i < count; i++)
         http_write_header(&out, headers[i].name, headers[i].value);
-    http_write_header(&out, "Authorization", authorization);
+    if (authorization[0] != '\0')
+        http_write_header(&out, "Authorization", authorization);
     http_write_header(&out, "User-Agent", request->user_agent);
     http_write_header_unsigned(&out, "Content-Length", request->body_bytes);
     http_write_end(&out);
@@ -58,8 +59,8 @@ int request_write_head(const struct request *request, struct sigv4_key *key,
 {
     char host[HOST_BYTES];
     char date[SIGV4_DATE_BYTES];
-    char authorization[AUTHORIZATION_BYTES];
-    const char *token = request->credentials->session_token;
+    char authorization[AUTHORIZATION_BYTES] = "";
+    const char *token = request->credentials != NULL ? request->credentials->session_token : "";
     int rc = write_host(request, host);
     if (rc < 0)
         return rc;
@@ -70,22 +71,7 @@ int request_write_head(const struct request *request, struct sigv4_key *key,
                                                      {"X-Amz-Date", date},
                                                      {"X-Amz-Security-Token", token}};
     size_t count = token[0] == '\0' ? SIGNED_MAX - 1 : SIGNED_MAX;
-    rc = sign(request, headers, count, date, key, authorization);
+    if (request->credentials != NULL)
+        rc = sign(request, headers, count, date, key, authorization);
     return rc < 0 ? rc : write_head(request, headers, count, authorization, ret_head);
-}
-
-int request_write_question(const struct request *request, char ret_head[REQUEST_HEAD_BYTES])
-{
-    char host[HOST_BYTES];
-    struct writer out;
-    int rc = write_host(request, host);
-    if (rc < 0)
-        return rc;
-    writer_to_memory(&out, ret_head, REQUEST_HEAD_BYTES);
-    http_write_request_line(&out, "GET", request->path, NULL);
-    http_write_header(&out, "Host", host);
-    http_write_header(&out, "User-Agent", request->user_agent);
-    http_write_end(&out);
-    rc = writer_finish(&out);
-    return rc < 0 ? rc : (int)out.used_bytes;
 }

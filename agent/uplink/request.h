@@ -25,8 +25,8 @@ struct request {
     const char *target;
     const char *content_type;
     const char *user_agent;
-    const struct credentials *credentials;
-    int64_t wall_ms; /* the time that is signed */
+    const struct credentials *credentials; /* NULL: it is not signed */
+    int64_t wall_ms;                       /* the time that is signed */
     const char *body_hash;
     uint64_t body_bytes;
 };
@@ -37,8 +37,5 @@ struct request {
  */
 int request_write_head(const struct request *request, struct sigv4_key *key,
                        char ret_head[REQUEST_HEAD_BYTES]);
-
-/** A question without records, credentials or signature, whose answer has a Date. Likewise. */
-int request_write_question(const struct request *request, char ret_head[REQUEST_HEAD_BYTES]);
 
 #endif

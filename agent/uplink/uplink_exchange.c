@@ -2,13 +2,23 @@
 #include <stdio.h>
 
 #include "agent/uplink/uplink_state.h"
+#include "platform/base/bytes.h"
 #include "platform/base/error.h"
+#include "platform/hash.h"
 
 enum {
     SKEW_MS = 240 * 1000, /* AWS allows 5 min; SDKs correct from 4 min on */
     DATE_MIDDLE_MS = 500, /* a Date header is cut to the second */
     TOTAL_MS = 60 * 1000,
     BYTES_PER_S_MIN = 2048,
+    EMPTY_BYTES = 2560, /* an ARN of 400 characters, each escaped */
+};
+
+/* A request without records. */
+struct question {
+    struct uplink *uplink;
+    size_t body_bytes;
+    char body[EMPTY_BYTES];
 };
 
 static int64_t magnitude(int64_t value)
@@ -61,7 +71,8 @@ static int write_body(void *context, struct writer *out)
     return batch_write(&uplink->batch, out);
 }
 
-static int write_head(struct uplink *uplink)
+static int write_head(struct uplink *uplink, bool is_signed, const char *body_hash,
+                      uint64_t body_bytes)
 {
     const struct uplink_options *options = &uplink->options;
     const struct dest_operations *operations = options->dest->operations;
@@ -74,10 +85,10 @@ static int write_head(struct uplink *uplink)
                                     .target = operations->target,
                                     .content_type = operations->content_type,
                                     .user_agent = options->user_agent,
-                                    .credentials = &uplink->credentials,
+                                    .credentials = is_signed ? &uplink->credentials : NULL,
                                     .wall_ms = signing_wall_ms(uplink),
-                                    .body_hash = uplink->batch.body_hash,
-                                    .body_bytes = uplink->batch.body_bytes};
+                                    .body_hash = body_hash,
+                                    .body_bytes = body_bytes};
     return request_write_head(&request, &uplink->key, uplink->head);
 }
 
@@ -92,7 +103,7 @@ int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome
     struct dest *dest = uplink->options.dest;
     *ret_outcome = (struct http_outcome){0};
     uplink->answer = (struct uplink_answer){.head = {.retry_after_ms = -1}};
-    int head_bytes = write_head(uplink);
+    int head_bytes = write_head(uplink, true, uplink->batch.body_hash, uplink->batch.body_bytes);
     if (head_bytes < 0) {
         (void)snprintf(ret_outcome->fault, sizeof ret_outcome->fault,
                        "the request cannot be written: check region, path and credentials");
@@ -112,23 +123,61 @@ int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome
     return rc;
 }
 
+/* The body that a request has around its records, and none of them. */
+static int write_empty(const struct dest *dest, char body[EMPTY_BYTES])
+{
+    struct writer out;
+    writer_to_memory(&out, body, EMPTY_BYTES);
+    dest->operations->frame.begin(dest, &out);
+    dest->operations->frame.end(dest, &out);
+    int rc = writer_finish(&out);
+    return rc < 0 ? rc : (int)out.used_bytes;
+}
+
+static int write_question(void *context, struct writer *out)
+{
+    const struct question *question = context;
+    writer_bytes(out, question->body, question->body_bytes);
+    return out->error;
+}
+
+static int on_question_head(void *context, const struct http_reply *reply)
+{
+    const struct question *question = context;
+    return on_head(question->uplink, reply);
+}
+
+/* Who has no keys yet asks without: a refusal has a Date, too. */
+static int sign_question(struct uplink *uplink, const struct question *question)
+{
+    char fault[CREDENTIALS_FAULT_BYTES];
+    uint8_t digest[HASH_SHA256_BYTES];
+    char hash[BATCH_HASH_TEXT_BYTES];
+    bool has_keys = credentials_get(uplink->options.credentials, clock_mono_ms(), fault,
+                                    &uplink->credentials) == E_OK;
+    hash_sha256(question->body, question->body_bytes, digest);
+    bytes_put_hex(hash, digest, sizeof digest);
+    return write_head(uplink, has_keys, hash, question->body_bytes);
+}
+
 int uplink_exchange_ask(struct uplink *uplink, struct http_outcome *ret_outcome)
 {
-    const struct uplink_options *options = &uplink->options;
-    const struct request question = {.host = options->host,
-                                     .port = options->port,
-                                     .tls = options->tls,
-                                     .path = options->path,
-                                     .user_agent = options->user_agent};
+    struct question question = {.uplink = uplink};
     *ret_outcome = (struct http_outcome){0};
     uplink->answer = (struct uplink_answer){.head = {.retry_after_ms = -1}};
-    int head_bytes = request_write_question(&question, uplink->head);
+    int body_bytes = write_empty(uplink->options.dest, question.body);
+    if (body_bytes < 0)
+        return body_bytes;
+    question.body_bytes = (size_t)body_bytes;
+    int head_bytes = sign_question(uplink, &question);
     if (head_bytes < 0)
-        return E_INVALID;
+        return head_bytes;
     const struct http_request request = {.head = uplink->head,
                                          .head_bytes = (size_t)head_bytes,
+                                         .body_bytes = question.body_bytes,
                                          .total_ms = total_ms(0),
-                                         .on_head = on_head,
-                                         .context = uplink};
+                                         .write_body = write_question,
+                                         .on_head = on_question_head,
+                                         .context = &question};
     return http_client_exchange(uplink->client, &request, ret_outcome);
 }

@@ -6,7 +6,7 @@
 #include "platform/random.h"
 #include "platform/stop.h"
 
-enum { FRESH_BOOT_MS = 10 * 60 * 1000 };
+enum { FRESH_BOOT_MS = 10 * 60 * 1000, BAFFLED_MAX = 2 };
 
 /* A start of the program alone concerns no other gateway. To drain ends the wait, and so does any
  * signal to this thread: both are rare. */
@@ -60,7 +60,10 @@ bool uplink_greet(struct uplink *uplink)
         return true;
     int rc = uplink_exchange_ask(uplink, &outcome);
     uplink->doubts_clock = false;
-    uplink->time_given_up = rc == E_OK && !uplink->answer.head.has_date;
+    /* Whom the question baffles may understand records all the same. */
+    uplink->baffled += rc != E_STOP && outcome.sent && !uplink->answer.head.has_date;
+    uplink->time_given_up =
+        (rc == E_OK || uplink->baffled >= BAFFLED_MAX) && !uplink->answer.head.has_date;
     if (rc < 0 && rc != E_STOP)
         uplink_judge_question(uplink, rc, &outcome);
     return rc == E_OK;

@@ -63,6 +63,7 @@ struct uplink {
     int64_t lane_due_mono_ms[LANE_COUNT]; /* 0: not known */
     int64_t woken_mono_ms;
     int64_t opened_mono_ms;
+    unsigned baffled;   /* questions that were sent and got no Date */
     bool time_given_up; /* who answers does not say it */
     bool doubts_clock;  /* the next question passes over the dates of certificates */
     bool doubted;       /* it did, since the last wait */

@@ -280,10 +280,9 @@ static struct fake_request *note_request(const struct http_request *request)
     struct fake_request *note = &fake_endpoint.requests[fake_endpoint.request_count++];
     const char *date = strstr(request->head, "X-Amz-Date: ");
     note->mono_ms = fake_endpoint.mono_ms;
-    note->question = strncmp(request->head, "GET ", 4) == 0;
-    assert_true(note->question == (date == NULL));
-    if (date != NULL)
-        memcpy(note->date, date + 12, 16);
+    assert_non_null(date);
+    memcpy(note->date, date + 12, 16);
+    note->question = request->body_bytes == strlen("{\"StreamName\":\"telemetry\",\"Records\":[]}");
     assert_int_equal(strlen(request->head), request->head_bytes);
     return note;
 }
@@ -315,13 +314,6 @@ int http_client_exchange(struct http_client *client, const struct http_request *
     if (step.unsent)
         return fail_with(ret_outcome, step.error);
     ret_outcome->sent_mono_ms = fake_endpoint.mono_ms;
-    if (note->question && step.error == E_OK) {
-        static const struct fake_step not_found = {.status = 404, .body = ""};
-        struct http_request question = *request;
-        question.on_body = pass_over;
-        answer(&not_found, 0, &question);
-        return E_OK;
-    }
     if (step.between != NULL)
         step.between();
     writer_to_memory(&out, body, sizeof body);
@@ -331,6 +323,13 @@ int http_client_exchange(struct http_client *client, const struct http_request *
         return fail_with(ret_outcome, rc);
     assert_int_equal(out.used_bytes, request->body_bytes);
     ret_outcome->sent = true;
+    if (note->question && step.error == E_OK) {
+        static const struct fake_step refused = {.status = 400, .body = ""};
+        struct http_request question = *request;
+        question.on_body = pass_over;
+        answer(&refused, 0, &question);
+        return E_OK;
+    }
     if (fake_endpoint.refuse != NULL) {
         step.body = fake_endpoint.refuse(body, take_records(&step, body, false));
         step.status = step.body == NULL                  ? 0

@@ -1062,6 +1062,20 @@ static void test_who_answers_without_a_date(void **state)
     assert_int_equal(fake_endpoint.request_count, 2);
 }
 
+/* A server that does not understand the question may understand records. */
+static void test_who_hangs_up_on_the_question(void **state)
+{
+    static const struct fake_step steps[] = {{.error = E_CLOSED}, {.error = E_CLOSED}};
+    (void)state;
+    open_without_time();
+    add(LANE_NORMAL, 5);
+    run_steps(steps, 2);
+    assert_all_delivered_once();
+    assert_int_equal(fake_endpoint.request_count, 3);
+    assert_true(fake_endpoint.requests[1].question);
+    assert_false(fake_endpoint.requests[2].question);
+}
+
 static void test_time_is_not_asked_for_without_tls(void **state)
 {
     struct uplink_options options = usual_options();
@@ -1410,6 +1424,7 @@ int main(void)
         TEST(test_time_is_asked_for_first),
         TEST(test_time_is_not_waited_for_for_ever),
         TEST(test_who_answers_without_a_date),
+        TEST(test_who_hangs_up_on_the_question),
         TEST(test_time_is_not_asked_for_without_tls),
         TEST(test_start_delay),
         TEST(test_certificate_and_a_doubtful_clock),
