@@ -187,7 +187,8 @@ static void keep(struct uplink *uplink, enum verdict verdict,
     size_t sent_before = outcome->sent_twice ? uplink->batch.count : 0;
     describe(uplink, question, outcome->fault, error);
     uplink_report_exchange(uplink, 0, sent + sent_before, verdict == VERDICT_THROTTLE);
-    if (verdict == VERDICT_THROTTLE)
+    /* One request may have met a moment that others made busy, which its own wait is for. */
+    if (verdict == VERDICT_THROTTLE && uplink->backoff.failures > 0)
         pace_answered(&uplink->pace, clock_mono_ms(), 0, uplink->batch.count);
     if (verdict == VERDICT_FIX_CLOCK)
         learn_from_message(uplink);
