@@ -58,6 +58,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     take_text(&bytes, &count, code);
     take_text(&bytes, &count, message);
     check_request(&question);
+    int64_t wall_ms = -1;
+    if (verdict_server_time(message, &wall_ms) != (wall_ms != -1))
+        abort(); /* it is filled if and only if there is one, of this century */
     enum verdict verdict = verdict_of_record(code);
     if (verdict == VERDICT_DELIVERED || verdict == VERDICT_BISECT)
         abort();

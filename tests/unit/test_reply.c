@@ -69,7 +69,8 @@ static const struct row rows[] = {
      "{\"Message\":\"User is not authorized\"}", VERDICT_OPERATOR, 0},
     {"HTTP/1.1 400 Bad Request\r\n" JSON_TYPE, "{\"__type\":\"ValidationException\"}",
      VERDICT_BISECT, 0},
-    {"HTTP/1.1 413 Content Too Large\r\n", "{\"message\":\"Request Too Long\"}", VERDICT_BISECT, 0},
+    {"HTTP/1.1 413 Content Too Large\r\n", "{\"message\":\"Request Too Long\"}", VERDICT_TOO_LARGE,
+     0},
     {"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\n", "", VERDICT_THROTTLE, 0},
     {"HTTP/1.1 503 Service Unavailable\r\n", "<html>later</html>", VERDICT_RETRY_BATCH, 0},
 };
