@@ -287,26 +287,6 @@ def not_found(run):
     run_codes(run, "H6")
 
 
-@case("H3", "a day of AccessDenied")
-def day_of_denial(run):
-    """24 hours in half a minute: sampling goes on, nothing restarts, nobody calls it healthy."""
-    world = World(run, FACTOR, config={"spool": {"size": "8MiB"}, "sensors": [
-        {"name": "wave", "driver": "sim", "interval": "60s"}]}).start()
-    pid = world.agent.process.pid
-    world.rogue.act = answer(error("AccessDeniedException"))
-    world.feed(5)
-    world.wait_said("AccessDenied", OPERATOR)
-    before = world.rogue.requests()
-    world.pass_hours(24, 3000)
-    check(world.agent.process.pid == pid, "it was restarted")
-    asked = world.rogue.requests() - before
-    check(5 <= asked <= 24 * 120, f"{asked} requests in a day: it gave up, or hammers")
-    world.rogue.act = None
-    world.wait_stored()
-    wait_until("healthy again", lambda: world.status()["healthy"])
-    world.finish()
-
-
 @case("H3", "XML and HTML refusals")
 def foreign_forms(run):
     page = "<html><head><title>403 Forbidden</title></head><body>blocked</body></html>"
@@ -449,14 +429,13 @@ def padded(talk):
 def right_framing(run):
     world = World(run, FACTOR).start()
     before = world.route()["requests"]
-    memory = world.agent.private_dirty_kib()
+    memory = world.memory_kib()
     for act in (chunked, continued, old_version, closed_behind, same_length_twice, many_headers,
                 padded):
         world.meet(act)
     check(world.route()["retried"] == 0, f"a right reply was not believed: {world.said()}")
     check(world.route()["requests"] - before >= 7, "each act met a request")
-    grown = world.agent.private_dirty_kib() - memory
-    check(grown < 256, f"{grown} KiB more behind replies of a megabyte")
+    world.check_memory(memory, "replies with much white space")
     world.finish()
 
 
@@ -547,15 +526,14 @@ def then_close(reply):
 @case("H7", "wrong lengths, foreign protocols, endless replies")
 def wrong_framing(run):
     world = World(run, FACTOR).start()
-    memory = world.agent.private_dirty_kib()
+    memory = world.memory_kib()
     for number, reply in enumerate(WRONG_FRAMING):
         act = then_close(reply)
         try:
             world.suffer(act, ".")
         except harness.Failure as failure:
             raise harness.Failure(f"{failure}, number {number}") from None
-    grown = world.agent.private_dirty_kib() - memory
-    check(grown < 256, f"{grown} KiB more behind endless replies")
+    world.check_memory(memory, "endless replies")
     world.finish()
 
 

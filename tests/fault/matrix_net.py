@@ -200,7 +200,7 @@ def moved(run):
 @case("N3", "huge and poisoned answers")
 def poisoned(run):
     world = named(run)
-    memory = world.agent.private_dirty_kib()
+    memory = world.memory_kib()
     for mode, addresses in (("huge", [wire.FAR4]),
                             ("answer", [f"10.77.9.{i}" for i in range(1, 60)]),
                             ("answer", ["255.255.255.255", "0.0.0.0", "224.0.0.1"])):
@@ -211,8 +211,7 @@ def poisoned(run):
         world.check_alive()
     world.names.mode, world.names.addresses = "answer", [wire.FAR4]
     world.wait_stored()
-    grown = world.agent.private_dirty_kib() - memory
-    check(grown < 256, f"{grown} KiB more behind huge answers")
+    world.check_memory(memory, "huge answers")
     world.finish()
 
 

@@ -3,6 +3,7 @@
 What every case of the fault matrix stands on: a table, and a world of agent, rogue and sink.
 """
 import contextlib
+import functools
 import json
 import mmap
 import os
@@ -152,6 +153,13 @@ class Agent(harness.Agent):
         return [str(self.run.agent_program), *map(str, arguments)]
 
 
+@functools.lru_cache
+def sanitizers(program):
+    """The libraries that want to stand in front of all others in a sanitized PROGRAM."""
+    linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+    return re.findall(r"=> (/\S*/lib[atu]+san\S*)", linked)
+
+
 class FastClock:
     """Time that runs FACTOR times faster, for what is started with `environment`."""
 
@@ -168,7 +176,8 @@ class FastClock:
         self.current, self.factor, self.base, self.gained = 0, 1, 0, 0
         self.environment = {}
         if library.is_file():
-            self.environment = {"LD_PRELOAD": str(library), "FAST_CLOCK": str(path)}
+            preload = [*sanitizers(run.agent_program), library]
+            self.environment = {"LD_PRELOAD": ":".join(map(str, preload)), "FAST_CLOCK": str(path)}
         self.set(factor)
 
     def set(self, factor):
@@ -332,6 +341,15 @@ class World:
             time.sleep(0.2)
         check(looks >= 10, f"only {looks} looks: the outage was short")
         self.clock.set(usual)
+
+    def memory_kib(self):
+        return self.agent.private_dirty_kib()
+
+    def check_memory(self, before, what):
+        """A sanitizer's own memory says nothing of the agent's."""
+        grown = self.memory_kib() - before
+        check(grown < 256 or sanitizers(self.run.agent_program),
+              f"{grown} KiB more behind {what}")
 
     def check_accounts(self, dead=0):
         for name, route in self.status()["routes"].items():
