@@ -6,7 +6,7 @@
 #include "platform/random.h"
 #include "platform/stop.h"
 
-enum { FRESH_BOOT_MS = 10 * 60 * 1000, BAFFLED_MAX = 2 };
+enum { FRESH_BOOT_MS = 3 * 60 * 1000, BAFFLED_MAX = 2 };
 
 /* A start of the program alone concerns no other gateway. To drain ends the wait, and so does any
  * signal to this thread: both are rare. */
@@ -16,7 +16,10 @@ int uplink_greet_delay(struct uplink *uplink)
     if (options->start_delay_ms <= 0 || clock_boot_ms() >= FRESH_BOOT_MS)
         return E_OK;
     int64_t ms = (int64_t)random_below((uint64_t)options->start_delay_ms + 1);
-    uplink_report_state(uplink, UPLINK_IDLE, "", ms);
+    uplink_report_state(uplink, UPLINK_IDLE,
+                        "waits behind the start of the machine, for the sake of a fleet: "
+                        "start_delay",
+                        ms);
     int rc = stop_wait(&uplink->soft, uplink->event_fd, POLLIN, clock_mono_ms() + ms);
     uplink_report_state(uplink, UPLINK_IDLE, "", 0);
     return rc == E_TIMEOUT ? E_OK : rc;

@@ -9,7 +9,7 @@ static void log_state(struct uplink *uplink, enum uplink_state state, const char
 {
     unsigned long silenced = 0;
     bool good = state == UPLINK_CONNECTED;
-    if (good && uplink->state_logged == state)
+    if (state == UPLINK_IDLE || (good && uplink->state_logged == state))
         return;
     if (!log_limit_passes(&uplink->log_limits[state], clock_mono_ms(), &silenced))
         return;
