@@ -32,11 +32,11 @@ struct net_memory {
 
 /**
  * Resolves HOST (a name or an address, IPv6 without brackets), tries its addresses in turn, each
- * for 4 s at most, then the silent ones once more for even parts of the time left, and connects by
- * TCP with TCP_NODELAY, non-blocking, close-on-exec. The resolver is bounded by DEADLINE_MS as well
- * (its own timeout and attempts are set, see resolv.conf(5); to whole seconds, at least one per
- * server) but does not listen to STOP. "localhost" is the loopback address whatever a name server
- * says (RFC 6761 section 6.3).
+ * for 2 s at most, then the silent ones again and again, each time for half as long again, and
+ * connects by TCP with TCP_NODELAY, non-blocking, close-on-exec. The resolver is bounded by
+ * DEADLINE_MS as well (its own timeout and attempts are set, see resolv.conf(5); to whole seconds,
+ * at least one per server) but does not listen to STOP. "localhost" is the loopback address
+ * whatever a name server says (RFC 6761 section 6.3).
  *
  * MEMORY (may be NULL) belongs to this host and port, and is zeroed at first. With it the address
  * that worked last, or else one of its family, is tried first, so that a dead one costs its time
@@ -47,6 +47,14 @@ struct net_memory {
  */
 int net_connect(const char *host, uint16_t port, struct net_memory *memory, int64_t deadline_ms,
                 const struct stop *stop, int *ret_fd);
+
+/**
+ * From now on the connection FD breaks off (ETIMEDOUT) if what was sent stays unacknowledged for
+ * longer than some round trips, 4 s at least, and the time that BYTES more take on a slow link:
+ * the kernel would wait for a quarter of an hour, and the longer the more rarely ask. As made by
+ * net_connect it expects none.
+ */
+void net_expect(int fd, uint64_t bytes);
 
 /** A plain stream over FD, which it owns unless it fails. STOP must outlive it. E_NO_MEMORY. */
 int net_stream(int fd, const struct stop *stop, struct stream **ret_stream);

@@ -422,6 +422,7 @@ static void start_time(struct exchange *exchange)
 {
     struct http_client *client = exchange->client;
     exchange->outcome->sent_mono_ms = clock_mono_ms();
+    net_expect(client->fd, exchange->total_bytes);
     int64_t total_ms = exchange->request->total_ms;
     exchange->deadline_ms = later(total_ms != 0 ? total_ms : client->total_ms);
     client->statistics.requests++;

@@ -22,8 +22,17 @@
 /* The defaults of resolv.conf(5): five seconds, two attempts, at most three servers. */
 enum { RESOLVER_TIMEOUT_S = 5, RESOLVER_ATTEMPTS = 2, RESOLVER_SERVERS = 3 };
 
-/* What an address gets before the next is tried: more than two SYNs on the slowest links. */
-enum { FIRST_TRY_MS = 4000 };
+/* What an address gets before the next is tried, or it is tried anew: two SYNs. */
+enum { FIRST_TRY_MS = 2000 };
+
+/* How long what was sent may stay unacknowledged. */
+enum {
+    PATIENCE_MS = 4000,
+    PATIENCE_MAX_MS = 60 * 1000,
+    ROUND_TRIPS = 6, /* at least so many */
+    BYTES_PER_MS_MIN = 2,
+    BYTES_MAX = 1 << 20,
+};
 
 static bool is_localhost(const char *host)
 {
@@ -218,6 +227,19 @@ static int finish_connect(int fd, int64_t deadline_ms, const struct stop *stop)
     return errnum == 0 ? 0 : error_sys(errnum);
 }
 
+void net_expect(int fd, uint64_t bytes)
+{
+    struct tcp_info info = {.tcpi_rtt = 0};
+    socklen_t size = sizeof info;
+    uint64_t ms = PATIENCE_MS;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+        info.tcpi_rtt / 1000 * ROUND_TRIPS > PATIENCE_MS)
+        ms = info.tcpi_rtt / 1000 * ROUND_TRIPS;
+    ms += (bytes < BYTES_MAX ? bytes : BYTES_MAX) / BYTES_PER_MS_MIN;
+    unsigned timeout_ms = ms < PATIENCE_MAX_MS ? (unsigned)ms : PATIENCE_MAX_MS;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+}
+
 static int connect_to(const struct net_address *address, int64_t deadline_ms,
                       const struct stop *stop, int *ret_fd)
 {
@@ -234,6 +256,7 @@ static int connect_to(const struct net_address *address, int64_t deadline_ms,
         (void)close(fd);
         return rc;
     }
+    net_expect(fd, 0);
     *ret_fd = fd;
     return 0;
 }
@@ -263,20 +286,24 @@ static int try_each(struct net_memory *memory, bool refused[NET_ADDRESSES], int6
     return first_error;
 }
 
-/* Of several failures the first is told: getaddrinfo puts the addresses first that have the best
- * chance (RFC 6724). Those that are silent get more time only when the others are silent as well.
- */
+/* The kernel asks again after 1, 3, 7 and 15 s: on a link that is there for seconds only it would
+ * ask at the wrong moments. So we begin anew, each time with more patience, for the sake of links
+ * that are slow. Of several failures the first is told: getaddrinfo puts the addresses first that
+ * have the best chance (RFC 6724). */
 static int connect_to_any(struct net_memory *memory, int64_t deadline_ms, const struct stop *stop,
                           int *ret_fd)
 {
     bool refused[NET_ADDRESSES] = {false};
-    int rc = E_END;
-    if (memory->count > 1)
-        rc = try_each(memory, refused, FIRST_TRY_MS, deadline_ms, stop, ret_fd);
-    if (rc == 0 || rc == E_STOP)
-        return rc;
-    int again_rc = try_each(memory, refused, INT64_MAX, deadline_ms, stop, ret_fd);
-    return rc == E_END || again_rc == 0 || again_rc == E_STOP ? again_rc : rc;
+    int first_error = E_END;
+    for (int64_t each_ms = FIRST_TRY_MS;; each_ms += each_ms / 2) {
+        int rc = try_each(memory, refused, each_ms, deadline_ms, stop, ret_fd);
+        if (rc == 0 || rc == E_STOP)
+            return rc;
+        if (first_error == E_END)
+            first_error = rc;
+        if (rc == E_END || clock_mono_ms() >= deadline_ms)
+            return first_error;
+    }
 }
 
 int net_connect(const char *host, uint16_t port, struct net_memory *memory, int64_t deadline_ms,
