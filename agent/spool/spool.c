@@ -307,11 +307,15 @@ int spool_open(const struct spool_options *options, char fault[SPOOL_FAULT_BYTES
 
 int spool_start(struct spool *spool)
 {
+    /* Whoever asks for the status may do so already. */
+    (void)pthread_mutex_lock(&spool->lock);
     spool->commit_now = spool->commit_now || spool->dead_queued || spool->dead_unsure;
+    bool salvages = spool->aside > 0;
+    spool->salvaging = salvages;
+    (void)pthread_mutex_unlock(&spool->lock);
     progress_work(&spool->progress[SPOOL_COMMITTER]);
     int rc = thread_start(&spool->committer, "commit", spool_commit_run, spool);
-    spool->salvaging = rc == E_OK && spool->aside > 0;
-    if (!spool->salvaging)
+    if (rc < 0 || !salvages)
         return rc;
     progress_work(&spool->progress[SPOOL_SALVAGER]);
     return thread_start(&spool->salvager, "salvage", spool_salvage_run, spool);
