@@ -9,14 +9,17 @@ static unsigned enough(const struct fit *fit)
 }
 
 /* A failure behind few successes was that of a size that was tried anew. */
-void fit_failed(struct fit *fit, uint64_t bytes)
+bool fit_failed(struct fit *fit, uint64_t bytes)
 {
+    if (bytes <= BYTES_MIN || fit->bytes == BYTES_MIN)
+        return false;
     uint64_t half = bytes / 2 > BYTES_MIN ? bytes / 2 : BYTES_MIN;
     if (fit->bytes != 0 && fit->successes < enough(fit) && enough(fit) < SUCCESSES_MAX)
         fit->patience = enough(fit);
     if (fit->bytes == 0 || half < fit->bytes)
         fit->bytes = half;
     fit->successes = 0;
+    return true;
 }
 
 void fit_passed(struct fit *fit, uint64_t limit)

@@ -2,6 +2,7 @@
 #ifndef RUNNEL_AGENT_UPLINK_FIT_H
 #define RUNNEL_AGENT_UPLINK_FIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /**
@@ -16,8 +17,9 @@ struct fit {
     unsigned patience;  /* so many more than the first 16 */
 };
 
-/** A struct fit starts as {0}. A request of BYTES did not get through. */
-void fit_failed(struct fit *fit, uint64_t bytes);
+/** A struct fit starts as {0}. A request of BYTES did not get through. False: sizes do not become
+ * smaller than that, so whoever only asks for less would ask the same again. */
+bool fit_failed(struct fit *fit, uint64_t bytes);
 
 /** A request got through; without a ceiling up to LIMIT bytes were allowed. */
 void fit_passed(struct fit *fit, uint64_t limit);

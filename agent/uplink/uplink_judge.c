@@ -122,12 +122,13 @@ void uplink_judge_all_refused(struct uplink *uplink)
     uplink_judge_back_off(uplink, BACKOFF_OPERATOR, UPLINK_NEEDS_OPERATOR, error);
 }
 
-/* Less at once, or another part of it, needs no wait. */
+/* Less at once, or another part of it, needs no wait. What refuses as too large even the smallest
+ * size that there is has its records counted down like any that refuses them. */
 static void divide(struct uplink *uplink, enum verdict verdict, const char *error)
 {
-    if (verdict == VERDICT_TOO_LARGE && uplink->batch.count > 1)
-        fit_failed(&uplink->fit, uplink->batch.data_bytes);
-    else if (!uplink_refuse_request(uplink, error))
+    bool smaller = verdict == VERDICT_TOO_LARGE && uplink->batch.count > 1 &&
+                   fit_failed(&uplink->fit, uplink->batch.data_bytes);
+    if (!smaller && !uplink_refuse_request(uplink, error))
         uplink_judge_all_refused(uplink);
 }
 
@@ -193,7 +194,7 @@ static void keep(struct uplink *uplink, enum verdict verdict,
     if (verdict == VERDICT_FIX_CLOCK)
         learn_from_message(uplink);
     if (is_broken_off(uplink, question->error, outcome))
-        fit_failed(&uplink->fit, uplink->batch.data_bytes);
+        (void)fit_failed(&uplink->fit, uplink->batch.data_bytes);
     if (question->error == E_CERTIFICATE && uplink_greet_doubt(uplink))
         return;
     act(uplink, verdict, outcome->reply_begun, error);

@@ -113,7 +113,7 @@ static void test_fit(void **state)
     for (int i = 0; i < 100000; i++) {
         uint64_t bytes = fit_bytes_max(&fit, limit);
         if (bytes > 8192) {
-            fit_failed(&fit, bytes);
+            assert_true(fit_failed(&fit, bytes));
             failed++;
         } else
             fit_passed(&fit, limit);
@@ -123,8 +123,9 @@ static void test_fit(void **state)
         fit_passed(&fit, limit);
     assert_int_equal(fit_bytes_max(&fit, limit), limit);
     for (int i = 0; i < 100; i++)
-        fit_failed(&fit, fit_bytes_max(&fit, limit));
+        (void)fit_failed(&fit, fit_bytes_max(&fit, limit));
     assert_int_equal(fit_bytes_max(&fit, limit), 4096);
+    assert_false(fit_failed(&fit, 4096));
     assert_int_equal(fit_bytes_max(&fit, 100), 100);
 }
 

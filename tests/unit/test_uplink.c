@@ -543,6 +543,50 @@ static void test_requests_that_are_too_large(void **state)
     assert_true(fake_endpoint.request_count < 20);
 }
 
+static void look_and_stop(int64_t deadline_ms);
+
+static const char *refuse_tiny(const char *body, size_t records)
+{
+    (void)records;
+    return strlen(body) > 512 ? "<html>413</html>" : NULL;
+}
+
+static const char *refuse_any_size(const char *body, size_t records)
+{
+    (void)body;
+    (void)records;
+    return "<html>413</html>";
+}
+
+/* One below the smallest size that is tried: fewer records get through. */
+static void test_a_limit_of_a_few_records(void **state)
+{
+    (void)state;
+    open_usual();
+    add(LANE_NORMAL, 500);
+    fake_endpoint.refuse = refuse_tiny;
+    fake_endpoint.refuse_status = 413;
+    run_steps(NULL, 0);
+    assert_all_delivered_once();
+    assert_int_equal(dead_count(), 0);
+}
+
+/* What calls everything too large is not asked without a pause, and somebody is told. */
+static void test_no_request_is_small_enough(void **state)
+{
+    (void)state;
+    open_usual();
+    add(LANE_NORMAL, 500);
+    fake_endpoint.refuse = refuse_any_size;
+    fake_endpoint.refuse_status = 413;
+    fake_endpoint.on_wait = look_and_stop;
+    run_steps(NULL, 0);
+    assert_int_equal(seen_state, UPLINK_NEEDS_OPERATOR);
+    assert_non_null(strstr(seen_error, "every record is refused"));
+    assert_int_equal(fake_route_left(&world.spool), 500);
+    assert_int_equal(dead_count(), 0);
+}
+
 /* {"device":"gw-17", with which no document here begins. */
 static const char *refuse_gaps(const char *body, size_t records)
 {
@@ -1401,6 +1445,8 @@ int main(void)
         TEST(test_all_refused),
         TEST(test_poison_that_is_alone),
         TEST(test_requests_that_are_too_large),
+        TEST(test_a_limit_of_a_few_records),
+        TEST(test_no_request_is_small_enough),
         TEST(test_gap_that_is_refused),
         TEST(test_backlog_at_the_start),
         TEST(test_backlog_of_an_outage),
