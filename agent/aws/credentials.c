@@ -13,14 +13,32 @@
 #include "platform/fs.h"
 #include "platform/hash.h"
 
-int credentials_get(struct credentials_provider *provider, int64_t deadline_ms,
-                    char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials)
+typedef int credentials_getter(struct credentials_provider *provider, int64_t deadline_ms,
+                               char fault[CREDENTIALS_FAULT_BYTES],
+                               struct credentials *ret_credentials);
+
+static int get(credentials_getter *from, struct credentials_provider *provider, int64_t deadline_ms,
+               char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials)
 {
     fault[0] = '\0';
-    int rc = provider->operations->get(provider, deadline_ms, fault, ret_credentials);
+    int rc = from(provider, deadline_ms, fault, ret_credentials);
     if (rc == 0)
         fault[0] = '\0'; /* of a try that failed before */
     return rc;
+}
+
+int credentials_get(struct credentials_provider *provider, int64_t deadline_ms,
+                    char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials)
+{
+    return get(provider->operations->get, provider, deadline_ms, fault, ret_credentials);
+}
+
+int credentials_get_other(struct credentials_provider *provider, int64_t deadline_ms,
+                          char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials)
+{
+    const struct credentials_operations *operations = provider->operations;
+    return get(operations->get_other != NULL ? operations->get_other : operations->get, provider,
+               deadline_ms, fault, ret_credentials);
 }
 
 void credentials_expire(struct credentials_provider *provider, const struct credentials *used)

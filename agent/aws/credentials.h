@@ -43,8 +43,13 @@ struct credentials_operations {
     int (*get)(struct credentials_provider *provider, int64_t deadline_ms,
                char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials);
 
-    /** Forgets what is cached, if it is USED (NULL: whatever it is), because the other side said
-     *  that it expired. May be NULL. */
+    /** As get, for whom the other side refused what get gives: not that again, before it has been
+     *  asked for anew. NULL: as get. */
+    int (*get_other)(struct credentials_provider *provider, int64_t deadline_ms,
+                     char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials);
+
+    /** What is cached is asked for anew, if it is USED (NULL: whatever it is), because the other
+     *  side said that it expired. May be NULL. */
     void (*expire)(struct credentials_provider *provider, const struct credentials *used);
 
     /** See credentials_start and so on. May be NULL. */
@@ -59,6 +64,8 @@ struct credentials_operations {
 /** FAULT is "" after success. */
 int credentials_get(struct credentials_provider *provider, int64_t deadline_ms,
                     char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials);
+int credentials_get_other(struct credentials_provider *provider, int64_t deadline_ms,
+                          char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials);
 void credentials_expire(struct credentials_provider *provider, const struct credentials *used);
 void credentials_close(struct credentials_provider *provider); /* NULL is allowed */
 
@@ -127,7 +134,8 @@ int credentials_chain_open(struct credentials_provider *const *providers, size_t
  * asks again; what never expires is asked for again after 30 s, so that a changed file is noticed.
  * Keeps using the old ones until they expire when SOURCE fails, asking every 30 s at most, and more
  * and more rarely, down to some 5 min. After credentials_expire it asks at once, but that, too, at
- * most every 30 s.
+ * most every 30 s; meanwhile credentials_get goes on giving the old ones, since one endpoint's word
+ * must not stop the routes to others.
  * Any number of threads may use it. A slow SOURCE is asked by a thread of the cache alone (see
  * credentials_start), and get only waits: while there are none, until its deadline for an answer
  * that is under way. Others are asked by whoever wants credentials.

@@ -38,6 +38,7 @@ struct cache {
     pthread_cond_t changed;
     struct credentials kept;
     bool has_kept;
+    bool refused; /* somebody was told that they have expired */
     bool expired; /* the other side said so, and the source has not been asked since */
     bool asking;  /* somebody is; what is fresh is theirs alone */
     bool stopping;
@@ -64,7 +65,7 @@ static const char *source_name(const struct cache *cache)
 static void drop_locked(struct cache *cache)
 {
     credentials_wipe(&cache->kept);
-    cache->has_kept = false;
+    cache->has_kept = cache->refused = false;
 }
 
 /* ---- when to ask ---- */
@@ -96,7 +97,8 @@ static bool is_time_to_ask(const struct cache *cache, int64_t now_ms)
         return false;
     if (cache->expired && now_ms >= cache->next_expired_ask_ms)
         return true;
-    return now_ms >= cache->next_ask_ms && (!cache->has_kept || now_ms >= cache->refresh_ms);
+    bool wanted = !cache->has_kept || cache->refused || now_ms >= cache->refresh_ms;
+    return now_ms >= cache->next_ask_ms && wanted;
 }
 
 /* When the thread looks again by itself. What never expires is asked for when it is used: a machine
@@ -104,9 +106,10 @@ static bool is_time_to_ask(const struct cache *cache, int64_t now_ms)
 static int64_t next_look(const struct cache *cache)
 {
     int64_t look_ms = cache->next_ask_ms;
-    if (cache->has_kept && cache->kept.expires_mono_ms == INT64_MAX)
+    bool content = cache->has_kept && !cache->refused;
+    if (content && cache->kept.expires_mono_ms == INT64_MAX)
         look_ms = INT64_MAX;
-    else if (cache->has_kept && cache->refresh_ms > look_ms)
+    else if (content && cache->refresh_ms > look_ms)
         look_ms = cache->refresh_ms;
     if (cache->expired && cache->next_expired_ask_ms < look_ms)
         look_ms = cache->next_expired_ask_ms;
@@ -239,8 +242,8 @@ static int refuse_locked(const struct cache *cache, char fault[CREDENTIALS_FAULT
                              source_name(cache), ASK_MS / 1000);
 }
 
-/* 0 once there are some. */
-static int await_locked(struct cache *cache, int64_t deadline_ms,
+/* 0 once there are some, and if OTHER some that nobody was refused. */
+static int await_locked(struct cache *cache, bool other, int64_t deadline_ms,
                         char fault[CREDENTIALS_FAULT_BYTES])
 {
     bool slow = cache->source->operations->slow;
@@ -255,7 +258,7 @@ static int await_locked(struct cache *cache, int64_t deadline_ms,
             stop_event_signal(cache->wake_fd);
         if (cache->has_kept && cache->kept.expires_mono_ms <= now_ms)
             drop_locked(cache);
-        if (cache->has_kept)
+        if (cache->has_kept && !(other && cache->refused))
             return 0;
         if (!due && !cache->asking)
             return refuse_locked(cache, fault, E_CREDENTIALS);
@@ -266,16 +269,27 @@ static int await_locked(struct cache *cache, int64_t deadline_ms,
     return credentials_fault(fault, E_STOP, "asked to stop");
 }
 
-static int get_cache(struct credentials_provider *provider, int64_t deadline_ms,
+static int take_copy(struct cache *cache, bool other, int64_t deadline_ms,
                      char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials)
 {
-    struct cache *cache = cache_of(provider);
     (void)pthread_mutex_lock(&cache->mutex);
-    int rc = await_locked(cache, deadline_ms, fault);
+    int rc = await_locked(cache, other, deadline_ms, fault);
     if (rc == 0)
         *ret_credentials = cache->kept;
     (void)pthread_mutex_unlock(&cache->mutex);
     return rc;
+}
+
+static int get_cache(struct credentials_provider *provider, int64_t deadline_ms,
+                     char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials)
+{
+    return take_copy(cache_of(provider), false, deadline_ms, fault, ret_credentials);
+}
+
+static int get_other_cache(struct credentials_provider *provider, int64_t deadline_ms,
+                           char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials)
+{
+    return take_copy(cache_of(provider), true, deadline_ms, fault, ret_credentials);
 }
 
 /* Another route may have signed with older ones than are kept by now: those are not to blame. */
@@ -291,8 +305,7 @@ static void expire_cache(struct credentials_provider *provider, const struct cre
     struct cache *cache = cache_of(provider);
     (void)pthread_mutex_lock(&cache->mutex);
     if (is_kept(cache, used)) {
-        drop_locked(cache);
-        cache->expired = true;
+        cache->refused = cache->expired = true;
         cache->error = 0;
         stop_event_signal(cache->wake_fd);
     }
@@ -366,6 +379,7 @@ int credentials_cache_open_with(const struct credentials_cache_options *options,
 {
     static const struct credentials_operations operations = {.name = "cache",
                                                              .get = get_cache,
+                                                             .get_other = get_other_cache,
                                                              .expire = expire_cache,
                                                              .start = start_cache,
                                                              .progress = progress_of,

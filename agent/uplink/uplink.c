@@ -65,8 +65,10 @@ struct spool_route *uplink_route(struct uplink *uplink)
 static int get_credentials(struct uplink *uplink)
 {
     char fault[CREDENTIALS_FAULT_BYTES] = "";
-    int rc = credentials_get(uplink->options.credentials, clock_mono_ms() + CREDENTIALS_MS, fault,
-                             &uplink->credentials);
+    int64_t deadline_ms = clock_mono_ms() + CREDENTIALS_MS;
+    int rc = (uplink->keys_refused ? credentials_get_other : credentials_get)(
+        uplink->options.credentials, deadline_ms, fault, &uplink->credentials);
+    uplink->keys_refused = uplink->keys_refused && rc != E_OK;
     if (rc == E_OK || rc == E_STOP)
         return rc;
     if (fault[0] == '\0')

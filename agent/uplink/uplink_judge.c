@@ -105,8 +105,10 @@ static bool aid(struct uplink *uplink, enum verdict verdict)
         given = &uplink->refreshed;
     else
         return false;
-    if (verdict == VERDICT_REFRESH_CREDENTIALS)
+    if (verdict == VERDICT_REFRESH_CREDENTIALS) {
         credentials_expire(uplink->options.credentials, &uplink->credentials);
+        uplink->keys_refused = true;
+    }
     bool first = !*given;
     *given = true;
     return first;

@@ -72,6 +72,7 @@ struct uplink {
     int64_t signed_offset_ms; /* likewise, of the time that was signed last */
     bool clock_fixed;         /* since the last success */
     bool refreshed;           /* likewise */
+    bool keys_refused;        /* those that were had last */
     unsigned changes;
     enum uplink_state state_logged;
     struct log_limit log_limits[UPLINK_NEEDS_OPERATOR + 1];

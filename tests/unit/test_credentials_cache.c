@@ -125,6 +125,16 @@ static void expect(struct credentials_provider *cache, int64_t deadline_ms, int 
         assert_string_equal(credentials.access_key_id, text);
 }
 
+/* As one whom the other side refused what there was. */
+static void expect_other(struct credentials_provider *cache, int64_t deadline_ms, int code,
+                         const char *text)
+{
+    struct credentials credentials;
+    char fault[CREDENTIALS_FAULT_BYTES];
+    assert_int_equal(credentials_get_other(cache, deadline_ms, fault, &credentials), code);
+    assert_non_null(strstr(code < 0 ? fault : credentials.access_key_id, text));
+}
+
 static void wake(void)
 {
     stop_event_signal(atomic_load(&wake_fd));
@@ -209,17 +219,44 @@ static void test_expire(void **state)
     assert_int_equal(credentials_start(cache, "default", 0), 0);
     (void)sem_wait(&waiting);
     credentials_expire(cache, &old); /* of a request that another route sent before */
-    expect(cache, 0, 0, "K1");
+    expect_other(cache, 0, 0, "K1");
     credentials_expire(cache, &used);
-    expect(cache, INT64_MAX, 0, "K2");
+    expect_other(cache, INT64_MAX, 0, "K2");
     assert_int_equal(atomic_load(&slow.forgotten), 1);
     credentials_expire(cache, &used); /* that one is known */
-    expect(cache, 0, 0, "K2");
+    expect_other(cache, 0, 0, "K2");
     (void)strcpy(used.access_key_id, "K2");
     credentials_expire(cache, &used);
-    expect(cache, 0, E_CREDENTIALS, "have expired"); /* asked just now */
+    expect_other(cache, 0, E_CREDENTIALS, "have expired"); /* asked just now */
+    expect(cache, 0, 0, "K2");
     atomic_store(&now_ms, atomic_load(&now_ms) + ASK_MS);
-    expect(cache, INT64_MAX, 0, "K3");
+    expect_other(cache, INT64_MAX, 0, "K3");
+    close_cache(cache);
+}
+
+/* An endpoint that calls everything expired stops no route but its own, even while the source does
+ * not answer. */
+static void test_one_is_refused(void **state)
+{
+    struct credentials_provider *cache = open_cache(true);
+    struct credentials used = {.access_key_id = "K1"};
+    (void)state;
+    assert_int_equal(credentials_start(cache, "default", 0), 0);
+    (void)sem_wait(&waiting);
+    (void)sem_wait(&slow.begun);
+    atomic_store(&slow.hangs, true);
+    atomic_store(&slow.result, E_TIMEOUT);
+    credentials_expire(cache, &used);
+    (void)sem_wait(&slow.begun);
+    expect(cache, 0, 0, "K1");
+    expect_other(cache, 0, E_TIMEOUT, "has not answered yet");
+    atomic_store(&slow.hangs, false);
+    (void)sem_post(&slow.may_answer);
+    (void)sem_wait(&waiting);
+    expect(cache, 0, 0, "K1");
+    expect_other(cache, 0, E_TIMEOUT, "slow says no");
+    atomic_store(&now_ms, atomic_load(&now_ms) + HOUR_MS);
+    expect(cache, 0, E_TIMEOUT, "slow"); /* now they have expired */
     close_cache(cache);
 }
 
@@ -316,7 +353,8 @@ static void *run_busy_user(void *context)
     char fault[CREDENTIALS_FAULT_BYTES];
     user->result = 0;
     for (int i = 0; i < ROUNDS && user->result == 0; i++) {
-        int rc = credentials_get(user->cache, INT64_MAX, fault, &credentials);
+        int rc = i % 7 == 1 ? credentials_get_other(user->cache, INT64_MAX, fault, &credentials)
+                            : credentials_get(user->cache, INT64_MAX, fault, &credentials);
         if (rc == 0 && strcmp(credentials.access_key_id, credentials.secret_access_key) != 0)
             user->result = E_DAMAGED;
         if (rc == 0 && i % 7 == 0)
@@ -347,10 +385,11 @@ static void test_many_users(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refresh),      cmocka_unit_test(test_outage),
-        cmocka_unit_test(test_endless),      cmocka_unit_test(test_expire),
-        cmocka_unit_test(test_first_answer), cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_quick),        cmocka_unit_test(test_many_users),
+        cmocka_unit_test(test_refresh),        cmocka_unit_test(test_outage),
+        cmocka_unit_test(test_endless),        cmocka_unit_test(test_expire),
+        cmocka_unit_test(test_first_answer),   cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_quick),          cmocka_unit_test(test_many_users),
+        cmocka_unit_test(test_one_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
