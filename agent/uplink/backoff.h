@@ -18,7 +18,7 @@ enum backoff_kind {
 
 struct backoff {
     enum backoff_kind kind;
-    unsigned failures; /* in a row, of this kind */
+    unsigned failures; /* in a row, of this kind; the first two are one overload by two names */
 };
 
 /** Success: the next failure begins at the base. A struct backoff starts as {0}. */
@@ -27,7 +27,8 @@ void backoff_reset(struct backoff *backoff);
 /**
  * Notes a failure and returns the wait in ms. RETRY_AFTER_MS is what the server asked for, held
  * below the cap of the kind, or < 0: the jitter is then added to it, so that a fleet does not come
- * back at once. RANDOM is evenly spread over all of its values.
+ * back at once. It makes the wait longer, never shorter. RANDOM is evenly spread over all of its
+ * values.
  */
 int64_t backoff_next_ms(struct backoff *backoff, enum backoff_kind kind, int64_t retry_after_ms,
                         uint64_t random);

@@ -48,8 +48,18 @@ static void test_reset_and_change_of_class(void **state)
     backoff_reset(&backoff);
     assert_int_equal(next(&backoff, BACKOFF_TRANSIENT, UINT64_MAX), 1000);
     assert_int_equal(next(&backoff, BACKOFF_TRANSIENT, UINT64_MAX), 2000);
-    assert_int_equal(next(&backoff, BACKOFF_THROTTLE, UINT64_MAX), 1000);
+    assert_int_equal(next(&backoff, BACKOFF_OPERATOR, UINT64_MAX), 60000);
     assert_int_equal(next(&backoff, BACKOFF_TRANSIENT, UINT64_MAX), 1000);
+}
+
+/* 503 and 429 by turns: that is one overload, not a new one each time. */
+static void test_overload_has_two_names(void **state)
+{
+    struct backoff backoff = {0};
+    (void)state;
+    assert_int_equal(next(&backoff, BACKOFF_TRANSIENT, UINT64_MAX), 1000);
+    assert_int_equal(next(&backoff, BACKOFF_THROTTLE, UINT64_MAX), 2000);
+    assert_int_equal(next(&backoff, BACKOFF_TRANSIENT, UINT64_MAX), 4000);
 }
 
 static void test_retry_after(void **state)
@@ -62,6 +72,17 @@ static void test_retry_after(void **state)
     assert_int_equal(backoff_next_ms(&backoff, BACKOFF_TRANSIENT, INT64_MAX, 0), 300000);
 }
 
+/* Who asks for no wait at all, and fails each time, is not asked ever so often. */
+static void test_retry_after_is_no_hurry(void **state)
+{
+    struct backoff backoff = {0};
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        (void)backoff_next_ms(&backoff, BACKOFF_TRANSIENT, 0, UINT64_MAX);
+    assert_int_equal(backoff_next_ms(&backoff, BACKOFF_TRANSIENT, 0, UINT64_MAX), 300000);
+    assert_int_equal(backoff_next_ms(&backoff, BACKOFF_OPERATOR, 0, 0), 30000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -69,6 +90,8 @@ int main(void)
         cmocka_unit_test(test_full_jitter),
         cmocka_unit_test(test_reset_and_change_of_class),
         cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_retry_after_is_no_hurry),
+        cmocka_unit_test(test_overload_has_two_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
