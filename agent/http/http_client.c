@@ -570,6 +570,7 @@ int http_client_exchange(struct http_client *client, const struct http_request *
         exchange = fresh;
         outcome.fault[0] = '\0';
         outcome.sent_twice = outcome.sent_mono_ms != 0;
+        outcome.sent_mono_ms = 0;
         rc = try_once(&exchange);
     }
     outcome.done_mono_ms = clock_mono_ms();

@@ -562,6 +562,8 @@ static void test_second_try_finds_nobody(void **state)
     assert_int_equal(post_small(&scene->peer), 0);
     assert_int_equal(post_small(&scene->peer), error_sys(ECONNREFUSED));
     assert_true(scene->peer.outcome.sent);
+    assert_true(scene->peer.outcome.sent_twice);
+    assert_true(scene->peer.outcome.sent_mono_ms == 0); /* that is, once in all */
     end(scene);
 }
 
