@@ -301,6 +301,7 @@ static void test_errors_in_xml(void **state)
         {"<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>m</Message>"
          "</Error><Detail><Code>Other</Code></Detail></ErrorResponse>",
          "Throttling", "m"},
+        {"{\"__type\":\"a#Throttling:http://internal.amazon.com/#x\"}", "Throttling", ""},
         {"<html><body>AccessDeniedException</body></html>", "", NULL},
         {"<Error><Code>SlowDown</Code>", "", NULL},
         {"<UnknownOperationException/>", "UnknownOperationException", ""},

@@ -160,10 +160,10 @@ static void copy_text(char *to, size_t to_bytes, const char *from)
     to[count] = '\0';
 }
 
-/* "namespace#Code:url" is told by its Code. */
+/* "namespace#Code:url" is told by its Code; the url may have a '#', too. */
 static void copy_code(char to[DEST_CODE_BYTES], const char *from)
 {
-    const char *hash = strrchr(from, '#');
+    const char *hash = memrchr(from, '#', strcspn(from, ":"));
     copy_text(to, DEST_CODE_BYTES, hash == NULL ? from : hash + 1);
     to[strcspn(to, ":")] = '\0';
 }
