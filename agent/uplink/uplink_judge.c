@@ -13,6 +13,7 @@ enum {
     PROBE_FAILURES = 3, /* so many failures in a row, and only */
     PROBE_RECORDS = 10, /* so many records are sent until one succeeds */
     BROKEN_BYTES = 16384,
+    TOKEN_BYTES = 16, /* by which a session token is known */
 };
 
 void uplink_judge_back_off(struct uplink *uplink, enum backoff_kind kind, enum uplink_state state,
@@ -45,6 +46,20 @@ static void succeed(struct uplink *uplink, size_t delivered)
     uplink->took = true;
 }
 
+/* Foreign words end no quotes of the log. Some services quote what was signed, and a session token
+ * is a secret; of those that AWS gives, the beginning is the same. */
+static void clean(const struct uplink *uplink, char text[UPLINK_ERROR_BYTES])
+{
+    const char *token = uplink->credentials.session_token;
+    size_t known = strnlen(token, TOKEN_BYTES);
+    char *at = known == 0 ? NULL : memmem(text, strlen(text), token, known);
+    if (at != NULL)
+        (void)snprintf(at, UPLINK_ERROR_BYTES - (size_t)(at - text), "(a session token)");
+    for (; *text != '\0'; text++)
+        if (*text == '"')
+            *text = '\'';
+}
+
 /* The reply answers for each record. What failed is unacknowledged, so the next batch has it. */
 static void settle(struct uplink *uplink, size_t sent_before)
 {
@@ -57,6 +72,7 @@ static void settle(struct uplink *uplink, size_t sent_before)
     if (reply->failed > 0)
         (void)snprintf(error, sizeof error, "%zu of %zu records were not taken: %s: %s",
                        reply->failed, uplink->batch.count, reply->code, reply->message);
+    clean(uplink, error);
     if (delivered > 0) {
         succeed(uplink, delivered);
         int64_t ms = pace_wait_ms(&uplink->pace, clock_mono_ms());
@@ -93,6 +109,7 @@ static void describe(struct uplink *uplink, const struct verdict_question *quest
         (void)snprintf(ret_error, UPLINK_ERROR_BYTES, "%s answered %d %s (%s)%s%s",
                        uplink->options.host, question->status, code, message,
                        remedy != NULL ? "; " : "", remedy != NULL ? remedy : "");
+    clean(uplink, ret_error);
 }
 
 /* Whether a first aid, given once until something is delivered, makes it worth to try at once. */

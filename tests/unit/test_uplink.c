@@ -10,6 +10,8 @@
 #include "tests/unit/fake_endpoint.h"
 #include "tests/unit/fake_route.h"
 
+#define TOKEN "IQoJb3JpZ2luX2VjEXAMPLETOKEN"
+
 enum { DOCUMENT_BYTES = 24, AGE_NORMAL_MS = 60000, AGE_BULK_MS = 300000 };
 
 /* The spool, with what the provider and the callbacks keep. One test at a time. */
@@ -42,6 +44,7 @@ static int get_credentials(struct credentials_provider *provider, int64_t deadli
         return world.credentials_error;
     strcpy(ret_credentials->access_key_id, "AKIDEXAMPLE");
     strcpy(ret_credentials->secret_access_key, "secret");
+    strcpy(ret_credentials->session_token, TOKEN);
     return E_OK;
 }
 
@@ -722,6 +725,25 @@ static void test_states(void **state)
     assert_state_after(&busy, UPLINK_BACKING_OFF, "503");
     assert_state_after(&denied, UPLINK_NEEDS_OPERATOR, "not 'you'");
     assert_state_after(&missing, UPLINK_NEEDS_OPERATOR, "check the stream's name");
+}
+
+/* Services quote what they were sent. */
+static void test_token_in_a_reply(void **state)
+{
+    const struct fake_step refused = {
+        .status = 400,
+        .body = "{\"__type\":\"InvalidSignatureException\",\"message\":\"not\\n"
+                "x-amz-security-token:" TOKEN "\"}"};
+    const struct fake_step failing = {
+        .body =
+            "{\"FailedRecordCount\":5,\"Records\":[{},{},{},{},{\"ErrorCode\":\"" TOKEN "\"}]}"};
+    const struct fake_step first = {
+        .body =
+            "{\"FailedRecordCount\":5,\"Records\":[{\"ErrorCode\":\"" TOKEN "\"},{},{},{},{}]}"};
+    (void)state;
+    assert_state_after(&refused, UPLINK_NEEDS_OPERATOR, "x-amz-security-token:(a session token)");
+    assert_state_after(&first, UPLINK_BACKING_OFF, "5 of 5 records were not taken: (a session");
+    assert_state_after(&failing, UPLINK_BACKING_OFF, "5 of 5 records");
 }
 
 static void test_operator_errors_are_retried_slowly(void **state)
@@ -1451,6 +1473,7 @@ int main(void)
         TEST(test_backlog_at_the_start),
         TEST(test_backlog_of_an_outage),
         TEST(test_states),
+        TEST(test_token_in_a_reply),
         TEST(test_operator_errors_are_retried_slowly),
         TEST(test_numbers),
         TEST(test_due),
