@@ -43,6 +43,7 @@ struct http_proxy agent_credentials_proxy(const struct cfg_proxy *proxy)
         .host = proxy->host, .port = proxy->port, .user = proxy->user, .password = proxy->password};
 }
 
+#if defined CONFIG_CREDENTIALS_IOT || defined CONFIG_CREDENTIALS_WEB_IDENTITY
 /* With the device's certificate, if IDENTIFIED. */
 static struct tls_options tls_options(const struct links *links,
                                       const struct cfg_credentials *config, bool identified)
@@ -53,6 +54,7 @@ static struct tls_options tls_options(const struct links *links,
                                 .wall_ms = agent_time_wall,
                                 .wall_context = links->agent};
 }
+#endif
 
 #ifdef CONFIG_CREDENTIALS_WEB_IDENTITY
 static int open_web_identity(struct links *links)
