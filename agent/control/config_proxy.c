@@ -102,7 +102,8 @@ void config_proxy_resolve(struct config_reader *reader, const struct json_node *
     if (endpoint->tls && !is_near(endpoint->host) &&
         config_variable(reader->options, "HTTPS_PROXY") != NULL && !reader->proxy_reported)
         config_fault_warn(reader->faults, NULL, "HTTPS_PROXY",
-                          "this program was built without proxies and connects directly");
+                          "is not heeded: proxies are not in this program; enable "
+                          "CONFIG_HTTP_PROXY");
     reader->proxy_reported = true;
 }
 #endif

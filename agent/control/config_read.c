@@ -327,7 +327,11 @@ static void read_present(struct config_reader *reader, const struct json_node *n
         read_elements(reader, node, key, target);
         break;
     case SCHEMA_ABSENT:
-        config_fault_key(reader->faults, node, "is not available in this version; remove it");
+        if (key->symbol != NULL)
+            config_fault_key(reader->faults, node, "is not in this program; enable %s",
+                             key->symbol);
+        else
+            config_fault_key(reader->faults, node, "is not available in this version; remove it");
         break;
     default:
         read_scalar(reader, node, key, target);

@@ -357,7 +357,10 @@ static const struct schema_key route_keys[] = {
      AT(cfg_route, proxy_url),
      .help = "http://user:password@host:port, or \"none\"; else HTTPS_PROXY"},
 #else
-    {.name = "proxy", .kind = SCHEMA_ABSENT, .help = "an HTTP proxy"},
+    {.name = "proxy",
+     .kind = SCHEMA_ABSENT,
+     .symbol = "CONFIG_HTTP_PROXY",
+     .help = "an HTTP proxy"},
 #endif
     {.name = "role_arn", .kind = SCHEMA_ABSENT, .help = "a role to assume"},
     {.name = NULL},
@@ -421,7 +424,10 @@ static const struct schema_key credentials_keys[] = {
      AT(cfg_credentials, proxy_url),
      .help = "iot, web_identity: an HTTP proxy, as that of a route"},
 #else
-    {.name = "proxy", .kind = SCHEMA_ABSENT, .help = "an HTTP proxy"},
+    {.name = "proxy",
+     .kind = SCHEMA_ABSENT,
+     .symbol = "CONFIG_HTTP_PROXY",
+     .help = "an HTTP proxy"},
 #endif
     {.name = "role_arn",
      .kind = SCHEMA_TEXT,

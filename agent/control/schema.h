@@ -44,7 +44,8 @@ struct schema_key {
     const char *choices;  /* "a|b|c", also of whole numbers */
     const char *absent;   /* further choices, which no version has yet */
     const char *left_out; /* those of the choices that Kconfig left out of this program */
-    const char *symbol;   /* Kconfig's, that brings one, but for the choice: CONFIG_DEST_ */
+    const char *symbol;   /* Kconfig's, that brings one, but for the choice: CONFIG_DEST_; of an
+                             absent key the whole symbol, if there is one */
     const struct schema_table *members;
     size_t element_bytes;
     size_t count_offset;

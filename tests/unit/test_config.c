@@ -224,6 +224,14 @@ static void expect_faults(struct fixture *fixture, const char *text, const char 
     " \"stream\": \"telemetry\" } ]"
 #define HEAD "{ \"device\": \"gw-17\", " ROUTE ",\n"
 
+/* Ends a test that names providers of credentials which Kconfig left out. */
+static void needs_keys(void)
+{
+#if !defined(CONFIG_CREDENTIALS_ENV) || !defined(CONFIG_CREDENTIALS_FILE)
+    skip();
+#endif
+}
+
 /* ---- what is good ---- */
 
 static void test_defaults(void **state)
@@ -277,6 +285,7 @@ static void test_without_sensors_kconfig_decides(void **state)
 
 static void test_everything_set(void **state)
 {
+    needs_keys();
     const struct config *config = expect_good(
         *state,
         "// a comment\n{ \"device\": \"gw-17\", \"spool\": { \"path\": \"state\", \"size\": "
@@ -550,6 +559,17 @@ static void test_what_is_not_in_this_program(void **state)
                   "\"fixed\": \"KEY\" } or even, device, sensor, random\n");
 }
 
+#ifndef CONFIG_HTTP_PROXY
+static void test_proxies_are_left_out(void **state)
+{
+    expect_faults(*state,
+                  "{ \"device\": \"d\", \"routes\": [ { \"name\": \"k\", \"stream\": \"s\",\n"
+                  "\"destination\": \"kinesis\", \"region\": \"eu-west-1\",\n"
+                  "\"proxy\": \"http://p:1\" } ] }",
+                  "3:1: routes[0].proxy: is not in this program; enable CONFIG_HTTP_PROXY\n");
+}
+#endif
+
 #define KINESIS                                                                                    \
     "{ \"device\": \"d\", \"routes\": [ { \"name\": \"k\", \"destination\": \"kinesis\",\n"
 
@@ -639,6 +659,7 @@ static void test_orders_that_are_taken(void **state)
 
 static void test_names_of_routes_and_credentials(void **state)
 {
+    needs_keys();
     expect_faults(
         *state,
         "{ \"device\": \"d\", \"credentials\": { \"shop\": { \"provider\": \"env\","
@@ -1058,6 +1079,7 @@ static void test_region_and_endpoint(void **state)
 
 static void test_region_of_the_shared_config_file(void **state)
 {
+    needs_keys();
     struct fixture *fixture = *state;
     char home[64];
     char file[64];
@@ -1456,6 +1478,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_region_in_the_shared_config_file, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_bad_variables, set_up, tear_down),
+#ifndef CONFIG_HTTP_PROXY
+        cmocka_unit_test_setup_teardown(test_proxies_are_left_out, set_up, tear_down),
+#endif
 #ifdef CONFIG_HTTP_PROXY
         cmocka_unit_test_setup_teardown(test_proxy_of_the_environment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_proxy_of_a_route, set_up, tear_down),
