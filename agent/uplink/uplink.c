@@ -18,7 +18,6 @@ enum {
     TOTAL_MS = 60 * 1000,
     CREDENTIALS_MS = 30 * 1000,
     IN_FLIGHT_MS = 1000, /* what a batch in flight gets when asked to stop */
-    BURY_MS = 5000,      /* for the commit that has a dead letter */
     EMPTY_MS = 1000,     /* data is due, but none can be read: look again */
     CHANGES_MAX = 3,     /* batches in a row that changed between the passes */
     THREAD_NAME_BYTES = 16,

@@ -10,22 +10,28 @@ enum {
     BUDGET_MS_MIN = 1000,
     ASK_TIME_MS = 6 * 3600 * 1000,
     DAY_MS = 86400 * 1000,
+    NOT_SHOWN = -1,
 };
 
 bool uplink_budget_is_open(const struct uplink *uplink, enum lane lane)
 {
     if (!uplink->options.lanes[lane])
         return false;
-    return uplink->pass == LINK_ALL || uplink->asks_time ||
-           (lane == LANE_ALARM && uplink->pass == LINK_ALARMS);
+    return uplink->pass == LINK_ALL || (lane == LANE_ALARM && uplink->pass == LINK_ALARMS);
+}
+
+void uplink_budget_asked(struct uplink *uplink, bool answered)
+{
+    uplink->asked_mono_ms = clock_mono_ms();
+    if (answered)
+        uplink->shown_until_ms = NOT_SHOWN;
 }
 
 /* An alarm that is refused or meets an outage left its state to be seen. */
 static bool is_pause_news(const struct uplink *uplink, const struct link_status *status)
 {
-    enum uplink_state state = uplink->shared.status.state;
-    return state == UPLINK_CONNECTED ||
-           (state == UPLINK_PAUSED && status->until_wall_ms != uplink->shown_until_ms);
+    return uplink->shared.status.state == UPLINK_CONNECTED ||
+           status->until_wall_ms != uplink->shown_until_ms;
 }
 
 static void show_pause(struct uplink *uplink, const struct link_status *status)
@@ -53,11 +59,11 @@ static void end_pause(struct uplink *uplink)
         uplink_report_state(uplink, delivered ? UPLINK_CONNECTED : UPLINK_IDLE, "", 0);
 }
 
-/* Who does not know the time cannot know when the month is over, and might learn it only from a
- * reply. So a record goes at the start, and now and then. */
+/* When the month is over can be told only by who knows the time, which a reply may be the only one
+ * to say. Without TLS it proves nothing. */
 static bool may_ask_time(const struct uplink *uplink, const struct link_status *status)
 {
-    return status->left_ms < 0 &&
+    return status->left_ms < 0 && uplink->options.tls &&
            (uplink->asked_mono_ms == 0 || clock_mono_ms() - uplink->asked_mono_ms >= ASK_TIME_MS);
 }
 
@@ -70,7 +76,7 @@ void uplink_budget_heed(struct uplink *uplink)
         link_get_status(uplink->options.link, &status);
     uplink->pass = status.pass;
     uplink->asks_time = uplink->pass != LINK_ALL && may_ask_time(uplink, &status);
-    uplink->batch.alarms_only = uplink->pass != LINK_ALL && !uplink->asks_time;
+    uplink->batch.alarms_only = uplink->pass != LINK_ALL;
     uplink->budget_mono_ms = INT64_MAX;
     if (uplink->pass == LINK_ALL) {
         end_pause(uplink);

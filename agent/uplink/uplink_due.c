@@ -89,6 +89,8 @@ static uint64_t wake_records(struct uplink *uplink, const struct look *look)
             due < look->due_mono_ms)
             return look->held_records + look->records + 1;
     }
+    if (uplink->asks_time)
+        return look->held_records + look->records + 1; /* the first that is held is worth to ask */
     if (uplink->pass == LINK_NONE)
         return UINT64_MAX;
     return look->held_records + uplink->batch.options.limits.records;
@@ -110,7 +112,6 @@ static int wait_for_change(struct uplink *uplink, const struct look *look)
     return rc == E_TIMEOUT ? E_OK : rc;
 }
 
-/* Returns 0 when there is something to send, E_STOP, or error_sys. */
 int uplink_due_wait(struct uplink *uplink)
 {
     struct look look;
@@ -123,13 +124,14 @@ int uplink_due_wait(struct uplink *uplink)
         if (is_due(uplink, &look))
             break;
         uplink_report_nothing_due(uplink);
+        if (uplink->asks_time && look.held_records > 0)
+            return E_OK;
         int rc = wait_for_change(uplink, &look);
         if (rc < 0)
             return rc;
     }
     memset(uplink->lane_due_mono_ms, 0, sizeof uplink->lane_due_mono_ms);
-    if (uplink->asks_time)
-        uplink->asked_mono_ms = clock_mono_ms();
+    uplink->asks_time = false; /* the reply to what is due tells it as well */
     uplink_report_due(uplink);
     return E_OK;
 }

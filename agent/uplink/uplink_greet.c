@@ -59,9 +59,12 @@ int64_t uplink_greet_wall_ms(void *context, bool *ret_known)
 bool uplink_greet(struct uplink *uplink)
 {
     struct http_outcome outcome;
-    if (!lacks_time(uplink))
+    bool paused = uplink->asks_time;
+    if (!paused && !lacks_time(uplink))
         return true;
     int rc = uplink_exchange_ask(uplink, &outcome);
+    if (paused && outcome.sent_mono_ms != 0)
+        uplink_budget_asked(uplink, rc == E_OK);
     uplink->doubts_clock = false;
     /* Whom the question baffles may understand records all the same. */
     uplink->baffled += rc != E_STOP && outcome.sent && !uplink->answer.head.has_date;
@@ -69,5 +72,5 @@ bool uplink_greet(struct uplink *uplink)
         (rc == E_OK || uplink->baffled >= BAFFLED_MAX) && !uplink->answer.head.has_date;
     if (rc < 0 && rc != E_STOP)
         uplink_judge_question(uplink, rc, &outcome);
-    return rc == E_OK;
+    return rc == E_OK && !paused;
 }

@@ -245,7 +245,7 @@ static size_t least(size_t a, size_t b)
 /* After failures in a row a few records tell as much as many, and cost less to lose. */
 size_t uplink_judge_records_max(const struct uplink *uplink)
 {
-    size_t most = uplink->asks_time ? 1 : is_down(uplink) ? PROBE_RECORDS : SIZE_MAX;
+    size_t most = is_down(uplink) ? PROBE_RECORDS : SIZE_MAX;
     most = least(most, pace_records_max(&uplink->pace));
     return least(most, bisect_records_max(&uplink->bisect));
 }

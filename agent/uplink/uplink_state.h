@@ -50,8 +50,8 @@ struct uplink {
     /* The rest is the thread's own. */
     struct backoff backoff;
     enum link_pass pass;
-    bool asks_time;         /* one record goes despite the budget, for the Date of its reply */
-    int64_t asked_mono_ms;  /* when one did last; 0: never */
+    bool asks_time;         /* who does not know it cannot know when a pause ends */
+    int64_t asked_mono_ms;  /* when such a question went out last; 0: never */
     int64_t shown_until_ms; /* of the pause that the state tells of */
     int64_t budget_mono_ms; /* when a spent budget is looked at again */
     struct pace pace;
@@ -111,9 +111,12 @@ void uplink_budget_heed(struct uplink *uplink);
 /** Whether records of LANE may go now. */
 bool uplink_budget_is_open(const struct uplink *uplink, enum lane lane);
 
+/** A question for the time went out despite the budget; if ANSWERED, no outage is left to show. */
+void uplink_budget_asked(struct uplink *uplink, bool answered);
+
 /* ---- uplink_due.c ---- */
 
-/** Waits until there is something to send: 0, E_STOP, or error_sys. */
+/** Waits until there is something to send, or to ask (asks_time): 0, E_STOP, or error_sys. */
 int uplink_due_wait(struct uplink *uplink);
 
 /* ---- uplink_exchange.c ---- */
@@ -140,7 +143,8 @@ bool uplink_greet_doubt(struct uplink *uplink);
 /** For tls_options.wall_ms; CONTEXT is the uplink. */
 int64_t uplink_greet_wall_ms(void *context, bool *ret_known);
 
-/** Learns the time if nobody knows it. False: not yet, and it was waited. */
+/** Learns the time if nobody knows it, and records or the budget wait for it. False: nothing is to
+ *  be sent now; if that is because nobody answered, it was waited. */
 bool uplink_greet(struct uplink *uplink);
 
 /* ---- uplink_refuse.c: records that are refused for good ---- */

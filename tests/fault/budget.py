@@ -151,7 +151,7 @@ def month(run):
     agent.start()
     check("link-count-damaged" in agent.log.read_text(), agent.tail())
     harness.wait_until("the route to be paused", lambda: paused(agent))
-    harness.wait_until("one record to go for the time, if that was not known",
+    harness.wait_until("the time to be asked for, if that was not known",
                        lambda: agent.status()["link"]["paused_until"])
     check_pause(agent)
     send_alarms(agent, sink, 1)

@@ -912,22 +912,38 @@ static void test_rate_makes_requests_small(void **state)
     assert_in_range(fake_endpoint.request_count, 2, 4);
 }
 
-/* Without the time nobody knows when the month ends: a record goes at once, another six hours later
- * if that was in vain. */
+static void is_asking(int64_t deadline_ms)
+{
+    struct uplink_status status = status_now();
+    (void)deadline_ms;
+    if (fake_endpoint.request_count == 0 || fake_endpoint.request_count > 3)
+        return;
+    assert_int_equal(status.state,
+                     fake_endpoint.request_count == 1 ? UPLINK_OFFLINE : UPLINK_PAUSED);
+    assert_int_equal(status.due_ms, 0); /* it waits for the budget all the same */
+    fake_endpoint.no_date = fake_endpoint.request_count < 2;
+}
+
+/* Without the time nobody knows when the month ends, so it is asked for as soon as something waits
+ * for that, without records: soon again if nobody was there, after six hours if nobody said it. */
 static void test_spent_budget_and_unknown_time(void **state)
 {
     static const struct fake_step away = {.error = E_TIMEOUT, .unsent = true};
     const struct fake_step steps[] = {away};
     (void)state;
     world.time_unknown = true;
+    fake_endpoint.no_date = true;
     open_with_budget(1000);
     add(LANE_NORMAL, 600);
+    fake_endpoint.on_wait = is_asking;
     run_steps(steps, 1);
     assert_int_equal(fake_route_left(&world.spool), 0);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(fake_endpoint.requests[i].question);
     assert_int_equal(request_ms(0), 100000);
-    assert_in_range(request_ms(1), 100000 + 21600000, 100000 + 21600000 + 600000);
-    assert_int_equal(fake_endpoint.requests[1].records, 1);
-    assert_in_range(request_wall_ms(2), 1769904000000, 1769904001000);
+    assert_in_range(request_ms(1), 100000, 100000 + 1000);
+    assert_in_range(request_ms(2), 100000 + 21600000, 100000 + 21600000 + 601000);
+    assert_in_range(request_wall_ms(3), 1769904000000, 1769904001000);
 }
 
 static void alarm_is_due(int64_t deadline_ms)
