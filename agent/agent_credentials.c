@@ -12,6 +12,7 @@ enum { LINKS_MAX = CFG_PROVIDER_WEB_IDENTITY };
 struct links {
     struct agent *agent;
     const struct cfg_credentials *config;
+    const struct stop *stop;
     struct credentials_provider *all[LINKS_MAX];
     size_t count;
 };
@@ -72,7 +73,7 @@ static int open_web_identity(struct links *links)
         .tls_options = tls_options(links, config, false),
         .proxy = agent_credentials_proxy(&config->sts.proxy),
         .meter = link_meter(links->agent->link),
-        .stop = &links->agent->credentials_stop};
+        .stop = links->stop};
     return credentials_web_identity_open(&options, &links->all[links->count]);
 }
 #endif
@@ -89,7 +90,7 @@ static int open_iot(struct links *links)
                                                     .proxy =
                                                         agent_credentials_proxy(&config->iot.proxy),
                                                     .meter = link_meter(links->agent->link),
-                                                    .stop = &links->agent->credentials_stop};
+                                                    .stop = links->stop};
     return config->iot.host == NULL ? E_NOT_FOUND
                                     : credentials_iot_open(&options, &links->all[links->count]);
 }
@@ -99,15 +100,15 @@ static int open_iot(struct links *links)
 static int open_container(struct links *links)
 {
     return credentials_container_open(links->config->provider == CFG_PROVIDER_CONTAINER,
-                                      &links->agent->credentials_stop, &links->all[links->count]);
+                                      links->stop, &links->all[links->count]);
 }
 #endif
 
 #ifdef CONFIG_CREDENTIALS_IMDS
 static int open_imds(struct links *links)
 {
-    return credentials_imds_open(links->config->provider == CFG_PROVIDER_IMDS,
-                                 &links->agent->credentials_stop, &links->all[links->count]);
+    return credentials_imds_open(links->config->provider == CFG_PROVIDER_IMDS, links->stop,
+                                 &links->all[links->count]);
 }
 #endif
 
@@ -159,10 +160,11 @@ static int open_links(struct links *links)
     return E_OK;
 }
 
-static int open_source(struct agent *agent, const struct cfg_credentials *config,
+static int open_source(struct agent *agent, const struct agent_credentials *credentials,
                        struct credentials_provider **ret_source)
 {
-    struct links links = {.agent = agent, .config = config};
+    struct links links = {
+        .agent = agent, .config = credentials->config, .stop = &credentials->stop};
     int rc = open_links(&links);
     if (rc == E_OK && links.count == 1) {
         *ret_source = links.all[0]; /* whose name then stands in the log */
@@ -180,32 +182,37 @@ int agent_credentials_open(struct agent *agent, const struct cfg_credentials *co
                            struct credentials_provider **ret_credentials)
 {
     struct credentials_provider *source;
-    size_t count = agent->credentials_count;
-    for (size_t i = 0; i < count; i++)
+    struct agent_credentials *credentials = &agent->credentials[agent->credentials_count];
+    for (size_t i = 0; i < agent->credentials_count; i++)
         if (agent->credentials[i].config == config) {
             *ret_credentials = agent->credentials[i].cache;
             return E_OK;
         }
-    int rc = open_source(agent, config, &source);
+    *credentials = (struct agent_credentials){
+        .config = config,
+        .progress = {.every_ms = agent->watchdog.every_ms},
+        .stop = {.fd = agent->credentials_stop.fd, .progress = &credentials->progress}};
+    int rc = open_source(agent, credentials, &source);
     if (rc < 0)
         return rc;
-    rc = credentials_cache_open(source, &agent->credentials[count].cache);
+    rc = credentials_cache_open(source, &credentials->cache);
     if (rc < 0) {
         credentials_close(source);
         return rc;
     }
-    agent->credentials[count].config = config;
     agent->credentials_count++;
-    *ret_credentials = agent->credentials[count].cache;
+    *ret_credentials = credentials->cache;
     return E_OK;
 }
 
 int agent_credentials_start(struct agent *agent)
 {
     int rc = E_OK;
-    for (size_t i = 0; rc == E_OK && i < agent->credentials_count; i++)
-        rc = credentials_start(agent->credentials[i].cache, agent->credentials[i].config->name,
-                               agent->watchdog.every_ms);
+    for (size_t i = 0; rc == E_OK && i < agent->credentials_count; i++) {
+        struct agent_credentials *credentials = &agent->credentials[i];
+        rc = credentials_start(credentials->cache, credentials->config->name,
+                               &credentials->progress);
+    }
     return rc;
 }
 

@@ -53,6 +53,8 @@ struct sender {
 struct agent_credentials {
     const struct cfg_credentials *config;
     struct credentials_provider *cache;
+    struct progress progress; /* of the cache's thread, if it has one */
+    struct stop stop;         /* a copy, with that in it, for the sources that the thread asks */
 };
 
 struct agent {
@@ -78,8 +80,8 @@ struct agent {
     struct collect *collect;
     struct agent_credentials credentials[CFG_ROUTES_MAX]; /* those that a route uses */
     size_t credentials_count;
-    struct stop credentials_stop;
-    struct link *link; /* the budget that they share */
+    struct stop credentials_stop; /* of the conversations of all of them */
+    struct link *link;            /* the budget that they share */
     struct uplink *uplinks[CFG_ROUTES_MAX];
     struct control *control;
     struct stop stop; /* of intake and control; routes and the spool have their own */

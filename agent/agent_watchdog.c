@@ -65,13 +65,10 @@ static bool are_routes_late(struct agent *agent, int64_t now_ms)
 static bool are_credentials_late(struct agent *agent, int64_t now_ms)
 {
     bool late = false;
-    for (size_t i = 0; i < agent->credentials_count; i++) {
-        const struct progress *progress = credentials_progress(agent->credentials[i].cache);
-        if (progress != NULL)
-            late = is_late(agent, "credentials", agent->credentials[i].config->name,
-                           progress_late_ms(progress, now_ms)) ||
-                   late;
-    }
+    for (size_t i = 0; i < agent->credentials_count; i++)
+        late = is_late(agent, "credentials", agent->credentials[i].config->name,
+                       progress_late_ms(&agent->credentials[i].progress, now_ms)) ||
+               late;
     return late;
 }
 

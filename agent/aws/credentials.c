@@ -47,16 +47,12 @@ void credentials_expire(struct credentials_provider *provider, const struct cred
         provider->operations->expire(provider, used);
 }
 
-int credentials_start(struct credentials_provider *provider, const char *name, int64_t heartbeat_ms)
+int credentials_start(struct credentials_provider *provider, const char *name,
+                      struct progress *progress)
 {
     if (provider->operations->start == NULL)
         return 0;
-    return provider->operations->start(provider, name, heartbeat_ms);
-}
-
-const struct progress *credentials_progress(const struct credentials_provider *provider)
-{
-    return provider->operations->progress != NULL ? provider->operations->progress(provider) : NULL;
+    return provider->operations->start(provider, name, progress);
 }
 
 int credentials_stop(struct credentials_provider *provider, int64_t deadline_ms)

@@ -53,8 +53,8 @@ struct credentials_operations {
     void (*expire)(struct credentials_provider *provider, const struct credentials *used);
 
     /** See credentials_start and so on. May be NULL. */
-    int (*start)(struct credentials_provider *provider, const char *name, int64_t heartbeat_ms);
-    const struct progress *(*progress)(const struct credentials_provider *provider);
+    int (*start)(struct credentials_provider *provider, const char *name,
+                 struct progress *progress);
     int (*stop)(struct credentials_provider *provider, int64_t deadline_ms);
 
     /** Wipes and frees; closes the providers that it was composed of. */
@@ -69,13 +69,11 @@ int credentials_get_other(struct credentials_provider *provider, int64_t deadlin
 void credentials_expire(struct credentials_provider *provider, const struct credentials *used);
 void credentials_close(struct credentials_provider *provider); /* NULL is allowed */
 
-/** Starts the thread of a cache whose source is slow, called after NAME; it sleeps for HEARTBEAT_MS
- *  at most in one go, 0: as long as it may. E_NO_MEMORY; error_sys. */
+/** Starts the thread of a cache whose source is slow, called after NAME. PROGRESS is the caller's,
+ *  and that of the stop that the source listens to as well, so that its conversations, however long
+ *  the data budget has them wait, make nobody late. E_NO_MEMORY; error_sys. */
 int credentials_start(struct credentials_provider *provider, const char *name,
-                      int64_t heartbeat_ms);
-
-/** For a watchdog. NULL: there is no thread. */
-const struct progress *credentials_progress(const struct credentials_provider *provider);
+                      struct progress *progress);
 
 /** Whoever waits for credentials gets E_STOP, now and from now on, and the thread is waited for.
  *  May be called again. E_TIMEOUT: it still runs: nothing of it is freed then. */

@@ -20,7 +20,6 @@ enum {
     AHEAD_MAX_MS = 15 * 60 * 1000,
     ASK_MS = 30 * 1000,          /* not more often than that */
     ASK_MAX_MS = 5 * 60 * 1000,  /* and not much less often where it fails */
-    SLACK_MS = 5000,             /* what a conversation may take longer, for a watchdog */
     CONVERSATION_MS = 60 * 1000, /* the longest one that the thread has */
     THREAD_NAME_BYTES = 16,
 };
@@ -30,9 +29,8 @@ struct cache {
     struct credentials_provider *source;
     struct credentials_cache_options options;
     struct thread thread; /* of a slow source */
-    struct stop stop;     /* of the thread */
-    struct progress progress;
-    int wake_fd; /* there is something to ask for */
+    struct stop stop;     /* of the thread, with its progress */
+    int wake_fd;          /* there is something to ask for */
 
     pthread_mutex_t mutex; /* of all below; never held while the source is asked */
     pthread_cond_t changed;
@@ -194,7 +192,6 @@ static void run(void *context)
     (void)pthread_mutex_lock(&cache->mutex);
     while (!cache->stopping) {
         if (is_time_to_ask(cache, cache->options.mono_ms())) {
-            progress_promise(&cache->progress, clock_mono_ms() + CONVERSATION_MS + SLACK_MS);
             ask_locked(cache, cache->options.mono_ms() + CONVERSATION_MS);
             continue;
         }
@@ -205,7 +202,7 @@ static void run(void *context)
         (void)pthread_mutex_lock(&cache->mutex);
     }
     (void)pthread_mutex_unlock(&cache->mutex);
-    progress_promise(&cache->progress, INT64_MAX);
+    progress_promise(cache->stop.progress, INT64_MAX);
 }
 
 /* ---- using ---- */
@@ -315,7 +312,7 @@ static void expire_cache(struct credentials_provider *provider, const struct cre
 /* ---- life ---- */
 
 static int start_cache(struct credentials_provider *provider, const char *name,
-                       int64_t heartbeat_ms)
+                       struct progress *progress)
 {
     struct cache *cache = cache_of(provider);
     char thread_name[THREAD_NAME_BYTES] = "keys-";
@@ -323,16 +320,9 @@ static int start_cache(struct credentials_provider *provider, const char *name,
         return 0;
     for (size_t i = strlen(thread_name); i < sizeof thread_name - 1 && *name != '\0'; i++)
         thread_name[i] = *name++;
-    cache->stop.progress = &cache->progress;
-    cache->progress.every_ms = heartbeat_ms;
-    progress_work(&cache->progress);
+    cache->stop.progress = progress;
+    progress_work(progress);
     return thread_start(&cache->thread, thread_name, run, cache);
-}
-
-static const struct progress *progress_of(const struct credentials_provider *provider)
-{
-    const struct cache *cache = (const struct cache *)(const void *)provider;
-    return cache->source->operations->slow ? &cache->progress : NULL;
 }
 
 static int stop_cache(struct credentials_provider *provider, int64_t deadline_ms)
@@ -382,7 +372,6 @@ int credentials_cache_open_with(const struct credentials_cache_options *options,
                                                              .get_other = get_other_cache,
                                                              .expire = expire_cache,
                                                              .start = start_cache,
-                                                             .progress = progress_of,
                                                              .stop = stop_cache,
                                                              .close = close_cache};
     struct cache *cache = calloc(1, sizeof *cache);

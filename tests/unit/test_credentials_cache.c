@@ -13,6 +13,7 @@
 #include "agent/aws/credentials.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
+#include "platform/progress.h"
 #include "platform/stop.h"
 
 enum { HOUR_MS = 3600 * 1000, QUARTER_MS = 15 * 60 * 1000, ASK_MS = 30 * 1000 };
@@ -31,6 +32,7 @@ struct slow {
 };
 
 static struct slow slow;
+static struct progress progress; /* of the thread */
 static atomic_llong now_ms;
 static atomic_llong life_ms;
 static sem_t waiting;        /* the thread has nothing to do ... */
@@ -109,6 +111,7 @@ static struct credentials_provider *open_cache(bool stepped)
 static void close_cache(struct credentials_provider *cache)
 {
     assert_int_equal(credentials_stop(cache, INT64_MAX), 0);
+    assert_int_equal(progress_late_ms(&progress, INT64_MAX), 0); /* it owes nothing any more */
     credentials_close(cache);
     assert_true(atomic_load(&slow.closed));
 }
@@ -146,7 +149,7 @@ static void test_refresh(void **state)
     struct credentials_provider *cache = open_cache(true);
     int64_t start_ms = atomic_load(&now_ms);
     (void)state;
-    assert_int_equal(credentials_start(cache, "default", 0), 0);
+    assert_int_equal(credentials_start(cache, "default", &progress), 0);
     (void)sem_wait(&waiting);
     assert_int_equal(atomic_load(&slow.asked), 1);
     int64_t refresh_ms = start_ms + HOUR_MS - QUARTER_MS * 9 / 10;
@@ -170,7 +173,7 @@ static void test_outage(void **state)
     struct credentials_provider *cache = open_cache(true);
     int64_t start_ms = atomic_load(&now_ms);
     (void)state;
-    assert_int_equal(credentials_start(cache, "default", 0), 0);
+    assert_int_equal(credentials_start(cache, "default", &progress), 0);
     (void)sem_wait(&waiting);
     (void)sem_wait(&slow.begun);
     atomic_store(&slow.hangs, true);
@@ -200,7 +203,7 @@ static void test_endless(void **state)
     struct credentials_provider *cache = open_cache(true);
     (void)state;
     atomic_store(&life_ms, INT64_MAX - atomic_load(&now_ms));
-    assert_int_equal(credentials_start(cache, "default", 0), 0);
+    assert_int_equal(credentials_start(cache, "default", &progress), 0);
     (void)sem_wait(&waiting);
     assert_true(atomic_load(&look_ms) == INT64_MAX);
     atomic_store(&now_ms, atomic_load(&now_ms) + ASK_MS);
@@ -216,7 +219,7 @@ static void test_expire(void **state)
     struct credentials_provider *cache = open_cache(true);
     struct credentials old = {.access_key_id = "K0"}, used = {.access_key_id = "K1"};
     (void)state;
-    assert_int_equal(credentials_start(cache, "default", 0), 0);
+    assert_int_equal(credentials_start(cache, "default", &progress), 0);
     (void)sem_wait(&waiting);
     credentials_expire(cache, &old); /* of a request that another route sent before */
     expect_other(cache, 0, 0, "K1");
@@ -299,7 +302,7 @@ static void test_first_answer(void **state)
     struct user users[USERS];
     (void)state;
     atomic_store(&slow.hangs, true);
-    assert_int_equal(credentials_start(cache, "default", 0), 0);
+    assert_int_equal(credentials_start(cache, "default", &progress), 0);
     (void)sem_wait(&slow.begun);
     expect(cache, atomic_load(&now_ms) + SOON_MS, E_TIMEOUT, "slow has not answered yet");
     start_users(users, cache, run_user);
@@ -316,7 +319,7 @@ static void test_stop(void **state)
     struct user users[USERS];
     (void)state;
     atomic_store(&slow.hangs, true);
-    assert_int_equal(credentials_start(cache, "default", 0), 0);
+    assert_int_equal(credentials_start(cache, "default", &progress), 0);
     (void)sem_wait(&slow.begun);
     start_users(users, cache, run_user);
     assert_int_equal(credentials_stop(cache, 0), E_TIMEOUT);
@@ -336,7 +339,7 @@ static void test_quick(void **state)
     (void)state;
     quick.slow = false;
     slow.provider.operations = &quick;
-    assert_int_equal(credentials_start(cache, "default", 0), 0);
+    assert_int_equal(credentials_start(cache, "default", &progress), 0);
     assert_int_equal(atomic_load(&slow.asked), 0);
     expect(cache, INT64_MAX, 0, "K1");
     expect(cache, INT64_MAX, 0, "K1");
@@ -374,7 +377,7 @@ static void test_many_users(void **state)
         struct credentials_operations operations = *slow.provider.operations;
         operations.slow = slowness[i];
         slow.provider.operations = &operations;
-        assert_int_equal(credentials_start(cache, "default", 0), 0);
+        assert_int_equal(credentials_start(cache, "default", &progress), 0);
         start_users(users, cache, run_busy_user);
         join_users(users, 0);
         assert_true(atomic_load(&slow.asked) > 1);
