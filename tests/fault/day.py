@@ -5,7 +5,8 @@ A day without a network, and a day of AccessDenied: nothing restarts, nothing is
 
 leap.c lets the day pass as fast as the agent can live it. Behind `alarm_after` the agent is not
 healthy and says why; the watchdog is fed all the time; each sensor has as many samples as its
-interval says. When the trouble is over, all that was measured is delivered, once.
+interval says; who refuses is asked again, but not in a loop. When the trouble is over, all that was
+measured is delivered, once.
 """
 import pathlib
 import socket
@@ -143,6 +144,8 @@ def access_denied(run, preload):
     sink.faults(refuse_rate=1, refuse_code="AccessDeniedException")
     day = Day(run, sink, preload, sink.endpoint)
     live(day, ("needs-operator", "backing-off"), "answered 400")
+    asked = sink.summary()["requests"]
+    check(24 <= asked <= 24 * 120, f"{asked} requests in a day: it gave up, or hammers")
     sink.faults(refuse_rate=0)
     return deliver_all(day, sink)
 
