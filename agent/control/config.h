@@ -116,7 +116,7 @@ struct cfg_credentials {
     const char *thing;
     const char *cert_file;
     const char *key_file;
-    const char *ca_file;     /* NULL: the system's */
+    const char *ca_file;     /* NULL: as tls_options has it */
     struct cfg_endpoint sts; /* of web identities; host NULL: no region is known */
     const char *role_arn;    /* these NULL: as the AWS_* variables say */
     const char *session_name;
@@ -142,7 +142,7 @@ struct cfg_route {
     const char *stream;     /* its name, also where an ARN was given */
     const char *stream_arn; /* or NULL */
     struct cfg_endpoint endpoint;
-    const char *ca_file;   /* NULL: the system's */
+    const char *ca_file;   /* NULL: as tls_options has it */
     const char *cert_file; /* NULL: none; key_file likewise */
     const char *key_file;
     const char *proxy_url; /* as it is written: has a secret */

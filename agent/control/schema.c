@@ -335,7 +335,7 @@ static const struct schema_key route_keys[] = {
      .kind = SCHEMA_TEXT,
      AT(cfg_route, ca_file),
      .high = 400,
-     .help = "PEM, whom to trust; else AWS_CA_BUNDLE or the system's"},
+     .help = "PEM, whom to trust; else AWS_CA_BUNDLE, Amazon's roots for AWS, or the system's"},
     {.name = "cert_file",
      .kind = SCHEMA_TEXT,
      AT(cfg_route, cert_file),
@@ -417,7 +417,7 @@ static const struct schema_key credentials_keys[] = {
      .kind = SCHEMA_TEXT,
      AT(cfg_credentials, ca_file),
      .high = 400,
-     .help = "iot, web_identity: PEM, whom to trust; else AWS_CA_BUNDLE or the system's"},
+     .help = "iot, web_identity: PEM, whom to trust; else as for a route"},
 #ifdef CONFIG_HTTP_PROXY
     {.name = "proxy",
      .kind = SCHEMA_TEXT,
