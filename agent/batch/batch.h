@@ -78,8 +78,7 @@ struct batch_sink {
     uint64_t total_bytes;
     struct writer *out;
     bool holding;
-    uint8_t
-        held; /* the last byte so far, which goes out only once the whole is known to be right */
+    uint8_t held; /* the last byte so far: it goes out only once the whole is known to be right */
 };
 
 /** Read count to range_count after batch_build; the rest is the batch's own. About 12 KB. */

@@ -17,11 +17,9 @@
 #define NEWS_AFTER_MS    (6 * HOUR_MS) /* 50 ppm are a second by then */
 #define APART_MS         (10 * MINUTE_MS) /* two points in less time show jitter and no drift */
 #define CONTRADICTION_MS INT64_C(10000)   /* besides the drift */
-#define DRIFT_PARTS      2000 /* 500 ppm: worse than any crystal that keeps a UART going */
-#define DRIFT_SPAN_MS                                                                              \
-    (6 * HOUR_MS) /* what is less than this apart shows more jitter than drift                     \
-                   */
-#define UNSET_BEFORE_MS INT64_C(1704067200000) /* 2024-01-01 */
+#define DRIFT_PARTS      2000          /* 500 ppm: worse than any crystal that keeps a UART going */
+#define DRIFT_SPAN_MS    (6 * HOUR_MS) /* points less than this apart show jitter, not drift */
+#define UNSET_BEFORE_MS  INT64_C(1704067200000) /* 2024-01-01 */
 
 enum { AT_ID = 0, AT_QUALITY = 16, AT_FLAGS = 17, AT_LIVED = 18, AT_POINTS = 24, POINT_BYTES = 16 };
 enum { FLAG_FOREIGN = 1 };

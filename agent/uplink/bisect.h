@@ -25,9 +25,8 @@ struct bisect_record {
 };
 
 struct bisect {
-    size_t
-        suspects;   /* of the records to come, so many hold one that is refused; 0: none is known */
-    size_t careful; /* behind one that was found requests are this small; 0: not any more */
+    size_t suspects;  /* so many of the next records hold one that is refused; 0: none is known */
+    size_t careful;   /* behind one that was found requests are this small; 0: not any more */
     uint64_t skip_to; /* what is numbered up to here is passed over; 0: nothing is */
     unsigned skips;
     size_t aside_count;

@@ -69,7 +69,7 @@ enum link_pass link_ask(struct link *link);
 
 /** How much data a request is to carry at most: what the rate takes half a minute for, so that a
  *  failure costs no more; and so little of the month that the requests that are under way when it
- * is spent leave some of the reserve. UINT64_MAX without a limit. */
+ *  is spent leave some of the reserve. UINT64_MAX without a limit. */
 uint64_t link_request_bytes(const struct link *link);
 
 void link_get_status(struct link *link, struct link_status *ret_status);

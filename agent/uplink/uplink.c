@@ -23,8 +23,8 @@ enum {
     THREAD_NAME_BYTES = 16,
 };
 
-_Static_assert(sizeof(struct batch) + REQUEST_HEAD_BYTES + sizeof(struct credentials) < 32 * 1024,
-               "a route is promised to fit into 64 KB, its HTTP client included");
+_Static_assert(sizeof(struct uplink) < 32 * 1024,
+               "a route is promised to fit into 64 KB, marks and HTTP client included");
 
 /* ---- status ---- */
 
