@@ -21,7 +21,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
@@ -75,24 +74,6 @@ int clock_gettime(clockid_t clock, struct timespec *time)
     else if (rc == 0 && clock == CLOCK_BOOTTIME)
         add_ms(time, control->boot_ms);
     return rc;
-}
-
-time_t time(time_t *ret_time)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    if (ret_time != NULL)
-        *ret_time = now.tv_sec;
-    return now.tv_sec;
-}
-
-int gettimeofday(struct timeval *restrict ret_time, void *restrict zone)
-{
-    struct timespec now = {0};
-    (void)zone;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    *ret_time = (struct timeval){.tv_sec = now.tv_sec, .tv_usec = now.tv_nsec / 1000};
-    return 0;
 }
 
 int adjtimex(struct timex *state)

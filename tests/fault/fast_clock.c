@@ -18,7 +18,6 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -106,24 +105,6 @@ int clock_gettime(clockid_t clock, struct timespec *time)
                     clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME))
         set(time, nanoseconds(time) + gained_ns());
     return rc;
-}
-
-time_t time(time_t *ret_time)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    if (ret_time != NULL)
-        *ret_time = now.tv_sec;
-    return now.tv_sec;
-}
-
-int gettimeofday(struct timeval *restrict ret_time, void *restrict zone)
-{
-    struct timespec now = {0};
-    (void)zone;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    *ret_time = (struct timeval){.tv_sec = now.tv_sec, .tv_usec = now.tv_nsec / 1000};
-    return 0;
 }
 
 /* Not below what was asked for, so that nobody wakes too early and asks again at once. */
