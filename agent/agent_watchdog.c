@@ -44,11 +44,11 @@ static bool is_late(struct agent *agent, const char *kind, const char *name, int
 
 static bool are_buses_late(struct agent *agent, int64_t now_ms)
 {
-    struct collect_progress bus;
+    const struct progress *progress;
+    const char *bus;
     bool late = false;
-    for (size_t i = 0; collect_get_progress(agent->collect, i, &bus) == E_OK; i++)
-        late = is_late(agent, "sensors", bus.bus, now_ms > bus.due_ms ? now_ms - bus.due_ms : 0) ||
-               late;
+    for (size_t i = 0; (progress = collect_progress(agent->collect, i, &bus)) != NULL; i++)
+        late = is_late(agent, "sensors", bus, progress_late_ms(progress, now_ms)) || late;
     return late;
 }
 

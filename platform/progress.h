@@ -7,14 +7,13 @@
 #include <stdint.h>
 
 /**
- * What a thread tells a watchdog: when it passed last, and by when it will again. One thread
+ * What a thread tells a watchdog: by when it will pass again. One thread
  * writes, any may read. Times are of clock_mono_ms, so that a suspended machine makes nobody late.
  *
  * A wait with a stop that has a progress (stop.h) promises by itself; who computes or waits
  * otherwise for longer than PROGRESS_WORK_MS says so before. As {0} it has not begun.
  */
 struct progress {
-    atomic_llong looped_ms;
     atomic_llong due_ms; /* 0: not begun; INT64_MAX: it sleeps until there is news, or has ended */
     int64_t every_ms;    /* the longest sleep that a watchdog allows, set before the thread starts;
                             0: there is none, and nobody is woken for it */

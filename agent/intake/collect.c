@@ -335,14 +335,11 @@ void collect_get_status(struct collect *collect, size_t index, struct collect_st
     sensor_get_status(&collect->sensors[index], ret_status);
 }
 
-int collect_get_progress(struct collect *collect, size_t index,
-                         struct collect_progress *ret_progress)
+const struct progress *collect_progress(const struct collect *collect, size_t index,
+                                        const char **ret_bus)
 {
     if (index >= collect->bus_count)
-        return E_NOT_FOUND;
-    struct bus *bus = &collect->buses[index];
-    *ret_progress = (struct collect_progress){.bus = bus->name,
-                                              .looped_ms = atomic_load(&bus->progress.looped_ms),
-                                              .due_ms = atomic_load(&bus->progress.due_ms)};
-    return 0;
+        return NULL;
+    *ret_bus = collect->buses[index].name;
+    return &collect->buses[index].progress;
 }

@@ -103,16 +103,9 @@ struct collect_status {
 /** What is known of the INDEX-th sensor of the options. */
 void collect_get_status(struct collect *collect, size_t index, struct collect_status *ret_status);
 
-/** For the watchdog: a thread looped at looped_ms and promised to loop again by due_ms; INT64_MAX:
- *  it sleeps until there is news. Both of clock_mono_ms. */
-struct collect_progress {
-    const char *bus; /* valid until collect_close */
-    int64_t looped_ms;
-    int64_t due_ms;
-};
-
-/** Of the INDEX-th thread. 0, or E_NOT_FOUND behind the last. */
-int collect_get_progress(struct collect *collect, size_t index,
-                         struct collect_progress *ret_progress);
+/** For a watchdog: of the INDEX-th thread, whose bus RET_BUS names until collect_close. NULL: there
+ *  are not so many. */
+const struct progress *collect_progress(const struct collect *collect, size_t index,
+                                        const char **ret_bus);
 
 #endif

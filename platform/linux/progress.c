@@ -5,7 +5,6 @@
 
 void progress_promise(struct progress *progress, int64_t due_ms)
 {
-    atomic_store(&progress->looped_ms, clock_mono_ms());
     atomic_store(&progress->due_ms, due_ms);
 }
 
