@@ -244,7 +244,7 @@ static void test_one_is_refused(void **state)
     struct credentials_provider *cache = open_cache(true);
     struct credentials used = {.access_key_id = "K1"};
     (void)state;
-    assert_int_equal(credentials_start(cache, "default", 0), 0);
+    assert_int_equal(credentials_start(cache, "default", &progress), 0);
     (void)sem_wait(&waiting);
     (void)sem_wait(&slow.begun);
     atomic_store(&slow.hangs, true);
