@@ -91,10 +91,15 @@ struct tls_stream {
     bool usable;         /* the handshake is over and nothing has failed since */
 };
 
+/* TLS 1.3 goes through PSA, whose key store is one for the process: only where it has locks. */
+#if defined(MBEDTLS_SSL_PROTO_TLS1_3) && defined(MBEDTLS_THREADING_C)
+#define TLS_1_3
+#endif
+
 /* Forward secrecy and authenticated encryption: what AWS asks for (its infrastructure security
  * pages) and all its end points offer. What a library lacks it passes over. */
 static const int ciphersuites[] = {
-#if defined(MBEDTLS_SSL_PROTO_TLS1_3) && defined(MBEDTLS_THREADING_C)
+#ifdef TLS_1_3
     MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
     MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
     MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
@@ -222,12 +227,11 @@ static int read_pair(const struct tls *tls, char where[TLS_WHERE_BYTES], struct 
     return 0;
 }
 
-/* TLS 1.3 goes through PSA, whose key store is one for the process: only where it has locks. */
 static void set_versions(mbedtls_ssl_config *config)
 {
 #if MBEDTLS_VERSION_NUMBER >= 0x03020000
     mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
-#if !defined(MBEDTLS_THREADING_C)
+#ifndef TLS_1_3
     mbedtls_ssl_conf_max_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
 #endif
 #else
@@ -247,8 +251,9 @@ static int configure(struct tls *tls, mbedtls_ssl_config *config)
     mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_REQUIRED);
     mbedtls_ssl_conf_verify(config, judge_chain, tls);
     mbedtls_ssl_conf_ca_chain(config, &tls->nobody, NULL);
-#if defined(MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH)
-    /* Only then do short records make small buffers; a server may ignore it. */
+#if defined(MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH) && !defined(TLS_1_3)
+    /* Only then do short records make small buffers; a server may ignore it. With TLS 1.3, where
+     * mbedTLS 3.6 asks for it but takes an answer to it (OpenSSL's) for a fault, it is left out. */
     (void)mbedtls_ssl_conf_max_frag_len(config, MBEDTLS_SSL_MAX_FRAG_LEN_4096);
 #endif
 #if defined(MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED) &&                              \
