@@ -68,6 +68,7 @@ struct tls {
     mbedtls_ssl_session session; /* of the last connection to session_host, "" if there is none */
     char session_host[HOST_BYTES];
     int64_t session_until_ms; /* from when on the first of its certificates is over */
+    bool without_1_3;         /* TLS 1.2 is the limit of the next handshake */
     /* Of the handshake under way. */
     const char *host;
     bool saw_certificate; /* it is a full one */
@@ -694,6 +695,22 @@ static bool has_session(const struct tls_stream *stream)
 #endif
 }
 
+/* mbedTLS 3.6 offers RSA-PSS because of TLS 1.3, and refuses a server of TLS 1.2 that then signs so
+ * (OpenSSL's, with an RSA key). So behind such a refusal comes an attempt that leaves 1.3 out, and
+ * that remains the limit as long as it works. */
+static void choose_version(struct tls *tls, int rc)
+{
+#ifdef TLS_1_3
+    bool refused = error_tls_code(rc) == MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER;
+    tls->without_1_3 = refused && !tls->without_1_3;
+    mbedtls_ssl_conf_max_tls_version(&tls->config, tls->without_1_3 ? MBEDTLS_SSL_VERSION_TLS1_2
+                                                                    : MBEDTLS_SSL_VERSION_TLS1_3);
+#else
+    (void)tls;
+    (void)rc;
+#endif
+}
+
 int tls_connect(struct tls *tls, int fd, const char *host, int64_t deadline_ms,
                 const struct stop *stop, char where[TLS_WHERE_BYTES], struct stream **ret_stream)
 {
@@ -716,6 +733,7 @@ int tls_connect(struct tls *tls, int fd, const char *host, int64_t deadline_ms,
     if (rc < 0) {
         forget_session(tls); /* should it be to blame, the next attempt is a full handshake */
         close_stream(&stream->stream);
+        choose_version(tls, rc); /* of the shared configuration, which nobody uses now */
         return rc;
     }
     if (has_session(stream))
