@@ -188,11 +188,20 @@ int credentials_fetch_refuse(const char *host, int status, const char *code, con
         remedy == NULL || remedy[0] == '\0' ? "" : ": ", remedy == NULL ? "" : remedy);
 }
 
-static int take(const char *host, const struct credentials_reply *reply,
+/* The time that is trusted, where somebody knows one. */
+static int64_t wall_ms(const struct credentials_request *request)
+{
+    const struct tls_options *tls = &request->tls_options;
+    bool known = false;
+    return tls->wall_ms != NULL ? tls->wall_ms(tls->wall_context, &known) : clock_wall_ms();
+}
+
+static int take(const struct credentials_request *request, const struct credentials_reply *reply,
                 const struct credentials_answer *answer, char fault[CREDENTIALS_FAULT_BYTES],
                 struct credentials *ret_credentials)
 {
-    int64_t now_ms = answer->has_date ? answer->date_ms : clock_wall_ms();
+    const char *host = request->host;
+    int64_t now_ms = answer->has_date ? answer->date_ms : wall_ms(request);
     int64_t life_ms = reply->expiration_ms - now_ms;
     if (life_ms <= 0)
         return credentials_fault(
@@ -218,7 +227,7 @@ static int judge_keys(const struct credentials_request *request,
 {
     int rc = credentials_reply_end(reply);
     if (answer->status == 200 && rc == 0 && is_success(reply))
-        return take(request->host, reply, answer, fault, ret_credentials);
+        return take(request, reply, answer, fault, ret_credentials);
     if (answer->status == 200 && rc == E_SYNTAX)
         return credentials_fault(fault, E_TIMEOUT, "what %s answered %s", request->host,
                                  reply->why);

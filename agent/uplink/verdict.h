@@ -19,7 +19,6 @@ enum verdict {
     VERDICT_FIX_CLOCK,           /* learn the time from the reply, then again at once, once */
     VERDICT_TOO_LARGE,           /* the request as a whole: send less at once */
     VERDICT_BISECT,              /* something in the batch is refused: find it by halving */
-    VERDICT_DEAD,                /* refused for good */
     VERDICT_OPERATOR,            /* somebody must act; again, slowly */
 };
 

@@ -31,7 +31,7 @@ static void check_request(const struct verdict_question *question)
     bool may_deliver = question->error == E_OK && question->status == 200 && question->understood;
     if ((verdict == VERDICT_DELIVERED) != may_deliver)
         abort();
-    if (verdict == VERDICT_DEAD || verdict == VERDICT_RETRY_RECORD)
+    if (verdict == VERDICT_RETRY_RECORD)
         abort();
     const char *remedy = verdict_remedy(question);
     if (remedy != NULL && remedy[0] == '\0')

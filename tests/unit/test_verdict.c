@@ -218,7 +218,6 @@ static void test_only_an_answer_delivers(void **state)
                 enum verdict verdict = verdict_of_request(&question);
                 bool good = errors[i] == E_OK && status == 200 && understood;
                 assert_int_equal(verdict == VERDICT_DELIVERED, good);
-                assert_int_not_equal(verdict, VERDICT_DEAD);
             }
     assert_int_equal(ask(E_OK, 200, "", ""), VERDICT_RETRY_BATCH);
     assert_int_equal(ask(E_OK, 200, "ThrottlingException", ""), VERDICT_THROTTLE);
