@@ -22,17 +22,38 @@ bool bisect_set_aside(struct bisect *bisect, const struct bisect_record *record)
     return true;
 }
 
+static bool skip(struct bisect *bisect, uint64_t random)
+{
+    uint64_t span = UINT64_C(1) << bisect->skips;
+    uint64_t left = bisect->nothing_behind - bisect->skip_from;
+    if (bisect->skips == SKIPS_MAX || (bisect->nothing_behind != 0 && left == 0))
+        return false;
+    if (bisect->nothing_behind != 0 && left < span)
+        span = left;
+    bisect->skips++;
+    bisect->skip_to = bisect->skip_from + random % span;
+    return true;
+}
+
 bool bisect_skip(struct bisect *bisect, uint64_t sequence, uint64_t random)
 {
-    if (bisect->skips == SKIPS_MAX)
+    bisect->skip_from = sequence;
+    if (bisect->nothing_behind != 0 && bisect->nothing_behind < sequence)
+        bisect->nothing_behind = sequence;
+    return skip(bisect, random);
+}
+
+bool bisect_found_nothing(struct bisect *bisect, uint64_t random)
+{
+    if (bisect->skip_to == 0)
         return false;
-    bisect->skip_to = sequence + random % (UINT64_C(1) << bisect->skips++);
-    return true;
+    bisect->nothing_behind = bisect->skip_to;
+    return skip(bisect, random);
 }
 
 void bisect_taken(struct bisect *bisect, size_t count)
 {
-    bisect->skip_to = bisect->skips = 0;
+    bisect->skip_to = bisect->nothing_behind = bisect->skips = 0;
     bisect->suspects -= count < bisect->suspects ? count : bisect->suspects;
     bisect->careful = bisect->careful < CAREFUL_MAX ? bisect->careful * 2 : 0;
 }

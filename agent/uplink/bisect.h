@@ -25,9 +25,11 @@ struct bisect_record {
 };
 
 struct bisect {
-    size_t suspects;  /* so many of the next records hold one that is refused; 0: none is known */
-    size_t careful;   /* behind one that was found requests are this small; 0: not any more */
-    uint64_t skip_to; /* what is numbered up to here is passed over; 0: nothing is */
+    size_t suspects;    /* so many of the next records hold one that is refused; 0: none is known */
+    size_t careful;     /* behind one that was found requests are this small; 0: not any more */
+    uint64_t skip_to;   /* what is numbered up to here is passed over; 0: nothing is */
+    uint64_t skip_from; /* the last one that was refused */
+    uint64_t nothing_behind; /* there is nothing numbered higher; 0: not known */
     unsigned skips;
     size_t aside_count;
     struct bisect_record aside[BISECT_ASIDE_MAX];
@@ -44,6 +46,9 @@ bool bisect_set_aside(struct bisect *bisect, const struct bisect_record *record)
 /** SEQUENCE was refused: the next request is of a record further on, how far says RANDOM, and
  *  farther each time. False: it was tried often enough. */
 bool bisect_skip(struct bisect *bisect, uint64_t sequence, uint64_t random);
+
+/** There is no record that may be sent. True: one nearer may be tried; false: there is none. */
+bool bisect_found_nothing(struct bisect *bisect, uint64_t random);
 
 /** The first COUNT records were taken. */
 void bisect_taken(struct bisect *bisect, size_t count);

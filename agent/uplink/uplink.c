@@ -86,9 +86,10 @@ static int build(struct uplink *uplink)
                          uplink_judge_bytes_max(uplink));
     if (rc == E_REFUSED)
         uplink_refuse_unfit(uplink);
-    else if (rc == E_END && uplink->bisect.aside_count > 0)
-        uplink_judge_all_refused(uplink);
-    else if (rc == E_END)
+    else if (rc == E_END && uplink->bisect.aside_count > 0) {
+        if (!uplink_refuse_nearer(uplink))
+            uplink_judge_all_refused(uplink);
+    } else if (rc == E_END)
         (void)stop_wait(&uplink->soft, -1, 0, clock_mono_ms() + EMPTY_MS);
     else if (rc < 0 && rc != E_CHANGED) {
         char error[UPLINK_ERROR_BYTES];

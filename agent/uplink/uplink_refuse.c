@@ -70,6 +70,13 @@ bool uplink_refuse_request(struct uplink *uplink, const char *error)
     return !uplink->options.in_order && bisect_skip(bisect, record.sequence, random);
 }
 
+bool uplink_refuse_nearer(struct uplink *uplink)
+{
+    uint64_t random;
+    random_bytes(&random, sizeof random);
+    return bisect_found_nothing(&uplink->bisect, random);
+}
+
 void uplink_refuse_none(struct uplink *uplink)
 {
     uplink->bisect = (struct bisect){0};

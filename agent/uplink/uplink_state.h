@@ -156,6 +156,9 @@ void uplink_refuse_unfit(struct uplink *uplink);
  *  tell more; false: enough was tried. */
 bool uplink_refuse_request(struct uplink *uplink, const char *error);
 
+/** Nothing is left to send but what is aside or passed over. True: less is passed over now. */
+bool uplink_refuse_nearer(struct uplink *uplink);
+
 /** Nothing is taken: no record is at fault by itself, all are sent again. */
 void uplink_refuse_none(struct uplink *uplink);
 

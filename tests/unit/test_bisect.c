@@ -15,6 +15,14 @@ struct queue {
     size_t requests;
 };
 
+static uint64_t chance = 1;
+
+static uint64_t next_random(void)
+{
+    chance = chance * 6364136223846793005 + 1442695040888963407;
+    return chance >> 16;
+}
+
 /* The next request as the uplink makes it: false when there is nothing more to send. */
 static bool send_next(struct bisect *bisect, struct queue *queue)
 {
@@ -29,11 +37,12 @@ static bool send_next(struct bisect *bisect, struct queue *queue)
         places[count++] = i;
     }
     if (count == 0)
-        return false;
+        return bisect_found_nothing(bisect, next_random());
     queue->requests++;
     if (refused) {
         const struct bisect_record record = {.sequence = places[0] + 1};
-        return !bisect_refused(bisect, count) || bisect_set_aside(bisect, &record);
+        return !bisect_refused(bisect, count) || bisect_set_aside(bisect, &record) ||
+               bisect_skip(bisect, record.sequence, next_random());
     }
     bisect_taken(bisect, count);
     for (size_t i = 0; i < count; i++)
@@ -45,15 +54,23 @@ static bool send_next(struct bisect *bisect, struct queue *queue)
     return true;
 }
 
-static struct queue run(const size_t *poison, size_t count)
+/* Of the first TOTAL records. */
+static struct queue run_some(size_t total, const size_t *poison, size_t count)
 {
     struct queue queue = {.requests = 0};
     struct bisect bisect = {0};
+    for (size_t i = total; i < QUEUE; i++)
+        queue.done[i] = true;
     for (size_t i = 0; i < count; i++)
         queue.poison[poison[i]] = true;
     while (send_next(&bisect, &queue))
         continue;
     return queue;
+}
+
+static struct queue run(const size_t *poison, size_t count)
+{
+    return run_some(QUEUE, poison, count);
 }
 
 static size_t left(const struct queue *queue)
@@ -87,6 +104,21 @@ static void test_several(void **state)
     struct queue queue = run(poison, sizeof poison / sizeof poison[0]);
     assert_int_equal(left(&queue), 0);
     assert_int_equal(queue.dead, 10);
+}
+
+/* Much poison side by side, and but two good ones behind it, the last that there are. */
+static void test_many_before_few(void **state)
+{
+    size_t poison[23];
+    (void)state;
+    for (size_t i = 0; i < 23; i++)
+        poison[i] = i;
+    for (int round = 0; round < 100; round++) {
+        struct queue queue = run_some(25, poison, 23);
+        assert_int_equal(left(&queue), 0);
+        assert_int_equal(queue.dead, 23);
+        assert_in_range(queue.requests, 25, 80);
+    }
 }
 
 /* Where nothing is taken, nothing is dead. */
@@ -134,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one),
         cmocka_unit_test(test_several),
+        cmocka_unit_test(test_many_before_few),
         cmocka_unit_test(test_all),
         cmocka_unit_test(test_fit),
     };
