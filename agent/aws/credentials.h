@@ -129,15 +129,14 @@ int credentials_chain_open(struct credentials_provider *const *providers, size_t
 
 /**
  * Keeps what SOURCE gave until min(15 min, a quarter of its life) +-10 % before it expires, then
- * asks again; what never expires is asked for again after 30 s, so that a changed file is noticed.
- * Keeps using the old ones until they expire when SOURCE fails, asking every 30 s at most, and more
- * and more rarely, down to some 5 min. After credentials_expire it asks at once, but that, too, at
- * most every 30 s; meanwhile credentials_get goes on giving the old ones, since one endpoint's word
- * must not stop the routes to others.
- * Any number of threads may use it. A slow SOURCE is asked by a thread of the cache alone (see
- * credentials_start), and get only waits: while there are none, until its deadline for an answer
- * that is under way. Others are asked by whoever wants credentials.
- * Owns SOURCE once it is open. E_NO_MEMORY; error_sys.
+ * asks again, if somebody used them; what never expires is asked for again after 30 s, so that a
+ * changed file is noticed. Keeps using the old ones until they expire when SOURCE fails, asking
+ * every 30 s at most, and more and more rarely, down to some 5 min. After credentials_expire it
+ * asks at once, but that, too, at most every 30 s; meanwhile credentials_get goes on giving the old
+ * ones, since one endpoint's word must not stop the routes to others. Any number of threads may use
+ * it. A slow SOURCE is asked by a thread of the cache alone (see credentials_start), and get only
+ * waits: while there are none, until its deadline for an answer that is under way. Others are asked
+ * by whoever wants credentials. Owns SOURCE once it is open. E_NO_MEMORY; error_sys.
  */
 int credentials_cache_open(struct credentials_provider *source,
                            struct credentials_provider **ret_provider);

@@ -37,6 +37,7 @@ struct cache {
     struct credentials kept;
     bool has_kept;
     bool refused; /* somebody was told that they have expired */
+    bool used;    /* somebody wanted some since they came */
     bool expired; /* the other side said so, and the source has not been asked since */
     bool asking;  /* somebody is; what is fresh is theirs alone */
     bool stopping;
@@ -95,17 +96,19 @@ static bool is_time_to_ask(const struct cache *cache, int64_t now_ms)
         return false;
     if (cache->expired && now_ms >= cache->next_expired_ask_ms)
         return true;
-    bool wanted = !cache->has_kept || cache->refused || now_ms >= cache->refresh_ms;
+    bool wanted =
+        !cache->has_kept || cache->refused || (cache->used && now_ms >= cache->refresh_ms);
     return now_ms >= cache->next_ask_ms && wanted;
 }
 
-/* When the thread looks again by itself. What never expires is asked for when it is used: a machine
- * that sends nothing is not woken for it. */
+/* When the thread looks again by itself. What never expires is asked for when it is used, and so is
+ * what nobody used: a machine that sends nothing is not woken for it, nor does it pay for it where
+ * its data budget is spent. */
 static int64_t next_look(const struct cache *cache)
 {
     int64_t look_ms = cache->next_ask_ms;
     bool content = cache->has_kept && !cache->refused;
-    if (content && cache->kept.expires_mono_ms == INT64_MAX)
+    if (content && (cache->kept.expires_mono_ms == INT64_MAX || !cache->used))
         look_ms = INT64_MAX;
     else if (content && cache->refresh_ms > look_ms)
         look_ms = cache->refresh_ms;
@@ -131,6 +134,7 @@ static void take_locked(struct cache *cache)
     drop_locked(cache);
     cache->kept = cache->fresh;
     cache->has_kept = true;
+    cache->used = false;
     cache->failures = 0;
     cache->refresh_ms = refresh_time(cache, cache->kept.expires_mono_ms, now_ms);
     if (cache->kept.expires_mono_ms != INT64_MAX)
@@ -270,6 +274,9 @@ static int take_copy(struct cache *cache, bool other, int64_t deadline_ms,
                      char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials)
 {
     (void)pthread_mutex_lock(&cache->mutex);
+    if (!cache->used)
+        stop_event_signal(cache->wake_fd); /* it looks at another time now */
+    cache->used = true;
     int rc = await_locked(cache, other, deadline_ms, fault);
     if (rc == 0)
         *ret_credentials = cache->kept;

@@ -143,7 +143,7 @@ static void wake(void)
     stop_event_signal(atomic_load(&wake_fd));
 }
 
-/* It asks by itself: at the start, then when it is time, and not before. */
+/* It asks by itself: at the start, then, if they are used, when it is time, and not before. */
 static void test_refresh(void **state)
 {
     struct credentials_provider *cache = open_cache(true);
@@ -152,6 +152,9 @@ static void test_refresh(void **state)
     assert_int_equal(credentials_start(cache, "default", &progress), 0);
     (void)sem_wait(&waiting);
     assert_int_equal(atomic_load(&slow.asked), 1);
+    assert_true(atomic_load(&look_ms) == INT64_MAX);
+    expect(cache, 0, 0, "K1");
+    (void)sem_wait(&waiting);
     int64_t refresh_ms = start_ms + HOUR_MS - QUARTER_MS * 9 / 10;
     assert_true(atomic_load(&look_ms) == refresh_ms);
     atomic_store(&now_ms, refresh_ms - 1);
@@ -166,6 +169,22 @@ static void test_refresh(void **state)
     close_cache(cache);
 }
 
+/* What nobody uses is not asked for again, but at once when somebody wants it. */
+static void test_unused(void **state)
+{
+    struct credentials_provider *cache = open_cache(true);
+    (void)state;
+    assert_int_equal(credentials_start(cache, "default", 0), 0);
+    (void)sem_wait(&waiting);
+    atomic_store(&now_ms, atomic_load(&now_ms) + 24 * (int64_t)HOUR_MS);
+    wake();
+    (void)sem_wait(&waiting);
+    assert_int_equal(atomic_load(&slow.asked), 1);
+    assert_true(atomic_load(&look_ms) == INT64_MAX);
+    expect(cache, INT64_MAX, 0, "K2");
+    close_cache(cache);
+}
+
 /* Nobody waits for a refresh: the old ones go on until they expire, then it is asked for in
  * growing pauses. */
 static void test_outage(void **state)
@@ -176,6 +195,8 @@ static void test_outage(void **state)
     assert_int_equal(credentials_start(cache, "default", &progress), 0);
     (void)sem_wait(&waiting);
     (void)sem_wait(&slow.begun);
+    expect(cache, 0, 0, "K1");
+    (void)sem_wait(&waiting);
     atomic_store(&slow.hangs, true);
     atomic_store(&slow.result, E_TIMEOUT);
     atomic_store(&now_ms, atomic_load(&look_ms));
@@ -392,7 +413,7 @@ int main(void)
         cmocka_unit_test(test_endless),        cmocka_unit_test(test_expire),
         cmocka_unit_test(test_first_answer),   cmocka_unit_test(test_stop),
         cmocka_unit_test(test_quick),          cmocka_unit_test(test_many_users),
-        cmocka_unit_test(test_one_is_refused),
+        cmocka_unit_test(test_one_is_refused), cmocka_unit_test(test_unused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
