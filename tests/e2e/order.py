@@ -86,7 +86,8 @@ def fresh_first(run, count):
     source = harness.lines_file(run.folder / "backlog.jsonl", count, size=80)
     agent = harness.Agent(run, sink.endpoint, sink.ca, name="fresh-agent",
                           sensors=[harness.lines_sensor(source)],
-                          routes=[{"order": "fresh-first", "backlog_share": f"{SHARE_PERCENT}%",
+                          routes=[{**harness.NO_QUESTION, "order": "fresh-first",
+                                   "backlog_share": f"{SHARE_PERCENT}%",
                                    "batch": {"records": size}}])
     agent.start()
     wait_until("the backlog", lambda: stored(agent) == count, 300)
@@ -122,7 +123,8 @@ def strict(run):
     source = harness.lines_file(run.folder / "strict.jsonl", STRICT_LINES)
     agent = harness.Agent(run, sink.endpoint, sink.ca, name="strict-agent",
                           sensors=[harness.lines_sensor(source)],
-                          routes=[{"order": "strict", "partition": "sensor"}])
+                          routes=[{**harness.NO_QUESTION, "order": "strict",
+                                   "partition": "sensor"}])
     agent.start()
     wait_until("the lines", lambda: stored(agent) == STRICT_LINES)
     alarms = [json.dumps({"id": number}) for number in range(STRICT_ALARMS)]

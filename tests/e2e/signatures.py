@@ -69,7 +69,7 @@ def verify(run, name, token):
     lines = harness.lines_file(run.folder / f"{name}.jsonl", BATCHES * 100)
     agent = harness.Agent(run, sink.endpoint, sink.ca, name=f"{name}-agent",
                           sensors=[harness.lines_sensor(lines)],
-                          routes=[{"batch": {"records": 100}}])
+                          routes=[{**harness.NO_QUESTION, "batch": {"records": 100}}])
     if token is not None:
         agent.environment["AWS_SESSION_TOKEN"] = token
     check(agent.drain() == 0, f"the agent did not deliver: {agent.tail()}")
