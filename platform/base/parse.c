@@ -117,9 +117,9 @@ int parse_duration_ms(const char *text, size_t count, int64_t *ret_ms)
 
 int parse_size_bytes(const char *text, size_t count, uint64_t *ret_bytes)
 {
-    static const struct unit units[] = {
-        {"", 1},      {"KiB", 1 << 10}, {"MiB", 1 << 20},   {"GiB", 1 << 30},
-        {"KB", 1000}, {"MB", 1000000},  {"GB", 1000000000}, {NULL, 0}};
+    static const struct unit units[] = {{"", 1},          {"B", 1},           {"KiB", 1 << 10},
+                                        {"MiB", 1 << 20}, {"GiB", 1 << 30},   {"KB", 1000},
+                                        {"MB", 1000000},  {"GB", 1000000000}, {NULL, 0}};
     return read_with_unit(text, count, units, UINT64_MAX, ret_bytes);
 }
 

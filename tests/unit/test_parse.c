@@ -109,6 +109,7 @@ static void test_size(void **state)
     static const struct number cases[] = {
         {"0", 0, 0},
         {"512", 0, 512},
+        {"256B", 0, 256},
         {"64KiB", 0, 65536},
         {"32MiB", 0, 33554432},
         {"8GiB", 0, 8589934592},
