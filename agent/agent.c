@@ -23,8 +23,9 @@
 
 enum {
     STOP_MS = 2000,        /* the whole way down */
-    ROUTES_STOP_MS = 1000, /* of which for batches in flight */
+    ROUTES_STOP_MS = 1200, /* of which for batches in flight */
     ACK_WINDOW_RECORDS = 10000,
+    CONTROL_STOP_MS = 1000,
     DRAIN_LOOK_MS = 20, /* only while draining */
     CONFIG_BYTES_MAX = 1 << 20,
     RESTART_MS = 30000,              /* as the way down when another way up follows */
@@ -371,6 +372,8 @@ static bool stop_stages(struct agent *agent)
     bool silent = true;
     (void)agent_credentials_stop(agent, now_ms); /* whoever waits for some need not any more */
     for (size_t i = 0; i < agent->config->route_count; i++)
+        uplink_ask_stop(agent->uplinks[i]);
+    for (size_t i = 0; i < agent->config->route_count; i++)
         silent = uplink_stop(agent->uplinks[i], routes_ms) == E_OK && silent;
     if (silent)
         agent_link_save(agent);
@@ -379,7 +382,7 @@ static bool stop_stages(struct agent *agent)
     agent->stop_failed = rc < 0;
     if (rc < 0)
         log_error("last-commit-failed error=\"%s\"", ERROR_TEXT(rc));
-    ended = control_close(agent->control, clock_mono_ms() + ROUTES_STOP_MS) == E_OK && ended;
+    ended = control_close(agent->control, clock_mono_ms() + CONTROL_STOP_MS) == E_OK && ended;
     agent->control = NULL;
     ended = agent_credentials_stop(agent, deadline_ms) && ended;
     if (rc == E_DAMAGED || (agent->damage_seen && rc < 0 && rc != E_TIMEOUT))

@@ -18,6 +18,7 @@ enum {
     TOTAL_MS = 60 * 1000,
     CREDENTIALS_MS = 30 * 1000,
     IN_FLIGHT_MS = 1000, /* what a batch in flight gets when asked to stop */
+    HARD_STOP_MS = 200,  /* and what is left then for the thread to end */
     EMPTY_MS = 1000,     /* data is due, but none can be read: look again */
     CHANGES_MAX = 3,     /* batches in a row that changed between the passes */
     THREAD_NAME_BYTES = 16,
@@ -267,13 +268,19 @@ void uplink_drain(struct uplink *uplink)
     stop_event_signal(uplink->event_fd);
 }
 
+void uplink_ask_stop(struct uplink *uplink)
+{
+    stop_request(&uplink->soft);
+}
+
 int uplink_stop(struct uplink *uplink, int64_t deadline_ms)
 {
     int64_t in_flight_ms = clock_mono_ms() + IN_FLIGHT_MS;
+    int64_t hard_ms = deadline_ms - HARD_STOP_MS;
     if (!uplink->thread.running)
         return E_OK;
     stop_request(&uplink->soft);
-    int rc = thread_join(&uplink->thread, in_flight_ms < deadline_ms ? in_flight_ms : deadline_ms);
+    int rc = thread_join(&uplink->thread, in_flight_ms < hard_ms ? in_flight_ms : hard_ms);
     if (rc != E_TIMEOUT)
         return rc;
     stop_request(&uplink->hard);

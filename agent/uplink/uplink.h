@@ -124,7 +124,10 @@ const struct progress *uplink_progress(const struct uplink *uplink);
 /** The spool's route, for its counters. */
 struct spool_route *uplink_route(struct uplink *uplink);
 
-/** Asks the thread to end: a batch in flight gets one second, but no longer than DEADLINE_MS
+/** Asks the thread to end, and does not wait: where there are several, all are asked first. */
+void uplink_ask_stop(struct uplink *uplink);
+
+/** Asks the thread to end: a batch in flight gets one second, but ends 200 ms before DEADLINE_MS
  *  (clock_mono_ms). 0 when it has ended or never ran; E_TIMEOUT. */
 int uplink_stop(struct uplink *uplink, int64_t deadline_ms);
 
