@@ -156,6 +156,7 @@ static struct uplink_options route_options(struct agent *agent, const struct cfg
         .heartbeat_ms = agent->watchdog.every_ms,
         .on_date = agent_time_learn,
         .knows_time = agent_time_known,
+        .vouches_time = agent_time_vouched,
         .context = agent,
     };
     for (int lane = 0; lane < LANE_COUNT; lane++) {

@@ -127,6 +127,16 @@ void agent_clock_learn(void *context, int64_t offset_ms)
                     (long long)(offset_ms - now.offset_ms));
 }
 
+bool agent_clock_vouched(struct agent_clock *clock)
+{
+    struct spool_clock_reading now = read_clocks();
+    (void)pthread_mutex_lock(&clock->lock);
+    bool vouched =
+        kernel_is_synced_locked(clock, &now) && !contradicts_dates_locked(clock, now.offset_ms);
+    (void)pthread_mutex_unlock(&clock->lock);
+    return vouched;
+}
+
 void agent_clock_recall(struct agent_clock *clock, int64_t boot_ms, int64_t offset_ms)
 {
     (void)pthread_mutex_lock(&clock->lock);

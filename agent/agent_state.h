@@ -102,6 +102,9 @@ void agent_clock_read(void *context, struct spool_clock_reading *ret_reading);
 /** The Date of an authenticated reply. Likewise. */
 void agent_clock_learn(void *context, int64_t offset_ms);
 
+/** Whether the kernel calls its clock synchronised, and is believed. */
+bool agent_clock_vouched(struct agent_clock *clock);
+
 /** What was trusted at BOOT_MS of this boot, before the agent started. */
 void agent_clock_recall(struct agent_clock *clock, int64_t boot_ms, int64_t offset_ms);
 
@@ -112,6 +115,9 @@ void agent_time_learn(void *context, int64_t offset_ms);
 
 /** Whether records of this boot can be given their time. Waits for nothing. Any thread. */
 bool agent_time_known(void *context);
+
+/** Whether the kernel vouches for the time, and no Date contradicts it. Likewise. */
+bool agent_time_vouched(void *context);
 
 /** For tls_options.wall_ms: what is trusted, else the system's clock if it can be believed. */
 int64_t agent_time_wall(void *context, bool *ret_known);

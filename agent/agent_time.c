@@ -21,6 +21,12 @@ bool agent_time_known(void *context)
     return spool_time_known(agent->spool);
 }
 
+bool agent_time_vouched(void *context)
+{
+    struct agent *agent = context;
+    return agent_clock_vouched(&agent->clock);
+}
+
 int64_t agent_time_wall(void *context, bool *ret_known)
 {
     struct agent *agent = context;

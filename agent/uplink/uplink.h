@@ -65,6 +65,9 @@ struct uplink_options {
      *  the reply, and records wait for that for at most time_wait_ms. NULL: they do not; not asked
      *  for without TLS, whose Date proves nothing. */
     bool (*knows_time)(void *context);
+    /** Whether the time is beyond doubt. If not, and a certificate is refused, the question goes
+     *  without a look at dates, once. NULL: it is. */
+    bool (*vouches_time)(void *context);
     int64_t time_wait_ms;
     int64_t start_delay_ms; /* the most of a random wait behind a start of the machine */
 

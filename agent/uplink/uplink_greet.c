@@ -35,12 +35,20 @@ static bool lacks_time(const struct uplink *uplink)
 {
     bool waits = !uplink->time_given_up &&
                  clock_mono_ms() - uplink->opened_mono_ms < uplink->options.time_wait_ms;
-    return (waits || uplink->doubts_clock) && !knows_time(uplink);
+    return uplink->doubts_clock || (waits && !knows_time(uplink));
+}
+
+/* What was learnt from a Date may be wrong, too: only the kernel's word is beyond doubt. */
+static bool may_doubt(const struct uplink *uplink)
+{
+    const struct uplink_options *options = &uplink->options;
+    return options->tls && options->vouches_time != NULL &&
+           !options->vouches_time(options->context);
 }
 
 bool uplink_greet_doubt(struct uplink *uplink)
 {
-    if (uplink->doubted || knows_time(uplink))
+    if (uplink->doubted || !may_doubt(uplink))
         return false;
     uplink->doubted = uplink->doubts_clock = true;
     return true;
@@ -51,7 +59,7 @@ int64_t uplink_greet_wall_ms(void *context, bool *ret_known)
     const struct uplink *uplink = context;
     const struct tls_options *tls = &uplink->options.tls_options;
     int64_t wall_ms = tls->wall_ms(tls->wall_context, ret_known);
-    if (uplink->doubts_clock && !knows_time(uplink))
+    if (uplink->doubts_clock)
         *ret_known = false;
     return wall_ms;
 }

@@ -136,7 +136,7 @@ void uplink_exchange_learn(struct uplink *uplink, int64_t wall_ms);
 /** Waits so that not all gateways that got power at once send at once. 0, E_STOP or error_sys. */
 int uplink_greet_delay(struct uplink *uplink);
 
-/** A certificate is not trusted: should that be because of a clock that nobody vouches for, a
+/** A certificate is not trusted: should that be because of a time that nobody vouches for, a
  *  question is sent all the same. False: the clock is not to blame, or was not. */
 bool uplink_greet_doubt(struct uplink *uplink);
 

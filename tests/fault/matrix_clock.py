@@ -127,9 +127,15 @@ def foreign_date(run):
 @case("P4", "a right server whose Date is wrong for a while")
 def wrong_date(run):
     world = ClockWorld(run).start()
+
+    def wrong(year):
+        def act(talk):
+            talk.send(error("InternalFailure", 500,
+                            headers=[f"Date: Thu, 01 Jan {year} 00:00:00 GMT"]))
+            talk.goodbye()  # the next connection is made by that time
+        return act
     for year in (1971, 2098):
-        world.meet(answer(error("InternalFailure", 500,
-                                headers=[f"Date: Thu, 01 Jan {year} 00:00:00 GMT"])))
+        world.meet(wrong(year))
     world.finish()
 
 

@@ -1094,10 +1094,20 @@ static bool knows_time(void *context)
     return world.dates > 0;
 }
 
+static bool time_is_vouched;
+
+static bool vouches_time(void *context)
+{
+    assert_ptr_equal(context, &world);
+    return time_is_vouched;
+}
+
 static void open_without_time(void)
 {
     struct uplink_options options = usual_options();
     options.knows_time = knows_time;
+    options.vouches_time = vouches_time;
+    time_is_vouched = false;
     options.time_wait_ms = TIME_WAIT_MS;
     open_with(&options);
 }
@@ -1203,17 +1213,42 @@ static void test_certificate_and_a_doubtful_clock(void **state)
 {
     const struct fake_step refused = {.error = E_CERTIFICATE, .unsent = true};
     (void)state;
+    for (int knows = 0; knows <= 1; knows++) {
+        (void)tear_down(NULL);
+        (void)set_up(NULL);
+        struct uplink_options options = usual_options();
+        options.knows_time = knows_time;
+        options.vouches_time = vouches_time;
+        options.time_wait_ms = 0;
+        time_is_vouched = false;
+        open_with(&options);
+        world.dates = (size_t)knows; /* a Date that was wrong, perhaps */
+        add(LANE_NORMAL, 5);
+        run_steps(&refused, 1);
+        assert_all_delivered_once();
+        assert_int_equal(fake_endpoint.request_count, 3);
+        assert_false(fake_endpoint.requests[0].question);
+        assert_true(fake_endpoint.requests[1].question);
+        assert_int_equal(request_ms(2), request_ms(0));
+    }
+}
+
+/* What the kernel vouches for is not doubted for the sake of a certificate. */
+static void test_certificate_and_a_sure_clock(void **state)
+{
+    const struct fake_step refused = {.error = E_CERTIFICATE, .unsent = true};
+    (void)state;
     struct uplink_options options = usual_options();
     options.knows_time = knows_time;
-    options.time_wait_ms = 0;
+    options.vouches_time = vouches_time;
+    time_is_vouched = true;
+    world.dates = 1;
     open_with(&options);
     add(LANE_NORMAL, 5);
+    fake_endpoint.on_wait = look_and_stop;
     run_steps(&refused, 1);
-    assert_all_delivered_once();
-    assert_int_equal(fake_endpoint.request_count, 3);
-    assert_false(fake_endpoint.requests[0].question);
-    assert_true(fake_endpoint.requests[1].question);
-    assert_int_equal(request_ms(2), request_ms(0));
+    assert_int_equal(fake_endpoint.request_count, 1);
+    assert_int_equal(seen_state, UPLINK_NEEDS_OPERATOR);
 }
 
 /* Where the clock is not to blame, it is a matter for somebody, and not asked about without end. */
@@ -1513,6 +1548,7 @@ int main(void)
         TEST(test_time_is_not_asked_for_without_tls),
         TEST(test_start_delay),
         TEST(test_certificate_and_a_doubtful_clock),
+        TEST(test_certificate_and_a_sure_clock),
         TEST(test_certificate_that_stays_untrusted),
         TEST(test_time_in_a_message),
         TEST(test_batch_that_changes_is_built_anew),
