@@ -321,12 +321,12 @@ static void run_link(struct bench *bench, struct link *link)
 static uint8_t *read_file(const struct bench *bench)
 {
     char path[4096];
-    uint8_t *bytes = malloc(bench->options.size_bytes);
+    size_t size = (size_t)bench->options.size_bytes;
+    uint8_t *bytes = malloc(size);
     (void)snprintf(path, sizeof path, "%s/spool.mdb", bench->options.path);
     FILE *file = fopen(path, "rbe");
     expect(file != NULL && bytes != NULL, "the file cannot be read");
-    expect(fread(bytes, 1, bench->options.size_bytes, file) == bench->options.size_bytes,
-           "the file is short");
+    expect(fread(bytes, 1, size, file) == size, "the file is short");
     (void)fclose(file);
     return bytes;
 }
@@ -347,7 +347,7 @@ static void check_unwritten(struct bench *bench, uint64_t commits, const uint8_t
     struct spool_status status = status_of(bench);
     uint64_t reserved = bench->appended / RESERVATION;
     uint8_t *after = read_file(bench);
-    bool same = memcmp(before, after, bench->options.size_bytes) == 0;
+    bool same = memcmp(before, after, (size_t)bench->options.size_bytes) == 0;
     free(after);
     expect(status.commits - commits == reserved, "something was committed while the link was up");
     expect(reserved > 0 || same, "the file was written while the link was up");

@@ -174,7 +174,7 @@ static void test_unused(void **state)
 {
     struct credentials_provider *cache = open_cache(true);
     (void)state;
-    assert_int_equal(credentials_start(cache, "default", 0), 0);
+    assert_int_equal(credentials_start(cache, "default", &progress), 0);
     (void)sem_wait(&waiting);
     atomic_store(&now_ms, atomic_load(&now_ms) + 24 * (int64_t)HOUR_MS);
     wake();

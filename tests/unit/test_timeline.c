@@ -523,7 +523,7 @@ static void draw_timeline(struct timeline *timeline)
     memset(timeline, 0, sizeof *timeline);
     for (uint32_t n = 1; n <= boots; n++) {
         struct timeline_boot boot;
-        size_t points = draw() % 6;
+        size_t points = (size_t)(draw() % 6);
         memset(bytes, 0, sizeof bytes);
         bytes_put_le32(bytes, n);
         bytes[16] = (uint8_t)(draw() % 4);
