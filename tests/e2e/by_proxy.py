@@ -47,7 +47,8 @@ def check_variables(run, sink, endpoint, way):
     route = agent.status()["routes"]["live"]
     check(route["dns_failures"] == 0, f"the name was looked up here: {route}")
     check(way.tunnels > 0 and set(way.targets) == {endpoint.removeprefix("https://")}, way.targets)
-    check(route["bytes_out"] > way.up > 0, f"CONNECT is not counted: {route}, {way.up}")
+    check(way.up > 0, "nothing went through the tunnel")
+    route_when(agent, "CONNECT in bytes_out", lambda one: one["bytes_out"] > way.up)
     checked = agent.call("check", "-c", agent.config_file).stdout
     check("by the proxy 127.0.0.1" in checked and PASSWORD not in checked, checked)
     check_secret(agent)
