@@ -4,7 +4,7 @@
 Memory is bounded by configuration, not by what lies in the spool (P5).
 
 Private_Dirty of the agent is sampled while it delivers to a sink that throttles 20 % of requests:
-once with nothing stored any more, once with many records stored. Both use the same configuration,
+once with little stored, once with many records stored. Both use the same configuration,
 and lines come in through a FIFO all the while. The medians are within 10 %, and nothing exceeds
 3 MB.
 """
@@ -57,7 +57,7 @@ def started(agent, fifo):
     return feeder
 
 
-def measure_none(agent, sink, fifo, samples):
+def measure_little(agent, sink, fifo, samples):
     # What a full commit and a route touch once is touched before the first sample, not whenever
     # the throttling happens to fill the head.
     sink.outage()
@@ -65,8 +65,7 @@ def measure_none(agent, sink, fifo, samples):
     try:
         harness.wait_until("a commit", lambda: agent.counters()["stored"] > 0)
         sink.outage(0)
-        harness.wait_until("deliveries", lambda: sink.summary()["served"] >= 5 and
-                           agent.counters()["stored"] == 0)
+        harness.wait_until("deliveries", lambda: sink.summary()["served"] >= 5)
         return sample(agent, samples)
     finally:
         feeder.stop()
@@ -110,7 +109,7 @@ def scenario(run, count, samples):
     os.mkfifo(fifo)
     agent = harness.Agent(run, sink.endpoint, sink.ca, sensors=[harness.lines_sensor(fifo)],
                           spool={"size": "64MiB", "lanes": {"normal": {"age": "200ms"}}})
-    none = measure_none(agent, sink, fifo, samples)
+    little = measure_little(agent, sink, fifo, samples)
 
     source = run.folder / "numbers"
     with source.open("w", encoding="ascii") as file:
@@ -118,12 +117,12 @@ def scenario(run, count, samples):
     store(agent, sink, source, count)
     many, left = measure_many(agent, sink, fifo, count, samples)
 
-    ratio = statistics.median(many) / statistics.median(none)
-    print(f"Private_Dirty with nothing stored: median {statistics.median(none)} KiB, peak "
-          f"{max(none)} KiB; with {count} stored (draining to {left}): median "
+    ratio = statistics.median(many) / statistics.median(little)
+    print(f"Private_Dirty with little stored: median {statistics.median(little)} KiB, peak "
+          f"{max(little)} KiB; with {count} stored (draining to {left}): median "
           f"{statistics.median(many)} KiB, peak {max(many)} KiB; ratio {ratio:.3f}", flush=True)
     check(ratio <= RATIO, f"memory grows with the backlog: {ratio:.3f}")
-    check(max(none + many) < LIMIT_KIB, f"more than {LIMIT_KIB} KiB")
+    check(max(little + many) < LIMIT_KIB, f"more than {LIMIT_KIB} KiB")
 
 
 if __name__ == "__main__":
