@@ -135,7 +135,6 @@ static struct uplink_options route_options(struct agent *agent, const struct cfg
         .host = config->endpoint.host,
         .port = config->endpoint.port,
         .tls = config->endpoint.tls,
-        .path = "/",
         .tls_options = {.ca_file = config->ca_file,
                         .cert_file = config->cert_file,
                         .key_file = config->key_file,
@@ -176,7 +175,7 @@ static int open_route(struct agent *agent, size_t index)
     char fault[64 + ERROR_TEXT_BYTES];
     int rc = agent_credentials_open(agent, config->credentials, &options.credentials);
     if (rc == E_OK)
-        rc = dest_open("kinesis", &dest_options, &options.dest);
+        rc = dest_open(config_destination_name(config->destination), &dest_options, &options.dest);
     if (rc == E_OK) {
         rc = uplink_open(&options, &agent->uplinks[index]);
         if (rc < 0)

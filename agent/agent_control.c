@@ -67,7 +67,7 @@ static void fill_route(struct agent *agent, size_t index, struct uplink_status *
     uplink_get_status(agent->uplinks[index], uplink);
     *ret_route = (struct status_route){
         .name = config->name,
-        .destination = "kinesis",
+        .destination = config_destination_name(config->destination),
         .state = uplink_state_name(uplink->state),
         .error = uplink->error[0] == '\0' ? NULL : uplink->error,
         .requests = uplink->requests,

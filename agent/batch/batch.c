@@ -44,7 +44,7 @@ static int send_body(void *context, const uint8_t *bytes, size_t count)
         return E_OK;
     sink->check = add_check(sink->check, bytes, count);
     sink->total_bytes += count;
-    if (sink->total_bytes > batch->body_bytes)
+    if (sink->total_bytes > batch->summary.body_bytes)
         return E_CHANGED;
     if (sink->holding)
         writer_char(sink->out, (char)sink->held);
@@ -141,7 +141,7 @@ static int put_gap(struct batch *batch, const struct spool_gap *gap, size_t inde
     char key[PARTITION_KEY_BYTES];
     options->frame->record_begin(options->frame_context, &batch->body, index);
     start_data(batch);
-    render_json_gap(options->device, batch->spool_id, gap, &batch->data);
+    render_json_gap(options->device, batch->summary.spool_id, gap, &batch->data);
     int rc = finish_data(batch);
     size_t key_bytes = partition_key(&options->partition, &as_record, &as_sensor, key);
     options->frame->record_end(options->frame_context, &batch->body, key, key_bytes);
@@ -163,8 +163,20 @@ static int refuse(struct batch *batch, uint64_t previous, uint64_t bytes, int re
     return E_REFUSED;
 }
 
+static void note_in_summary(struct batch *batch, uint64_t sequence, int64_t wall_ms)
+{
+    struct batch_summary *summary = &batch->summary;
+    if (summary->entry_count++ == 0) {
+        summary->first = summary->last = sequence;
+        summary->wall_ms = wall_ms;
+    }
+    summary->first = sequence < summary->first ? sequence : summary->first;
+    summary->last = sequence > summary->last ? sequence : summary->last;
+}
+
 static void note_record(struct batch *batch, uint64_t previous, uint64_t bytes)
 {
+    note_in_summary(batch, batch->record.sequence, batch->record.wall_ms);
     struct batch_range *range = &batch->ranges[batch->range_count - 1];
     batch->marks[batch->count - batch->gap_count] =
         (struct spool_mark){batch->record.sequence, previous};
@@ -242,6 +254,7 @@ static int take_gaps(struct batch *batch, size_t records_max)
             return rc;
         batch->data_bytes += writer_total_bytes(&batch->data);
         batch->gaps[batch->gap_count++] = gap;
+        note_in_summary(batch, gap.sequence, gap.wall_ms);
         batch->count++;
     }
     return E_OK;
@@ -391,10 +404,10 @@ static int build(struct batch *batch, size_t records_max, uint64_t bytes_max)
     rc = end_body(batch);
     if (rc < 0)
         return rc;
-    batch->body_bytes = batch->sink.total_bytes;
+    batch->summary.body_bytes = batch->sink.total_bytes;
     batch->body_check = batch->sink.check;
     hash_sha256_finish(&batch->sink.hash, digest);
-    bytes_put_hex(batch->body_hash, digest, sizeof digest);
+    bytes_put_hex(batch->summary.body_hash, digest, sizeof digest);
     return E_OK;
 }
 
@@ -404,6 +417,7 @@ int batch_build(struct batch *batch, size_t records_max, uint64_t bytes_max)
     size_t records = records_max < limits->records ? records_max : limits->records;
     uint64_t bytes = bytes_max < limits->bytes ? bytes_max : limits->bytes;
     batch->count = 0;
+    batch->summary.entry_count = 0;
     batch->range_count = batch->gap_count = 0;
     batch->data_bytes = 0;
     pin(batch, true);
@@ -469,7 +483,8 @@ int batch_write(struct batch *batch, struct writer *out)
     rc = end_body(batch);
     if (rc < 0)
         return rc;
-    if (batch->sink.total_bytes != batch->body_bytes || batch->sink.check != batch->body_check)
+    if (batch->sink.total_bytes != batch->summary.body_bytes ||
+        batch->sink.check != batch->body_check)
         return E_CHANGED;
     writer_char(out, (char)batch->sink.held);
     return out->error;
@@ -570,7 +585,7 @@ int batch_open(const struct batch_options *options, struct batch *batch)
     if (batch->marks == NULL)
         return E_NO_MEMORY;
     spool_get_id(options->spool, id);
-    batch->spool_id = bytes_get_be64(id);
+    batch->summary.spool_id = bytes_get_be64(id);
     batch->render.piece = next_piece;
     batch->render.context = batch;
     return E_OK;

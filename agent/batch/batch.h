@@ -31,7 +31,6 @@
  */
 enum { BATCH_GAPS_MAX = 16, BATCH_RANGES_MAX = 3 * LANE_COUNT };
 enum { BATCH_BODY_BUFFER_BYTES = 4096, BATCH_DATA_BUFFER_BYTES = 1024 };
-enum { BATCH_HASH_TEXT_BYTES = 2 * HASH_SHA256_BYTES + 1 };
 
 enum batch_format { BATCH_JSON, BATCH_RAW };
 
@@ -85,8 +84,7 @@ struct batch_sink {
 struct batch {
     size_t count;        /* gaps and records */
     uint64_t data_bytes; /* as the limits count */
-    uint64_t body_bytes;
-    char body_hash[BATCH_HASH_TEXT_BYTES]; /* SHA-256 of the body, in hexadecimal */
+    struct batch_summary summary;
     struct batch_range ranges[BATCH_RANGES_MAX];
     size_t range_count;
     struct spool_gap gaps[BATCH_GAPS_MAX];
@@ -95,10 +93,9 @@ struct batch {
 
     struct batch_options options;
     struct spool_mark *marks; /* of the records: limits.records of them */
-    uint64_t spool_id;
-    uint64_t fresh_from; /* the caller sets it; 0: there is no backlog */
-    bool backlog_waits;  /* the last batch took none of it */
-    bool alarms_only;    /* the caller sets it: take the lane alarm alone, and no gaps */
+    uint64_t fresh_from;      /* the caller sets it; 0: there is no backlog */
+    bool backlog_waits;       /* the last batch took none of it */
+    bool alarms_only;         /* the caller sets it: take the lane alarm alone, and no gaps */
     uint64_t body_check;
     struct batch_sink sink;
     struct render_json render;
@@ -125,10 +122,10 @@ void batch_close(struct batch *batch);
 int batch_build(struct batch *batch, size_t records_max, uint64_t bytes_max);
 
 /**
- * Second pass: writes the body into OUT, body_bytes in all. Returns 0 or OUT's error; E_CHANGED if
- * the spool does not give the same bytes again (a block was damaged or evicted): then at least the
- * last byte was not written, and the batch has to be built anew. A time that became known in
- * between changes nothing.
+ * Second pass: writes the body into OUT, summary.body_bytes in all. Returns 0 or OUT's error;
+ * E_CHANGED if the spool does not give the same bytes again (a block was damaged or evicted): then
+ * at least the last byte was not written, and the batch has to be built anew. A time that became
+ * known in between changes nothing.
  */
 int batch_write(struct batch *batch, struct writer *out);
 

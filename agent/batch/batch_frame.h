@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "platform/base/writer.h"
+#include "platform/hash.h"
 
 /* What a batch has to know of its destination. Pure. */
 
@@ -23,6 +24,18 @@ struct batch_limits {
     size_t records;
     uint64_t bytes; /* a single record may be more, up to record_bytes */
     uint64_t record_bytes;
+};
+
+enum { BATCH_HASH_TEXT_BYTES = 2 * HASH_SHA256_BYTES + 1 };
+
+/** What a batch came to: all that the head of its request can depend on. */
+struct batch_summary {
+    size_t entry_count; /* what the destination counts */
+    uint64_t body_bytes;
+    char body_hash[BATCH_HASH_TEXT_BYTES]; /* SHA-256 of the body, in hexadecimal */
+    uint64_t spool_id;
+    uint64_t first, last; /* the lowest and the highest number in it */
+    int64_t wall_ms;      /* of the first record or gap that it took */
 };
 
 #endif

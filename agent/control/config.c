@@ -16,6 +16,12 @@ const char *config_lane_name(enum cfg_lane lane)
     return names[lane];
 }
 
+const char *config_destination_name(enum cfg_destination destination)
+{
+    static const char *const names[] = {"kinesis", "firehose", "apigateway", "s3", "archive"};
+    return names[destination];
+}
+
 const char *config_provider_name(enum cfg_provider provider)
 {
     static const char *const names[] = {"chain",     "env",  "file",        "iot",

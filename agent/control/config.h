@@ -23,7 +23,13 @@
 
 enum cfg_lane { CFG_LANE_ALARM, CFG_LANE_NORMAL, CFG_LANE_BULK, CFG_LANES };
 enum cfg_full { CFG_FULL_DROP_OLDEST, CFG_FULL_DROP_NEWEST, CFG_FULL_REFUSE };
-enum cfg_destination { CFG_DESTINATION_KINESIS };
+enum cfg_destination {
+    CFG_DESTINATION_KINESIS,
+    CFG_DESTINATION_FIREHOSE,
+    CFG_DESTINATION_APIGATEWAY,
+    CFG_DESTINATION_S3,
+    CFG_DESTINATION_ARCHIVE,
+};
 enum cfg_order { CFG_ORDER_FIFO, CFG_ORDER_FRESH_FIRST, CFG_ORDER_STRICT };
 enum cfg_partition {
     CFG_PARTITION_EVEN,
@@ -124,6 +130,7 @@ struct cfg_credentials {
     const char *region;
 };
 
+/** Which keys go with which destination says schema_route.c. */
 struct cfg_route {
     const char *name;
     enum cfg_destination destination;
@@ -192,6 +199,9 @@ void config_print(const struct config *config, FILE *to);
 
 /** "alarm", "normal", "bulk". */
 const char *config_lane_name(enum cfg_lane lane);
+
+/** "kinesis", "firehose", ... as in runnel.json. */
+const char *config_destination_name(enum cfg_destination destination);
 
 /** "chain", "env", ... as in runnel.json. */
 const char *config_provider_name(enum cfg_provider provider);

@@ -188,8 +188,8 @@ void config_credentials_resolve_sts(struct config_reader *reader,
         }
     region = find_sts_region(&subject, region);
     if (region != NULL &&
-        config_endpoint_sts(region, is_on(reader, "AWS_USE_FIPS_ENDPOINT"),
-                            is_on(reader, "AWS_USE_DUALSTACK_ENDPOINT"), url) == 0)
+        config_endpoint_build("sts", region, is_on(reader, "AWS_USE_FIPS_ENDPOINT"),
+                              is_on(reader, "AWS_USE_DUALSTACK_ENDPOINT"), url) == 0)
         take_endpoint(&subject, "AWS_REGION", url, &credentials->sts);
 }
 
@@ -201,7 +201,7 @@ static void resolve_web_identity(const struct subject *subject)
         fault(subject, "role_arn",
               "is no ARN of a role; write it like arn:aws:iam::ACCOUNT:role/NAME");
     if (credentials->region != NULL &&
-        config_endpoint_sts(credentials->region, false, false, url) < 0)
+        config_endpoint_build("sts", credentials->region, false, false, url) < 0)
         fault(subject, "region", "is no region; write it like \"eu-west-1\"");
     if (credentials->endpoint != NULL)
         take_endpoint(subject, NULL, credentials->endpoint, &credentials->sts);

@@ -44,8 +44,8 @@ static const struct partition partitions[] = {
     {"", "amazonaws.com", "api.aws"},
 };
 
-static int build(const char *service, const char *region, bool fips, bool dual_stack,
-                 char ret_url[CONFIG_ENDPOINT_URL_BYTES])
+int config_endpoint_build(const char *service, const char *region, bool fips, bool dual_stack,
+                          char ret_url[CONFIG_ENDPOINT_URL_BYTES])
 {
     const struct partition *partition = partitions;
     size_t count = strspn(region, "abcdefghijklmnopqrstuvwxyz-0123456789");
@@ -59,16 +59,4 @@ static int build(const char *service, const char *region, bool fips, bool dual_s
                    plain ? "" : "-fips", region,
                    dual_stack ? partition->dual_stack_suffix : partition->suffix);
     return 0;
-}
-
-int config_endpoint_kinesis(const char *region, bool fips, bool dual_stack,
-                            char ret_url[CONFIG_ENDPOINT_URL_BYTES])
-{
-    return build("kinesis", region, fips, dual_stack, ret_url);
-}
-
-int config_endpoint_sts(const char *region, bool fips, bool dual_stack,
-                        char ret_url[CONFIG_ENDPOINT_URL_BYTES])
-{
-    return build("sts", region, fips, dual_stack, ret_url);
 }

@@ -67,8 +67,9 @@ static void print_sensor(const struct cfg_sensor *sensor, FILE *to)
 static void print_route(const struct cfg_route *route, FILE *to)
 {
     char bytes[TEXT_BYTES];
-    (void)fprintf(to, "route    %s: kinesis, stream %s in %s at %s\n", route->name, route->stream,
-                  route->region, route->endpoint.url);
+    (void)fprintf(to, "route    %s: %s, stream %s in %s at %s\n", route->name,
+                  config_destination_name(route->destination), route->stream, route->region,
+                  route->endpoint.url);
     (void)fprintf(to, "         lanes");
     for (int i = 0; i < CFG_LANES; i++)
         if (route->lanes[i])

@@ -380,6 +380,12 @@ void config_read_unknown(struct config_reader *reader, const struct json_node *n
         config_fault_key(reader->faults, node, "there is no such key; remove it");
 }
 
+static void offer_keys(struct nearest *nearest, const struct schema_key *keys)
+{
+    for (const struct schema_key *key = keys; key->name != NULL; key++)
+        nearest_offer(nearest, key->name, strlen(key->name));
+}
+
 static void check_members(struct config_reader *reader, const struct json_node *object,
                           const struct schema_table *table)
 {
@@ -388,10 +394,49 @@ static void check_members(struct config_reader *reader, const struct json_node *
         if (reject_duplicate(reader, node) || table->open || schema_find(table, node->key) != NULL)
             continue;
         nearest_start(&nearest, node->key);
-        for (const struct schema_key *key = table->keys; key->name != NULL; key++)
-            nearest_offer(&nearest, key->name, strlen(key->name));
+        offer_keys(&nearest, table->keys);
+        for (const struct schema_part *part = table->parts; part != NULL && part->only != NULL;
+             part++)
+            offer_keys(&nearest, part->keys);
         config_read_unknown(reader, node, nearest_result(&nearest));
     }
+}
+
+/* What is written for another choice of the selector than CHOICE. */
+static void check_parts(struct config_reader *reader, const struct json_node *object,
+                        const struct schema_table *table, const char *choice)
+{
+    for (const struct json_node *node = object->first; node != NULL; node = node->next) {
+        const char *only = schema_only(table, node->key, choice);
+        char words[SCHEMA_WHY_BYTES];
+        if (only == NULL || node->kind == JSON_KIND_NULL)
+            continue;
+        (void)snprintf(words, sizeof words, "%s", only);
+        for (char *bar = words; (bar = strchr(bar, '|')) != NULL;)
+            *bar = '/';
+        config_fault_key(reader->faults, node, "goes with \"%s\": %s alone; remove it",
+                         table->selector, words);
+    }
+}
+
+static void read_keys(struct config_reader *reader, const struct json_node *object,
+                      const struct schema_key *keys, void *target)
+{
+    for (const struct schema_key *key = keys; key->name != NULL; key++)
+        read_key(reader, object, key, target);
+}
+
+/* CHOICE NULL: the selector is missing or wrong, which was reported. */
+static void read_parts(struct config_reader *reader, const struct json_node *object,
+                       const struct schema_table *table, const char *choice, void *target)
+{
+    if (choice == NULL)
+        return;
+    if (object != NULL)
+        check_parts(reader, object, table, choice);
+    for (const struct schema_part *part = table->parts; part != NULL && part->only != NULL; part++)
+        if (schema_choice(part->only, choice) >= 0)
+            read_keys(reader, object, part->keys, target);
 }
 
 /* Whether OBJECT is of a kind that this program lacks: then its keys mean nothing here. */
@@ -401,6 +446,18 @@ static bool is_of_absent_kind(const struct json_node *object, const struct schem
     return node != NULL && node->kind == JSON_KIND_TEXT &&
            (schema_choice(selector->absent, node->text) >= 0 ||
             schema_choice(selector->left_out, node->text) >= 0);
+}
+
+const char *config_read_choice(const struct json_node *object, const struct schema_table *table)
+{
+    const struct schema_key *selector = schema_find(table, table->selector);
+    const struct json_node *node = config_read_member(object, selector->name);
+    if (object == NULL)
+        return table->unwritten;
+    if (node == NULL || node->kind != JSON_KIND_TEXT || is_of_absent_kind(object, selector) ||
+        schema_choice(selector->choices, node->text) < 0)
+        return NULL;
+    return node->text;
 }
 
 void config_read_object(struct config_reader *reader, const struct json_node *object,
@@ -415,6 +472,7 @@ void config_read_object(struct config_reader *reader, const struct json_node *ob
     }
     if (object != NULL)
         check_members(reader, object, table);
-    for (const struct schema_key *key = table->keys; key->name != NULL; key++)
-        read_key(reader, object, key, target);
+    read_keys(reader, object, table->keys, target);
+    if (table->parts != NULL)
+        read_parts(reader, object, table, config_read_choice(object, table), target);
 }

@@ -45,6 +45,10 @@ void config_files_close(struct config_files *files); /* NULL is allowed */
 void config_read_object(struct config_reader *reader, const struct json_node *object,
                         const struct schema_table *table, void *target);
 
+/** What OBJECT chooses as TABLE's selector; without an object what goes for none; NULL if that is
+ * missing, wrong or not in this program. */
+const char *config_read_choice(const struct json_node *object, const struct schema_table *table);
+
 /** NODE's text with its ${...} replaced, owned by the pool; reports and returns NULL if it is no
  *  text or cannot be replaced. KEY says what was expected. */
 const char *config_read_text(struct config_reader *reader, const struct json_node *node,

@@ -4,27 +4,17 @@
 #include <strings.h>
 
 #include "agent/control/config_endpoint.h"
-#include "agent/control/config_reader.h"
+#include "agent/control/config_route.h"
 #include "agent/control/nearest.h"
 #include "platform/base/error.h"
 #include "platform/net.h"
-
-enum { REGION_BYTES = 41, STREAM_BYTES_MAX = 128 };
-
-/* A route and the object that it was read from (NULL: Kconfig's). */
-struct subject {
-    struct config_reader *reader;
-    const struct json_node *node;
-    struct cfg_route *route;
-};
 
 static const struct schema_table *route_table(void)
 {
     return schema_find(&schema_root, "routes")->members;
 }
 
-/* Reports at the member KEY if it is written, else at the route. */
-static void fault(const struct subject *subject, const char *key, const char *what)
+void config_route_fault(const struct config_route *subject, const char *key, const char *what)
 {
     const struct json_node *node = config_read_member(subject->node, key);
     if (node != NULL)
@@ -33,69 +23,28 @@ static void fault(const struct subject *subject, const char *key, const char *wh
         config_fault(subject->reader->faults, subject->node, key, "%s", what);
 }
 
-static const char *variable(const struct subject *subject, const char *name)
+const char *config_route_variable(const struct config_route *subject, const char *name)
 {
     return config_variable(subject->reader->options, name);
 }
 
-static const char *keep(const struct subject *subject, const char *text)
+const char *config_route_keep(const struct config_route *subject, const char *text)
 {
     return config_pool_text(subject->reader->pool, text);
 }
 
-/* ---- stream and region ---- */
-
-static bool is_stream_name(const char *text)
-{
-    size_t count =
-        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
-    return count > 0 && count <= STREAM_BYTES_MAX && text[count] == '\0';
-}
-
-/* arn:PARTITION:kinesis:REGION:ACCOUNT:stream/NAME. Writes the region; returns the name or NULL. */
-static const char *parse_arn(const char *arn, char region[REGION_BYTES])
-{
-    char account[13] = "";
-    int used = 0;
-    int fields =
-        sscanf(arn, "arn:%*[a-z-]:kinesis:%40[a-z0-9-]:%12[0-9]:stream/%n", region, account, &used);
-    if (fields != 2 || used == 0 || strlen(account) != 12 || !is_stream_name(arn + used))
-        return NULL;
-    return arn + used;
-}
-
-static void resolve_stream(const struct subject *subject, char arn_region[REGION_BYTES])
-{
-    struct cfg_route *route = subject->route;
-    if (route->stream == NULL && CONFIG_STREAM[0] != '\0')
-        route->stream = CONFIG_STREAM;
-    if (route->stream == NULL) {
-        if (config_read_member(subject->node, "stream") == NULL)
-            fault(subject, "stream", "is missing; write the name or ARN of a Kinesis stream");
-        return;
-    }
-    if (strncmp(route->stream, "arn:", 4) == 0) {
-        route->stream_arn = route->stream;
-        route->stream = parse_arn(route->stream_arn, arn_region);
-    }
-    if (route->stream == NULL)
-        fault(subject, "stream",
-              "is no ARN of a stream; write it like arn:aws:kinesis:REGION:ACCOUNT:stream/NAME");
-    else if (!is_stream_name(route->stream))
-        fault(subject, "stream",
-              "is no name of a stream; use 1 to 128 letters, digits, \"_\", \".\" and \"-\"");
-}
+/* ---- region ---- */
 
 /* What the route does not say itself; the profile is that of its keys. NULL: nobody says it. */
-static const char *find_region(const struct subject *subject, const char *arn_region)
+static const char *find_region(const struct config_route *subject, const char *arn_region)
 {
     const struct cfg_credentials *credentials = subject->route->credentials;
     const char *const choices[] = {arn_region[0] != '\0' ? arn_region : NULL,
-                                   variable(subject, "AWS_REGION"),
-                                   variable(subject, "AWS_DEFAULT_REGION")};
+                                   config_route_variable(subject, "AWS_REGION"),
+                                   config_route_variable(subject, "AWS_DEFAULT_REGION")};
     for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++)
         if (choices[i] != NULL)
-            return keep(subject, choices[i]);
+            return config_route_keep(subject, choices[i]);
     const char *shared =
         config_shared_region(subject->reader, credentials != NULL ? credentials->profile : NULL);
     if (shared != NULL)
@@ -103,7 +52,7 @@ static const char *find_region(const struct subject *subject, const char *arn_re
     return CONFIG_REGION[0] != '\0' ? CONFIG_REGION : NULL;
 }
 
-static void resolve_region(const struct subject *subject, const char *arn_region)
+void config_route_region(const struct config_route *subject, const char *arn_region)
 {
     struct cfg_route *route = subject->route;
     char url[CONFIG_ENDPOINT_URL_BYTES];
@@ -111,19 +60,21 @@ static void resolve_region(const struct subject *subject, const char *arn_region
         route->region = find_region(subject, arn_region);
     if (route->region == NULL) {
         if (config_read_member(subject->node, "region") == NULL)
-            fault(subject, "region", "is missing; write it like \"eu-west-1\", or set AWS_REGION");
-    } else if (config_endpoint_kinesis(route->region, false, false, url) < 0) {
-        fault(subject, "region", "is no region; write it like \"eu-west-1\"");
+            config_route_fault(subject, "region",
+                               "is missing; write it like \"eu-west-1\", or set AWS_REGION");
+    } else if (config_endpoint_build("kinesis", route->region, false, false, url) < 0) {
+        config_route_fault(subject, "region", "is no region; write it like \"eu-west-1\"");
         route->region = NULL;
     } else if (arn_region[0] != '\0' && strcmp(route->region, arn_region) != 0)
-        fault(subject, "region", "differs from the region in the stream's ARN; remove it");
+        config_route_fault(subject, "region",
+                           "differs from the region in the stream's ARN; remove it");
 }
 
 /* ---- endpoint ---- */
 
-static bool read_switch(const struct subject *subject, const char *name)
+bool config_route_switch(const struct config_route *subject, const char *name)
 {
-    const char *value = variable(subject, name);
+    const char *value = config_route_variable(subject, name);
     if (value == NULL || strcasecmp(value, "false") == 0)
         return false;
     if (strcasecmp(value, "true") != 0)
@@ -133,7 +84,8 @@ static bool read_switch(const struct subject *subject, const char *name)
 }
 
 /* The values are not shown: people write keys into URLs. */
-static void take_endpoint(const struct subject *subject, const char *source, const char *url)
+void config_route_take_endpoint(const struct config_route *subject, const char *source,
+                                const char *url)
 {
     struct config_endpoint endpoint;
     int rc = config_endpoint_parse(url, &endpoint);
@@ -141,53 +93,52 @@ static void take_endpoint(const struct subject *subject, const char *source, con
                            ? "plain http leads only to this machine itself; write https://"
                            : "is no endpoint; write it like https://host or https://host:port";
     if (rc == 0)
-        subject->route->endpoint = (struct cfg_endpoint){.url = keep(subject, url),
-                                                         .tls = endpoint.tls,
-                                                         .host = keep(subject, endpoint.host),
-                                                         .port = endpoint.port};
+        subject->route->endpoint =
+            (struct cfg_endpoint){.url = config_route_keep(subject, url),
+                                  .tls = endpoint.tls,
+                                  .host = config_route_keep(subject, endpoint.host),
+                                  .port = endpoint.port};
     else if (source == NULL)
-        fault(subject, "endpoint", what);
+        config_route_fault(subject, "endpoint", what);
     else
         config_fault(subject->reader->faults, NULL, source, "%s", what);
 }
 
-static void resolve_endpoint(const struct subject *subject)
+bool config_route_endpoint(const struct config_route *subject, const char *variable)
 {
-    static const char *const sources[] = {"AWS_ENDPOINT_URL_KINESIS", "AWS_ENDPOINT_URL"};
-    struct cfg_route *route = subject->route;
-    char url[CONFIG_ENDPOINT_URL_BYTES];
-    if (route->endpoint.url != NULL) {
-        take_endpoint(subject, NULL, route->endpoint.url);
-        return;
+    const char *const sources[] = {variable, "AWS_ENDPOINT_URL"};
+    const char *written = subject->route->endpoint.url;
+    if (written != NULL) {
+        config_route_take_endpoint(subject, NULL, written);
+        return true;
     }
-    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++)
-        if (variable(subject, sources[i]) != NULL) {
-            take_endpoint(subject, sources[i], variable(subject, sources[i]));
-            return;
-        }
-    bool fips = read_switch(subject, "AWS_USE_FIPS_ENDPOINT");
-    bool dual_stack = read_switch(subject, "AWS_USE_DUALSTACK_ENDPOINT");
-    if (route->region != NULL && config_endpoint_kinesis(route->region, fips, dual_stack, url) == 0)
-        take_endpoint(subject, NULL, url);
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+        const char *url = config_route_variable(subject, sources[i]);
+        if (url == NULL)
+            continue;
+        config_route_take_endpoint(subject, sources[i], url);
+        return true;
+    }
+    return false;
 }
 
-static void resolve_files(const struct subject *subject)
+static void resolve_files(const struct config_route *subject)
 {
     struct cfg_route *route = subject->route;
-    const char *bundle = variable(subject, "AWS_CA_BUNDLE");
+    const char *bundle = config_route_variable(subject, "AWS_CA_BUNDLE");
     if (route->ca_file == NULL && bundle != NULL)
-        route->ca_file = keep(subject, bundle);
+        route->ca_file = config_route_keep(subject, bundle);
     if (route->cert_file != NULL && route->key_file == NULL &&
         config_read_member(subject->node, "key_file") == NULL)
-        fault(subject, "key_file", "is missing; cert_file needs its key");
+        config_route_fault(subject, "key_file", "is missing; cert_file needs its key");
     if (route->key_file != NULL && route->cert_file == NULL &&
         config_read_member(subject->node, "cert_file") == NULL)
-        fault(subject, "cert_file", "is missing; key_file needs its certificate");
+        config_route_fault(subject, "cert_file", "is missing; key_file needs its certificate");
 }
 
 /* Records of one lane go to several shards with these, and shards know no common order. What could
  * not be read as a partition was reported before. */
-static void check_order(const struct subject *subject)
+static void check_order(const struct config_route *subject)
 {
     static const char remedy[] =
         "keeps no order, which \"strict\" wants; write \"device\" or \"sensor\"";
@@ -200,17 +151,17 @@ static void check_order(const struct subject *subject)
     if (route->order == CFG_ORDER_STRICT &&
         (strcmp(partition, "even") == 0 || strcmp(partition, "random") == 0)) {
         (void)snprintf(what, sizeof what, "\"%s\" %s", partition, remedy);
-        fault(subject, "partition", what);
+        config_route_fault(subject, "partition", what);
     }
     if (route->order != CFG_ORDER_FRESH_FIRST &&
         config_read_member(subject->node, "backlog_share") != NULL)
-        fault(subject, "backlog_share",
-              "goes with \"order\": \"fresh-first\" alone; remove it or write that");
+        config_route_fault(subject, "backlog_share",
+                           "goes with \"order\": \"fresh-first\" alone; remove it or write that");
 }
 
 /* ---- credentials ---- */
 
-static void resolve_credentials(const struct subject *subject)
+static void resolve_credentials(const struct config_route *subject)
 {
     const struct config *config = subject->reader->config;
     const char *wanted = subject->route->credentials_name;
@@ -233,11 +184,11 @@ static void resolve_credentials(const struct subject *subject)
     (void)snprintf(what, sizeof what, "\"%.31s\" is not among \"credentials\"; %s%s%s", wanted,
                    best == NULL ? "add it there" : "did you mean \"", best == NULL ? "" : best,
                    best == NULL ? "" : "\"?");
-    fault(subject, "credentials", what);
+    config_route_fault(subject, "credentials", what);
 }
 
 /* The first route that uses them says where they are asked for, if nothing else does. */
-static void resolve_sts(const struct subject *subject)
+static void resolve_sts(const struct config_route *subject)
 {
     const struct config *config = subject->reader->config;
     for (size_t i = 0; i < config->credentials_count; i++)
@@ -248,7 +199,7 @@ static void resolve_sts(const struct subject *subject)
 
 /* ---- all together ---- */
 
-static void check_name(const struct subject *subject, size_t index)
+static void check_name(const struct config_route *subject, size_t index)
 {
     const struct config *config = subject->reader->config;
     const char *name = subject->route->name;
@@ -257,32 +208,30 @@ static void check_name(const struct subject *subject, size_t index)
             char what[120];
             (void)snprintf(what, sizeof what,
                            "\"%s\" is the name of routes[%zu] already; names are unique", name, i);
-            fault(subject, "name", what);
+            config_route_fault(subject, "name", what);
         }
 }
 
-/* A route to a destination that this program lacks was not read any further. */
-static bool was_read(const struct cfg_route *route)
-{
-    return route->credentials_name != NULL;
-}
+static void (*const resolvers[])(const struct config_route *subject) = {
+    [CFG_DESTINATION_KINESIS] = config_route_stream,
+    [CFG_DESTINATION_FIREHOSE] = config_route_stream,
+};
 
+/* A route to a destination that this program lacks was not read any further. */
 static void resolve(struct config_reader *reader, const struct json_node *node, size_t index)
 {
-    const struct subject subject = {reader, node, &reader->config->routes[index]};
-    char arn_region[REGION_BYTES] = "";
-    if (!was_read(subject.route))
+    const struct config_route subject = {reader, node, &reader->config->routes[index]};
+    struct cfg_route *route = subject.route;
+    if (config_read_choice(node, route_table()) == NULL)
         return;
     check_name(&subject, index);
     resolve_credentials(&subject); /* their profile may know the region */
-    resolve_stream(&subject, arn_region);
-    resolve_region(&subject, arn_region);
+    resolvers[route->destination](&subject);
     resolve_sts(&subject);
-    resolve_endpoint(&subject);
     resolve_files(&subject);
     check_order(&subject);
-    if (subject.route->endpoint.host != NULL)
-        config_proxy_resolve(reader, node, subject.route->proxy_url, &subject.route->endpoint);
+    if (route->endpoint.host != NULL)
+        config_proxy_resolve(reader, node, route->proxy_url, &route->endpoint);
 }
 
 /* CONFIG_STREAM alone is enough for a route. */

@@ -5,38 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/control/config.h"
 #include "agent/control/nearest.h"
+#include "agent/control/schema_parts.h"
 #include "platform/base/error.h"
 #include "platform/base/parse.h"
 
-#define KIB       ((int64_t)1024)
-#define MIB       (1024 * KIB)
-#define SECOND_MS ((int64_t)1000)
-#define MINUTE_MS (60 * SECOND_MS)
-#define DAY_MS    (1440 * MINUTE_MS)
-
 /* The spool is mapped into memory whole: 32-bit address space is short of it (FORMAT.md). */
 #if UINTPTR_MAX > 0xffffffff
-#define SPOOL_SIZE_MAX (1024 * 1024 * MIB)
+#define SPOOL_SIZE_MAX (1024 * 1024 * SCHEMA_MIB)
 #else
-#define SPOOL_SIZE_MAX (256 * MIB)
-#endif
-
-#define QUOTED(token)  #token
-#define TEXT_OF(macro) QUOTED(macro)
-
-/* What every stream took before AWS raised the limit to 10 MiB, with a margin. */
-#if CONFIG_BATCH_KIB >= 4096
-#define BATCH_BYTES "4MiB"
-#else
-#define BATCH_BYTES TEXT_OF(CONFIG_BATCH_KIB) "KiB"
-#endif
-
-#ifdef CONFIG_DEST_KINESIS
-#define DESTINATIONS_LEFT_OUT NULL
-#else
-#define DESTINATIONS_LEFT_OUT "kinesis"
+#define SPOOL_SIZE_MAX (256 * SCHEMA_MIB)
 #endif
 
 #ifdef CONFIG_CREDENTIALS_ENV
@@ -72,31 +50,29 @@
 /* The first word is nobody's. */
 #define PROVIDERS_LEFT_OUT " " NO_ENV NO_FILE NO_IOT NO_CONTAINER NO_IMDS NO_WEB_IDENTITY
 
-#define AT(structure, member) .offset = offsetof(struct structure, member)
-
 #define LANE_TABLE(lane, full_standard, window_standard, age_standard)                             \
     static const struct schema_key lane##_keys[] = {                                               \
         {.name = "full",                                                                           \
          .kind = SCHEMA_CHOICE,                                                                    \
-         AT(cfg_lane_setup, full),                                                                 \
+         SCHEMA_AT(cfg_lane_setup, full),                                                          \
          .standard = full_standard,                                                                \
          .choices = "drop-oldest|drop-newest|refuse",                                              \
          .help = "what gives way when the spool is full"},                                         \
         {.name = "window",                                                                         \
          .kind = SCHEMA_DURATION,                                                                  \
-         AT(cfg_lane_setup, window_ms),                                                            \
+         SCHEMA_AT(cfg_lane_setup, window_ms),                                                     \
          .standard = window_standard,                                                              \
-         .high = DAY_MS,                                                                           \
+         .high = SCHEMA_DAY_MS,                                                                    \
          .help = "the longest time that a sample may exist only in RAM; 0s: written at once"},     \
         {.name = "age",                                                                            \
          .kind = SCHEMA_DURATION,                                                                  \
-         AT(cfg_lane_setup, age_ms),                                                               \
+         SCHEMA_AT(cfg_lane_setup, age_ms),                                                        \
          .standard = age_standard,                                                                 \
-         .high = DAY_MS,                                                                           \
+         .high = SCHEMA_DAY_MS,                                                                    \
          .help = "how long a record may wait for a batch to fill"},                                \
         {.name = "share",                                                                          \
          .kind = SCHEMA_PERCENT,                                                                   \
-         AT(cfg_lane_setup, share_percent),                                                        \
+         SCHEMA_AT(cfg_lane_setup, share_percent),                                                 \
          .low = 1,                                                                                 \
          .high = 100,                                                                              \
          .help = "of the spool when it is full; lanes without one divide the rest equally"},       \
@@ -110,17 +86,17 @@ LANE_TABLE(bulk, "drop-oldest", "10m", "5m");
 static const struct schema_key lanes_keys[] = {
     {.name = "alarm",
      .kind = SCHEMA_OBJECT,
-     AT(cfg_spool, lanes[CFG_LANE_ALARM]),
+     SCHEMA_AT(cfg_spool, lanes[CFG_LANE_ALARM]),
      .members = &alarm_table,
      .help = "few and important: written at once, sent at once, refused when nothing else is left"},
     {.name = "normal",
      .kind = SCHEMA_OBJECT,
-     AT(cfg_spool, lanes[CFG_LANE_NORMAL]),
+     SCHEMA_AT(cfg_spool, lanes[CFG_LANE_NORMAL]),
      .members = &normal_table,
      .help = "readings; while the link is up they never touch flash"},
     {.name = "bulk",
      .kind = SCHEMA_OBJECT,
-     AT(cfg_spool, lanes[CFG_LANE_BULK]),
+     SCHEMA_AT(cfg_spool, lanes[CFG_LANE_BULK]),
      .members = &bulk_table,
      .help = "many and patient"},
     {.name = NULL},
@@ -130,25 +106,25 @@ static const struct schema_table lanes_table = {.keys = lanes_keys};
 static const struct schema_key spool_keys[] = {
     {.name = "path",
      .kind = SCHEMA_TEXT,
-     AT(cfg_spool, path),
+     SCHEMA_AT(cfg_spool, path),
      .high = 400,
      .help = "the state directory, on flash that survives a reboot"},
     {.name = "size",
      .kind = SCHEMA_SIZE,
-     AT(cfg_spool, size_bytes),
+     SCHEMA_AT(cfg_spool, size_bytes),
      .standard = CONFIG_SPOOL_SIZE,
-     .low = 256 * KIB,
+     .low = 256 * SCHEMA_KIB,
      .high = SPOOL_SIZE_MAX,
      .help = "of the spool file, taken in full"},
     {.name = "ack_window",
      .kind = SCHEMA_DURATION,
-     AT(cfg_spool, ack_window_ms),
+     SCHEMA_AT(cfg_spool, ack_window_ms),
      .standard = "30s",
-     .high = 10 * MINUTE_MS,
+     .high = 10 * SCHEMA_MINUTE_MS,
      .help = "how long an acknowledgement may exist only in RAM"},
     {.name = "dead",
      .kind = SCHEMA_PERCENT,
-     AT(cfg_spool, dead_percent),
+     SCHEMA_AT(cfg_spool, dead_percent),
      .standard = CONFIG_SPOOL_DEAD,
      .low = 1,
      .high = 50,
@@ -156,12 +132,12 @@ static const struct schema_key spool_keys[] = {
     {.name = "lanes", .kind = SCHEMA_OBJECT, .members = &lanes_table, .help = "the three lanes"},
     {.name = "volatile",
      .kind = SCHEMA_BOOLEAN,
-     AT(cfg_spool, is_volatile),
+     SCHEMA_AT(cfg_spool, is_volatile),
      .standard = "false",
      .help = "allow a state directory in RAM, where nothing survives a power cut"},
     {.name = "mount",
      .kind = SCHEMA_TEXT,
-     AT(cfg_spool, mount),
+     SCHEMA_AT(cfg_spool, mount),
      .high = 400,
      .help = "the mount point without which the agent does not start"},
     {.name = NULL},
@@ -171,37 +147,37 @@ static const struct schema_table spool_table = {.keys = spool_keys};
 static const struct schema_key sensor_keys[] = {
     {.name = "name",
      .kind = SCHEMA_NAME,
-     AT(cfg_sensor, name),
+     SCHEMA_AT(cfg_sensor, name),
      .required = true,
      .help = "the sensor in every record: \"name\": \"board\""},
     {.name = "driver",
      .kind = SCHEMA_TEXT,
-     AT(cfg_sensor, driver_name),
+     SCHEMA_AT(cfg_sensor, driver_name),
      .required = true,
      .help = "what reads it: \"driver\": \"proc\""},
     {.name = "interval",
      .kind = SCHEMA_DURATION,
-     AT(cfg_sensor, interval_ms),
+     SCHEMA_AT(cfg_sensor, interval_ms),
      .standard = "10s",
      .low = 10,
-     .high = 31 * DAY_MS,
+     .high = 31 * SCHEMA_DAY_MS,
      .help = "from sample to sample"},
     {.name = "timeout",
      .kind = SCHEMA_DURATION,
-     AT(cfg_sensor, timeout_ms),
+     SCHEMA_AT(cfg_sensor, timeout_ms),
      .standard = "5s",
      .low = 10,
-     .high = 10 * MINUTE_MS,
+     .high = 10 * SCHEMA_MINUTE_MS,
      .help = "how long the hardware may take to answer"},
     {.name = "lane",
      .kind = SCHEMA_CHOICE,
-     AT(cfg_sensor, lane),
+     SCHEMA_AT(cfg_sensor, lane),
      .standard = "normal",
      .choices = "alarm|normal|bulk",
      .help = "the priority of its records"},
     {.name = "tags",
      .kind = SCHEMA_TAGS,
-     AT(cfg_sensor, tags),
+     SCHEMA_AT(cfg_sensor, tags),
      .count_offset = offsetof(struct cfg_sensor, tag_count),
      .help = "texts that go with each record: { \"site\": \"pump-4\" }"},
     {.name = "transforms", .kind = SCHEMA_ABSENT, .help = "a chain of small changes"},
@@ -209,168 +185,10 @@ static const struct schema_key sensor_keys[] = {
 };
 static const struct schema_table sensor_table = {.keys = sensor_keys, .open = true};
 
-static const struct schema_key batch_keys[] = {
-    {.name = "records",
-     .kind = SCHEMA_INTEGER,
-     AT(cfg_route, batch_records),
-     .standard = TEXT_OF(CONFIG_BATCH_RECORDS),
-     .low = 1,
-     .high = CONFIG_BATCH_RECORDS,
-     .help = "the most in one request; CONFIG_BATCH_RECORDS at most (PutRecords takes 500)"},
-    {.name = "bytes",
-     .kind = SCHEMA_SIZE,
-     AT(cfg_route, batch_bytes),
-     .standard = BATCH_BYTES,
-     .low = KIB,
-     .high = CONFIG_BATCH_KIB * KIB,
-     .help = "the most data and keys in one request; CONFIG_BATCH_KIB at most"},
-    {.name = NULL},
-};
-static const struct schema_table batch_table = {.keys = batch_keys};
-
-static const struct schema_key route_keys[] = {
-    {.name = "name",
-     .kind = SCHEMA_NAME,
-     AT(cfg_route, name),
-     .required = true,
-     .help = "its cursor in the spool is kept under this name: \"name\": \"live\""},
-    {.name = "destination",
-     .kind = SCHEMA_CHOICE,
-     AT(cfg_route, destination),
-     .required = true,
-     .choices = "kinesis",
-     .absent = "firehose|apigateway|s3|archive",
-     .left_out = DESTINATIONS_LEFT_OUT,
-     .symbol = "CONFIG_DEST_",
-     .help = "where it leads: \"destination\": \"kinesis\""},
-    {.name = "region",
-     .kind = SCHEMA_TEXT,
-     AT(cfg_route, region),
-     .high = 40,
-     .help =
-         "else that of the ARN, AWS_REGION, AWS_DEFAULT_REGION, the profile in ~/.aws/config or "
-         "CONFIG_REGION"},
-    {.name = "stream",
-     .kind = SCHEMA_TEXT,
-     AT(cfg_route, stream),
-     .high = 400,
-     .help = "the stream's name or ARN, else CONFIG_STREAM"},
-    {.name = "endpoint",
-     .kind = SCHEMA_TEXT,
-     AT(cfg_route, endpoint.url),
-     .high = 300,
-     .help =
-         "https://host[:port], else AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL or the region's"},
-    {.name = "lanes",
-     .kind = SCHEMA_LANES,
-     AT(cfg_route, lanes),
-     .standard = "all",
-     .help = "which lanes it carries: [ \"alarm\", \"normal\" ]"},
-    {.name = "hold",
-     .kind = SCHEMA_BOOLEAN,
-     AT(cfg_route, hold),
-     .standard = "true",
-     .help = "keep records until this route has delivered them"},
-    {.name = "time_wait",
-     .kind = SCHEMA_DURATION,
-     AT(cfg_route, time_wait_ms),
-     .standard = "10m",
-     .high = DAY_MS,
-     .help = "how long records wait for somebody to tell the time, where it is not known"},
-    {.name = "start_delay",
-     .kind = SCHEMA_DURATION,
-     AT(cfg_route, start_delay_ms),
-     .standard = CONFIG_START_DELAY,
-     .high = 60 * MINUTE_MS,
-     .help = "the most of a random wait behind a start of the machine, for the sake of a fleet"},
-    {.name = "order",
-     .kind = SCHEMA_CHOICE,
-     AT(cfg_route, order),
-     .standard = "fifo",
-     .choices = "fifo|fresh-first|strict",
-     .help = "what is sent first: fifo: the oldest; fresh-first: after an outage what is new; "
-             "strict: a lane's records in order, one a request"},
-    {.name = "backlog_share",
-     .kind = SCHEMA_PERCENT,
-     AT(cfg_route, backlog_share),
-     .standard = "30%",
-     .low = 1,
-     .high = 99,
-     .help = "fresh-first: of a request, what a backlog gets at least"},
-    {.name = "partition",
-     .kind = SCHEMA_PARTITION,
-     .standard = "even",
-     .choices = "even|device|sensor|random",
-     .help = "how records spread over shards; or { \"fixed\": \"KEY\" }"},
-    {.name = "format",
-     .kind = SCHEMA_CHOICE,
-     AT(cfg_route, format),
-     .standard = "json",
-     .choices = "json|raw",
-     .absent = "senml",
-     .help = "json: the whole record; raw: a document's own bytes"},
-    {.name = "layout",
-     .kind = SCHEMA_CHOICE,
-     .offset = SCHEMA_NOWHERE,
-     .standard = "nested",
-     .choices = "nested",
-     .absent = "flat",
-     .help = "of a record as JSON"},
-    {.name = "pack",
-     .kind = SCHEMA_CHOICE,
-     .offset = SCHEMA_NOWHERE,
-     .standard = "none",
-     .choices = "none",
-     .absent = "kpl|lines",
-     .help = "several records as one"},
-    {.name = "compress",
-     .kind = SCHEMA_CHOICE,
-     .offset = SCHEMA_NOWHERE,
-     .standard = "none",
-     .choices = "none",
-     .absent = "gzip",
-     .help = "of a record's bytes"},
-    {.name = "batch", .kind = SCHEMA_OBJECT, .members = &batch_table, .help = "one request"},
-    {.name = "ca_file",
-     .kind = SCHEMA_TEXT,
-     AT(cfg_route, ca_file),
-     .high = 400,
-     .help = "PEM, whom to trust; else AWS_CA_BUNDLE, Amazon's roots for AWS, or the system's"},
-    {.name = "cert_file",
-     .kind = SCHEMA_TEXT,
-     AT(cfg_route, cert_file),
-     .high = 400,
-     .help = "PEM, a client certificate"},
-    {.name = "key_file",
-     .kind = SCHEMA_TEXT,
-     AT(cfg_route, key_file),
-     .high = 400,
-     .help = "PEM, its key"},
-    {.name = "credentials",
-     .kind = SCHEMA_NAME,
-     AT(cfg_route, credentials_name),
-     .standard = "default",
-     .help = "one of \"credentials\""},
-#ifdef CONFIG_HTTP_PROXY
-    {.name = "proxy",
-     .kind = SCHEMA_TEXT,
-     AT(cfg_route, proxy_url),
-     .help = "http://user:password@host:port, or \"none\"; else HTTPS_PROXY"},
-#else
-    {.name = "proxy",
-     .kind = SCHEMA_ABSENT,
-     .symbol = "CONFIG_HTTP_PROXY",
-     .help = "an HTTP proxy"},
-#endif
-    {.name = "role_arn", .kind = SCHEMA_ABSENT, .help = "a role to assume"},
-    {.name = NULL},
-};
-static const struct schema_table route_table = {.keys = route_keys, .selector = "destination"};
-
 static const struct schema_key credentials_keys[] = {
     {.name = "provider",
      .kind = SCHEMA_CHOICE,
-     AT(cfg_credentials, provider),
+     SCHEMA_AT(cfg_credentials, provider),
      .required = true,
      .choices = "chain|env|file|iot|container|imds|web_identity",
      .absent = "oauth2",
@@ -380,48 +198,48 @@ static const struct schema_key credentials_keys[] = {
              "EC2"},
     {.name = "profile",
      .kind = SCHEMA_TEXT,
-     AT(cfg_credentials, profile),
+     SCHEMA_AT(cfg_credentials, profile),
      .high = 100,
      .help = "in the shared file, else AWS_PROFILE or \"default\""},
     {.name = "file",
      .kind = SCHEMA_TEXT,
-     AT(cfg_credentials, file),
+     SCHEMA_AT(cfg_credentials, file),
      .high = 400,
      .help = "the shared file, else AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials"},
     {.name = "endpoint",
      .kind = SCHEMA_TEXT,
-     AT(cfg_credentials, endpoint),
+     SCHEMA_AT(cfg_credentials, endpoint),
      .high = 300,
      .help = "iot: https://PREFIX.credentials.iot.REGION.amazonaws.com; web_identity: that of STS"},
     {.name = "role_alias",
      .kind = SCHEMA_TEXT,
-     AT(cfg_credentials, role_alias),
+     SCHEMA_AT(cfg_credentials, role_alias),
      .high = 128,
      .help = "iot: the role alias"},
     {.name = "thing",
      .kind = SCHEMA_TEXT,
-     AT(cfg_credentials, thing),
+     SCHEMA_AT(cfg_credentials, thing),
      .high = 128,
      .help = "iot: the name of the thing that the certificate is attached to"},
     {.name = "cert_file",
      .kind = SCHEMA_TEXT,
-     AT(cfg_credentials, cert_file),
+     SCHEMA_AT(cfg_credentials, cert_file),
      .high = 400,
      .help = "iot: PEM, the device's certificate"},
     {.name = "key_file",
      .kind = SCHEMA_TEXT,
-     AT(cfg_credentials, key_file),
+     SCHEMA_AT(cfg_credentials, key_file),
      .high = 400,
      .help = "iot: PEM, its key"},
     {.name = "ca_file",
      .kind = SCHEMA_TEXT,
-     AT(cfg_credentials, ca_file),
+     SCHEMA_AT(cfg_credentials, ca_file),
      .high = 400,
      .help = "iot, web_identity: PEM, whom to trust; else as for a route"},
 #ifdef CONFIG_HTTP_PROXY
     {.name = "proxy",
      .kind = SCHEMA_TEXT,
-     AT(cfg_credentials, proxy_url),
+     SCHEMA_AT(cfg_credentials, proxy_url),
      .help = "iot, web_identity: an HTTP proxy, as that of a route"},
 #else
     {.name = "proxy",
@@ -431,22 +249,22 @@ static const struct schema_key credentials_keys[] = {
 #endif
     {.name = "role_arn",
      .kind = SCHEMA_TEXT,
-     AT(cfg_credentials, role_arn),
+     SCHEMA_AT(cfg_credentials, role_arn),
      .high = 400,
      .help = "web_identity: else AWS_ROLE_ARN"},
     {.name = "session_name",
      .kind = SCHEMA_TEXT,
-     AT(cfg_credentials, session_name),
+     SCHEMA_AT(cfg_credentials, session_name),
      .high = 64,
      .help = "web_identity: else AWS_ROLE_SESSION_NAME or the device's name"},
     {.name = "token_file",
      .kind = SCHEMA_TEXT,
-     AT(cfg_credentials, token_file),
+     SCHEMA_AT(cfg_credentials, token_file),
      .high = 400,
      .help = "web_identity: else AWS_WEB_IDENTITY_TOKEN_FILE"},
     {.name = "region",
      .kind = SCHEMA_TEXT,
-     AT(cfg_credentials, region),
+     SCHEMA_AT(cfg_credentials, region),
      .high = 40,
      .help = "web_identity: where STS is asked, else AWS_REGION or that of a route"},
     {.name = NULL},
@@ -457,26 +275,26 @@ static const struct schema_table credentials_table = {.keys = credentials_keys,
 static const struct schema_key link_keys[] = {
     {.name = "rate",
      .kind = SCHEMA_RATE,
-     AT(cfg_link, rate_bytes),
+     SCHEMA_AT(cfg_link, rate_bytes),
      .low = 256,
-     .high = 1024 * MIB,
+     .high = 1024 * SCHEMA_MIB,
      .help = "bytes a second, both ways together"},
     {.name = "month",
      .kind = SCHEMA_SIZE,
-     AT(cfg_link, month_bytes),
-     .low = MIB,
-     .high = 1024 * 1024 * MIB,
+     SCHEMA_AT(cfg_link, month_bytes),
+     .low = SCHEMA_MIB,
+     .high = 1024 * 1024 * SCHEMA_MIB,
      .help = "bytes a month, both ways together"},
     {.name = "reset_day",
      .kind = SCHEMA_INTEGER,
-     AT(cfg_link, reset_day),
+     SCHEMA_AT(cfg_link, reset_day),
      .standard = "1",
      .low = 1,
      .high = 31,
      .help = "when a month begins, 00:00 UTC; its last day if it has fewer"},
     {.name = "alarm_reserve",
      .kind = SCHEMA_PERCENT,
-     AT(cfg_link, alarm_reserve_percent),
+     SCHEMA_AT(cfg_link, alarm_reserve_percent),
      .standard = "10%",
      .high = 90,
      .help = "of the month, for the lane alarm alone"},
@@ -487,40 +305,40 @@ static const struct schema_table link_table = {.keys = link_keys};
 static const struct schema_key root_keys[] = {
     {.name = "device",
      .kind = SCHEMA_TEXT,
-     AT(config, device),
+     SCHEMA_AT(config, device),
      .standard = CONFIG_DEVICE,
      .high = 128,
      .help = "what this machine is called in every record"},
     {.name = "alarm_after",
      .kind = SCHEMA_DURATION,
-     AT(config, alarm_after_ms),
+     SCHEMA_AT(config, alarm_after_ms),
      .standard = "15m",
-     .low = SECOND_MS,
-     .high = 7 * DAY_MS,
+     .low = SCHEMA_SECOND_MS,
+     .high = 7 * SCHEMA_DAY_MS,
      .help = "how long data may be due without any being delivered before it is unhealthy"},
     {.name = "spool",
      .kind = SCHEMA_OBJECT,
-     AT(config, spool),
+     SCHEMA_AT(config, spool),
      .members = &spool_table,
      .help = "the durable buffer"},
     {.name = "sensors",
      .kind = SCHEMA_LIST,
-     AT(config, sensors),
+     SCHEMA_AT(config, sensors),
      .members = &sensor_table,
      .element_bytes = sizeof(struct cfg_sensor),
      .count_offset = offsetof(struct config, sensor_count),
      .help = "what is measured; else the drivers of CONFIG_SENSORS"},
     {.name = "routes",
      .kind = SCHEMA_LIST,
-     AT(config, routes),
-     .members = &route_table,
+     SCHEMA_AT(config, routes),
+     .members = &schema_route,
      .element_bytes = sizeof(struct cfg_route),
      .count_offset = offsetof(struct config, route_count),
      .high = CFG_ROUTES_MAX,
      .help = "where it goes; else Kinesis, the stream CONFIG_STREAM"},
     {.name = "credentials",
      .kind = SCHEMA_MAP,
-     AT(config, credentials),
+     SCHEMA_AT(config, credentials),
      .members = &credentials_table,
      .element_bytes = sizeof(struct cfg_credentials),
      .count_offset = offsetof(struct config, credentials_count),
@@ -528,19 +346,42 @@ static const struct schema_key root_keys[] = {
     {.name = "coap", .kind = SCHEMA_ABSENT, .help = "CoAP peers"},
     {.name = "link",
      .kind = SCHEMA_OBJECT,
-     AT(config, link),
+     SCHEMA_AT(config, link),
      .members = &link_table,
      .help = "the data budget that all routes share; else unlimited"},
     {.name = NULL},
 };
 const struct schema_table schema_root = {.keys = root_keys};
 
-const struct schema_key *schema_find(const struct schema_table *table, const char *name)
+static const struct schema_key *find_among(const struct schema_key *keys, const char *name)
 {
-    for (const struct schema_key *key = table->keys; key->name != NULL; key++)
+    for (const struct schema_key *key = keys; key->name != NULL; key++)
         if (strcmp(key->name, name) == 0)
             return key;
     return NULL;
+}
+
+const struct schema_key *schema_find(const struct schema_table *table, const char *name)
+{
+    const struct schema_key *found = find_among(table->keys, name);
+    const struct schema_part *part = table->parts;
+    for (; found == NULL && part != NULL && part->only != NULL; part++)
+        found = find_among(part->keys, name);
+    return found;
+}
+
+const char *schema_only(const struct schema_table *table, const char *name, const char *choice)
+{
+    if (find_among(table->keys, name) != NULL)
+        return NULL;
+    const char *only = NULL;
+    for (const struct schema_part *part = table->parts; part != NULL && part->only != NULL; part++)
+        if (find_among(part->keys, name) != NULL) {
+            if (schema_choice(part->only, choice) >= 0)
+                return NULL;
+            only = part->only;
+        }
+    return only;
 }
 
 /* ---- scalars ---- */
@@ -638,11 +479,11 @@ static void print_number(enum schema_kind kind, int64_t number, char *text, size
         int64_t unit;
         const char *name;
     } units[] = {
-        {SCHEMA_DURATION, DAY_MS, "d"},    {SCHEMA_DURATION, MINUTE_MS, "m"},
-        {SCHEMA_DURATION, SECOND_MS, "s"}, {SCHEMA_DURATION, 1, "ms"},
-        {SCHEMA_SIZE, 1024 * MIB, "GiB"},  {SCHEMA_SIZE, MIB, "MiB"},
-        {SCHEMA_SIZE, KIB, "KiB"},         {SCHEMA_PERCENT, 1, "%"},
-        {SCHEMA_RATE, MIB, "MiB/s"},       {SCHEMA_RATE, 1, "/s"},
+        {SCHEMA_DURATION, SCHEMA_DAY_MS, "d"},    {SCHEMA_DURATION, SCHEMA_MINUTE_MS, "m"},
+        {SCHEMA_DURATION, SCHEMA_SECOND_MS, "s"}, {SCHEMA_DURATION, 1, "ms"},
+        {SCHEMA_SIZE, 1024 * SCHEMA_MIB, "GiB"},  {SCHEMA_SIZE, SCHEMA_MIB, "MiB"},
+        {SCHEMA_SIZE, SCHEMA_KIB, "KiB"},         {SCHEMA_PERCENT, 1, "%"},
+        {SCHEMA_RATE, SCHEMA_MIB, "MiB/s"},       {SCHEMA_RATE, 1, "/s"},
     };
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
         if (units[i].kind == kind && number != 0 && number % units[i].unit == 0) {

@@ -52,16 +52,28 @@ struct schema_key {
     const char *help; /* for the reference page, and behind "is missing" */
 };
 
+/** Keys that go with some choices of the table's selector alone. */
+struct schema_part {
+    const char *only; /* "a|b"; NULL at the end of the parts */
+    const struct schema_key *keys;
+};
+
 struct schema_table {
-    const struct schema_key *keys; /* NULL name at the end */
-    bool open;                     /* further members belong to the driver */
-    const char *selector;          /* the key that says whether the rest can be understood */
+    const struct schema_key *keys;   /* NULL name at the end */
+    const struct schema_part *parts; /* NULL: none */
+    bool open;                       /* further members belong to the driver */
+    const char *unwritten;           /* the selector's choice where there is no object at all */
+    const char *selector;            /* the key that says whether the rest can be understood */
 };
 
 extern const struct schema_table schema_root;
 
-/** The key called NAME, or NULL. */
+/** The key called NAME, of whatever part, or NULL. */
 const struct schema_key *schema_find(const struct schema_table *table, const char *name);
+
+/** With which choices ("a|b") NAME goes, if it does not go with CHOICE of the selector; else NULL.
+ */
+const char *schema_only(const struct schema_table *table, const char *name, const char *choice);
 
 /** The place of TEXT among WORDS ("a|b|c", may be NULL), or -1. */
 int schema_choice(const char *words, const char *text);

@@ -8,10 +8,11 @@
 
 #include "agent/aws/credentials.h"
 #include "agent/aws/sigv4.h"
+#include "agent/uplink/dest/dest.h"
 
 /**
- * The head of a signed POST. Signed are host, content-type and every x-amz-* header (IAM User
- * Guide, "Create a signed AWS API request"). Pure.
+ * The head of a request. Where it is signed, so are host, content-type and every header of the
+ * destination's own (IAM User Guide, "Create a signed AWS API request"). Pure.
  */
 enum { REQUEST_HEAD_BYTES = 6144 }; /* a session token may have 4 KB */
 
@@ -19,13 +20,10 @@ struct request {
     const char *host;
     uint16_t port;
     bool tls;
-    const char *path;
+    const struct dest_head *head;
     const char *region;
-    const char *service;
-    const char *target;
-    const char *content_type;
     const char *user_agent;
-    const struct credentials *credentials; /* NULL: it is not signed */
+    const struct credentials *credentials; /* NULL: neither signature nor token */
     int64_t wall_ms;                       /* the time that is signed */
     const char *body_hash;
     uint64_t body_bytes;

@@ -231,8 +231,7 @@ static int open_parts(struct uplink *uplink)
 
 int uplink_open(const struct uplink_options *options, struct uplink **ret_uplink)
 {
-    if (options->dest == NULL || options->host == NULL || options->path == NULL ||
-        options->credentials == NULL)
+    if (options->dest == NULL || options->host == NULL || options->credentials == NULL)
         return E_INVALID;
     struct uplink *uplink = calloc(1, sizeof *uplink);
     if (uplink == NULL)

@@ -54,7 +54,6 @@ struct uplink_options {
     const char *host;
     uint16_t port;
     bool tls; /* false only for loopback */
-    const char *path;
     struct http_proxy proxy;
     struct tls_options tls_options;
     const char *user_agent; /* "runnel/1.0" */
@@ -105,7 +104,7 @@ struct uplink_status {
     uint64_t dns_failures; /* a name server gave no address; those of before were used if any */
 };
 
-/** Opens the spool's route as well. E_INVALID: no destination, host or path; E_FULL: too many
+/** Opens the spool's route as well. E_INVALID: no destination or host; E_FULL: too many
  *  routes; E_NO_MEMORY, error_sys, and what http_client_open returns. */
 int uplink_open(const struct uplink_options *options, struct uplink **ret_uplink);
 

@@ -71,21 +71,19 @@ static int write_body(void *context, struct writer *out)
     return batch_write(&uplink->batch, out);
 }
 
-static int write_head(struct uplink *uplink, bool is_signed, const char *body_hash,
-                      uint64_t body_bytes)
+static int write_head(struct uplink *uplink, const struct batch_summary *batch, bool has_keys,
+                      const char *body_hash, uint64_t body_bytes)
 {
     const struct uplink_options *options = &uplink->options;
-    const struct dest_operations *operations = options->dest->operations;
+    struct dest_head head = {0};
+    options->dest->operations->head(options->dest, batch, &head);
     const struct request request = {.host = options->host,
                                     .port = options->port,
                                     .tls = options->tls,
-                                    .path = options->path,
+                                    .head = &head,
                                     .region = options->region,
-                                    .service = operations->service,
-                                    .target = operations->target,
-                                    .content_type = operations->content_type,
                                     .user_agent = options->user_agent,
-                                    .credentials = is_signed ? &uplink->credentials : NULL,
+                                    .credentials = has_keys ? &uplink->credentials : NULL,
                                     .wall_ms = signing_wall_ms(uplink),
                                     .body_hash = body_hash,
                                     .body_bytes = body_bytes};
@@ -103,7 +101,8 @@ int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome
     struct dest *dest = uplink->options.dest;
     *ret_outcome = (struct http_outcome){0};
     uplink->answer = (struct uplink_answer){.head = {.retry_after_ms = -1}};
-    int head_bytes = write_head(uplink, true, uplink->batch.body_hash, uplink->batch.body_bytes);
+    int head_bytes = write_head(uplink, &uplink->batch.summary, true,
+                                uplink->batch.summary.body_hash, uplink->batch.summary.body_bytes);
     if (head_bytes < 0) {
         (void)snprintf(ret_outcome->fault, sizeof ret_outcome->fault,
                        "the request cannot be written: check region, path and credentials");
@@ -111,15 +110,15 @@ int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome
     }
     const struct http_request request = {.head = uplink->head,
                                          .head_bytes = (size_t)head_bytes,
-                                         .body_bytes = uplink->batch.body_bytes,
-                                         .total_ms = total_ms(uplink->batch.body_bytes),
+                                         .body_bytes = uplink->batch.summary.body_bytes,
+                                         .total_ms = total_ms(uplink->batch.summary.body_bytes),
                                          .write_body = write_body,
                                          .on_head = on_head,
                                          .on_body = on_body,
                                          .context = uplink};
-    dest->operations->reply_start(dest, uplink->batch.count, uplink->delivered);
+    dest->operations->reply_start(dest, uplink->batch.summary.entry_count, uplink->delivered);
     int rc = http_client_exchange(uplink->client, &request, ret_outcome);
-    dest->operations->reply_end(dest, &uplink->answer.body);
+    dest->operations->reply_end(dest, &uplink->answer.head, &uplink->answer.body);
     return rc;
 }
 
@@ -157,7 +156,7 @@ static int sign_question(struct uplink *uplink, const struct question *question)
                                     &uplink->credentials) == E_OK;
     hash_sha256(question->body, question->body_bytes, digest);
     bytes_put_hex(hash, digest, sizeof digest);
-    return write_head(uplink, has_keys, hash, question->body_bytes);
+    return write_head(uplink, NULL, has_keys, hash, question->body_bytes);
 }
 
 int uplink_exchange_ask(struct uplink *uplink, struct http_outcome *ret_outcome)

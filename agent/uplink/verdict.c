@@ -171,7 +171,7 @@ enum verdict verdict_of_request(const struct verdict_question *question)
 {
     if (question->error != E_OK)
         return verdict_of_error(question);
-    if (question->status == 200 && question->understood)
+    if (question->understood)
         return VERDICT_DELIVERED;
     const struct row *row = find_row(question->code, question->status);
     if (row == NULL)

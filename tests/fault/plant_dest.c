@@ -17,9 +17,9 @@ static void start(struct dest *dest, size_t sent, uint8_t *delivered)
     real->reply_start(dest, sent, delivered);
 }
 
-static void end(struct dest *dest, struct dest_reply *ret_reply)
+static void end(struct dest *dest, const struct http_reply *head, struct dest_reply *ret_reply)
 {
-    real->reply_end(dest, ret_reply);
+    real->reply_end(dest, head, ret_reply);
     plant_change(sent_count, delivered_bits, ret_reply);
 }
 

@@ -16,13 +16,14 @@ struct result {
 static void read_reply(struct dest *dest, size_t sent, const uint8_t *bytes, size_t count,
                        size_t piece, struct result *ret_result)
 {
+    const struct http_reply head = {.status = 200};
     int rc = 0;
     memset(ret_result, 0, sizeof *ret_result);
     dest->operations->reply_start(dest, sent, ret_result->delivered);
     for (size_t at = 0; at < count && rc == 0; at += piece)
         rc =
             dest->operations->reply_feed(dest, bytes + at, count - at < piece ? count - at : piece);
-    dest->operations->reply_end(dest, &ret_result->reply);
+    dest->operations->reply_end(dest, &head, &ret_result->reply);
 }
 
 static size_t bits_set(const uint8_t *bytes, size_t count)

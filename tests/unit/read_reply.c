@@ -56,7 +56,7 @@ struct read_reply read_reply(struct dest *dest, size_t sent, const uint8_t *byte
     const struct http_parse_events events = {on_head, on_body, &reading};
     dest->operations->reply_start(dest, sent, reply.delivered);
     reply.error = parse(&events, bytes, count, splits, split_count);
-    dest->operations->reply_end(dest, &reply.body);
+    dest->operations->reply_end(dest, &reply.head, &reply.body);
     const struct verdict_question question = {
         .error = reply.error,
         .status = reply.head.status,

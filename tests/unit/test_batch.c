@@ -105,10 +105,10 @@ static void assert_passes_agree(struct fixture *fixture)
     uint8_t digest[HASH_SHA256_BYTES];
     char text[BATCH_HASH_TEXT_BYTES];
     assert_int_equal(write_body(fixture), E_OK);
-    assert_int_equal(fixture->out.used_bytes, fixture->batch.body_bytes);
+    assert_int_equal(fixture->out.used_bytes, fixture->batch.summary.body_bytes);
     hash_sha256(fixture->body, fixture->out.used_bytes, digest);
     bytes_put_hex(text, digest, sizeof digest);
-    assert_string_equal(text, fixture->batch.body_hash);
+    assert_string_equal(text, fixture->batch.summary.body_hash);
 }
 
 static void assert_builds(struct fixture *fixture, const char *expected)
@@ -500,7 +500,7 @@ static void test_changes_between_passes(void **state)
             assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
             changes[change](&fixture->spool.records[at]);
             assert_int_equal(write_body(fixture), E_CHANGED);
-            assert_true(fixture->out.used_bytes < fixture->batch.body_bytes);
+            assert_true(fixture->out.used_bytes < fixture->batch.summary.body_bytes);
             assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
             assert_passes_agree(fixture);
         }
@@ -512,7 +512,7 @@ static void test_connection_that_breaks_off(void **state)
     open_usual(fixture);
     add_many(fixture, 300);
     assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
-    for (size_t room = 0; room < fixture->batch.body_bytes; room += 997) {
+    for (size_t room = 0; room < fixture->batch.summary.body_bytes; room += 997) {
         writer_to_memory(&fixture->out, fixture->body, room);
         assert_int_equal(batch_write(&fixture->batch, &fixture->out), E_TOO_BIG);
     }

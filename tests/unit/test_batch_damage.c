@@ -222,12 +222,12 @@ static void test_damage_between_the_passes(void **state)
         assert_int_equal(bench->batch.count, RECORDS);
         damage(bench, places[i]);
         assert_int_equal(write_body(bench), E_CHANGED);
-        assert_true(bench->body_bytes < bench->batch.body_bytes);
+        assert_true(bench->body_bytes < bench->batch.summary.body_bytes);
         assert_false(body_has(bench, places[i]));
         batch_release(&bench->batch);
         assert_int_equal(batch_build(&bench->batch, RECORDS, UINT64_MAX), E_OK);
         assert_int_equal(write_body(bench), E_OK);
-        assert_int_equal(bench->body_bytes, bench->batch.body_bytes);
+        assert_int_equal(bench->body_bytes, bench->batch.summary.body_bytes);
         assert_false(body_has(bench, places[i]));
         assert_in_range(count_of(bench), RECORDS - 2, RECORDS - 1);
         assert_int_equal(batch_acknowledge(&bench->batch, NULL), bench->batch.count);

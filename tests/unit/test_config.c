@@ -545,8 +545,8 @@ static void test_what_is_not_in_this_program(void **state)
                   "\"eu-west-1\", \"order\": \"fifo\",\n\"layout\": \"flat\", \"pack\": \"kpl\", "
                   "\"compress\": \"gzip\", \"format\": \"senml\",\n"
                   "\"role_arn\": \"r\", \"partition\": { \"field\": \"f\" } } ] }",
-                  "2:31: routes[0].destination: \"s3\" is not available in this version; "
-                  "choose kinesis\n"
+                  "2:31: routes[0].destination: \"s3\" is not in this program; enable "
+                  "CONFIG_DEST_S3\n"
                   "4:11: routes[1].layout: \"flat\" is not available in this version; choose "
                   "nested\n"
                   "4:27: routes[1].pack: \"kpl\" is not available in this version; choose none\n"
@@ -1304,12 +1304,14 @@ static void test_kinesis_urls(void **state)
     char url[CONFIG_ENDPOINT_URL_BYTES];
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_int_equal(
-            config_endpoint_kinesis(rows[i].region, rows[i].fips, rows[i].dual_stack, url), 0);
+            config_endpoint_build("kinesis", rows[i].region, rows[i].fips, rows[i].dual_stack, url),
+            0);
         assert_string_equal(url, rows[i].url);
     }
-    assert_int_equal(config_endpoint_kinesis("", false, false, url), E_SYNTAX);
-    assert_int_equal(config_endpoint_kinesis("eu.evil.example/", false, false, url), E_SYNTAX);
-    assert_int_equal(config_endpoint_kinesis("-eu", false, false, url), E_SYNTAX);
+    assert_int_equal(config_endpoint_build("kinesis", "", false, false, url), E_SYNTAX);
+    assert_int_equal(config_endpoint_build("kinesis", "eu.evil.example/", false, false, url),
+                     E_SYNTAX);
+    assert_int_equal(config_endpoint_build("kinesis", "-eu", false, false, url), E_SYNTAX);
 }
 
 static void expect_expanded(const struct fixture *fixture, const char *text, const char *expected)

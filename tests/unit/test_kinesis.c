@@ -36,6 +36,19 @@ static void write_body(const struct dest *dest, const char *key, char *ret_body,
 }
 
 /* The body whose SHA-256 test_request.c signs. */
+static void assert_target(const struct dest *dest, const char *target)
+{
+    struct dest_head head;
+    dest->operations->head(dest, NULL, &head);
+    assert_string_equal(head.method, "POST");
+    assert_string_equal(head.path, "/");
+    assert_string_equal(head.service, "kinesis");
+    assert_string_equal(head.content_type, "application/x-amz-json-1.1");
+    assert_int_equal(head.header_count, 1);
+    assert_string_equal(head.headers[0].name, "X-Amz-Target");
+    assert_string_equal(head.headers[0].value, target);
+}
+
 static void test_golden_bodies(void **state)
 {
     char body[512];
@@ -63,9 +76,7 @@ static void test_what_it_is(void **state)
 {
     struct dest *dest = open_stream("telemetry", NULL);
     (void)state;
-    assert_string_equal(dest->operations->target, "Kinesis_20131202.PutRecords");
-    assert_string_equal(dest->operations->content_type, "application/x-amz-json-1.1");
-    assert_string_equal(dest->operations->service, "kinesis");
+    assert_target(dest, "Kinesis_20131202.PutRecords");
     assert_int_equal(dest->operations->limits.records, 500);
     assert_true(dest->operations->limits.bytes <= 10 * 1024 * 1024);
     assert_int_equal(dest->operations->limits.record_bytes, 1024 * 1024);
@@ -84,6 +95,8 @@ static void test_open_faults(void **state)
 
 /* ---- reply ---- */
 
+static const struct http_reply ok = {.status = 200};
+
 struct result {
     struct dest_reply reply;
     uint8_t delivered[SENT_MAX / 8 + 1];
@@ -99,7 +112,7 @@ static struct result read_pieces(struct dest *dest, size_t sent, const char *tex
     assert_int_equal(dest->operations->reply_feed(dest, (const uint8_t *)text, split), E_OK);
     assert_int_equal(
         dest->operations->reply_feed(dest, (const uint8_t *)text + split, count - split), E_OK);
-    dest->operations->reply_end(dest, &result.reply);
+    dest->operations->reply_end(dest, &ok, &result.reply);
     return result;
 }
 
@@ -393,7 +406,7 @@ static void test_largest_reply(void **state)
                          E_OK);
     }
     (void)dest->operations->reply_feed(dest, (const uint8_t *)"]}", 2);
-    dest->operations->reply_end(dest, &result.reply);
+    dest->operations->reply_end(dest, &ok, &result.reply);
     assert_true(result.reply.understood);
     assert_int_equal(result.reply.throttled, SENT_MAX);
     dest_close(dest);
@@ -442,7 +455,7 @@ static void test_strict(void **state)
 {
     struct dest *dest = open_strict();
     (void)state;
-    assert_string_equal(dest->operations->target, "Kinesis_20131202.PutRecord");
+    assert_target(dest, "Kinesis_20131202.PutRecord");
     assert_int_equal(dest->operations->limits.records, 1);
     assert_single(dest, "a", "");
     struct result result = answer(dest, GAVE("495"));

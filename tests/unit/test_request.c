@@ -18,16 +18,22 @@ static struct credentials credentials(const char *token)
     return credentials;
 }
 
+static const struct dest_head put_records = {
+    .method = "POST",
+    .path = "/",
+    .query = "",
+    .content_type = "application/x-amz-json-1.1",
+    .service = "kinesis",
+    .headers = {{"X-Amz-Target", "Kinesis_20131202.PutRecords"}},
+    .header_count = 1};
+
 static struct request usual_request(const struct credentials *keys)
 {
     return (struct request){.host = "kinesis.us-east-1.amazonaws.com",
                             .port = 443,
                             .tls = true,
-                            .path = "/",
+                            .head = &put_records,
                             .region = "us-east-1",
-                            .service = "kinesis",
-                            .target = "Kinesis_20131202.PutRecords",
-                            .content_type = "application/x-amz-json-1.1",
                             .user_agent = "runnel/1.0",
                             .credentials = keys,
                             .wall_ms = 1768480496000, /* 2026-01-15T12:34:56Z */
@@ -105,6 +111,33 @@ static void test_unsigned(void **state)
     assert_non_null(strstr(head, "\r\nX-Amz-Target: Kinesis_20131202.PutRecords\r\n"));
 }
 
+/* A token in a header of its own, behind a prefix; nothing is signed then. */
+static void test_token_alone(void **state)
+{
+    const struct dest_head bearer = {.method = "POST",
+                                     .path = "/prod/records",
+                                     .query = "a=b",
+                                     .content_type = "application/json",
+                                     .token_header = "Authorization",
+                                     .token_prefix = "Bearer "};
+    const struct credentials keys = credentials("eyJ.x-y_z");
+    struct request request = usual_request(&keys);
+    (void)state;
+    request.head = &bearer;
+    assert_head(&request, "POST /prod/records?a=b HTTP/1.1\r\n"
+                          "Host: kinesis.us-east-1.amazonaws.com\r\n"
+                          "Content-Type: application/json\r\n"
+                          "Authorization: Bearer eyJ.x-y_z\r\n"
+                          "User-Agent: runnel/1.0\r\n"
+                          "Content-Length: 160\r\n\r\n");
+    request.credentials = NULL;
+    assert_head(&request, "POST /prod/records?a=b HTTP/1.1\r\n"
+                          "Host: kinesis.us-east-1.amazonaws.com\r\n"
+                          "Content-Type: application/json\r\n"
+                          "User-Agent: runnel/1.0\r\n"
+                          "Content-Length: 160\r\n\r\n");
+}
+
 /* The longest token that credentials can hold fits; a line break in one is refused. */
 static void test_tokens(void **state)
 {
@@ -126,6 +159,7 @@ int main(void)
         cmocka_unit_test(test_as_botocore_signs),
         cmocka_unit_test(test_host_with_a_port),
         cmocka_unit_test(test_unsigned),
+        cmocka_unit_test(test_token_alone),
         cmocka_unit_test(test_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,7 +81,6 @@ static struct uplink_options usual_options(void)
                                    .host = "kinesis.example",
                                    .port = 443,
                                    .tls = true,
-                                   .path = "/",
                                    .user_agent = "runnel/1.0",
                                    .format = BATCH_RAW,
                                    .on_date = on_date,

@@ -7,16 +7,38 @@
 #include <stdint.h>
 
 #include "agent/batch/batch_frame.h"
+#include "agent/http/http_parse.h"
 
 /**
  * A destination turns records into a request and a reply into an outcome per record. It owns no
  * socket, no retry and no credential. Pure; one table of functions each, behind its Kconfig symbol.
  */
-enum { DEST_CODE_BYTES = 64, DEST_MESSAGE_BYTES = 200 };
+enum { DEST_CODE_BYTES = 64, DEST_MESSAGE_BYTES = 200, DEST_HEADERS_MAX = 8 };
+
+struct dest_header {
+    const char *name;
+    const char *value;
+};
+
+/** What the head of a request has for this destination. The texts live until the destination is
+ *  asked again or closed. */
+struct dest_head {
+    const char *method;
+    const char *path;         /* as sent */
+    const char *query;        /* likewise, without "?"; "" for none */
+    const char *content_type; /* NULL: none */
+    const char *service;      /* in the scope of the signature; NULL: the request is not signed */
+    struct dest_header headers[DEST_HEADERS_MAX]; /* signed as well */
+    size_t header_count;
+    /** Where it is not signed: the header that carries the token of the route's credentials behind
+     *  token_prefix; NULL: none does. */
+    const char *token_header;
+    const char *token_prefix;
+};
 
 /** What a reply said. */
 struct dest_reply {
-    bool understood; /* it answers for exactly the records that were sent */
+    bool understood; /* it answers for exactly the entries that were sent, and its status agrees */
     size_t delivered;
     size_t failed;
     size_t throttled;                 /* of the failed ones, those that came too fast */
@@ -30,20 +52,23 @@ struct dest {
 
 struct dest_operations {
     const char *name;
-    const char *service; /* in the scope of the signature */
-    const char *target;  /* X-Amz-Target */
-    const char *content_type;
     struct batch_limits limits; /* what one request can carry */
     struct batch_frame frame;   /* its context is the struct dest */
 
-    /** A reply to SENT records begins. DELIVERED has a bit for each (bit I % 8 of byte I / 8). */
+    /** How to ask with BATCH, which is built; NULL: without records, to learn the time. */
+    void (*head)(const struct dest *dest, const struct batch_summary *batch,
+                 struct dest_head *ret_head);
+
+    /** A reply to SENT entries begins. DELIVERED has a bit for each (bit I % 8 of byte I / 8). */
     void (*reply_start)(struct dest *dest, size_t sent, uint8_t *delivered);
 
     /** Its body, in pieces of any size. 0; E_TOO_BIG: no such reply is this long. */
     int (*reply_feed)(struct dest *dest, const uint8_t *bytes, size_t count);
 
-    /** Its end. Bits are set for delivered records; none is unless the reply was understood. */
-    void (*reply_end)(struct dest *dest, struct dest_reply *ret_reply);
+    /** Its end; HEAD is its own, all zero if none came. Bits are set for delivered entries; none is
+     *  unless the reply was understood. */
+    void (*reply_end)(struct dest *dest, const struct http_reply *head,
+                      struct dest_reply *ret_reply);
 
     void (*close)(struct dest *dest);
 };

@@ -95,7 +95,34 @@ static void end(const void *context, struct writer *out)
     writer_text(out, "]}");
 }
 
+static void write_head(const char *target, struct dest_head *ret_head)
+{
+    *ret_head = (struct dest_head){.method = "POST",
+                                   .path = "/",
+                                   .query = "",
+                                   .content_type = "application/x-amz-json-1.1",
+                                   .service = "kinesis",
+                                   .headers = {{"X-Amz-Target", target}},
+                                   .header_count = 1};
+}
+
+static void head(const struct dest *dest, const struct batch_summary *batch,
+                 struct dest_head *ret_head)
+{
+    (void)dest;
+    (void)batch;
+    write_head("Kinesis_20131202.PutRecords", ret_head);
+}
+
 /* ---- request of a single record ---- */
+
+static void head_single(const struct dest *dest, const struct batch_summary *batch,
+                        struct dest_head *ret_head)
+{
+    (void)dest;
+    (void)batch;
+    write_head("Kinesis_20131202.PutRecord", ret_head);
+}
 
 /* FNV-1a. */
 static uint64_t hash_of(const char *key, size_t bytes)
@@ -334,10 +361,11 @@ static void forget_entries(struct kinesis *kinesis)
         reply->code[0] = '\0';
 }
 
-static void reply_end(struct dest *dest, struct dest_reply *ret_reply)
+static void reply_end(struct dest *dest, const struct http_reply *head,
+                      struct dest_reply *ret_reply)
 {
     struct kinesis *kinesis = (struct kinesis *)dest;
-    bool whole = !kinesis->broken && json_scan_end(&kinesis->scan) == E_OK;
+    bool whole = head->status == 200 && !kinesis->broken && json_scan_end(&kinesis->scan) == E_OK;
     bool answers = kinesis->records_seen && kinesis->index == kinesis->sent && !kinesis->broken;
     bool contradicts = kinesis->claims_failed && kinesis->claimed_failed != kinesis->reply.failed;
     kinesis->reply.understood = whole && answers && !contradicts && !kinesis->type_seen;
@@ -369,11 +397,12 @@ static void forget_refused(struct kinesis *kinesis)
         place_of(kinesis->ordering, kinesis->ordering->hash)->sequence[0] = '\0';
 }
 
-static void reply_end_single(struct dest *dest, struct dest_reply *ret_reply)
+static void reply_end_single(struct dest *dest, const struct http_reply *head,
+                             struct dest_reply *ret_reply)
 {
     struct kinesis *kinesis = (struct kinesis *)dest;
     struct dest_reply *reply = &kinesis->reply;
-    bool whole = !kinesis->broken && json_scan_end(&kinesis->scan) == E_OK;
+    bool whole = head->status == 200 && !kinesis->broken && json_scan_end(&kinesis->scan) == E_OK;
     bool stored = kinesis->ordering->sequence[0] != '\0';
     reply->understood = whole && stored && !kinesis->records_seen && !kinesis->type_seen;
     if (reply->understood) {
@@ -398,11 +427,9 @@ static void close_kinesis(struct dest *dest)
 /* 64 KiB are left free below 10 MiB: senders were refused within a few bytes of the limit. */
 static const struct dest_operations operations = {
     .name = "kinesis",
-    .service = "kinesis",
-    .target = "Kinesis_20131202.PutRecords",
-    .content_type = "application/x-amz-json-1.1",
     .limits = {.records = 500, .bytes = (10240 - 64) * 1024, .record_bytes = 1024 * 1024},
     .frame = {begin, record_begin, record_end, end},
+    .head = head,
     .reply_start = reply_start,
     .reply_feed = reply_feed,
     .reply_end = reply_end,
@@ -411,11 +438,9 @@ static const struct dest_operations operations = {
 
 static const struct dest_operations operations_single = {
     .name = "kinesis",
-    .service = "kinesis",
-    .target = "Kinesis_20131202.PutRecord",
-    .content_type = "application/x-amz-json-1.1",
     .limits = {.records = 1, .bytes = 1024 * 1024, .record_bytes = 1024 * 1024},
     .frame = {begin_single, record_begin_single, record_end_single, end_single},
+    .head = head_single,
     .reply_start = reply_start_single,
     .reply_feed = reply_feed,
     .reply_end = reply_end_single,

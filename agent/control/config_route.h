@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_CONTROL_CONFIG_ROUTE_H
+#define RUNNEL_AGENT_CONTROL_CONFIG_ROUTE_H
+
+#include "agent/control/config_reader.h"
+
+/**
+ * For the files config_route*.c, which finish a route behind config_read_object: what goes with
+ * what, and what the environment says. What is wrong is reported, and they go on.
+ */
+enum { CONFIG_REGION_BYTES = 41 };
+
+/** A route and the object that it was read from (NULL: Kconfig's). */
+struct config_route {
+    struct config_reader *reader;
+    const struct json_node *node;
+    struct cfg_route *route;
+};
+
+/* ---- config_routes.c ---- */
+
+/** Reports WHAT at the member KEY if it is written, else at the route. */
+void config_route_fault(const struct config_route *subject, const char *key, const char *what);
+
+/** The variable NAME, or NULL. */
+const char *config_route_variable(const struct config_route *subject, const char *name);
+
+/** A copy of TEXT that lives as long as the configuration. */
+const char *config_route_keep(const struct config_route *subject, const char *text);
+
+/** Whether the variable NAME, a switch, is "true". */
+bool config_route_switch(const struct config_route *subject, const char *name);
+
+/** The route's region, else ARN_REGION ("": none), else as the AWS tools find it. NULL: reported.
+ */
+void config_route_region(const struct config_route *subject, const char *arn_region);
+
+/** The endpoint that is written, else that of VARIABLE or AWS_ENDPOINT_URL. False: none is. */
+bool config_route_endpoint(const struct config_route *subject, const char *variable);
+
+/** Takes URL as the endpoint; SOURCE names the variable that it comes from, NULL: the route. */
+void config_route_take_endpoint(const struct config_route *subject, const char *source,
+                                const char *url);
+
+/* ---- one for each destination ---- */
+
+/** Kinesis and Firehose: stream, region, endpoint. */
+void config_route_stream(const struct config_route *subject);
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/control/schema_parts.h"
+
+/* What every stream took before AWS raised the limit to 10 MiB, with a margin. */
+#if CONFIG_BATCH_KIB >= 4096
+#define BATCH_BYTES "4MiB"
+#else
+#define BATCH_BYTES SCHEMA_TEXT_OF(CONFIG_BATCH_KIB) "KiB"
+#endif
+
+#ifdef CONFIG_DEST_KINESIS
+#define NO_KINESIS ""
+#else
+#define NO_KINESIS "|kinesis"
+#endif
+#ifdef CONFIG_DEST_FIREHOSE
+#define NO_FIREHOSE ""
+#else
+#define NO_FIREHOSE "|firehose"
+#endif
+#ifdef CONFIG_DEST_APIGATEWAY
+#define NO_APIGATEWAY ""
+#else
+#define NO_APIGATEWAY "|apigateway"
+#endif
+#ifdef CONFIG_DEST_S3
+#define NO_S3 ""
+#else
+#define NO_S3 "|s3"
+#endif
+#ifdef CONFIG_DEST_ARCHIVE
+#define NO_ARCHIVE ""
+#else
+#define NO_ARCHIVE "|archive"
+#endif
+#define DESTINATIONS_LEFT_OUT NO_KINESIS NO_FIREHOSE NO_APIGATEWAY NO_S3 NO_ARCHIVE
+
+static const struct schema_key batch_keys[] = {
+    {.name = "records",
+     .kind = SCHEMA_INTEGER,
+     SCHEMA_AT(cfg_route, batch_records),
+     .standard = SCHEMA_TEXT_OF(CONFIG_BATCH_RECORDS),
+     .low = 1,
+     .high = CONFIG_BATCH_RECORDS,
+     .help = "the most in one request; CONFIG_BATCH_RECORDS at most (PutRecords takes 500)"},
+    {.name = "bytes",
+     .kind = SCHEMA_SIZE,
+     SCHEMA_AT(cfg_route, batch_bytes),
+     .standard = BATCH_BYTES,
+     .low = SCHEMA_KIB,
+     .high = CONFIG_BATCH_KIB * SCHEMA_KIB,
+     .help = "the most data and keys in one request; CONFIG_BATCH_KIB at most"},
+    {.name = NULL},
+};
+static const struct schema_table batch_table = {.keys = batch_keys};
+
+static const struct schema_key route_keys[] = {
+    {.name = "name",
+     .kind = SCHEMA_NAME,
+     SCHEMA_AT(cfg_route, name),
+     .required = true,
+     .help = "its cursor in the spool is kept under this name: \"name\": \"live\""},
+    {.name = "destination",
+     .kind = SCHEMA_CHOICE,
+     SCHEMA_AT(cfg_route, destination),
+     .required = true,
+     .choices = "kinesis|firehose|apigateway|s3|archive",
+     .left_out = DESTINATIONS_LEFT_OUT,
+     .symbol = "CONFIG_DEST_",
+     .help = "where it leads: \"destination\": \"kinesis\""},
+    {.name = "lanes",
+     .kind = SCHEMA_LANES,
+     SCHEMA_AT(cfg_route, lanes),
+     .standard = "all",
+     .help = "which lanes it carries: [ \"alarm\", \"normal\" ]"},
+    {.name = "hold",
+     .kind = SCHEMA_BOOLEAN,
+     SCHEMA_AT(cfg_route, hold),
+     .standard = "true",
+     .help = "keep records until this route has delivered them"},
+    {.name = "time_wait",
+     .kind = SCHEMA_DURATION,
+     SCHEMA_AT(cfg_route, time_wait_ms),
+     .standard = "10m",
+     .high = SCHEMA_DAY_MS,
+     .help = "how long records wait for somebody to tell the time, where it is not known"},
+    {.name = "order",
+     .kind = SCHEMA_CHOICE,
+     SCHEMA_AT(cfg_route, order),
+     .standard = "fifo",
+     .choices = "fifo|fresh-first|strict",
+     .help = "what is sent first: fifo: the oldest; fresh-first: after an outage what is new; "
+             "strict: a lane's records in order, one a request"},
+    {.name = "backlog_share",
+     .kind = SCHEMA_PERCENT,
+     SCHEMA_AT(cfg_route, backlog_share),
+     .standard = "30%",
+     .low = 1,
+     .high = 99,
+     .help = "fresh-first: of a request, what a backlog gets at least"},
+    {.name = "format",
+     .kind = SCHEMA_CHOICE,
+     SCHEMA_AT(cfg_route, format),
+     .standard = "json",
+     .choices = "json|raw",
+     .absent = "senml",
+     .help = "json: the whole record; raw: a document's own bytes"},
+    {.name = "layout",
+     .kind = SCHEMA_CHOICE,
+     .offset = SCHEMA_NOWHERE,
+     .standard = "nested",
+     .choices = "nested",
+     .absent = "flat",
+     .help = "of a record as JSON"},
+    {.name = "batch", .kind = SCHEMA_OBJECT, .members = &batch_table, .help = "one request"},
+    {.name = NULL},
+};
+static const struct schema_key network_keys[] = {
+    {.name = "region",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, region),
+     .high = 40,
+     .help =
+         "else that of the ARN, AWS_REGION, AWS_DEFAULT_REGION, the profile in ~/.aws/config or "
+         "CONFIG_REGION"},
+    {.name = "start_delay",
+     .kind = SCHEMA_DURATION,
+     SCHEMA_AT(cfg_route, start_delay_ms),
+     .standard = CONFIG_START_DELAY,
+     .high = 60 * SCHEMA_MINUTE_MS,
+     .help = "the most of a random wait behind a start of the machine, for the sake of a fleet"},
+    {.name = "ca_file",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, ca_file),
+     .high = 400,
+     .help = "PEM, whom to trust; else AWS_CA_BUNDLE, Amazon's roots for AWS, or the system's"},
+    {.name = "cert_file",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, cert_file),
+     .high = 400,
+     .help = "PEM, a client certificate"},
+    {.name = "key_file",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, key_file),
+     .high = 400,
+     .help = "PEM, its key"},
+    {.name = "credentials",
+     .kind = SCHEMA_NAME,
+     SCHEMA_AT(cfg_route, credentials_name),
+     .standard = "default",
+     .help = "one of \"credentials\""},
+#ifdef CONFIG_HTTP_PROXY
+    {.name = "proxy",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, proxy_url),
+     .help = "http://user:password@host:port, or \"none\"; else HTTPS_PROXY"},
+#else
+    {.name = "proxy",
+     .kind = SCHEMA_ABSENT,
+     .symbol = "CONFIG_HTTP_PROXY",
+     .help = "an HTTP proxy"},
+#endif
+    {.name = "role_arn", .kind = SCHEMA_ABSENT, .help = "a role to assume"},
+    {.name = NULL},
+};
+
+static const struct schema_key endpoint_keys[] = {
+    {.name = "endpoint",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, endpoint.url),
+     .high = 300,
+     .help =
+         "https://host[:port], else AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL or the region's"},
+    {.name = NULL},
+};
+
+static const struct schema_key stream_keys[] = {
+    {.name = "stream",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, stream),
+     .high = 400,
+     .help = "the stream's name or ARN, else CONFIG_STREAM"},
+    {.name = NULL},
+};
+
+static const struct schema_key partition_keys[] = {
+    {.name = "partition",
+     .kind = SCHEMA_PARTITION,
+     .standard = "even",
+     .choices = "even|device|sensor|random",
+     .help = "how records spread over shards; or { \"fixed\": \"KEY\" }"},
+    {.name = NULL},
+};
+
+static const struct schema_key pack_keys[] = {
+    {.name = "pack",
+     .kind = SCHEMA_CHOICE,
+     .offset = SCHEMA_NOWHERE,
+     .standard = "none",
+     .choices = "none",
+     .absent = "kpl|lines",
+     .help = "several records as one"},
+    {.name = "compress",
+     .kind = SCHEMA_CHOICE,
+     .offset = SCHEMA_NOWHERE,
+     .standard = "none",
+     .choices = "none",
+     .absent = "gzip",
+     .help = "of a record's bytes"},
+    {.name = NULL},
+};
+
+static const struct schema_part parts[] = {
+    {"kinesis|firehose|apigateway|s3", network_keys},
+    {"kinesis|firehose|s3", endpoint_keys},
+    {"kinesis|firehose", stream_keys},
+    {"kinesis|apigateway", partition_keys},
+    {"kinesis|firehose|apigateway", pack_keys},
+    {.only = NULL},
+};
+
+const struct schema_table schema_route = {
+    .keys = route_keys, .selector = "destination", .unwritten = "kinesis", .parts = parts};
