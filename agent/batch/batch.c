@@ -79,7 +79,10 @@ static int end_body(struct batch *batch)
 static int encode_data(void *context, const uint8_t *bytes, size_t count)
 {
     struct batch *batch = context;
-    base64_add(&batch->base64, bytes, count, &batch->body);
+    if (batch->options.frame->plain)
+        writer_bytes(&batch->body, bytes, count);
+    else
+        base64_add(&batch->base64, bytes, count, &batch->body);
     return batch->body.error;
 }
 
@@ -98,12 +101,15 @@ static void start_data(struct batch *batch)
 
 static int finish_data(struct batch *batch)
 {
+    if (batch->options.frame->newline)
+        writer_char(&batch->data, '\n');
     int rc = writer_finish(&batch->data);
-    base64_finish(&batch->base64, &batch->body);
+    if (!batch->options.frame->plain)
+        base64_finish(&batch->base64, &batch->body);
     return rc;
 }
 
-/* Writes the rendered record as base64; the data writer counts its bytes. */
+/* Writes the rendered record as the frame wants it; the data writer counts its bytes. */
 static int put_data(struct batch *batch)
 {
     start_data(batch);
@@ -588,6 +594,7 @@ int batch_open(const struct batch_options *options, struct batch *batch)
     batch->summary.spool_id = bytes_get_be64(id);
     batch->render.piece = next_piece;
     batch->render.context = batch;
+    batch->render.one_line = options->frame->newline;
     return E_OK;
 }
 

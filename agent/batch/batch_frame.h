@@ -2,6 +2,7 @@
 #ifndef RUNNEL_AGENT_BATCH_BATCH_FRAME_H
 #define RUNNEL_AGENT_BATCH_BATCH_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,13 +11,16 @@
 
 /* What a batch has to know of its destination. Pure. */
 
-/** How a destination wraps records into a body; data is put in as base64. The functions write
- *  the same into OUT in both passes. */
+/** How a destination wraps records into a body. The functions write the same into OUT in both
+ *  passes. */
 struct batch_frame {
     void (*begin)(const void *context, struct writer *out);
     void (*record_begin)(const void *context, struct writer *out, size_t index);
     void (*record_end)(const void *context, struct writer *out, const char *key, size_t key_bytes);
     void (*end)(const void *context, struct writer *out);
+    bool plain;   /* data goes in as it is; else as base64 */
+    bool newline; /* data ends with one, which counts and is encoded with it; there is none inside:
+                     line breaks between the tokens of a document become spaces */
 };
 
 /** bytes and record_bytes as AWS counts them: data before base64 and partition keys. */

@@ -130,20 +130,35 @@ put_values(struct json_write *out, const struct sensor_definition *sensor,
         json_write_object_end(out);
 }
 
+/* Inside a string of JSON there is no line break (RFC 8259, 7). */
+static void put_piece(const struct render_json *render, const uint8_t *piece, size_t bytes,
+                      struct writer *out)
+{
+    size_t start = 0;
+    for (size_t i = 0; render->one_line && i < bytes; i++) {
+        if (piece[i] != '\n' && piece[i] != '\r')
+            continue;
+        writer_bytes(out, piece + start, i - start);
+        writer_char(out, ' ');
+        start = i + 1;
+    }
+    writer_bytes(out, piece + start, bytes - start);
+}
+
 static int put_document(const struct render_json *render, const struct record *record,
                         struct writer *out)
 {
     const uint8_t *piece;
     size_t bytes;
     size_t left = record->document_bytes - record->document_piece_bytes;
-    writer_bytes(out, record->document, record->document_piece_bytes);
+    put_piece(render, record->document, record->document_piece_bytes, out);
     while (left > 0) {
         int rc = render->piece == NULL ? E_END : render->piece(render->context, &piece, &bytes);
         if (rc == E_END || (rc == E_OK && bytes > left))
             return E_DAMAGED;
         if (rc < 0)
             return rc;
-        writer_bytes(out, piece, bytes);
+        put_piece(render, piece, bytes, out);
         left -= bytes;
     }
     return E_OK;

@@ -2,6 +2,7 @@
 #ifndef RUNNEL_AGENT_BATCH_RENDER_JSON_H
 #define RUNNEL_AGENT_BATCH_RENDER_JSON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ struct render_json {
      *  documents are whole. */
     int (*piece)(void *context, const uint8_t **ret_piece, size_t *ret_bytes);
     void *context;
+    bool one_line; /* line breaks of a document become spaces, which is the same JSON */
 };
 
 /** Writes RECORD into OUT, whose error sticks. 0; E_DAMAGED: the record has more values than its

@@ -39,7 +39,10 @@ static void end(const void *context, struct writer *out)
     writer_char(out, '>');
 }
 
-static const struct batch_frame frame = {begin, record_begin, record_end, end};
+static const struct batch_frame frame = {begin, record_begin, record_end, end, false, false};
+static const struct batch_frame frame_plain = {begin, record_begin, record_end, end, true, false};
+static const struct batch_frame frame_lines = {begin, record_begin, record_end, end, true, true};
+static const struct batch_frame frame_newline = {begin, record_begin, record_end, end, false, true};
 
 struct fixture {
     struct spool spool;
@@ -130,6 +133,45 @@ static void test_golden_body(void **state)
     assert_int_equal(fixture->spool.pinned[LANE_NORMAL], 6);
     batch_release(&fixture->batch);
     assert_int_equal(fixture->spool.pinned[LANE_NORMAL], 0);
+}
+
+/* As it is, or with a newline that counts, before base64 too; a line break of the document's own
+ * would end the line of whoever reads lines. */
+static void test_frames_without_base64_and_with_newlines(void **state)
+{
+    static const struct {
+        const struct batch_frame *frame;
+        const char *body;
+        uint64_t data_bytes;
+    } cases[] = {{&frame_plain, "<0:{}/key,1:{\r\n\"a\":\n1}/key,>", 2 + 10 + 6},
+                 {&frame_lines, "<0:{}\n/key,1:{  \"a\": 1}\n/key,>", 3 + 11 + 6},
+                 {&frame_newline, "<0:e30K/key,1:eyAgImEiOiAxfQo=/key,>", 3 + 11 + 6}};
+    struct fixture *fixture = *state;
+    struct batch_options options = usual_options(fixture);
+    add(fixture, LANE_NORMAL, 5, "{}");
+    fixture->spool.piece_bytes = 4;
+    add(fixture, LANE_NORMAL, 6, "{\r\n\"a\":\n1}");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        options.frame = cases[i].frame;
+        open_batch(fixture, &options);
+        assert_builds(fixture, cases[i].body);
+        assert_int_equal(fixture->batch.data_bytes, cases[i].data_bytes);
+        batch_close(&fixture->batch);
+    }
+}
+
+/* Gaps are lines as well. */
+static void test_gap_as_a_line(void **state)
+{
+    struct fixture *fixture = *state;
+    struct batch_options options = usual_options(fixture);
+    options.device = "gw-17";
+    options.frame = &frame_lines;
+    open_batch(fixture, &options);
+    fixture->spool.gap = (struct spool_gap){.sequence = 9, .first = 1, .last = 4, .count = 3};
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
+    assert_passes_agree(fixture);
+    assert_non_null(strstr(fixture->body, "}}\n/key,>"));
 }
 
 /* While only alarms may go, neither other lanes nor gaps are taken, nor lost. */
@@ -618,6 +660,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_golden_body),
+        TEST(test_frames_without_base64_and_with_newlines),
+        TEST(test_gap_as_a_line),
         TEST(test_alarms_only),
         TEST(test_gap_goes_first),
         TEST(test_nothing_to_send),

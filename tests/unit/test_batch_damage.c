@@ -126,7 +126,8 @@ static void put_end(const void *context, struct writer *out)
 
 static struct bench *set_up_bench(void)
 {
-    static const struct batch_frame frame = {put_nothing, put_space, put_no_key, put_end};
+    static const struct batch_frame frame = {
+        .begin = put_nothing, .record_begin = put_space, .record_end = put_no_key, .end = put_end};
     struct bench *bench = calloc(1, sizeof *bench);
     assert_non_null(bench);
     (void)snprintf(bench->path, sizeof bench->path, "/tmp/runnel-passes-XXXXXX");

@@ -443,7 +443,10 @@ static int drop(void *context, const uint8_t *bytes, size_t count)
 static void a_batch_is_written_as_it_was_built(void **state)
 {
     (void)state;
-    static const struct batch_frame frame = {frame_nothing, frame_record, frame_key, frame_nothing};
+    static const struct batch_frame frame = {.begin = frame_nothing,
+                                             .record_begin = frame_record,
+                                             .record_end = frame_key,
+                                             .end = frame_nothing};
     struct bench bench;
     struct batch batch;
     struct writer out;

@@ -428,7 +428,7 @@ static void close_kinesis(struct dest *dest)
 static const struct dest_operations operations = {
     .name = "kinesis",
     .limits = {.records = 500, .bytes = (10240 - 64) * 1024, .record_bytes = 1024 * 1024},
-    .frame = {begin, record_begin, record_end, end},
+    .frame = {.begin = begin, .record_begin = record_begin, .record_end = record_end, .end = end},
     .head = head,
     .reply_start = reply_start,
     .reply_feed = reply_feed,
@@ -439,7 +439,10 @@ static const struct dest_operations operations = {
 static const struct dest_operations operations_single = {
     .name = "kinesis",
     .limits = {.records = 1, .bytes = 1024 * 1024, .record_bytes = 1024 * 1024},
-    .frame = {begin_single, record_begin_single, record_end_single, end_single},
+    .frame = {.begin = begin_single,
+              .record_begin = record_begin_single,
+              .record_end = record_end_single,
+              .end = end_single},
     .head = head_single,
     .reply_start = reply_start_single,
     .reply_feed = reply_feed,
