@@ -14,7 +14,7 @@ group() {
     build)
         why="to build runnel and its tests"
         packages="gcc libc6-dev cmake ninja-build python3 python3-kconfiglib
-            libmbedtls-dev liblmdb-dev libcjson-dev libcmocka-dev"
+            libmbedtls-dev liblmdb-dev libcjson-dev zlib1g-dev libcmocka-dev"
         ;;
     checks)
         why="to check style and scripts"

@@ -9,7 +9,7 @@
 # may otherwise refuse to live side by side. Needs no root.
 set -euo pipefail
 
-packages=(libmbedtls-dev liblmdb-dev libcjson-dev libcmocka-dev)
+packages=(libmbedtls-dev liblmdb-dev libcjson-dev zlib1g-dev libcmocka-dev)
 
 [ $# -eq 1 ] || { echo "usage: sysroot.sh ARCHITECTURE" >&2; exit 2; }
 arch=$1
