@@ -32,6 +32,9 @@ int gzip_finish(struct gzip *gzip);
 /** What came out of this member so far; the compressor holds more. */
 uint64_t gzip_out_bytes(const struct gzip *gzip);
 
+/** So long at most is a member of BYTES. */
+uint64_t gzip_bound_of(uint64_t bytes);
+
 /** So long at most is this member if MORE bytes come to it before it ends. */
 uint64_t gzip_bound(const struct gzip *gzip, uint64_t more);
 

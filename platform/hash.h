@@ -24,7 +24,17 @@ void hash_sha256(const void *bytes, size_t count, uint8_t ret_digest[HASH_SHA256
 void hash_hmac_sha256(const void *key, size_t key_bytes, const void *bytes, size_t count,
                       uint8_t ret_mac[HASH_SHA256_BYTES]);
 
-/** MD5 (RFC 1321): places partition keys, protects nothing. */
+/** A running MD5 (RFC 1321), as the one of SHA-256. It places partition keys and ends aggregates;
+ *  it protects nothing. */
+struct hash_md5 {
+    uint64_t opaque[16];
+};
+
+void hash_md5_start(struct hash_md5 *hash);
+void hash_md5_add(struct hash_md5 *hash, const void *bytes, size_t count);
+void hash_md5_finish(struct hash_md5 *hash, uint8_t ret_digest[HASH_MD5_BYTES]);
+
+/** MD5 of BYTES in one call. */
 void hash_md5(const void *bytes, size_t count, uint8_t ret_digest[HASH_MD5_BYTES]);
 
 /** Overwrites a secret in a way that the compiler keeps. */

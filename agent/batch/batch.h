@@ -6,19 +6,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/batch/aggregate.h"
 #include "agent/batch/batch_frame.h"
 #include "agent/batch/partition.h"
 #include "agent/batch/render_json.h"
 #include "agent/spool/spool.h"
 #include "platform/base/base64.h"
 #include "platform/base/writer.h"
+#include "platform/gzip.h"
 #include "platform/hash.h"
 
 /**
  * The records of one request. Neither the body nor its blocks are ever held: the records are read
  * from the spool and rendered twice, once for the body's length and SHA-256, which the signature
  * needs before the first byte goes out, and once into the connection. Memory is a block, a record
- * and two small buffers, whatever the size of the request, and 16 bytes per record.
+ * and two small buffers, whatever the size of the request, 24 bytes per run of records, and the
+ * compressor's where there is one.
+ *
+ * A body has entries, which are what a destination counts and answers for. Each is a record, or
+ * many of them: JSON lines, perhaps compressed, or an aggregate. An entry that has begun takes
+ * records as long as they have its partition key and it stays below entry_bytes; a gap counts as a
+ * record. What is known of records that follow each other is kept as one run per block of the spool
+ * and entry: a batch ends when it has no room for another.
  *
  * A batch takes the records that the route has not acknowledged, from its low mark on, lanes in
  * the order alarm, normal, bulk: what failed before comes first by itself. Before them go the gaps
@@ -30,9 +39,11 @@
  * batch could take nothing of the backlog, the next one takes the backlog first.
  */
 enum { BATCH_GAPS_MAX = 16, BATCH_RANGES_MAX = 3 * LANE_COUNT };
-enum { BATCH_BODY_BUFFER_BYTES = 4096, BATCH_DATA_BUFFER_BYTES = 1024 };
+/* A record that is longer than the data buffer is rendered twice in each pass. */
+enum { BATCH_BODY_BUFFER_BYTES = 4096, BATCH_DATA_BUFFER_BYTES = 4096 };
 
 enum batch_format { BATCH_JSON, BATCH_RAW };
+enum batch_pack { BATCH_PACK_NONE, BATCH_PACK_LINES, BATCH_PACK_KPL };
 
 struct batch_options {
     struct spool *spool;
@@ -40,6 +51,11 @@ struct batch_options {
     const char *device; /* for gaps */
     bool lanes[LANE_COUNT];
     enum batch_format format;
+    enum batch_pack pack;
+    bool gzip_entry;      /* each entry's data is a gzip member; not of an aggregate */
+    bool gzip_body;       /* the whole body is; not both */
+    uint64_t entry_bytes; /* a packed entry takes no more records then; 0: 51,200, see README.md */
+    int64_t period_ms;    /* all records of a batch are of the same one, by their time; 0: of any */
     struct partition partition;
     struct batch_limits limits;
     bool in_order;            /* a gap waits for what is numbered below it */
@@ -57,6 +73,7 @@ struct batch_range {
     uint64_t first;
     uint64_t last;
     size_t count;
+    size_t run_count;
 };
 
 /** A record that no request can carry. */
@@ -80,22 +97,42 @@ struct batch_sink {
     uint8_t held; /* the last byte so far: it goes out only once the whole is known to be right */
 };
 
-/** Read count to range_count after batch_build; the rest is the batch's own. About 12 KB. */
+/** The entry that records are put into. */
+struct batch_entry {
+    bool open;
+    uint32_t index;
+    uint64_t plain_bytes; /* of its records, as rendered */
+    uint64_t bytes;       /* of the entry, if nothing is compressed */
+    uint64_t out_bytes;   /* so many came out */
+    char key[PARTITION_KEY_BYTES];
+    size_t key_bytes;
+};
+
+/** Read count to refusal after batch_build; the rest is the batch's own. About 16 KB. */
 struct batch {
     size_t count;        /* gaps and records */
     uint64_t data_bytes; /* as the limits count */
     struct batch_summary summary;
     struct batch_range ranges[BATCH_RANGES_MAX];
     size_t range_count;
+    struct spool_run *runs; /* of the ranges, in their order */
+    size_t run_count;
     struct spool_gap gaps[BATCH_GAPS_MAX];
+    uint32_t gap_entries[BATCH_GAPS_MAX];
     size_t gap_count;
     struct batch_refusal refusal;
 
     struct batch_options options;
-    struct spool_mark *marks; /* of the records: limits.records of them */
-    uint64_t fresh_from;      /* the caller sets it; 0: there is no backlog */
-    bool backlog_waits;       /* the last batch took none of it */
-    bool alarms_only;         /* the caller sets it: take the lane alarm alone, and no gaps */
+    size_t runs_max;
+    size_t entries_max;  /* the caller sets it; 0: as many as the limits say */
+    uint64_t fresh_from; /* the caller sets it; 0: there is no backlog */
+    bool backlog_waits;  /* the last batch took none of it */
+    bool alarms_only;    /* the caller sets it: take the lane alarm alone, and no gaps */
+    uint64_t turn;       /* of the first entry, if records are packed */
+    uint64_t block;      /* the block of the last record's run */
+    struct batch_entry entry;
+    struct aggregate aggregate;
+    struct gzip *gzip; /* of entries or of the body; NULL: none is compressed */
     uint64_t body_check;
     struct batch_sink sink;
     struct render_json render;
@@ -108,7 +145,8 @@ struct batch {
     uint8_t data_buffer[BATCH_DATA_BUFFER_BYTES];
 };
 
-/** Texts and contexts in OPTIONS must outlive the batch. E_INVALID: a limit of 0; E_NO_MEMORY. */
+/** Texts and contexts in OPTIONS must outlive the batch. E_INVALID: a limit of 0, or options that
+ *  exclude each other; E_NO_MEMORY. */
 int batch_open(const struct batch_options *options, struct batch *batch);
 void batch_close(struct batch *batch);
 
@@ -130,8 +168,9 @@ int batch_build(struct batch *batch, size_t records_max, uint64_t bytes_max);
 int batch_write(struct batch *batch, struct writer *out);
 
 /**
- * Acknowledges the records whose bit is set in DELIVERED (bit I % 8 of byte I / 8), all of them
- * where that is NULL. Returns how many.
+ * Acknowledges the records of the entries whose bit is set in DELIVERED (bit I % 8 of byte I / 8),
+ * all of them where that is NULL or the frame's entries are answered for together. Returns how many
+ * gaps and records that are.
  */
 size_t batch_acknowledge(struct batch *batch, const uint8_t *delivered);
 

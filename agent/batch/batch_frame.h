@@ -18,16 +18,18 @@ struct batch_frame {
     void (*record_begin)(const void *context, struct writer *out, size_t index);
     void (*record_end)(const void *context, struct writer *out, const char *key, size_t key_bytes);
     void (*end)(const void *context, struct writer *out);
-    bool plain;   /* data goes in as it is; else as base64 */
-    bool newline; /* data ends with one, which counts and is encoded with it; there is none inside:
-                     line breaks between the tokens of a document become spaces */
+    bool plain;    /* data goes in as it is; else as base64 */
+    bool newline;  /* data ends with one, which counts and is encoded with it; there is none inside:
+                      line breaks between the tokens of a document become spaces */
+    bool together; /* a reply answers for all entries alike */
 };
 
-/** bytes and record_bytes as AWS counts them: data before base64 and partition keys. */
+/** bytes and record_bytes as AWS counts them: data before base64 and partition keys; with packing,
+ *  of what was packed. What the whole body is compressed to does not count. */
 struct batch_limits {
-    size_t records;
-    uint64_t bytes; /* a single record may be more, up to record_bytes */
-    uint64_t record_bytes;
+    size_t records;        /* as the destination counts: entries */
+    uint64_t bytes;        /* a single entry may be more, up to record_bytes */
+    uint64_t record_bytes; /* of an entry */
 };
 
 enum { BATCH_HASH_TEXT_BYTES = 2 * HASH_SHA256_BYTES + 1 };

@@ -40,10 +40,10 @@ static uint64_t scatter(uint64_t seed, uint64_t sequence)
     return mixed ^ mixed >> 31;
 }
 
-static size_t random_key(uint64_t seed, uint64_t sequence, char *ret_key)
+static size_t random_key(uint64_t seed, uint64_t turn, char *ret_key)
 {
     uint8_t bytes[RANDOM_BYTES];
-    bytes_put_be64(bytes, scatter(seed, sequence));
+    bytes_put_be64(bytes, scatter(seed, turn));
     bytes_put_hex(ret_key, bytes, sizeof bytes);
     return 2 * sizeof bytes;
 }
@@ -62,20 +62,27 @@ static size_t named_key(const char *name, char *ret_key)
     return count;
 }
 
-size_t partition_key(const struct partition *partition, const struct record *record,
+bool partition_is_free(const struct partition *partition)
+{
+    return partition->kind == PARTITION_EVEN || partition->kind == PARTITION_RANDOM ||
+           partition->kind == PARTITION_FIXED;
+}
+
+size_t partition_key(const struct partition *partition, uint64_t turn, const struct record *record,
                      const struct sensor_definition *sensor, char ret_key[PARTITION_KEY_BYTES])
 {
-    uint32_t turn = (uint32_t)(record->sequence % PARTITION_TABLE_KEYS);
+    uint32_t place = (uint32_t)(turn % PARTITION_TABLE_KEYS) * STEP + partition->start;
+    (void)record;
     switch (partition->kind) {
     case PARTITION_DEVICE:
         return named_key(sensor->device, ret_key);
     case PARTITION_SENSOR:
         return named_key(sensor->name, ret_key);
     case PARTITION_RANDOM:
-        return random_key(partition->seed, record->sequence, ret_key);
+        return random_key(partition->seed, turn, ret_key);
     case PARTITION_FIXED:
         return named_key(partition->fixed, ret_key);
     default:
-        return partition_table_key(turn * STEP + partition->start, ret_key);
+        return partition_table_key(place, ret_key);
     }
 }

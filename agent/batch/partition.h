@@ -2,6 +2,7 @@
 #ifndef RUNNEL_AGENT_BATCH_PARTITION_H
 #define RUNNEL_AGENT_BATCH_PARTITION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,9 +47,14 @@ size_t partition_table_key(uint32_t place, char ret_key[PARTITION_TABLE_KEY_BYTE
 
 /**
  * The key of RECORD, whose sensor is SENSOR: 1 to 256 bytes of UTF-8, no NUL. A longer name is cut
- * between characters; an empty one becomes "-", because a key may not be empty. Returns the count.
+ * between characters; an empty one becomes "-", because a key may not be empty. TURN decides where
+ * the record does not: its sequence number, or that of the entry that it is packed into. Returns
+ * the count.
  */
-size_t partition_key(const struct partition *partition, const struct record *record,
+size_t partition_key(const struct partition *partition, uint64_t turn, const struct record *record,
                      const struct sensor_definition *sensor, char ret_key[PARTITION_KEY_BYTES]);
+
+/** Whether the key is the same whatever the record is. */
+bool partition_is_free(const struct partition *partition);
 
 #endif

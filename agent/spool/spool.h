@@ -279,6 +279,19 @@ struct spool_mark {
 void spool_route_ack(struct spool_route *route, enum lane lane, const struct spool_mark *marks,
                      size_t count, enum spool_outcome outcome);
 
+/** Records of one block that follow each other in their lane, none of them acknowledged. */
+struct spool_run {
+    uint64_t previous; /* the one of the lane before them, acknowledged or not */
+    uint64_t last;
+    uint32_t count;
+    uint32_t entry; /* the caller's */
+};
+
+/** Acknowledges COUNT > 0 runs of LANE, each of which begins where the one before it ends. As
+ *  spool_route_ack: blocks are evicted whole, so that a run was, or none of it. */
+void spool_route_ack_runs(struct spool_route *route, enum lane lane, const struct spool_run *runs,
+                          size_t count, enum spool_outcome outcome);
+
 /* ---- time ---- */
 
 /**

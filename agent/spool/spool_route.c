@@ -460,15 +460,9 @@ static bool has_left(const struct spool_route *route, enum lane lane, uint64_t s
     return false;
 }
 
-/* How many of the records were evicted since they were read. */
-static size_t count_evicted(const struct spool_route *route, enum lane lane,
-                            const struct spool_mark *marks, size_t count)
+static bool was_evicted(const struct spool_route *route, enum lane lane, uint64_t sequence)
 {
-    size_t evicted = 0;
-    for (size_t i = 0; i < count; i++)
-        evicted += marks[i].sequence <= route->evicted_to[lane] ||
-                   has_left(route, lane, marks[i].sequence);
-    return evicted;
+    return sequence <= route->evicted_to[lane] || has_left(route, lane, sequence);
 }
 
 static void count_outcome(struct spool_counters *counters, uint64_t count, uint64_t evicted,
@@ -481,25 +475,53 @@ static void count_outcome(struct spool_counters *counters, uint64_t count, uint6
         counters->delivered += count;
 }
 
+/* Records that follow each other, of which so many were evicted since they were read. */
+struct acknowledged {
+    uint64_t after;
+    uint64_t last;
+    uint64_t count;
+    uint64_t evicted;
+};
+
+static void acknowledge_locked(struct spool_route *route, enum lane lane,
+                               const struct acknowledged *records, enum spool_outcome outcome)
+{
+    struct spool *spool = route->spool;
+    struct met met = {0};
+    if (cursor_add(&route->cursors[lane], records->after, records->last) != E_OK)
+        return;
+    spool_gap_take_back_locked(route, lane, records->evicted);
+    acknowledge_head(route, lane, records->after, records->last, outcome, &met);
+    count_outcome(&route->counters[lane], records->count - met.pending, records->evicted, outcome);
+    reduce_waiting(&route->waiting[lane], records->count - records->evicted);
+    if (records->count > met.in_ram)
+        spool_commit_ack_due_locked(spool, records->count - met.in_ram);
+    spool_head_settle_lane_locked(spool, lane);
+}
+
 void spool_route_ack(struct spool_route *route, enum lane lane, const struct spool_mark *marks,
                      size_t count, enum spool_outcome outcome)
 {
-    struct spool *spool = route->spool;
-    uint64_t after = marks[0].previous;
-    uint64_t last = marks[count - 1].sequence;
-    struct met met = {0};
-    (void)pthread_mutex_lock(&spool->lock);
-    if (cursor_add(&route->cursors[lane], after, last) == E_OK) {
-        size_t evicted = count_evicted(route, lane, marks, count);
-        spool_gap_take_back_locked(route, lane, evicted);
-        acknowledge_head(route, lane, after, last, outcome, &met);
-        count_outcome(&route->counters[lane], count - met.pending, evicted, outcome);
-        reduce_waiting(&route->waiting[lane], count - evicted);
-        if (count > met.in_ram)
-            spool_commit_ack_due_locked(spool, count - met.in_ram);
-        spool_head_settle_lane_locked(spool, lane);
+    struct acknowledged records = {
+        .after = marks[0].previous, .last = marks[count - 1].sequence, .count = count};
+    (void)pthread_mutex_lock(&route->spool->lock);
+    for (size_t i = 0; i < count; i++)
+        records.evicted += was_evicted(route, lane, marks[i].sequence);
+    acknowledge_locked(route, lane, &records, outcome);
+    (void)pthread_mutex_unlock(&route->spool->lock);
+}
+
+void spool_route_ack_runs(struct spool_route *route, enum lane lane, const struct spool_run *runs,
+                          size_t count, enum spool_outcome outcome)
+{
+    struct acknowledged records = {.after = runs[0].previous, .last = runs[count - 1].last};
+    (void)pthread_mutex_lock(&route->spool->lock);
+    for (size_t i = 0; i < count; i++) {
+        records.count += runs[i].count;
+        records.evicted += was_evicted(route, lane, runs[i].last) ? runs[i].count : 0;
     }
-    (void)pthread_mutex_unlock(&spool->lock);
+    acknowledge_locked(route, lane, &records, outcome);
+    (void)pthread_mutex_unlock(&route->spool->lock);
 }
 
 /* What the head holds of what was accepted and is still owed. */

@@ -7,13 +7,13 @@
 #include <stdint.h>
 
 /**
- * A token bucket of records that knows its rate only from the destination: there is none until a
- * reply says that records came too fast, more of them than of late. Then the rate is what was
- * taken, though at most three tenths less than before, and the bucket is empty. With each other
- * reply the rate grows: by a half in a second until it is near what was too much, by a tenth from
- * there on; at four times that there is none again. Sending is allowed while nothing is owed to the
- * bucket, so that a batch goes as a whole; it has what may go out in a second. Pure; times are
- * clock_mono_ms.
+ * A token bucket of records as the destination counts them that knows its rate only from the
+ * destination: there is none until a reply says that records came too fast, more of them than of
+ * late. Then the rate is what was taken, though at most three tenths less than before, and the
+ * bucket is empty. With each other reply the rate grows: by a half in a second until it is near
+ * what was too much, by a tenth from there on; at four times that there is none again. Sending is
+ * allowed while nothing is owed to the bucket, so that a batch goes as a whole; it has what may go
+ * out in a second. Pure; times are clock_mono_ms.
  */
 struct pace {
     int64_t rate;        /* records in 1,000 s; 0: as fast as they come */

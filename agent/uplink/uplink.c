@@ -25,7 +25,7 @@ enum {
 };
 
 _Static_assert(sizeof(struct uplink) < 32 * 1024,
-               "a route is promised to fit into 64 KB, marks and HTTP client included");
+               "a route is promised to fit into 64 KB, runs and HTTP client included");
 
 /* ---- status ---- */
 
@@ -83,6 +83,7 @@ static int get_credentials(struct uplink *uplink)
 
 static int build(struct uplink *uplink)
 {
+    uplink->batch.entries_max = pace_records_max(&uplink->pace);
     int rc = batch_build(&uplink->batch, uplink_judge_records_max(uplink),
                          uplink_judge_bytes_max(uplink));
     if (rc == E_REFUSED)
@@ -107,7 +108,7 @@ static void send_batch(struct uplink *uplink)
     if (uplink_judge_pace(uplink) < 0 || get_credentials(uplink) < 0 || build(uplink) < 0)
         return;
     uplink->took = false;
-    pace_sent(&uplink->pace, clock_mono_ms(), uplink->batch.count);
+    pace_sent(&uplink->pace, clock_mono_ms(), uplink->batch.summary.entry_count);
     int rc = uplink_exchange_send(uplink, &outcome);
     /* A batch that changed between the passes was never sent whole; the next one reads anew. */
     uplink->changes = rc == E_CHANGED ? uplink->changes + 1 : 0;
@@ -162,6 +163,10 @@ static int open_batch(struct uplink *uplink)
     struct batch_options batch = {.spool = options->spool,
                                   .route = uplink->route,
                                   .format = options->format,
+                                  .pack = options->pack,
+                                  .gzip_entry = options->gzip_entry,
+                                  .gzip_body = options->gzip_body,
+                                  .period_ms = options->period_ms,
                                   .device = options->device,
                                   .partition = {.kind = options->partition,
                                                 .start = partition_start(options->device),

@@ -74,6 +74,9 @@ struct uplink_options {
 
     bool in_order; /* arrival in the order of the numbers: the destination sees to it, too */
     enum batch_format format;
+    enum batch_pack pack;
+    bool gzip_entry, gzip_body; /* as batch_options has them, like the next one */
+    int64_t period_ms;
     enum partition_kind partition;
     const char *partition_key; /* of PARTITION_FIXED */
     unsigned backlog_percent;  /* fresh-first: a backlog's share of a request; 0: oldest first */

@@ -36,6 +36,23 @@ static int64_t lane_due_mono_ms(struct uplink *uplink, enum lane lane)
     return uplink->lane_due_mono_ms[lane];
 }
 
+/* How much there is when a batch is full. Records that are packed become many times shorter, so no
+ * number of them tells; they go when what RAM holds for all of them is half full, for beyond it
+ * flash is written. */
+static uint64_t full_records(const struct uplink *uplink)
+{
+    const struct batch_options *batch = &uplink->batch.options;
+    return batch->pack == BATCH_PACK_NONE ? batch->limits.records : UINT64_MAX / 2;
+}
+
+static uint64_t full_bytes(const struct uplink *uplink)
+{
+    const struct batch_options *batch = &uplink->batch.options;
+    const uint64_t half = (uint64_t)CONFIG_SPOOL_HEAD_BLOCKS * BLOCK_BYTES / 2;
+    bool packed = batch->pack != BATCH_PACK_NONE;
+    return packed && half < batch->limits.bytes ? half : batch->limits.bytes;
+}
+
 static void count_lanes(struct uplink *uplink, struct look *ret_look)
 {
     struct spool_gap gap;
@@ -61,13 +78,12 @@ static void count_lanes(struct uplink *uplink, struct look *ret_look)
 /* Whether a batch is due; the oldest records are asked for only where the amount does not tell. */
 static bool is_due(struct uplink *uplink, struct look *look)
 {
-    const struct batch_limits *limits = &uplink->batch.options.limits;
     if (look->gap)
         return true;
     if (look->records == 0)
         return false;
-    if (atomic_load(&uplink->drain) || look->records >= limits->records ||
-        look->bytes >= limits->bytes || batch_has_backlog(&uplink->batch))
+    if (atomic_load(&uplink->drain) || look->records >= full_records(uplink) ||
+        look->bytes >= full_bytes(uplink) || batch_has_backlog(&uplink->batch))
         return true;
     for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
         int64_t due = INT64_MAX;
@@ -93,7 +109,7 @@ static uint64_t wake_records(struct uplink *uplink, const struct look *look)
         return look->held_records + look->records + 1; /* the first that is held is worth to ask */
     if (uplink->pass == LINK_NONE)
         return UINT64_MAX;
-    return look->held_records + uplink->batch.options.limits.records;
+    return look->held_records + full_records(uplink);
 }
 
 static int wait_for_change(struct uplink *uplink, const struct look *look)
@@ -102,9 +118,7 @@ static int wait_for_change(struct uplink *uplink, const struct look *look)
     if (now < uplink->woken_mono_ms + WAKE_GAP_MS)
         (void)stop_wait(&uplink->soft, -1, 0, now + WAKE_GAP_MS);
     spool_route_arm(uplink->route, uplink->event_fd, wake_records(uplink, look),
-                    uplink->pass == LINK_NONE
-                        ? UINT64_MAX
-                        : look->held_bytes + uplink->batch.options.limits.bytes);
+                    uplink->pass == LINK_NONE ? UINT64_MAX : look->held_bytes + full_bytes(uplink));
     int64_t until_ms =
         look->due_mono_ms < uplink->budget_mono_ms ? look->due_mono_ms : uplink->budget_mono_ms;
     int rc = stop_wait(&uplink->soft, uplink->event_fd, POLLIN, until_ms);

@@ -68,10 +68,11 @@ static void settle(struct uplink *uplink, size_t sent_before)
     size_t delivered = batch_acknowledge(&uplink->batch, uplink->delivered);
     uplink_report_exchange(uplink, delivered, uplink->batch.count - delivered + sent_before,
                            reply->throttled > 0);
-    pace_answered(&uplink->pace, clock_mono_ms(), delivered, reply->throttled);
+    pace_answered(&uplink->pace, clock_mono_ms(), reply->delivered, reply->throttled);
     if (reply->failed > 0)
         (void)snprintf(error, sizeof error, "%zu of %zu records were not taken: %s: %s",
-                       reply->failed, uplink->batch.count, reply->code, reply->message);
+                       reply->failed, uplink->batch.summary.entry_count, reply->code,
+                       reply->message);
     clean(uplink, error);
     if (delivered > 0) {
         succeed(uplink, delivered);
@@ -209,7 +210,7 @@ static void keep(struct uplink *uplink, enum verdict verdict,
     uplink_report_exchange(uplink, 0, sent + sent_before, verdict == VERDICT_THROTTLE);
     /* One request may have met a moment that others made busy, which its own wait is for. */
     if (verdict == VERDICT_THROTTLE && uplink->backoff.failures > 0)
-        pace_answered(&uplink->pace, clock_mono_ms(), 0, uplink->batch.count);
+        pace_answered(&uplink->pace, clock_mono_ms(), 0, uplink->batch.summary.entry_count);
     if (verdict == VERDICT_FIX_CLOCK)
         learn_from_message(uplink);
     if (is_broken_off(uplink, question->error, outcome))
@@ -246,7 +247,6 @@ static size_t least(size_t a, size_t b)
 size_t uplink_judge_records_max(const struct uplink *uplink)
 {
     size_t most = is_down(uplink) ? PROBE_RECORDS : SIZE_MAX;
-    most = least(most, pace_records_max(&uplink->pace));
     return least(most, bisect_records_max(&uplink->bisect));
 }
 

@@ -50,8 +50,8 @@ static struct bisect_record record_alone(const struct batch *batch)
     if (batch->gap_count > 0)
         return (struct bisect_record){.is_gap = true, .sequence = batch->gaps[0].sequence};
     return (struct bisect_record){.lane = batch->ranges[0].lane,
-                                  .sequence = batch->marks[0].sequence,
-                                  .previous = batch->marks[0].previous};
+                                  .sequence = batch->runs[0].last,
+                                  .previous = batch->runs[0].previous};
 }
 
 /* Where order counts nothing is passed over but what will never be sent. */

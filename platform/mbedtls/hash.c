@@ -14,18 +14,27 @@
 #define SHA256_START(context) mbedtls_sha256_starts((context), 0)
 #define SHA256_ADD            mbedtls_sha256_update
 #define SHA256_FINISH         mbedtls_sha256_finish
-#define MD5                   mbedtls_md5
+#define MD5_START             mbedtls_md5_starts
+#define MD5_ADD               mbedtls_md5_update
+#define MD5_FINISH            mbedtls_md5_finish
 #else
 #define SHA256_START(context) mbedtls_sha256_starts_ret((context), 0)
 #define SHA256_ADD            mbedtls_sha256_update_ret
 #define SHA256_FINISH         mbedtls_sha256_finish_ret
-#define MD5                   mbedtls_md5_ret
+#define MD5_START             mbedtls_md5_starts_ret
+#define MD5_ADD               mbedtls_md5_update_ret
+#define MD5_FINISH            mbedtls_md5_finish_ret
 #endif
 
 _Static_assert(sizeof(mbedtls_sha256_context) <= sizeof(struct hash_sha256),
                "struct hash_sha256 holds any mbedTLS's context");
 _Static_assert(_Alignof(mbedtls_sha256_context) <= _Alignof(struct hash_sha256),
                "struct hash_sha256 is aligned for any mbedTLS's context");
+
+_Static_assert(sizeof(mbedtls_md5_context) <= sizeof(struct hash_md5),
+               "struct hash_md5 holds any mbedTLS's context");
+_Static_assert(_Alignof(mbedtls_md5_context) <= _Alignof(struct hash_md5),
+               "struct hash_md5 is aligned for any mbedTLS's context");
 
 static mbedtls_sha256_context *context_of(struct hash_sha256 *hash)
 {
@@ -93,9 +102,35 @@ void hash_hmac_sha256(const void *key, size_t key_bytes, const void *bytes, size
     hash_wipe(inner, sizeof inner);
 }
 
+static mbedtls_md5_context *md5_of(struct hash_md5 *hash)
+{
+    return (mbedtls_md5_context *)(void *)hash->opaque;
+}
+
+void hash_md5_start(struct hash_md5 *hash)
+{
+    memset(hash, 0, sizeof *hash);
+    mbedtls_md5_init(md5_of(hash));
+    (void)MD5_START(md5_of(hash));
+}
+
+void hash_md5_add(struct hash_md5 *hash, const void *bytes, size_t count)
+{
+    (void)MD5_ADD(md5_of(hash), bytes, count);
+}
+
+void hash_md5_finish(struct hash_md5 *hash, uint8_t ret_digest[HASH_MD5_BYTES])
+{
+    (void)MD5_FINISH(md5_of(hash), ret_digest);
+    mbedtls_md5_free(md5_of(hash));
+}
+
 void hash_md5(const void *bytes, size_t count, uint8_t ret_digest[HASH_MD5_BYTES])
 {
-    (void)MD5(bytes, count, ret_digest);
+    struct hash_md5 hash;
+    hash_md5_start(&hash);
+    hash_md5_add(&hash, bytes, count);
+    hash_md5_finish(&hash, ret_digest);
 }
 
 void hash_wipe(void *secret, size_t count)

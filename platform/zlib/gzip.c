@@ -126,13 +126,16 @@ uint64_t gzip_out_bytes(const struct gzip *gzip)
     return gzip->out_bytes;
 }
 
-/* Whatever does not get shorter is stored as it is, block by block, so the whole is little longer
- * than what went in; and what is not out yet is at most what the compressor can hold. */
+/* Whatever does not get shorter is stored as it is, block by block. */
+uint64_t gzip_bound_of(uint64_t bytes)
+{
+    return bytes + (bytes / HELD_SYMBOLS + 1) * BLOCK_BYTES + FRAME_BYTES;
+}
+
+/* What is not out yet is at most what the compressor can hold. */
 uint64_t gzip_bound(const struct gzip *gzip, uint64_t more)
 {
-    uint64_t in = gzip->in_bytes + more;
-    uint64_t stored = in + (in / HELD_SYMBOLS + 1) * BLOCK_BYTES + FRAME_BYTES;
-    uint64_t held =
-        gzip->out_bytes + HELD_BYTES_MAX + more + more / HELD_SYMBOLS * BLOCK_BYTES + FRAME_BYTES;
+    uint64_t stored = gzip_bound_of(gzip->in_bytes + more);
+    uint64_t held = gzip->out_bytes + HELD_BYTES_MAX + gzip_bound_of(more);
     return held < stored ? held : stored;
 }

@@ -251,6 +251,36 @@ void spool_route_ack(struct spool_route *route, enum lane lane, const struct spo
     assert_int_equal(found, count);
 }
 
+/* Each run is whole, and joins the one before it. */
+void spool_route_ack_runs(struct spool_route *route, enum lane lane, const struct spool_run *runs,
+                          size_t count, enum spool_outcome outcome)
+{
+    struct spool *spool = spool_of(route);
+    uint64_t previous = 0;
+    size_t run = 0;
+    uint32_t found = 0;
+    spool->ack_calls++;
+    for (size_t i = 0; i < spool->count && run < count; i++) {
+        struct fake_record *fake = &spool->records[i];
+        if (fake->record.lane != lane)
+            continue;
+        if (previous == runs[run].previous || found > 0) {
+            assert_true(is_open(fake));
+            assert_true(fake->record.sequence <= runs[run].last);
+            fake->delivered = outcome == SPOOL_DELIVERED;
+            fake->dead = outcome == SPOOL_DEAD;
+            found++;
+        }
+        previous = fake->record.sequence;
+        if (found > 0 && previous == runs[run].last) {
+            assert_int_equal(found, runs[run++].count);
+            assert_true(run == count || runs[run].previous == previous);
+            found = 0;
+        }
+    }
+    assert_int_equal(run, count);
+}
+
 int spool_gap_next(struct spool_route *route, uint64_t after, struct spool_gap *ret_gap)
 {
     const struct spool *spool = spool_of(route);

@@ -1,125 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "agent/batch/batch.h"
-#include "platform/base/bytes.h"
 #include "platform/base/error.h"
-#include "platform/hash.h"
-#include "tests/unit/fake_route.h"
-
-enum { BODY_BYTES_MAX = 1 << 20 };
-
-/* A frame that shows what it was called with: <0:data/key,1:data/key> */
-static void begin(const void *context, struct writer *out)
-{
-    writer_text(out, context);
-}
-
-static void record_begin(const void *context, struct writer *out, size_t index)
-{
-    (void)context;
-    writer_unsigned(out, index);
-    writer_char(out, ':');
-}
-
-static void record_end(const void *context, struct writer *out, const char *key, size_t key_bytes)
-{
-    (void)context;
-    writer_char(out, '/');
-    writer_bytes(out, key, key_bytes);
-    writer_char(out, ',');
-}
-
-static void end(const void *context, struct writer *out)
-{
-    (void)context;
-    writer_char(out, '>');
-}
-
-static const struct batch_frame frame = {begin, record_begin, record_end, end, false, false};
-static const struct batch_frame frame_plain = {begin, record_begin, record_end, end, true, false};
-static const struct batch_frame frame_lines = {begin, record_begin, record_end, end, true, true};
-static const struct batch_frame frame_newline = {begin, record_begin, record_end, end, false, true};
-
-struct fixture {
-    struct spool spool;
-    struct batch batch;
-    char body[BODY_BYTES_MAX];
-    struct writer out;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-    *state = fixture;
-    return fixture == NULL ? -1 : 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-    batch_close(&fixture->batch);
-    free(fixture);
-    return 0;
-}
-
-static struct batch_options usual_options(struct fixture *fixture)
-{
-    return (struct batch_options){.spool = &fixture->spool,
-                                  .route = fake_route_of(&fixture->spool),
-                                  .lanes = {true, true, true},
-                                  .format = BATCH_RAW,
-                                  .partition = {.kind = PARTITION_FIXED, .fixed = "key"},
-                                  .limits = {500, 1 << 20, 1 << 20},
-                                  .frame = &frame,
-                                  .frame_context = "<"};
-}
-
-static void open_batch(struct fixture *fixture, const struct batch_options *options)
-{
-    assert_int_equal(batch_open(options, &fixture->batch), E_OK);
-}
-
-static void open_usual(struct fixture *fixture)
-{
-    const struct batch_options options = usual_options(fixture);
-    open_batch(fixture, &options);
-}
-
-static void add(struct fixture *fixture, enum lane lane, uint64_t sequence, const char *document)
-{
-    (void)fake_route_add_document(&fixture->spool, lane, sequence, document, strlen(document));
-}
-
-static int write_body(struct fixture *fixture)
-{
-    writer_to_memory(&fixture->out, fixture->body, sizeof fixture->body);
-    int rc = batch_write(&fixture->batch, &fixture->out);
-    (void)writer_finish(&fixture->out);
-    return rc;
-}
-
-/* The second pass gives what the first announced. */
-static void assert_passes_agree(struct fixture *fixture)
-{
-    uint8_t digest[HASH_SHA256_BYTES];
-    char text[BATCH_HASH_TEXT_BYTES];
-    assert_int_equal(write_body(fixture), E_OK);
-    assert_int_equal(fixture->out.used_bytes, fixture->batch.summary.body_bytes);
-    hash_sha256(fixture->body, fixture->out.used_bytes, digest);
-    bytes_put_hex(text, digest, sizeof digest);
-    assert_string_equal(text, fixture->batch.summary.body_hash);
-}
-
-static void assert_builds(struct fixture *fixture, const char *expected)
-{
-    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
-    assert_passes_agree(fixture);
-    assert_string_equal(fixture->body, expected);
-}
+#include "tests/unit/batch_fixture.h"
 
 static void test_golden_body(void **state)
 {
@@ -284,7 +169,7 @@ static void assert_takes(struct fixture *fixture, const uint64_t *sequences, siz
     assert_passes_agree(fixture);
     assert_int_equal(fixture->batch.count, count);
     for (size_t i = 0; i < count; i++)
-        assert_int_equal(fixture->batch.marks[i].sequence, sequences[i]);
+        assert_int_equal(fixture->batch.runs[i].last, sequences[i]);
 }
 
 #define ASSERT_TAKES(fixture, ...)                                                                 \
@@ -653,8 +538,6 @@ static void test_one_call_for_a_run(void **state)
     assert_int_equal(batch_acknowledge(&fixture->batch, delivered), 492);
     assert_int_equal(fixture->spool.ack_calls, 2);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {

@@ -26,7 +26,7 @@ static unsigned shard_of(const char *key, size_t count, unsigned shards)
 static size_t key_of(const struct partition *partition, uint64_t sequence, char *ret_key)
 {
     struct record record = {.sequence = sequence};
-    return partition_key(partition, &record, &fake_route_sensor, ret_key);
+    return partition_key(partition, sequence, &record, &fake_route_sensor, ret_key);
 }
 
 struct spread {
