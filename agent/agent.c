@@ -40,13 +40,19 @@ _Static_assert((int)CFG_FULL_DROP_OLDEST == (int)SPOOL_DROP_OLDEST &&
                    (int)CFG_FULL_DROP_NEWEST == (int)SPOOL_DROP_NEWEST &&
                    (int)CFG_FULL_REFUSE == (int)SPOOL_REFUSE,
                "policies");
-_Static_assert((int)CFG_FORMAT_JSON == (int)BATCH_JSON && (int)CFG_FORMAT_RAW == (int)BATCH_RAW,
+_Static_assert((int)CFG_FORMAT_JSON == (int)BATCH_JSON && (int)CFG_FORMAT_RAW == (int)BATCH_RAW &&
+                   (int)CFG_FORMAT_SENML == (int)BATCH_SENML,
                "formats");
+_Static_assert((int)CFG_PACK_NONE == (int)BATCH_PACK_NONE &&
+                   (int)CFG_PACK_KPL == (int)BATCH_PACK_KPL &&
+                   (int)CFG_PACK_LINES == (int)BATCH_PACK_LINES,
+               "packs");
 _Static_assert((int)CFG_PARTITION_EVEN == (int)PARTITION_EVEN &&
                    (int)CFG_PARTITION_DEVICE == (int)PARTITION_DEVICE &&
                    (int)CFG_PARTITION_SENSOR == (int)PARTITION_SENSOR &&
                    (int)CFG_PARTITION_RANDOM == (int)PARTITION_RANDOM &&
-                   (int)CFG_PARTITION_FIXED == (int)PARTITION_FIXED,
+                   (int)CFG_PARTITION_FIXED == (int)PARTITION_FIXED &&
+                   (int)CFG_PARTITION_FIELD == (int)PARTITION_FIELD,
                "partition keys");
 _Static_assert((int)CFG_ROUTES_MAX == (int)SPOOL_ROUTES_MAX &&
                    (int)CFG_ROUTES_MAX == (int)STATUS_ROUTES_MAX,
@@ -147,6 +153,9 @@ static struct uplink_options route_options(struct agent *agent, const struct cfg
         .link = agent->link,
         .in_order = config->order == CFG_ORDER_STRICT,
         .format = (enum batch_format)config->format,
+        .flat = config->layout == CFG_LAYOUT_FLAT,
+        .pack = (enum batch_pack)config->pack,
+        .gzip_entry = config->compress == CFG_COMPRESS_GZIP,
         .partition = (enum partition_kind)config->partition,
         .partition_key = config->partition_key,
         .backlog_percent = config->order == CFG_ORDER_FRESH_FIRST ? config->backlog_share : 0,

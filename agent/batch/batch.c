@@ -282,6 +282,7 @@ int batch_open(const struct batch_options *options, struct batch *batch)
     batch->summary.spool_id = bytes_get_be64(id);
     batch->render.piece = next_piece;
     batch->render.context = batch;
+    batch->render.flat = options->flat;
     batch->render.one_line = options->frame->newline || options->pack == BATCH_PACK_LINES;
     return E_OK;
 }

@@ -42,8 +42,8 @@ enum { BATCH_GAPS_MAX = 16, BATCH_RANGES_MAX = 3 * LANE_COUNT };
 /* A record that is longer than the data buffer is rendered twice in each pass. */
 enum { BATCH_BODY_BUFFER_BYTES = 4096, BATCH_DATA_BUFFER_BYTES = 4096 };
 
-enum batch_format { BATCH_JSON, BATCH_RAW };
-enum batch_pack { BATCH_PACK_NONE, BATCH_PACK_LINES, BATCH_PACK_KPL };
+enum batch_format { BATCH_JSON, BATCH_RAW, BATCH_SENML };
+enum batch_pack { BATCH_PACK_NONE, BATCH_PACK_KPL, BATCH_PACK_LINES };
 
 struct batch_options {
     struct spool *spool;
@@ -51,6 +51,7 @@ struct batch_options {
     const char *device; /* for gaps */
     bool lanes[LANE_COUNT];
     enum batch_format format;
+    bool flat; /* the layout of JSON */
     enum batch_pack pack;
     bool gzip_entry;      /* each entry's data is a gzip member; not of an aggregate */
     bool gzip_body;       /* the whole body is; not both */

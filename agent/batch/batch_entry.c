@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/batch/batch_parts.h"
+#include "agent/batch/render_senml.h"
 #include "platform/base/error.h"
 
 enum {
@@ -18,8 +19,12 @@ static int render(struct batch *batch, const struct spool_gap *gap)
     const struct batch_options *options = &batch->options;
     struct writer *out = &batch->data;
     int rc = E_OK;
-    if (gap != NULL)
+    if (gap != NULL && options->format == BATCH_SENML)
+        render_senml_gap(options->device, batch->summary.spool_id, gap, out);
+    else if (gap != NULL)
         render_json_gap(options->device, batch->summary.spool_id, gap, out);
+    else if (options->format == BATCH_SENML)
+        rc = render_senml(&batch->render, &batch->record, out);
     else if (options->format == BATCH_RAW)
         rc = render_json_raw(&batch->render, &batch->record, out);
     else

@@ -30,6 +30,7 @@ enum partition_kind {
     PARTITION_SENSOR, /* the sensor's name */
     PARTITION_RANDOM,
     PARTITION_FIXED,
+    PARTITION_FIELD, /* what the record has under a name: keeps order per value */
 };
 
 struct partition {
@@ -37,6 +38,7 @@ struct partition {
     uint64_t seed;     /* of random */
     uint32_t start;    /* of even: where a device begins, so that a fleet does not march in step */
     const char *fixed; /* of fixed: 1 to 256 bytes of UTF-8, the caller's */
+    const char *field; /* of field: a name, the caller's */
 };
 
 /** Where DEVICE begins in the table. */
@@ -47,7 +49,9 @@ size_t partition_table_key(uint32_t place, char ret_key[PARTITION_TABLE_KEY_BYTE
 
 /**
  * The key of RECORD, whose sensor is SENSOR: 1 to 256 bytes of UTF-8, no NUL. A longer name is cut
- * between characters; an empty one becomes "-", because a key may not be empty. TURN decides where
+ * between characters; an empty one becomes "-", because a key may not be empty. A field is a tag of
+ * the sensor, else a channel, else a member of the document at top level, which has to begin within
+ * the first block of 4 KB; a record without it has the sensor's name for a key. TURN decides where
  * the record does not: its sequence number, or that of the entry that it is packed into. Returns
  * the count.
  */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/control/flat_name.h"
 #include "platform/base/bytes.h"
 #include "platform/base/error.h"
 #include "platform/base/parse.h"
@@ -73,11 +74,12 @@ size_t render_json_float(uint64_t bits, char ret_text[RENDER_JSON_FLOAT_BYTES])
     return (size_t)count;
 }
 
-static void put_tags(struct json_write *out, const struct sensor_definition *sensor)
+void render_json_tags(struct json_write *out, const char *name,
+                      const struct sensor_definition *sensor)
 {
     if (sensor->tag_count == 0)
         return;
-    json_write_object_begin(out, "tags");
+    json_write_object_begin(out, name);
     for (size_t i = 0; i < sensor->tag_count; i++)
         json_write_text(out, sensor->tags[i].name, sensor->tags[i].value);
     json_write_object_end(out);
@@ -94,9 +96,18 @@ static bool is_text(const struct value *value)
     return value->kind == VALUE_TEXT;
 }
 
-static void put_number(struct json_write *out, const char *name, const struct value *value)
+bool render_json_has_value(const struct value *value)
+{
+    return is_number(value) || is_text(value);
+}
+
+void render_json_value(struct json_write *out, const char *name, const struct value *value)
 {
     char text[RENDER_JSON_FLOAT_BYTES];
+    if (value->kind == VALUE_TEXT) {
+        json_write_text_bytes(out, name, value->text, value->text_bytes);
+        return;
+    }
     if (value->kind == VALUE_DECIMAL) {
         json_write_decimal(out, name, value->mantissa, value->decimals);
         return;
@@ -106,59 +117,108 @@ static void put_number(struct json_write *out, const char *name, const struct va
     writer_bytes(out->writer, text, count);
 }
 
-static void put_text(struct json_write *out, const char *name, const struct value *value)
+/* ---- the flat layout ---- */
+
+static bool is_flat_tag(const struct sensor_definition *sensor, size_t tag)
 {
-    json_write_text_bytes(out, name, value->text, value->text_bytes);
+    return flat_name_fits(sensor->tags[tag].name);
 }
 
-/* The values that IS_ONE accepts as the member NAME; no member if there is none. */
-static void
-put_values(struct json_write *out, const struct sensor_definition *sensor,
-           const struct record *record, const char *name, bool (*is_one)(const struct value *value),
-           void (*put)(struct json_write *out, const char *name, const struct value *value))
+/* Whether channel I stands at top level: no tag and no channel before it has taken its name. */
+static bool is_flat_channel(const struct sensor_definition *sensor, size_t i)
+{
+    const char *name = sensor->channels[i].name;
+    if (!flat_name_fits(name))
+        return false;
+    for (size_t tag = 0; tag < sensor->tag_count; tag++)
+        if (strcmp(sensor->tags[tag].name, name) == 0)
+            return false;
+    for (size_t before = 0; before < i; before++)
+        if (strcmp(sensor->channels[before].name, name) == 0)
+            return false;
+    return true;
+}
+
+static void put_flat_tags(struct json_write *out, const struct sensor_definition *sensor)
 {
     bool begun = false;
-    for (size_t i = 0; i < record->value_count; i++) {
-        if (!is_one(&record->values[i]))
+    for (size_t i = 0; i < sensor->tag_count; i++)
+        if (is_flat_tag(sensor, i))
+            json_write_text(out, sensor->tags[i].name, sensor->tags[i].value);
+    for (size_t i = 0; i < sensor->tag_count; i++) {
+        if (is_flat_tag(sensor, i))
             continue;
         if (!begun)
-            json_write_object_begin(out, name);
+            json_write_object_begin(out, "tags");
         begun = true;
-        put(out, sensor->channels[i].name, &record->values[i]);
+        json_write_text(out, sensor->tags[i].name, sensor->tags[i].value);
     }
     if (begun)
         json_write_object_end(out);
 }
 
-/* Inside a string of JSON there is no line break (RFC 8259, 7). */
+static void put_flat_values(struct json_write *out, const struct sensor_definition *sensor,
+                            const struct record *record)
+{
+    for (size_t i = 0; i < record->value_count; i++)
+        if (render_json_has_value(&record->values[i]) && is_flat_channel(sensor, i))
+            render_json_value(out, sensor->channels[i].name, &record->values[i]);
+}
+
+/* ---- the nested layout ---- */
+
+/* The values that IS_ONE accepts as the member NAME; no member if there is none. */
+static void put_values(struct json_write *out, const struct render_json *render,
+                       const struct record *record, const char *name,
+                       bool (*is_one)(const struct value *value))
+{
+    bool begun = false;
+    for (size_t i = 0; i < record->value_count; i++) {
+        if (!is_one(&record->values[i]) || (render->flat && is_flat_channel(render->sensor, i)))
+            continue;
+        if (!begun)
+            json_write_object_begin(out, name);
+        begun = true;
+        render_json_value(out, render->sensor->channels[i].name, &record->values[i]);
+    }
+    if (begun)
+        json_write_object_end(out);
+}
+
+/* Inside a string of JSON there is no line break (RFC 8259, 7). What is cut between pieces stays
+ * whole, since only single bytes are exchanged. */
 static void put_piece(const struct render_json *render, const uint8_t *piece, size_t bytes,
-                      struct writer *out)
+                      bool quoted, struct writer *out)
 {
     size_t start = 0;
-    for (size_t i = 0; render->one_line && i < bytes; i++) {
-        if (piece[i] != '\n' && piece[i] != '\r')
+    for (size_t i = 0; (quoted || render->one_line) && i < bytes; i++) {
+        bool breaks = piece[i] == '\n' || piece[i] == '\r';
+        bool escapes = quoted && (piece[i] < ' ' || piece[i] == '"' || piece[i] == '\\');
+        if (!breaks && !escapes)
             continue;
         writer_bytes(out, piece + start, i - start);
-        writer_char(out, ' ');
         start = i + 1;
+        if (piece[i] >= ' ')
+            writer_char(out, '\\');
+        writer_char(out, piece[i] >= ' ' ? (char)piece[i] : ' ');
     }
     writer_bytes(out, piece + start, bytes - start);
 }
 
-static int put_document(const struct render_json *render, const struct record *record,
-                        struct writer *out)
+int render_json_document(const struct render_json *render, const struct record *record, bool quoted,
+                         struct writer *out)
 {
     const uint8_t *piece;
     size_t bytes;
     size_t left = record->document_bytes - record->document_piece_bytes;
-    put_piece(render, record->document, record->document_piece_bytes, out);
+    put_piece(render, record->document, record->document_piece_bytes, quoted, out);
     while (left > 0) {
         int rc = render->piece == NULL ? E_END : render->piece(render->context, &piece, &bytes);
         if (rc == E_END || (rc == E_OK && bytes > left))
             return E_DAMAGED;
         if (rc < 0)
             return rc;
-        put_piece(render, piece, bytes, out);
+        put_piece(render, piece, bytes, quoted, out);
         left -= bytes;
     }
     return E_OK;
@@ -169,16 +229,18 @@ static int put_body(const struct render_json *render, const struct record *recor
 {
     if (record->shape == RECORD_DOCUMENT) {
         json_write_key(out, "data");
-        return put_document(render, record, out->writer);
+        return render_json_document(render, record, false, out->writer);
     }
     if (record->value_count > render->sensor->channel_count)
         return E_DAMAGED;
-    put_values(out, render->sensor, record, "values", is_number, put_number);
-    put_values(out, render->sensor, record, "text", is_text, put_text);
+    if (render->flat)
+        put_flat_values(out, render->sensor, record);
+    put_values(out, render, record, "values", is_number);
+    put_values(out, render, record, "text", is_text);
     return E_OK;
 }
 
-static void put_time_quality(struct json_write *out, enum time_quality quality)
+void render_json_time_quality(struct json_write *out, enum time_quality quality)
 {
     if (quality == TIME_CORRECTED)
         json_write_text(out, "time_quality", "corrected");
@@ -186,7 +248,7 @@ static void put_time_quality(struct json_write *out, enum time_quality quality)
         json_write_text(out, "time_quality", "estimated");
 }
 
-static void put_identity(struct json_write *out, const struct record_identity *identity)
+void render_json_identity(struct json_write *out, const struct record_identity *identity)
 {
     uint8_t id[sizeof identity->spool_id];
     char text[2 * sizeof id + 1];
@@ -206,9 +268,12 @@ int render_json(const struct render_json *render, const struct record *record, s
     json_write_text(&json, "device", render->sensor->device);
     json_write_text(&json, "sensor", render->sensor->name);
     json_write_text(&json, "ts", time);
-    put_identity(&json, &record->identity);
-    put_time_quality(&json, record->time_quality);
-    put_tags(&json, render->sensor);
+    render_json_identity(&json, &record->identity);
+    render_json_time_quality(&json, record->time_quality);
+    if (render->flat)
+        put_flat_tags(&json, render->sensor);
+    else
+        render_json_tags(&json, "tags", render->sensor);
     int rc = put_body(render, record, &json);
     json_write_object_end(&json);
     return rc;
@@ -225,8 +290,8 @@ void render_json_gap(const char *device, uint64_t spool_id, const struct spool_g
     json_write_object_begin(&json, NULL);
     json_write_text(&json, "device", device);
     json_write_text(&json, "ts", time);
-    put_identity(&json, &identity);
-    put_time_quality(&json, gap->time_quality);
+    render_json_identity(&json, &identity);
+    render_json_time_quality(&json, gap->time_quality);
     json_write_object_begin(&json, "gap");
     json_write_text(&json, "lane", lane_name(gap->lane));
     json_write_unsigned(&json, "first", gap->first);
@@ -241,6 +306,6 @@ int render_json_raw(const struct render_json *render, const struct record *recor
                     struct writer *out)
 {
     if (record->shape == RECORD_DOCUMENT)
-        return put_document(render, record, out);
+        return render_json_document(render, record, false, out);
     return render_json(render, record, out);
 }

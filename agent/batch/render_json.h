@@ -10,6 +10,7 @@
 #include "agent/spool/gap.h"
 #include "agent/spool/record.h"
 #include "platform/base/writer.h"
+#include "platform/json/json_write.h"
 
 /**
  * A record as JSON in the nested layout: no name that a user chose stands at top level.
@@ -18,8 +19,11 @@
  *    "spool":"9f31c2a47be0d815","tags":{"site":"pump-4"},"values":{"temp":41.50}}
  *
  * in one line. "time_quality" stands behind "spool" unless it is synced; "text" holds the channels
- * that are texts, "data" a document as received; what is absent has no member. Pure, and a
- * function of its arguments alone: rendering again gives the same bytes.
+ * that are texts, "data" a document as received; what is absent has no member. In the flat layout
+ * tags, values and texts stand at top level, but for those whose name is not fit for it
+ * (agent/control/flat_name.h), is a tag's or is another channel's: they stay where the nested
+ * layout has them. Pure, and a function of its arguments alone: rendering again gives the same
+ * bytes.
  */
 enum { RENDER_JSON_TIME_BYTES = 32, RENDER_JSON_FLOAT_BYTES = 32 };
 
@@ -30,6 +34,7 @@ struct render_json {
      *  documents are whole. */
     int (*piece)(void *context, const uint8_t **ret_piece, size_t *ret_bytes);
     void *context;
+    bool flat;     /* values, texts and tags at top level */
     bool one_line; /* line breaks of a document become spaces, which is the same JSON */
 };
 
@@ -55,5 +60,20 @@ size_t render_json_time(int64_t wall_ms, char ret_text[RENDER_JSON_TIME_BYTES]);
 /** The shortest decimal that reads back as the binary64 of BITS; 0 for what is not finite.
  *  Returns the length. */
 size_t render_json_float(uint64_t bits, char ret_text[RENDER_JSON_FLOAT_BYTES]);
+
+/* ---- parts, for other formats ---- */
+
+void render_json_identity(struct json_write *out, const struct record_identity *identity);
+void render_json_time_quality(struct json_write *out, enum time_quality quality);
+void render_json_tags(struct json_write *out, const char *name,
+                      const struct sensor_definition *sensor);
+
+/** False: there is nothing that JSON can hold. */
+bool render_json_has_value(const struct value *value);
+void render_json_value(struct json_write *out, const char *name, const struct value *value);
+
+/** A document's bytes, QUOTED as what stands inside a string. 0; E_DAMAGED; what piece returned. */
+int render_json_document(const struct render_json *render, const struct record *record, bool quoted,
+                         struct writer *out);
 
 #endif

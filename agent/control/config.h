@@ -37,8 +37,12 @@ enum cfg_partition {
     CFG_PARTITION_SENSOR,
     CFG_PARTITION_RANDOM,
     CFG_PARTITION_FIXED, /* partition_key */
+    CFG_PARTITION_FIELD, /* its name is partition_key */
 };
-enum cfg_format { CFG_FORMAT_JSON, CFG_FORMAT_RAW };
+enum cfg_format { CFG_FORMAT_JSON, CFG_FORMAT_RAW, CFG_FORMAT_SENML };
+enum cfg_layout { CFG_LAYOUT_NESTED, CFG_LAYOUT_FLAT };
+enum cfg_pack { CFG_PACK_NONE, CFG_PACK_KPL, CFG_PACK_LINES };
+enum cfg_compress { CFG_COMPRESS_NONE, CFG_COMPRESS_GZIP };
 enum cfg_provider {
     CFG_PROVIDER_CHAIN,
     CFG_PROVIDER_ENV,
@@ -139,6 +143,9 @@ struct cfg_route {
     int64_t time_wait_ms;
     int64_t start_delay_ms;
     enum cfg_format format;
+    enum cfg_layout layout;
+    enum cfg_pack pack;
+    enum cfg_compress compress; /* of a record, or of a pack */
     enum cfg_order order;
     unsigned backlog_share; /* of fresh-first: percent */
     enum cfg_partition partition;

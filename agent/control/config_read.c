@@ -230,19 +230,17 @@ static void read_partition_object(struct config_reader *reader, const struct jso
     static const struct schema_key text = {.kind = SCHEMA_TEXT, .high = 256};
     const struct json_node *child = node->first;
     struct schema_value value;
-    if (child != NULL && strcmp(child->key, "field") == 0) {
-        config_fault_key(reader->faults, child,
-                         "is not available in this version; choose { \"fixed\": \"KEY\" } or "
-                         "even, device, sensor, random");
-        return;
-    }
-    if (child == NULL || child->next != NULL || strcmp(child->key, "fixed") != 0) {
-        config_read_fault(reader, node, "is no partition; write it like { \"fixed\": \"KEY\" }");
+    bool field = child != NULL && strcmp(child->key, "field") == 0;
+    bool fixed = child != NULL && strcmp(child->key, "fixed") == 0;
+    if ((!field && !fixed) || child->next != NULL) {
+        config_read_fault(reader, node,
+                          "is no partition; write it like { \"field\": \"NAME\" } or "
+                          "{ \"fixed\": \"KEY\" }");
         return;
     }
     if (config_read_scalar(reader, child, &text, &value) == NULL)
         return;
-    route->partition = CFG_PARTITION_FIXED;
+    route->partition = field ? CFG_PARTITION_FIELD : CFG_PARTITION_FIXED;
     route->partition_key = value.text;
 }
 

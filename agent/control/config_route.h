@@ -47,4 +47,9 @@ void config_route_take_endpoint(const struct config_route *subject, const char *
 /** Kinesis and Firehose: stream, region, endpoint. */
 void config_route_stream(const struct config_route *subject);
 
+/* ---- config_route_records.c ---- */
+
+/** What a record becomes: whether format, layout, pack, compression and order go together. */
+void config_route_records(const struct config_route *subject);
+
 #endif

@@ -230,6 +230,7 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
     resolve_sts(&subject);
     resolve_files(&subject);
     check_order(&subject);
+    config_route_records(&subject);
     if (route->endpoint.host != NULL)
         config_proxy_resolve(reader, node, route->proxy_url, &route->endpoint);
 }

@@ -75,10 +75,10 @@ struct uplink_options {
     bool in_order; /* arrival in the order of the numbers: the destination sees to it, too */
     enum batch_format format;
     enum batch_pack pack;
-    bool gzip_entry, gzip_body; /* as batch_options has them, like the next one */
+    bool gzip_entry, gzip_body, flat; /* as batch_options has them, like the next one */
     int64_t period_ms;
     enum partition_kind partition;
-    const char *partition_key; /* of PARTITION_FIXED */
+    const char *partition_key; /* of PARTITION_FIXED; of PARTITION_FIELD the name */
     unsigned backlog_percent;  /* fresh-first: a backlog's share of a request; 0: oldest first */
     size_t batch_records;      /* 0: CONFIG_BATCH_RECORDS; never more than the destination takes */
     uint64_t batch_bytes;      /* 0: CONFIG_BATCH_KIB; likewise */

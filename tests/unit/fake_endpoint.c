@@ -192,7 +192,7 @@ static struct fake_stored *stored_of(const char *data, size_t count)
         if (strlen(stored->data) == count && memcmp(stored->data, data, count) == 0)
             return stored;
     }
-    assert_true(fake_endpoint.stored_count < FAKE_STORED_MAX);
+    assert_true(fake_endpoint.stored_count < FAKE_STORED_MAX && count < FAKE_DATA_BYTES);
     assert_true(count < FAKE_DATA_BYTES);
     struct fake_stored *stored = &fake_endpoint.stored[fake_endpoint.stored_count++];
     memcpy(stored->data, data, count);

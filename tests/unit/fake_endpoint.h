@@ -13,7 +13,12 @@
  * that answers from a script, and a clock that only waits move. A thread that is started runs when
  * the test calls fake_endpoint_run, and ends when it would wait for ever.
  */
-enum { FAKE_STEPS_MAX = 64, FAKE_STORED_MAX = 3000, FAKE_DATA_BYTES = 64, FAKE_REQUESTS_MAX = 600 };
+enum {
+    FAKE_STEPS_MAX = 64,
+    FAKE_STORED_MAX = 3000,
+    FAKE_DATA_BYTES = 256,
+    FAKE_REQUESTS_MAX = 600
+};
 
 /** What happens to one request. Zeroed: all records are stored and said to be. */
 struct fake_step {

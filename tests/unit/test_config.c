@@ -542,21 +542,11 @@ static void test_what_is_not_in_this_program(void **state)
                   "{ \"device\": \"d\", \"routes\": [\n"
                   "{ \"name\": \"s\", \"destination\": \"s3\", \"bucket\": \"b\" },\n"
                   "{ \"name\": \"k\", \"destination\": \"kinesis\", \"stream\": \"s\", \"region\": "
-                  "\"eu-west-1\", \"order\": \"fifo\",\n\"layout\": \"flat\", \"pack\": \"kpl\", "
-                  "\"compress\": \"gzip\", \"format\": \"senml\",\n"
-                  "\"role_arn\": \"r\", \"partition\": { \"field\": \"f\" } } ] }",
+                  "\"eu-west-1\", \"order\": \"fifo\",\n\n\n"
+                  "\"role_arn\": \"r\" } ] }",
                   "2:31: routes[0].destination: \"s3\" is not in this program; enable "
                   "CONFIG_DEST_S3\n"
-                  "4:11: routes[1].layout: \"flat\" is not available in this version; choose "
-                  "nested\n"
-                  "4:27: routes[1].pack: \"kpl\" is not available in this version; choose none\n"
-                  "4:46: routes[1].compress: \"gzip\" is not available in this version; choose "
-                  "none\n"
-                  "4:64: routes[1].format: \"senml\" is not available in this version; choose "
-                  "json, raw\n"
-                  "5:1: routes[1].role_arn: is not available in this version; remove it\n"
-                  "5:33: routes[1].partition.field: is not available in this version; choose { "
-                  "\"fixed\": \"KEY\" } or even, device, sensor, random\n");
+                  "6:1: routes[1].role_arn: is not available in this version; remove it\n");
 }
 
 #ifndef CONFIG_HTTP_PROXY
@@ -639,6 +629,69 @@ static void test_order(void **state)
         (void)snprintf(text, sizeof text, "%s%s", route, cases[i].rest);
         expect_faults(*state, text, cases[i].faults);
     }
+}
+
+static void test_records_that_nobody_could_read(void **state)
+{
+    const char *const route = KINESIS "\"stream\": \"s\", \"region\": \"eu-west-1\", ";
+    static const struct {
+        const char *rest, *faults;
+    } cases[] = {
+        {"\"order\": \"strict\", \"partition\": \"device\",\n\"pack\": \"lines\" } ] }",
+         "3:9: routes[0].pack: does not go with \"order\": \"strict\", which sends record by "
+         "record; "
+         "remove one of them\n"},
+        {"\"pack\": \"kpl\",\n\"compress\": \"gzip\" } ] }",
+         "3:13: routes[0].compress: \"gzip\" hides an aggregate from whoever takes it apart; write "
+         "\"pack\": \"lines\"\n"},
+        {"\"format\": \"senml\",\n\"layout\": \"flat\" } ] }",
+         "3:11: routes[0].layout: \"flat\" is a layout of \"json\"; SenML has its own, remove "
+         "it\n"},
+        {"\"pack\": \"kpl\",\n\"partition\": { \"feild\": \"x\" } } ] }",
+         "3:14: routes[0].partition: an object is no partition; write it like { \"field\": "
+         "\"NAME\" } or "
+         "{ \"fixed\": \"KEY\" }\n"},
+        {"\n\"layout\": \"flat\" } ],\n\"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\","
+         " \"tags\": { \"seq\": \"1\", \"ok\": \"2\", \"Site\": \"3\" } } ] }",
+         "3:11: routes[0].layout: \"flat\" has no place for the tag \"seq\" of a: every record has "
+         "a "
+         "member of this name; rename it, or write \"nested\"\n"
+         "3:11: routes[0].layout: \"flat\" has no place for the tag \"Site\" of a: Glue knows "
+         "small "
+         "letters alone; rename it, or write \"nested\"\n"},
+        {"\n\"layout\": \"flat\" } ],\n\"sensors\": [ { \"name\": \"m\", \"driver\": \"meter\","
+         " \"bus\": \"tcp://b\", \"tags\": { \"p\": \"1\" }, \"channels\": [ { \"name\": \"p\","
+         " \"register\": 12 } ] } ] }",
+         "3:11: routes[0].layout: \"flat\" has no place for the channel \"p\" of m: a tag has this "
+         "name, too; rename one, or write \"nested\"\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[640];
+        (void)snprintf(text, sizeof text, "%s%s", route, cases[i].rest);
+        expect_faults(*state, text, cases[i].faults);
+    }
+}
+
+static void test_records_that_are_taken(void **state)
+{
+    const struct config *config = expect_good(
+        *state, "{ \"device\": \"d\", \"routes\": [\n"
+                "{ \"name\": \"a\", \"destination\": \"kinesis\", \"stream\": \"s\", \"region\":"
+                " \"eu-west-1\", \"pack\": \"kpl\", \"format\": \"senml\" },\n"
+                "{ \"name\": \"b\", \"destination\": \"kinesis\", \"stream\": \"s\", \"region\":"
+                " \"eu-west-1\", \"pack\": \"lines\", \"compress\": \"gzip\", \"layout\":"
+                " \"flat\", \"lanes\": [ \"bulk\" ] },\n"
+                "{ \"name\": \"c\", \"destination\": \"kinesis\", \"stream\": \"s\", \"region\":"
+                " \"eu-west-1\", \"partition\": { \"field\": \"line\" } } ],\n"
+                "\"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\", \"tags\": { \"Site\":"
+                " \"1\" } } ] }");
+    assert_int_equal(config->routes[0].pack, CFG_PACK_KPL);
+    assert_int_equal(config->routes[0].format, CFG_FORMAT_SENML);
+    assert_int_equal(config->routes[1].pack, CFG_PACK_LINES);
+    assert_int_equal(config->routes[1].compress, CFG_COMPRESS_GZIP);
+    assert_int_equal(config->routes[1].layout, CFG_LAYOUT_FLAT);
+    assert_int_equal(config->routes[2].partition, CFG_PARTITION_FIELD);
+    assert_string_equal(config->routes[2].partition_key, "line");
 }
 
 static void test_orders_that_are_taken(void **state)
@@ -1457,6 +1510,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_arn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_orders_that_are_taken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_records_that_nobody_could_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_records_that_are_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names_of_routes_and_credentials, set_up, tear_down),
 #if defined(CONFIG_CREDENTIALS_IOT) && defined(CONFIG_CREDENTIALS_WEB_IDENTITY)
         cmocka_unit_test_setup_teardown(test_iot_credentials, set_up, tear_down),

@@ -195,9 +195,47 @@ static void test_random_depends_on_seed_and_sequence(void **state)
     assert_true(spread.least > 9500 && spread.most < 10500);
 }
 
+/* A tag, else a channel, else a member of the document, else the sensor. */
+static void test_field(void **state)
+{
+    static const struct {
+        const char *field, *document, *key;
+    } cases[] = {
+        {"site", "{\"site\":\"other\"}", "pump-4"},
+        {"temp", NULL, "-0.5"},
+        {"state", NULL, "run"},
+        {"line", NULL, "board"},
+        {"line", "{\"in\":{\"line\":\"no\"},\"line\":\"a\\u0062\",\"line\":\"c\"}", "ab"},
+        {"line", "{\"line\":12.50}", "12.50"},
+        {"line", "{\"line\":false}", "false"},
+        {"line", "{\"line\":null}", "board"},
+        {"line", "{\"line\":{\"line\":1}}", "board"},
+        {"line", "{\"line\":\"\"}", "-"},
+        {"line", "{\"x\":1", "board"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct partition partition = {.kind = PARTITION_FIELD, .field = cases[i].field};
+        struct record record = {.shape = RECORD_VALUES, .value_count = 2};
+        char key[PARTITION_KEY_BYTES];
+        record.values[0] = (struct value){.kind = VALUE_DECIMAL, .mantissa = -5, .decimals = 1};
+        record.values[1] = (struct value){.kind = VALUE_TEXT, .text = "run", .text_bytes = 3};
+        if (cases[i].document != NULL) {
+            record.shape = RECORD_DOCUMENT;
+            record.value_count = 0;
+            record.document = (const uint8_t *)cases[i].document;
+            record.document_bytes = record.document_piece_bytes = strlen(cases[i].document);
+        }
+        size_t count = partition_key(&partition, i, &record, &fake_route_sensor, key);
+        assert_int_equal(count, strlen(cases[i].key));
+        assert_memory_equal(key, cases[i].key, count);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_field),
         cmocka_unit_test(test_places_of_keys),
         cmocka_unit_test(test_table_keys_lie_at_equal_distances),
         cmocka_unit_test(test_even_over_any_number_of_shards),

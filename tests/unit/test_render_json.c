@@ -47,17 +47,52 @@ static struct value text(const char *bytes)
 }
 
 /* Renders and checks that it is one JSON object. */
-static void assert_renders(const struct sensor_definition *sensor, const struct record *record,
-                           const char *expected)
+static void assert_gives(const struct render_json *render, const struct record *record,
+                         const char *expected)
 {
     char bytes[1024];
     struct writer out;
-    const struct render_json render = {.sensor = sensor};
     writer_to_memory(&out, bytes, sizeof bytes);
-    assert_int_equal(render_json(&render, record, &out), E_OK);
+    assert_int_equal(render_json(render, record, &out), E_OK);
     assert_int_equal(writer_finish(&out), E_OK);
     assert_string_equal(bytes, expected);
     assert_int_equal(json_scan_object(bytes, out.used_bytes), E_OK);
+}
+
+static void assert_renders(const struct sensor_definition *sensor, const struct record *record,
+                           const char *expected)
+{
+    const struct render_json render = {.sensor = sensor};
+    assert_gives(&render, record, expected);
+}
+
+/* What is not fit for top level, or there already, stays where the nested layout has it. */
+static void test_flat(void **state)
+{
+    static const struct channel unfit[] = {{.name = "temp"},  {.name = "ts"},    {.name = "Temp"},
+                                           {.name = "site"},  {.name = "state"}, {.name = "temp"},
+                                           {.name = "other"}, {.name = "gap"}};
+    static const struct tag unfit_tags[] = {{"site", "pump-4"}, {"Line", "7"}, {"seq", "x"}};
+    static const struct sensor_definition sensor = {.device = "gw-17",
+                                                    .name = "board",
+                                                    .channel_count = 8,
+                                                    .channels = unfit,
+                                                    .tag_count = 3,
+                                                    .tags = unfit_tags};
+    const struct render_json render = {.sensor = &sensor, .flat = true};
+    struct record record = values_record();
+    (void)state;
+    record.value_count = 8;
+    for (size_t i = 0; i < 7; i++)
+        record.values[i] = decimal((int64_t)i, 0);
+    record.values[4] = text("run");
+    record.values[7] = text("wide");
+    assert_gives(&render, &record,
+                 "{\"device\":\"gw-17\",\"sensor\":\"board\",\"ts\":\"2026-11-24T22:31:26.123Z\","
+                 "\"seq\":4711,\"spool\":\"9f31c2a47be0d815\",\"site\":\"pump-4\","
+                 "\"tags\":{\"Line\":\"7\",\"seq\":\"x\"},\"temp\":0,\"state\":\"run\",\"other\":6,"
+                 "\"values\":{\"ts\":1,\"Temp\":2,\"site\":3,\"temp\":5},"
+                 "\"text\":{\"gap\":\"wide\"}}");
 }
 
 static void test_values_as_documented(void **state)
@@ -332,6 +367,7 @@ static void test_more_values_than_channels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_flat),
         cmocka_unit_test(test_values_as_documented),
         cmocka_unit_test(test_document_as_documented),
         cmocka_unit_test(test_time_quality_unless_synced),

@@ -483,6 +483,44 @@ static void recover_after_three(int64_t deadline_ms)
         fake_endpoint.refuse = NULL;
 }
 
+/* The same inside packs of some twenty records, of which the data is base64. */
+static const char *refuse_packed_tens(const char *body, size_t records)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char text[512] = "";
+    size_t bytes = 0;
+    (void)records;
+    body = strstr(body, "\"Data\":\"") + strlen("\"Data\":\"");
+    for (uint32_t held = 0, bits = 0; *body != '"' && *body != '='; body++) {
+        held = held << 6 | (uint32_t)(strchr(digits, *body) - digits);
+        bits += 6;
+        if (bits < 8)
+            continue;
+        bits -= 8;
+        assert_true(bytes < sizeof text - 1);
+        text[bytes++] = (char)(held >> bits);
+    }
+    return strstr(text, "\"n\":1") != NULL ? validation : NULL;
+}
+
+static void test_poison_is_found_in_packs(void **state)
+{
+    struct uplink_options options = usual_options();
+    (void)state;
+    options.pack = BATCH_PACK_LINES;
+    options.batch_bytes = 180;
+    open_with(&options);
+    add(LANE_NORMAL, 300);
+    fake_endpoint.refuse = refuse_packed_tens;
+    run_steps(NULL, 0);
+    assert_int_equal(fake_route_left(&world.spool), 0);
+    for (size_t i = 0; i < 300; i++) {
+        bool poison = world.documents[i][5] == '1';
+        assert_int_equal(world.spool.records[i].dead, poison);
+        assert_int_equal(world.spool.records[i].delivered, !poison);
+    }
+}
+
 /* Where everything is refused nothing is given up: no record is at fault. */
 static void test_all_refused(void **state)
 {
@@ -1514,6 +1552,7 @@ int main(void)
         TEST(test_throttled_request),
         TEST(test_probe_while_offline),
         TEST(test_poison_is_found),
+        TEST(test_poison_is_found_in_packs),
         TEST(test_all_refused),
         TEST(test_poison_that_is_alone),
         TEST(test_requests_that_are_too_large),
