@@ -3,7 +3,7 @@
 # Installs the Debian packages that a step needs and that are missing; says what and why.
 #
 # usage: install.sh GROUP...
-# groups: build | checks | clang | armhf | e2e | node | network | bench | chroot
+# groups: build | checks | clang | armhf | e2e | node | aws | network | bench | chroot
 #
 # Returns at once when nothing is missing. Needs root or sudo only when something is.
 set -euo pipefail
@@ -37,6 +37,10 @@ group() {
         packages="nodejs npm"
         # Who has Node.js from elsewhere keeps it; Debian's would not install beside it.
         if command -v node >/dev/null && command -v npm >/dev/null; then packages=""; fi
+        ;;
+    aws)
+        why="to read the CloudFormation template"
+        packages="python3 python3-yaml"
         ;;
     network)
         why="to spoil networks and certificates"

@@ -50,6 +50,8 @@ SUITES = (
     Suite("tools", "style, include rules, the build itself", target=None, packages=("checks",)),
     Suite("unit", "one program per module"),
     Suite("fuzz", "recorded inputs through every parser of foreign bytes"),
+    Suite("aws", "the far side: the template and its functions", target=None,
+          packages=("aws", "node")),
     Suite("clang", "unit tests, built by the second compiler", "clang",
           ("-DCMAKE_C_COMPILER=clang",), tests="unit|fuzz", packages=("clang",)),
     Suite("armhf", "unit tests on 32-bit ARM, emulated", "armhf", ("-DBOARD=qemu-armv7",), "unit",
