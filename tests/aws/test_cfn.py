@@ -36,7 +36,7 @@ Resources:
     Condition: Large
   Other:
     Type: AWS::SQS::Queue
-    DependsOn: [Big, Queue]
+    DependsOn: [Queue]
     Properties:
       Size: !FindInMap [Sizes, !Ref Mode, Type]
       First: !Select [0, !Ref Places]
@@ -75,7 +75,6 @@ class Functions(unittest.TestCase):
         self.assertEqual(result["Outputs"]["Topic"]["Value"],
                          "arn:aws:sns:eu-west-1:123456789012:Big")
         self.assertEqual(result["Resources"]["Queue"]["Properties"]["KmsMasterKeyId"], "key")
-        self.assertEqual(result["Resources"]["Other"]["DependsOn"], ["Big", "Queue"])
 
     def test_functions(self):
         """Each function once."""
@@ -113,6 +112,7 @@ class Faults(unittest.TestCase):
                      TEMPLATE.replace("!GetAtt Queue.", "!GetAtt Queu."))
         self.refused("Big, which is left out",
                      TEMPLATE.replace("{Q: !Ref Queue}", "{Q: !Ref Big}"))
+        self.refused("Big, which is left out", TEMPLATE.replace("[Queue]", "[Big]"))
         self.refused("no such condition: Larg",
                      TEMPLATE.replace("Condition: Large\n", "Condition: Larg\n"))
         self.refused("twice in one mapping", TEMPLATE.replace("      First:", "      Size:"))

@@ -209,19 +209,11 @@ class Resolver:
                 "Resources": resources, "Outputs": outputs}
 
     def _resource(self, one):
-        resolved = {}
-        for key, value in one.items():
-            if key == "Condition":
-                continue
-            if key != "DependsOn":
-                resolved[key] = self.resolve(value)
-                continue
-            wanted = [value] if isinstance(value, str) else value
-            for other in wanted:
-                if other not in self.template["Resources"]:
-                    raise Fault(f"{self.where}: DependsOn {other}, which there is not")
-            # CloudFormation, too, passes over a dependency whose condition is false.
-            resolved[key] = [other for other in wanted if other in self.resources]
+        resolved = {key: self.resolve(value) for key, value in one.items() if key != "Condition"}
+        wanted = one.get("DependsOn", [])
+        # Nobody writes down what CloudFormation does where the other is left out: not relied on.
+        for other in [wanted] if isinstance(wanted, str) else wanted:
+            self._check_exists(other)
         return resolved
 
     def resolve(self, value):
@@ -252,11 +244,15 @@ class Resolver:
             return self.parameters[name]
         return self._reference(name, None)
 
+    def _check_exists(self, name):
+        if name in self.resources:
+            return
+        is_left_out = name in self.template["Resources"]
+        raise Fault(f"{self.where}: refers to {name}, which " +
+                    ("is left out by its condition" if is_left_out else "there is not"))
+
     def _reference(self, name, attribute):
-        if name not in self.resources:
-            why = "is left out by its condition" if name in self.template["Resources"] else \
-                "there is not"
-            raise Fault(f"{self.where}: refers to {name}, which {why}")
+        self._check_exists(name)
         self.references.append((name, attribute))
         kind = self.resources[name]["Type"]
         if attribute is None and kind in REF_IS_ARN:
