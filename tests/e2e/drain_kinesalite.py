@@ -6,14 +6,15 @@ JSON lines from a file through `runnel run --drain` into kinesalite, a Kinesis t
 4 shards; read back by botocore: every line exactly once, shards within 1 %.
 """
 import json
-import os
 import pathlib
-import shutil
 import subprocess
-import tempfile
+import sys
 
 import harness
 from harness import check
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+import npm  # noqa: E402
 
 import botocore.config
 import botocore.session
@@ -22,31 +23,11 @@ VERSION = "3.3.3"
 
 
 def install():
-    """Puts kinesalite into a cache folder, once; returns its modules."""
-    cache = pathlib.Path(os.environ.get("RUNNEL_TEST_CACHE", harness.ROOT / "build/cache"))
-    folder = cache / f"kinesalite-{VERSION}"
-    modules = folder / "node_modules"
-    if (modules / "kinesalite/package.json").is_file():
-        return modules
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        raise harness.Skip("kinesalite needs node and npm: apt-get install nodejs npm")
-    # Under another name first: what lies there under its own is whole.
-    cache.mkdir(parents=True, exist_ok=True)
-    partial = pathlib.Path(tempfile.mkdtemp(prefix="kinesalite-", dir=cache))
+    """kinesalite's modules."""
     try:
-        result = subprocess.run(
-            [npm, "install", "--prefix", partial, "--no-audit", "--no-fund", "--no-save",
-             f"kinesalite@{VERSION}"], capture_output=True, text=True, timeout=300, check=False)
-        if result.returncode != 0:
-            reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise harness.Skip(f"kinesalite cannot be installed from the npm registry: {reason}")
-        partial.rename(folder)
-    except subprocess.TimeoutExpired:
-        raise harness.Skip("npm install kinesalite took longer than 5 minutes") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return modules
+        return npm.install("kinesalite", VERSION)
+    except npm.Unable as why:
+        raise harness.Skip(str(why)) from None
 
 
 def start(run, modules):
