@@ -52,7 +52,11 @@ class Fault(Exception):
     """The template cannot be resolved; the text says where and why."""
 
 
-class _Loader(yaml.SafeLoader):
+# The one in C, where the library has it, is ten times as fast.
+_SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):
     """Reads !Ref and its like as the long form; dates stay texts."""
 
 
@@ -73,7 +77,7 @@ def _mapping(loader, node, deep=False):
     twice = {key for key in keys if keys.count(key) > 1}
     if twice:
         raise Fault(f"line {node.start_mark.line + 1}: twice in one mapping: {sorted(twice)}")
-    return yaml.SafeLoader.construct_mapping(loader, node, deep)
+    return _SafeLoader.construct_mapping(loader, node, deep)
 
 
 def _map(loader, node):
@@ -88,11 +92,15 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp",
                         lambda loader, node: loader.construct_scalar(node))
 
 
-def load(path):
-    """The template at PATH with every intrinsic function in its long form."""
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
+def parse(text):
+    """The template TEXT with every intrinsic function in its long form."""
     return yaml.load(text, Loader=_Loader)
+
+
+def load(path):
+    """The template at PATH, parsed."""
+    with open(path, encoding="utf-8") as file:
+        return parse(file.read())
 
 
 def _is_call(value):
@@ -171,7 +179,7 @@ class Resolver:
         if function == "Condition":
             return self._condition(argument, within)
         if function == "Fn::Equals":
-            return self.resolve(argument[0]) == self.resolve(argument[1])
+            return str(self.resolve(argument[0])) == str(self.resolve(argument[1]))
         if function == "Fn::Not":
             return not self._test(argument[0], within)
         if function == "Fn::And":

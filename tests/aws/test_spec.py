@@ -1,0 +1,92 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+platform/aws/template.yaml, for every choice of its parameters, against AWS's specification of
+resources (npm @aws-cdk/aws-service-spec, read by spec.mjs), and then with planted bugs.
+"""
+import json
+import pathlib
+import subprocess
+import sys
+
+import variants
+from variants import cfn
+
+import npm  # beside cfn
+
+VERSION = "0.1.216"
+SKIPPED = 77
+
+# OLD and NEW text of the template, and what must be said of it.
+PLANTED = (
+    ("RetentionPeriodHours:", "RetentionPeriodHour:", "no property RetentionPeriodHour"),
+    ("KeyType: API_KEY", "KeyKind: API_KEY", "KeyType is required"),
+    ("[OnDemand, ON_DEMAND, PROVISIONED]", "[OnDemand, ON_DEMAND, PROVISIONAL]", "is none of"),
+    ("Type: AWS::Kinesis::Stream\n", "Type: AWS::Kinesis::River\n", "no type AWS::Kinesis::River"),
+    ("ParquetSerDe: {Compression: SNAPPY}", "ParquetSerDe: {Compresion: SNAPPY}",
+     "no property Compresion"),
+    ("!GetAtt WebAcl.Arn", "!GetAtt WebAcl.ARN", "has no such attribute"),
+    ("MemorySize: 512", "MemorySize: much", "is no integer"),
+    ("ThrottlingRateLimit: !Ref ApiThrottleRate", "ThrottlingRateLimit: [1]", "is no number"),
+    ("Rules: [{ObjectOwnership: BucketOwnerEnforced}]", "Rules: {Id: x}", "is no list"),
+    ("EnableKeyRotation: true", "EnableKeyRotation: 7", "is no boolean"),
+)
+
+
+def packaged(resources):
+    """As `aws cloudformation package` leaves them: a folder of code has become an object in S3."""
+    for one in resources.values():
+        if one["Type"] == "AWS::Lambda::Function" and one["Properties"]["Code"] == "lambda/":
+            one["Properties"]["Code"] = {"S3Bucket": "code-of-runnel", "S3Key": "lambda.zip"}
+    return resources
+
+
+def line_of(template, given):
+    """What spec.mjs reads for one set of parameters."""
+    resolver, result = variants.resolved(template, given)
+    references = sorted(set(resolver.references), key=str)
+    return json.dumps({"resources": packaged(result["Resources"]), "references": references})
+
+
+def faults_of(template, sets, modules):
+    """All that the specification says against any of SETS."""
+    lines = "".join(line_of(template, given) + "\n" for given in sets)
+    script = pathlib.Path(__file__).parent / "spec.mjs"
+    result = subprocess.run(["node", script, modules], input=lines, capture_output=True, text=True,
+                            check=True, timeout=240)
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    if len(answers) != len(sets):
+        raise RuntimeError(f"{len(answers)} answers to {len(sets)} questions: {result.stderr}")
+    return sorted({fault for answer in answers for fault in answer})
+
+
+def planted_faults(sets, modules):
+    """What was planted and not found."""
+    text = variants.TEMPLATE.read_text("utf-8")
+    for old, new, said in PLANTED:
+        if old not in text:
+            yield f"the template has no {old!r}"
+            continue
+        found = faults_of(cfn.parse(text.replace(old, new)), sets, modules)
+        if not any(said in fault for fault in found):
+            yield f"{new!r} is not found ({found[:2]})"
+
+
+def main():
+    """Exit code of the test."""
+    try:
+        modules = npm.install("@aws-cdk/aws-service-spec", VERSION)
+    except npm.Unable as why:
+        print(f"NOT RUN: {why}")
+        return SKIPPED
+    template = cfn.load(variants.TEMPLATE)
+    sets = variants.pairwise(template)[0]
+    faults = faults_of(template, sets, modules)
+    few = [{"Waf": "on", "FirehoseFormat": "parquet", "Encryption": "kms", "ApiAuth": "api-key"}]
+    faults += planted_faults(few, modules)
+    print("\n".join(faults) or f"{len(sets)} sets of parameters, {len(PLANTED)} planted bugs found")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
