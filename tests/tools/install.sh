@@ -39,8 +39,8 @@ group() {
         if command -v node >/dev/null && command -v npm >/dev/null; then packages=""; fi
         ;;
     aws)
-        why="to read the CloudFormation template"
-        packages="python3 python3-yaml"
+        why="to read the CloudFormation template and check what its functions ask of AWS"
+        packages="python3 python3-yaml python3-botocore"
         ;;
     network)
         why="to spoil networks and certificates"
