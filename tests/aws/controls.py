@@ -117,6 +117,28 @@ BUGS = {
             "lambda/output.py", "    if match:\n", "    if False:\n",
             "Plain.test_hours_of_the_event"),
     },
+    "transform": {
+        "lines run together": (
+            "lambda/transform.py", 'line + b"\\n" for line in lines', "line for line in lines",
+            "Answers"),
+        "a bad line is left out": (
+            "lambda/transform.py", "            raise ValueError(item.fault)\n",
+            "            continue\n", "Answers.test_results"),
+        "a reply of any size": (
+            "lambda/transform.py", "> limit_bytes:", "> limit_bytes * 100:", "Answers"),
+        "lists are not redacted": (
+            "lambda/transform.py", "return [self._redact(member, path) for member in value]",
+            "return value", "Redaction"),
+        "a path is not looked at": (
+            "lambda/transform.py", "{name, place} & self.remove", "{name} & self.remove",
+            "Redaction"),
+        "an offset is left out": (
+            "lambda/transform.py", "moment = moment.astimezone(datetime.timezone.utc)", "pass",
+            "Normalisation"),
+        "the last of two members wins": (
+            "lambda/transform.py", "        elif name in flat:\n", "        elif False:\n",
+            "Flattening"),
+    },
 }
 
 
