@@ -139,6 +139,26 @@ BUGS = {
             "lambda/transform.py", "        elif name in flat:\n", "        elif False:\n",
             "Flattening"),
     },
+    "authorizer": {
+        "the digest is a token": (
+            "lambda/authorizer.py", "        self._refresh(self.cache_s)\n",
+            "        self._refresh(self.cache_s)\n"
+            "        digest = token if DIGEST.match(token) else digest\n", "List"),
+        "the search ends at the first": (
+            "lambda/authorizer.py", "                found = device\n",
+            "                return device\n",
+            "List.test_every_entry_is_compared_in_constant_time"),
+        "an expired token serves": (
+            "lambda/authorizer.py", "now < expires", "True", "List"),
+        "a list that fails is read again and again": (
+            "lambda/authorizer.py", "now - self.tried_at < min(age_s, AGAIN_S)", "False", "List"),
+        "an unknown token is let in": (
+            "lambda/authorizer.py", '"Allow" if device else "Deny"', '"Allow"', "Answers"),
+        "a policy for one method": (
+            "lambda/authorizer.py", '"/".join(arn.split("/")[:2]) + "/*"', "arn", "Answers"),
+        "an old list serves for ever": (
+            "lambda/authorizer.py", "now - self.read_at > STALE_S", "False", "List"),
+    },
 }
 
 
