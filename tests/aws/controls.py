@@ -159,6 +159,22 @@ BUGS = {
         "an old list serves for ever": (
             "lambda/authorizer.py", "now - self.read_at > STALE_S", "False", "List"),
     },
+    "proxy": {
+        "throttling is success": (
+            "lambda/proxy.py", "if len(failed) < len(results):", "if True:", "Results"),
+        "one failure fails all": (
+            "lambda/proxy.py", "if len(failed) < len(results):", "if not failed:", "Results"),
+        "a short reply is believed": (
+            "lambda/proxy.py", "if len(answers) != len(batch):", "if False:", "Results"),
+        "Firehose's lines run together": (
+            "lambda/proxy.py", 'return data if data.endswith(b"\\n") else data + b"\\n"',
+            "return data", "Bodies"),
+        "a body may unpack to anything": (
+            "lambda/proxy.py", "payload.inflate(data, MAX_BODY_BYTES)", "payload.inflate(data)",
+            "Refusals"),
+        "a request of any size": (
+            "lambda/proxy.py", "BATCH_RECORDS = 500", "BATCH_RECORDS = 5000", "Bodies"),
+    },
 }
 
 
