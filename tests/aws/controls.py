@@ -175,6 +175,30 @@ BUGS = {
         "a request of any size": (
             "lambda/proxy.py", "BATCH_RECORDS = 500", "BATCH_RECORDS = 5000", "Bodies"),
     },
+    "kcl": {
+        "what fails is answered": (
+            "kcl/processor.py", "        raise Ended(f\"records from", "        return\n"
+            "        raise Ended(f\"records from", "Deaths"),
+        "throttled once is enough": (
+            "kcl/processor.py", "                self.services.wait(attempt)\n"
+            "        return False\n",
+            "                return False\n        return False\n", "Checkpoints.test_throttled"),
+        "a lost lease is checkpointed": (
+            "kcl/processor.py", "                self.is_lost = True\n", "                pass\n",
+            "Checkpoints"),
+        "the end of a shard is not checkpointed": (
+            "kcl/processor.py", "if not self.checkpointer.checkpoint(None) and", "if False and",
+            "Life"),
+        "what is printed is a message": (
+            "kcl/processor.py", "    sys.stdout = sys.stderr\n", "", "Life"),
+        "the place in an aggregate is not checkpointed": (
+            "kcl/processor.py", 'last.get("subSequenceNumber") or 0)', "0)",
+            "Life.test_sub_sequence_numbers"),
+        "half a message is one": (
+            "kcl/processor.py", '            if not line.endswith(b"\\n"):',
+            "            if False:",
+            "Checkpoints.test_the_input_ends_in_a_message"),
+    },
 }
 
 
