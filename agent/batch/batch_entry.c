@@ -141,6 +141,9 @@ static size_t key_of(const struct batch *batch, const struct spool_gap *gap,
     const struct batch_options *options = &batch->options;
     const struct record no_record = {.value_count = 0};
     const struct sensor_definition device = {.device = options->device, .name = options->device};
+    ret_key[0] = '\0';
+    if (options->frame->keyless)
+        return 0;
     uint64_t turn = gap != NULL ? gap->sequence : batch->record.sequence;
     if (is_packed(batch))
         turn = batch->turn + batch->summary.entry_count;

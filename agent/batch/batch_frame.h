@@ -21,6 +21,7 @@ struct batch_frame {
     bool plain;    /* data goes in as it is; else as base64 */
     bool newline;  /* data ends with one, which counts and is encoded with it; there is none inside:
                       line breaks between the tokens of a document become spaces */
+    bool keyless;  /* an entry has no partition key: KEY is "" and nothing counts */
     bool together; /* a reply answers for all entries alike */
 };
 

@@ -286,6 +286,28 @@ static void test_byte_limit(void **state)
     }
 }
 
+/* A newline counts, of the record and of the batch; a key that there is none does not. */
+static void test_newline_without_key(void **state)
+{
+    struct fixture *fixture = *state;
+    struct batch_options options = usual_options(fixture);
+    options.frame = &frame_keyless;
+    options.limits.bytes = 2 * 3;
+    options.limits.record_bytes = 3;
+    open_batch(fixture, &options);
+    add(fixture, LANE_NORMAL, 2, "{}");
+    add(fixture, LANE_NORMAL, 3, "[]");
+    add(fixture, LANE_NORMAL, 4, "{}");
+    add(fixture, LANE_NORMAL, 5, "[1]");
+    assert_builds(fixture, "<0:e30K/,1:W10K/,>");
+    assert_int_equal(fixture->batch.data_bytes, 6);
+    assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 2);
+    assert_builds(fixture, "<0:e30K/,>");
+    assert_int_equal(batch_acknowledge(&fixture->batch, NULL), 1);
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_REFUSED);
+    assert_int_equal(fixture->batch.refusal.bytes, 4);
+}
+
 /* What was begun and did not fit leaves no trace in hash and length, however large it is. */
 static void test_large_record_waits_for_its_own_batch(void **state)
 {
@@ -555,6 +577,7 @@ int main(void)
         TEST(test_backlog_is_not_starved),
         TEST(test_count_limit),
         TEST(test_byte_limit),
+        TEST(test_newline_without_key),
         TEST(test_large_record_waits_for_its_own_batch),
         TEST(test_record_that_no_request_can_carry),
         TEST(test_limits_of_zero),
