@@ -9,7 +9,8 @@
 
 /* A row with a status goes before one without, for the same code. */
 struct row {
-    const char *code; /* without "Exception", which services add or leave out */
+    const char *code; /* without "Exception", which services add or leave out, or with it where it
+                         means something else */
     int status;       /* 0: any */
     enum verdict verdict;
     const char *remedy;
@@ -37,6 +38,8 @@ static const struct row rows[] = {
     {"TransactionInProgress", 0, VERDICT_THROTTLE, NULL},
     {"BandwidthLimitExceeded", 0, VERDICT_THROTTLE, NULL},
     {"SlowDown", 0, VERDICT_THROTTLE, NULL},
+    /* Firehose alone: "Slow down." Others leave "Exception" out and mean it. */
+    {"ServiceUnavailableException", 0, VERDICT_THROTTLE, "a higher quota for the stream"},
 
     {"InternalFailure", 0, VERDICT_RETRY_BATCH, NULL},
     {"InternalError", 0, VERDICT_RETRY_BATCH, NULL},
@@ -118,18 +121,24 @@ static const struct {
     {429, VERDICT_THROTTLE, NULL},
 };
 
-static const struct row *find_row(const char *code, int status)
+static const struct row *find_spelt(const char *code, size_t count, int status)
 {
-    static const char suffix[] = "Exception";
-    size_t count = strlen(code);
-    size_t suffix_count = sizeof suffix - 1;
-    if (count > suffix_count && strcmp(code + count - suffix_count, suffix) == 0)
-        count -= suffix_count;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (strlen(rows[i].code) == count && memcmp(rows[i].code, code, count) == 0 &&
             (rows[i].status == 0 || rows[i].status == status))
             return &rows[i];
     return NULL;
+}
+
+static const struct row *find_row(const char *code, int status)
+{
+    static const char suffix[] = "Exception";
+    size_t count = strlen(code);
+    size_t suffix_count = sizeof suffix - 1;
+    const struct row *row = find_spelt(code, count, status);
+    if (row != NULL || count <= suffix_count || strcmp(code + count - suffix_count, suffix) != 0)
+        return row;
+    return find_spelt(code, count - suffix_count, status);
 }
 
 /* Some services say in the message only that the signature's time is wrong. */
@@ -184,12 +193,10 @@ enum verdict verdict_of_request(const struct verdict_question *question)
     return row->verdict;
 }
 
-/* Firehose calls a record too fast that is unavailable ("Slow down."). */
 enum verdict verdict_of_record(const char *code)
 {
     const struct row *row = find_row(code, 200);
-    bool slower = row != NULL && (row->verdict == VERDICT_THROTTLE ||
-                                  strcmp(row->code, "ServiceUnavailable") == 0);
+    bool slower = row != NULL && row->verdict == VERDICT_THROTTLE;
     return slower ? VERDICT_THROTTLE : VERDICT_RETRY_RECORD;
 }
 

@@ -34,7 +34,7 @@ static void test_every_code(void **state)
         {500, "InternalFailure", VERDICT_RETRY_BATCH},
         {500, "InternalFailureException", VERDICT_RETRY_BATCH},
         {503, "ServiceUnavailable", VERDICT_RETRY_BATCH},
-        {503, "ServiceUnavailableException", VERDICT_RETRY_BATCH},
+        {503, "ServiceUnavailableException", VERDICT_THROTTLE}, /* of Firehose */
         {400, "RequestTimeout", VERDICT_RETRY_BATCH},
         {400, "ExpiredTokenException", VERDICT_REFRESH_CREDENTIALS},
         {400, "ExpiredToken", VERDICT_REFRESH_CREDENTIALS},
@@ -245,6 +245,7 @@ static void test_records(void **state)
     (void)state;
     assert_int_equal(verdict_of_record("ProvisionedThroughputExceededException"), VERDICT_THROTTLE);
     assert_int_equal(verdict_of_record("ServiceUnavailableException"), VERDICT_THROTTLE);
+    assert_int_equal(verdict_of_record("ServiceUnavailable"), VERDICT_RETRY_RECORD);
     assert_int_equal(verdict_of_record("InternalFailure"), VERDICT_RETRY_RECORD);
     assert_int_equal(verdict_of_record("KMSDisabledException"), VERDICT_RETRY_RECORD);
     assert_int_equal(verdict_of_record("AccessDeniedException"), VERDICT_RETRY_RECORD);
