@@ -44,6 +44,12 @@ static const struct partition partitions[] = {
     {"", "amazonaws.com", "api.aws"},
 };
 
+/* In the US government's regions the plain name of these is the FIPS endpoint. */
+static bool is_fips_there(const char *service)
+{
+    return strcmp(service, "kinesis") == 0 || strcmp(service, "sts") == 0;
+}
+
 int config_endpoint_build(const char *service, const char *region, bool fips, bool dual_stack,
                           char ret_url[CONFIG_ENDPOINT_URL_BYTES])
 {
@@ -53,8 +59,7 @@ int config_endpoint_build(const char *service, const char *region, bool fips, bo
         return E_SYNTAX;
     while (!starts_with(region, partition->region_prefix))
         partition++;
-    /* In the US government's regions the plain name is the FIPS endpoint. */
-    bool plain = !fips || (starts_with(region, "us-gov-") && !dual_stack);
+    bool plain = !fips || (starts_with(region, "us-gov-") && !dual_stack && is_fips_there(service));
     (void)snprintf(ret_url, CONFIG_ENDPOINT_URL_BYTES, "https://%s%s.%s.%s", service,
                    plain ? "" : "-fips", region,
                    dual_stack ? partition->dual_stack_suffix : partition->suffix);

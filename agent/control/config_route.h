@@ -8,7 +8,7 @@
  * For the files config_route*.c, which finish a route behind config_read_object: what goes with
  * what, and what the environment says. What is wrong is reported, and they go on.
  */
-enum { CONFIG_REGION_BYTES = 41 };
+enum { CONFIG_REGION_BYTES = 41, CONFIG_ACCOUNT_BYTES = 13 };
 
 /** A route and the object that it was read from (NULL: Kconfig's). */
 struct config_route {
@@ -42,10 +42,35 @@ bool config_route_endpoint(const struct config_route *subject, const char *varia
 void config_route_take_endpoint(const struct config_route *subject, const char *source,
                                 const char *url);
 
-/* ---- one for each destination ---- */
+/* ---- config_route_stream.c ---- */
 
-/** Kinesis and Firehose: stream, region, endpoint. */
-void config_route_stream(const struct config_route *subject);
+/** What a service that has streams calls things, and how it is said that one is wrong. */
+struct config_route_service {
+    const char *name;     /* in an ARN, as the next one */
+    const char *resource; /* "stream/" */
+    size_t name_bytes_max;
+    const char *missing, *no_arn, *no_name;
+};
+
+/** What the ARN of a stream says; empty where the stream is not told by one. */
+struct config_route_arn {
+    char region[CONFIG_REGION_BYTES];
+    char account[CONFIG_ACCOUNT_BYTES];
+};
+
+/** The route's stream, stream_arn and region. */
+void config_route_stream(const struct config_route *subject,
+                         const struct config_route_service *service,
+                         struct config_route_arn *ret_arn);
+
+/** The endpoint: what is written, else that of VARIABLE, else HOST in the route's region, with FIPS
+ *  and dual stack as the environment says. */
+void config_route_reach(const struct config_route *subject, const char *variable, const char *host);
+
+/* ---- one for each destination, in a file of its name ---- */
+
+void config_route_kinesis(const struct config_route *subject);
+void config_route_firehose(const struct config_route *subject);
 
 /* ---- config_route_records.c ---- */
 

@@ -148,7 +148,7 @@ static void check_order(const struct config_route *subject)
     char what[128];
     if (written != NULL)
         partition = written->kind == JSON_KIND_TEXT ? written->text : "";
-    if (route->order == CFG_ORDER_STRICT &&
+    if (route->order == CFG_ORDER_STRICT && route->destination == CFG_DESTINATION_KINESIS &&
         (strcmp(partition, "even") == 0 || strcmp(partition, "random") == 0)) {
         (void)snprintf(what, sizeof what, "\"%s\" %s", partition, remedy);
         config_route_fault(subject, "partition", what);
@@ -213,8 +213,12 @@ static void check_name(const struct config_route *subject, size_t index)
 }
 
 static void (*const resolvers[])(const struct config_route *subject) = {
-    [CFG_DESTINATION_KINESIS] = config_route_stream,
-    [CFG_DESTINATION_FIREHOSE] = config_route_stream,
+#ifdef CONFIG_DEST_KINESIS
+    [CFG_DESTINATION_KINESIS] = config_route_kinesis,
+#endif
+#ifdef CONFIG_DEST_FIREHOSE
+    [CFG_DESTINATION_FIREHOSE] = config_route_firehose,
+#endif
 };
 
 /* A route to a destination that this program lacks was not read any further. */

@@ -167,8 +167,8 @@ static const struct schema_key endpoint_keys[] = {
      .kind = SCHEMA_TEXT,
      SCHEMA_AT(cfg_route, endpoint.url),
      .high = 300,
-     .help =
-         "https://host[:port], else AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL or the region's"},
+     .help = "https://host[:port], as of an interface endpoint in a VPC; else that of "
+             "AWS_ENDPOINT_URL_KINESIS or _FIREHOSE, of AWS_ENDPOINT_URL or of the region"},
     {.name = NULL},
 };
 
@@ -177,7 +177,7 @@ static const struct schema_key stream_keys[] = {
      .kind = SCHEMA_TEXT,
      SCHEMA_AT(cfg_route, stream),
      .high = 400,
-     .help = "the stream's name or ARN, else CONFIG_STREAM"},
+     .help = "the name or ARN of the stream, of Kinesis or Firehose, else CONFIG_STREAM"},
     {.name = NULL},
 };
 

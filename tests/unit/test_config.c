@@ -605,6 +605,84 @@ static void test_arn(void **state)
         "2:11: routes[0].region: differs from the region in the stream's ARN; remove it\n");
 }
 
+#ifdef CONFIG_DEST_FIREHOSE
+#define FIREHOSE                                                                                   \
+    "{ \"device\": \"d\", \"routes\": [ { \"name\": \"f\", \"destination\": \"firehose\",\n"
+
+static void test_firehose(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const urls[] = {"AWS_ENDPOINT_URL_FIREHOSE=https://f.example:8443",
+                                       "AWS_ENDPOINT_URL_KINESIS=https://k.example",
+                                       "AWS_ENDPOINT_URL=https://any.example", NULL};
+    const char *const by_name = FIREHOSE "\"stream\": \"lake\", \"region\": \"eu-west-1\" } ] }";
+    const char *const by_arn =
+        FIREHOSE "\"stream\": \"arn:aws-cn:firehose:cn-north-1:123456789012:deliverystream/la.ke\""
+                 " } ] }";
+    const struct cfg_route *route = &expect_good(fixture, by_name)->routes[0];
+    assert_int_equal(route->destination, CFG_DESTINATION_FIREHOSE);
+    assert_string_equal(route->stream, "lake");
+    assert_string_equal(route->endpoint.host, "firehose.eu-west-1.amazonaws.com");
+    assert_true(route->batch_bytes <= 4032 * 1024);
+    expect_printed(fixture->config, "route    f: firehose, stream lake in eu-west-1 at "
+                                    "https://firehose.eu-west-1.amazonaws.com\n");
+    route = &expect_good(fixture, by_arn)->routes[0];
+    assert_string_equal(route->stream, "la.ke");
+    assert_null(route->stream_arn);
+    assert_string_equal(route->region, "cn-north-1");
+    assert_string_equal(route->endpoint.host, "firehose.cn-north-1.amazonaws.com.cn");
+    fixture->variables = urls;
+    assert_string_equal(expect_good(fixture, by_name)->routes[0].endpoint.host, "f.example");
+    fixture->variables = urls + 1;
+    assert_string_equal(expect_good(fixture, by_name)->routes[0].endpoint.host, "any.example");
+}
+
+static void test_firehose_faults(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *rest, *faults;
+    } rows[] = {
+        {"\"region\": \"eu-west-1\" } ] }",
+         "1:30: routes[0].stream: is missing; write the name or ARN of a Firehose stream\n"},
+        {"\"region\": \"eu-west-1\",\n\"stream\": "
+         "\"a2345678901234567890123456789012345678901234567890123456789012345\" } ] }",
+         "3:11: routes[0].stream: is no name of a Firehose stream; use 1 to 64 letters, digits, "
+         "\"_\", \".\" and \"-\"\n"},
+        {"\"region\": \"eu-west-1\",\n"
+         "\"stream\": \"arn:aws:kinesis:eu-west-1:123456789012:stream/s\" } ] }",
+         "3:11: routes[0].stream: is no ARN of a Firehose stream; write it like "
+         "arn:aws:firehose:REGION:ACCOUNT:deliverystream/NAME\n"},
+        {"\"region\": \"eu-west-2\","
+         " \"stream\": \"arn:aws:firehose:eu-west-1:123456789012:deliverystream/s\" } ] }",
+         "2:11: routes[0].region: differs from the region in the stream's ARN; remove it\n"},
+        {"\"region\": \"eu-west-1\", \"stream\": \"s\",\n\"order\": \"strict\" } ] }",
+         "3:10: routes[0].order: Firehose keeps no order, which \"strict\" wants; write \"fifo\", "
+         "or send to Kinesis\n"},
+        {"\"region\": \"eu-west-1\", \"stream\": \"s\",\n"
+         "\"batch\": { \"bytes\": \"4033KiB\" } } ] }",
+         "3:21: routes[0].batch.bytes: is more than Firehose takes at once; choose 4032KiB at "
+         "most\n"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[400];
+        (void)snprintf(text, sizeof text, "%s%s", FIREHOSE, rows[i].rest);
+        expect_faults(fixture, text, rows[i].faults);
+    }
+}
+
+/* What goes with other destinations alone is refused by name. */
+static void test_firehose_has_no_keys(void **state)
+{
+    struct fixture *fixture = *state;
+    expect_faults(fixture,
+                  FIREHOSE "\"region\": \"eu-west-1\", \"stream\": \"s\",\n"
+                           "\"partition\": \"device\" } ] }",
+                  "3:1: routes[0].partition: goes with \"destination\": kinesis/apigateway alone; "
+                  "remove it\n");
+}
+#endif
+
 static void test_order(void **state)
 {
     const char *const route = KINESIS "\"stream\": \"s\", \"region\": \"eu-west-1\", ";
@@ -1336,29 +1414,53 @@ static void test_endpoint_urls(void **state)
     }
 }
 
-static void test_kinesis_urls(void **state)
+/* As the rule sets of botocore 1.43 resolve them. */
+static void test_service_urls(void **state)
 {
     (void)state;
     static const struct {
-        const char *region;
+        const char *service, *region;
         bool fips, dual_stack;
         const char *url;
     } rows[] = {
-        {"eu-west-1", false, false, "https://kinesis.eu-west-1.amazonaws.com"},
-        {"eu-west-1", false, true, "https://kinesis.eu-west-1.api.aws"},
-        {"us-east-1", true, false, "https://kinesis-fips.us-east-1.amazonaws.com"},
-        {"us-east-1", true, true, "https://kinesis-fips.us-east-1.api.aws"},
-        {"us-gov-west-1", true, false, "https://kinesis.us-gov-west-1.amazonaws.com"},
-        {"us-gov-west-1", true, true, "https://kinesis-fips.us-gov-west-1.api.aws"},
-        {"cn-north-1", false, false, "https://kinesis.cn-north-1.amazonaws.com.cn"},
-        {"cn-north-1", false, true, "https://kinesis.cn-north-1.api.amazonwebservices.com.cn"},
-        {"eusc-de-east-1", false, false, "https://kinesis.eusc-de-east-1.amazonaws.eu"},
+        {"kinesis", "eu-west-1", false, false, "https://kinesis.eu-west-1.amazonaws.com"},
+        {"kinesis", "eu-west-1", false, true, "https://kinesis.eu-west-1.api.aws"},
+        {"kinesis", "us-east-1", true, false, "https://kinesis-fips.us-east-1.amazonaws.com"},
+        {"kinesis", "us-east-1", true, true, "https://kinesis-fips.us-east-1.api.aws"},
+        {"kinesis", "us-gov-west-1", true, false, "https://kinesis.us-gov-west-1.amazonaws.com"},
+        {"kinesis", "us-gov-west-1", true, true, "https://kinesis-fips.us-gov-west-1.api.aws"},
+        {"kinesis", "cn-north-1", false, false, "https://kinesis.cn-north-1.amazonaws.com.cn"},
+        {"kinesis", "cn-north-1", false, true,
+         "https://kinesis.cn-north-1.api.amazonwebservices.com.cn"},
+        {"kinesis", "eusc-de-east-1", false, false, "https://kinesis.eusc-de-east-1.amazonaws.eu"},
+        {"kinesis", "cn-north-1", true, false, "https://kinesis-fips.cn-north-1.amazonaws.com.cn"},
+        {"kinesis", "cn-north-1", true, true,
+         "https://kinesis-fips.cn-north-1.api.amazonwebservices.com.cn"},
+        {"kinesis", "eusc-de-east-1", false, true,
+         "https://kinesis.eusc-de-east-1.api.amazonwebservices.eu"},
+        {"kinesis", "us-gov-east-1", false, true, "https://kinesis.us-gov-east-1.api.aws"},
+        {"firehose", "eu-west-1", false, false, "https://firehose.eu-west-1.amazonaws.com"},
+        {"firehose", "eu-west-1", false, true, "https://firehose.eu-west-1.api.aws"},
+        {"firehose", "us-east-1", true, false, "https://firehose-fips.us-east-1.amazonaws.com"},
+        {"firehose", "us-east-1", true, true, "https://firehose-fips.us-east-1.api.aws"},
+        {"firehose", "us-gov-west-1", true, false,
+         "https://firehose-fips.us-gov-west-1.amazonaws.com"},
+        {"firehose", "us-gov-west-1", true, true, "https://firehose-fips.us-gov-west-1.api.aws"},
+        {"firehose", "cn-north-1", false, false, "https://firehose.cn-north-1.amazonaws.com.cn"},
+        {"firehose", "cn-north-1", false, true,
+         "https://firehose.cn-north-1.api.amazonwebservices.com.cn"},
+        {"firehose", "eusc-de-east-1", false, false,
+         "https://firehose.eusc-de-east-1.amazonaws.eu"},
+        {"firehose", "eusc-de-east-1", false, true,
+         "https://firehose.eusc-de-east-1.api.amazonwebservices.eu"},
+        {"sts", "us-gov-west-1", true, false, "https://sts.us-gov-west-1.amazonaws.com"},
+        {"sts", "us-gov-west-1", true, true, "https://sts-fips.us-gov-west-1.api.aws"},
     };
     char url[CONFIG_ENDPOINT_URL_BYTES];
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        assert_int_equal(
-            config_endpoint_build("kinesis", rows[i].region, rows[i].fips, rows[i].dual_stack, url),
-            0);
+        assert_int_equal(config_endpoint_build(rows[i].service, rows[i].region, rows[i].fips,
+                                               rows[i].dual_stack, url),
+                         0);
         assert_string_equal(url, rows[i].url);
     }
     assert_int_equal(config_endpoint_build("kinesis", "", false, false, url), E_SYNTAX);
@@ -1508,6 +1610,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_not_in_this_program, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_route_faults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_arn, set_up, tear_down),
+#ifdef CONFIG_DEST_FIREHOSE
+        cmocka_unit_test_setup_teardown(test_firehose, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_firehose_faults, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_firehose_has_no_keys, set_up, tear_down),
+#endif
         cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_orders_that_are_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_records_that_nobody_could_read, set_up, tear_down),
@@ -1545,7 +1652,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_proxies, set_up, tear_down),
 #endif
         cmocka_unit_test_setup_teardown(test_endpoint_urls, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_kinesis_urls, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_service_urls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expand, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_serial, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expansion_is_bounded, set_up, tear_down),

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/uplink/dest/firehose.h"
 #include "agent/uplink/dest/kinesis.h"
 #include "platform/base/error.h"
 
@@ -12,6 +13,9 @@ static const struct {
 } destinations[] = {
 #ifdef CONFIG_DEST_KINESIS
     {"kinesis", kinesis_open},
+#endif
+#ifdef CONFIG_DEST_FIREHOSE
+    {"firehose", firehose_open},
 #endif
     {NULL, NULL},
 };

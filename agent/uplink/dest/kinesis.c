@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/uplink/dest/results.h"
+#include "agent/uplink/dest/records.h"
 #include "platform/base/error.h"
 #include "platform/json/json_write.h"
 
@@ -22,28 +22,11 @@ struct ordering {
 };
 
 struct kinesis {
-    struct dest dest;
+    struct records records;
     struct ordering *ordering; /* strict; else NULL */
-    const char *stream;
-    bool is_arn;
-    struct results results;
 };
 
 /* ---- request ---- */
-
-static void begin(const void *context, struct writer *out)
-{
-    const struct kinesis *kinesis = context;
-    writer_text(out, kinesis->is_arn ? "{\"StreamARN\":" : "{\"StreamName\":");
-    json_write_string(out, kinesis->stream, strlen(kinesis->stream));
-    writer_text(out, ",\"Records\":[");
-}
-
-static void record_begin(const void *context, struct writer *out, size_t index)
-{
-    (void)context;
-    writer_text(out, index == 0 ? "{\"Data\":\"" : ",{\"Data\":\"");
-}
 
 static void record_end(const void *context, struct writer *out, const char *key, size_t key_bytes)
 {
@@ -53,40 +36,7 @@ static void record_end(const void *context, struct writer *out, const char *key,
     writer_char(out, '}');
 }
 
-static void end(const void *context, struct writer *out)
-{
-    (void)context;
-    writer_text(out, "]}");
-}
-
-static void write_head(const char *target, struct dest_head *ret_head)
-{
-    *ret_head = (struct dest_head){.method = "POST",
-                                   .path = "/",
-                                   .query = "",
-                                   .content_type = "application/x-amz-json-1.1",
-                                   .service = "kinesis",
-                                   .headers = {{"X-Amz-Target", target}},
-                                   .header_count = 1};
-}
-
-static void head(const struct dest *dest, const struct batch_summary *batch,
-                 struct dest_head *ret_head)
-{
-    (void)dest;
-    (void)batch;
-    write_head("Kinesis_20131202.PutRecords", ret_head);
-}
-
 /* ---- request of a single record ---- */
-
-static void head_single(const struct dest *dest, const struct batch_summary *batch,
-                        struct dest_head *ret_head)
-{
-    (void)dest;
-    (void)batch;
-    write_head("Kinesis_20131202.PutRecord", ret_head);
-}
 
 /* FNV-1a. */
 static uint64_t hash_of(const char *key, size_t bytes)
@@ -100,13 +50,6 @@ static uint64_t hash_of(const char *key, size_t bytes)
 static struct ordered_key *place_of(struct ordering *ordering, uint64_t hash)
 {
     return &ordering->keys[hash % ORDERED_KEYS];
-}
-
-static void begin_single(const void *context, struct writer *out)
-{
-    const struct kinesis *kinesis = context;
-    writer_text(out, kinesis->is_arn ? "{\"StreamARN\":" : "{\"StreamName\":");
-    json_write_string(out, kinesis->stream, strlen(kinesis->stream));
 }
 
 static void record_begin_single(const void *context, struct writer *out, size_t index)
@@ -137,26 +80,6 @@ static void end_single(const void *context, struct writer *out)
     writer_char(out, '}');
 }
 
-/* ---- reply ---- */
-
-static void reply_start(struct dest *dest, size_t sent, uint8_t *delivered)
-{
-    static const struct results_names names = {
-        .list = "Records", .failed = "FailedRecordCount", .id = "SequenceNumber"};
-    results_start(&((struct kinesis *)dest)->results, &names, sent, delivered);
-}
-
-static int reply_feed(struct dest *dest, const uint8_t *bytes, size_t count)
-{
-    return results_feed(&((struct kinesis *)dest)->results, bytes, count);
-}
-
-static void reply_end(struct dest *dest, const struct http_reply *head,
-                      struct dest_reply *ret_reply)
-{
-    results_end(&((struct kinesis *)dest)->results, head, ret_reply);
-}
-
 /* ---- reply for a single record ---- */
 
 static void remember(struct ordering *ordering, const char *sequence)
@@ -178,9 +101,9 @@ static void reply_end_single(struct dest *dest, const struct http_reply *head,
                              struct dest_reply *ret_reply)
 {
     struct kinesis *kinesis = (struct kinesis *)dest;
-    const char *sequence = results_single_id(&kinesis->results);
+    const char *sequence = results_single_id(&kinesis->records.results);
     bool stored = sequence[0] != '\0' && sequence[strspn(sequence, "0123456789")] == '\0';
-    results_end_single(&kinesis->results, head, stored, ret_reply);
+    results_end_single(&kinesis->records.results, head, stored, ret_reply);
     if (ret_reply->understood)
         remember(kinesis->ordering, sequence);
     else
@@ -195,28 +118,41 @@ static void close_kinesis(struct dest *dest)
     free(dest);
 }
 
+static const struct records_api api = {
+    .service = "kinesis",
+    .target = "Kinesis_20131202.PutRecords",
+    .results = {.list = "Records", .failed = "FailedRecordCount", .id = "SequenceNumber"}};
+
+static const struct records_api api_single = {
+    .service = "kinesis",
+    .target = "Kinesis_20131202.PutRecord",
+    .results = {.list = "Records", .failed = "FailedRecordCount", .id = "SequenceNumber"}};
+
 /* 64 KiB are left free below 10 MiB: senders were refused within a few bytes of the limit. */
 static const struct dest_operations operations = {
     .name = "kinesis",
     .limits = {.records = 500, .bytes = (10240 - 64) * 1024, .record_bytes = 1024 * 1024},
-    .frame = {.begin = begin, .record_begin = record_begin, .record_end = record_end, .end = end},
-    .head = head,
-    .reply_start = reply_start,
-    .reply_feed = reply_feed,
-    .reply_end = reply_end,
+    .frame = {.begin = records_begin,
+              .record_begin = records_record_begin,
+              .record_end = record_end,
+              .end = records_end},
+    .head = records_head,
+    .reply_start = records_reply_start,
+    .reply_feed = records_reply_feed,
+    .reply_end = records_reply_end,
     .close = close_kinesis,
 };
 
 static const struct dest_operations operations_single = {
     .name = "kinesis",
     .limits = {.records = 1, .bytes = 1024 * 1024, .record_bytes = 1024 * 1024},
-    .frame = {.begin = begin_single,
+    .frame = {.begin = records_begin_stream,
               .record_begin = record_begin_single,
               .record_end = record_end_single,
               .end = end_single},
-    .head = head_single,
-    .reply_start = reply_start,
-    .reply_feed = reply_feed,
+    .head = records_head,
+    .reply_start = records_reply_start,
+    .reply_feed = records_reply_feed,
     .reply_end = reply_end_single,
     .close = close_kinesis,
 };
@@ -229,15 +165,17 @@ int kinesis_open(const struct dest_options *options, struct dest **ret_dest)
     struct kinesis *kinesis = calloc(1, sizeof *kinesis);
     if (kinesis == NULL)
         return E_NO_MEMORY;
-    kinesis->dest.operations = options->strict ? &operations_single : &operations;
-    kinesis->stream = stream;
-    kinesis->is_arn = options->stream_arn != NULL;
+    struct records *records = &kinesis->records;
+    records->dest.operations = options->strict ? &operations_single : &operations;
+    records->api = options->strict ? &api_single : &api;
+    records->stream = stream;
+    records->stream_member = options->stream_arn != NULL ? "StreamARN" : "StreamName";
     if (options->strict)
         kinesis->ordering = calloc(1, sizeof *kinesis->ordering);
     if (options->strict && kinesis->ordering == NULL) {
         free(kinesis);
         return E_NO_MEMORY;
     }
-    *ret_dest = &kinesis->dest;
+    *ret_dest = &records->dest;
     return E_OK;
 }

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/uplink/dest/kinesis.h"
+#include "agent/uplink/dest/dest.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { SENT_MAX = 16 };
@@ -45,13 +45,13 @@ static void check(const struct result *result, size_t sent)
         abort();
 }
 
-/* The first byte says how many records were sent. */
+/* The first byte says how many records were sent, and where. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
     struct result whole, cut;
     struct dest *dest = NULL;
     const struct dest_options options = {.stream = "s"};
-    if (count < 2 || kinesis_open(&options, &dest) < 0)
+    if (count < 2 || dest_open(bytes[0] & 0x80 ? "firehose" : "kinesis", &options, &dest) < 0)
         return 0;
     size_t sent = 1 + bytes[0] % SENT_MAX;
     size_t piece = 1 + bytes[count - 1] % 7;
