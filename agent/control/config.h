@@ -156,6 +156,7 @@ struct cfg_route {
     const char *stream;     /* its name, also where an ARN was given */
     const char *stream_arn; /* or NULL */
     struct cfg_endpoint endpoint;
+    bool account_endpoint; /* of Kinesis: the account's own */
     const char *ca_file;   /* NULL: as tls_options has it */
     const char *cert_file; /* NULL: none; key_file likewise */
     const char *key_file;

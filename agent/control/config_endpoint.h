@@ -22,7 +22,7 @@ struct config_endpoint {
 int config_endpoint_parse(const char *url, struct config_endpoint *ret_endpoint);
 
 /**
- * The URL of SERVICE ("kinesis", "firehose", "sts") in REGION, as the rule
+ * The URL of SERVICE ("kinesis", "ACCOUNT.data-kinesis", "firehose", "sts") in REGION, as the rule
  * set of the AWS SDKs builds it. E_SYNTAX: REGION is no region.
  */
 int config_endpoint_build(const char *service, const char *region, bool fips, bool dual_stack,

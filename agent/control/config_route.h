@@ -65,7 +65,8 @@ void config_route_stream(const struct config_route *subject,
 
 /** The endpoint: what is written, else that of VARIABLE, else HOST in the route's region, with FIPS
  *  and dual stack as the environment says. */
-void config_route_reach(const struct config_route *subject, const char *variable, const char *host);
+void config_route_stream_reach(const struct config_route *subject, const char *variable,
+                               const char *host);
 
 /* ---- one for each destination, in a file of its name ---- */
 

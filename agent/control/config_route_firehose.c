@@ -35,7 +35,7 @@ void config_route_firehose(const struct config_route *subject)
     struct config_route_arn arn;
     config_route_stream(subject, &firehose, &arn);
     subject->route->stream_arn = NULL;
-    config_route_reach(subject, "AWS_ENDPOINT_URL_FIREHOSE", "firehose");
+    config_route_stream_reach(subject, "AWS_ENDPOINT_URL_FIREHOSE", "firehose");
     check_batch(subject);
     if (subject->route->order == CFG_ORDER_STRICT)
         config_route_fault(subject, "order",

@@ -60,7 +60,8 @@ void config_route_stream(const struct config_route *subject,
     config_route_region(subject, ret_arn->region);
 }
 
-void config_route_reach(const struct config_route *subject, const char *variable, const char *host)
+void config_route_stream_reach(const struct config_route *subject, const char *variable,
+                               const char *host)
 {
     const struct cfg_route *route = subject->route;
     char url[CONFIG_ENDPOINT_URL_BYTES];

@@ -181,6 +181,16 @@ static const struct schema_key stream_keys[] = {
     {.name = NULL},
 };
 
+static const struct schema_key kinesis_keys[] = {
+    {.name = "account_endpoint",
+     .kind = SCHEMA_BOOLEAN,
+     SCHEMA_AT(cfg_route, account_endpoint),
+     .standard = "false",
+     .help = "true: the host of the account in the stream's ARN, ACCOUNT.data-kinesis.REGION..., "
+             "as the SDKs have it"},
+    {.name = NULL},
+};
+
 static const struct schema_key partition_keys[] = {
     {.name = "partition",
      .kind = SCHEMA_PARTITION,
@@ -212,6 +222,7 @@ static const struct schema_part parts[] = {
     {"kinesis|firehose|apigateway|s3", network_keys},
     {"kinesis|firehose|s3", endpoint_keys},
     {"kinesis|firehose", stream_keys},
+    {"kinesis", kinesis_keys},
     {"kinesis|apigateway", partition_keys},
     {"kinesis|firehose|apigateway", pack_keys},
     {.only = NULL},

@@ -605,6 +605,37 @@ static void test_arn(void **state)
         "2:11: routes[0].region: differs from the region in the stream's ARN; remove it\n");
 }
 
+/* The account's own host, which needs the account. */
+static void test_account_endpoint(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const fips[] = {"AWS_USE_FIPS_ENDPOINT=true", NULL};
+    const char *const by_arn =
+        KINESIS "\"stream\": \"arn:aws:kinesis:eu-west-1:123456789012:stream/s\""
+                "%s } ] }";
+    char text[400];
+    (void)snprintf(text, sizeof text, by_arn, ", \"account_endpoint\": true");
+    assert_string_equal(expect_good(fixture, text)->routes[0].endpoint.host,
+                        "123456789012.data-kinesis.eu-west-1.amazonaws.com");
+    fixture->variables = fips;
+    assert_string_equal(expect_good(fixture, text)->routes[0].endpoint.host,
+                        "123456789012.data-kinesis-fips.eu-west-1.amazonaws.com");
+    fixture->variables = NULL;
+    (void)snprintf(text, sizeof text, by_arn, "");
+    assert_string_equal(expect_good(fixture, text)->routes[0].endpoint.host,
+                        "kinesis.eu-west-1.amazonaws.com");
+    (void)snprintf(text, sizeof text, by_arn,
+                   ",\n\"account_endpoint\": true, \"endpoint\": \"https://x.example\"");
+    expect_faults(fixture, text,
+                  "3:21: routes[0].account_endpoint: does not go with \"endpoint\"; remove one of "
+                  "them\n");
+    expect_faults(fixture,
+                  KINESIS "\"stream\": \"s\", \"region\": \"eu-west-1\",\n"
+                          "\"account_endpoint\": true } ] }",
+                  "3:21: routes[0].account_endpoint: needs the account; write the stream's ARN in "
+                  "place of its name\n");
+}
+
 #ifdef CONFIG_DEST_FIREHOSE
 #define FIREHOSE                                                                                   \
     "{ \"device\": \"d\", \"routes\": [ { \"name\": \"f\", \"destination\": \"firehose\",\n"
@@ -677,8 +708,10 @@ static void test_firehose_has_no_keys(void **state)
     struct fixture *fixture = *state;
     expect_faults(fixture,
                   FIREHOSE "\"region\": \"eu-west-1\", \"stream\": \"s\",\n"
-                           "\"partition\": \"device\" } ] }",
+                           "\"partition\": \"device\",\n\"account_endpoint\": true } ] }",
                   "3:1: routes[0].partition: goes with \"destination\": kinesis/apigateway alone; "
+                  "remove it\n"
+                  "4:1: routes[0].account_endpoint: goes with \"destination\": kinesis alone; "
                   "remove it\n");
 }
 #endif
@@ -1439,6 +1472,20 @@ static void test_service_urls(void **state)
         {"kinesis", "eusc-de-east-1", false, true,
          "https://kinesis.eusc-de-east-1.api.amazonwebservices.eu"},
         {"kinesis", "us-gov-east-1", false, true, "https://kinesis.us-gov-east-1.api.aws"},
+        {"123456789012.data-kinesis", "eu-west-1", false, false,
+         "https://123456789012.data-kinesis.eu-west-1.amazonaws.com"},
+        {"123456789012.data-kinesis", "eu-west-1", false, true,
+         "https://123456789012.data-kinesis.eu-west-1.api.aws"},
+        {"123456789012.data-kinesis", "eu-west-1", true, false,
+         "https://123456789012.data-kinesis-fips.eu-west-1.amazonaws.com"},
+        {"123456789012.data-kinesis", "eu-west-1", true, true,
+         "https://123456789012.data-kinesis-fips.eu-west-1.api.aws"},
+        {"123456789012.data-kinesis", "us-gov-west-1", true, false,
+         "https://123456789012.data-kinesis-fips.us-gov-west-1.amazonaws.com"},
+        {"123456789012.data-kinesis", "cn-north-1", false, false,
+         "https://123456789012.data-kinesis.cn-north-1.amazonaws.com.cn"},
+        {"123456789012.data-kinesis", "eusc-de-east-1", false, false,
+         "https://123456789012.data-kinesis.eusc-de-east-1.amazonaws.eu"},
         {"firehose", "eu-west-1", false, false, "https://firehose.eu-west-1.amazonaws.com"},
         {"firehose", "eu-west-1", false, true, "https://firehose.eu-west-1.api.aws"},
         {"firehose", "us-east-1", true, false, "https://firehose-fips.us-east-1.amazonaws.com"},
@@ -1610,6 +1657,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_not_in_this_program, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_route_faults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_arn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_account_endpoint, set_up, tear_down),
 #ifdef CONFIG_DEST_FIREHOSE
         cmocka_unit_test_setup_teardown(test_firehose, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_firehose_faults, set_up, tear_down),
