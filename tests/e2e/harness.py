@@ -117,9 +117,10 @@ class Sink:
         self.folder = run.folder / name
         self.folder.mkdir(exist_ok=True)
         self.dump = self.folder / "dump.tsv"
+        self.firehose_dump = self.folder / "firehose.jsonl"
         self.process = Process(
             [run.program("runnel-sink"), "--dir", self.folder, "--dump", self.dump,
-             "--die-with-parent", *options],
+             "--firehose-dump", self.firehose_dump, "--die-with-parent", *options],
             self.folder / "log", stdout=subprocess.PIPE, env=environment)
         line = self.process.popen.stdout.readline().decode()
         found = re.match(r"sink: listening on (https?)://localhost:(\d+) admin (\S+) ca (\S+)",
@@ -177,6 +178,11 @@ class Sink:
                     shard, key, data = line[:-1].split("\t", 2)
                     yield int(shard), key, data
 
+    def delivered(self):
+        """The lines that Firehose delivered so far, in order."""
+        with self.firehose_dump.open(encoding="utf-8") as dump:
+            yield from (line[:-1] for line in dump if line.endswith("\n"))
+
 
 class Agent:
     """One state directory, one configuration, and runnel on them, as often as a scenario wants."""
@@ -223,9 +229,10 @@ class Agent:
 
     @staticmethod
     def fill_route(route, endpoint, ca):
+        to_firehose = route.get("destination") == "firehose"
         for key, value in (("name", "live"), ("destination", "kinesis"), ("region", "us-east-1"),
-                           ("stream", "telemetry"), ("endpoint", endpoint),
-                           ("start_delay", "0s")):
+                           ("stream", "telemetry-lake" if to_firehose else "telemetry"),
+                           ("endpoint", endpoint), ("start_delay", "0s")):
             route.setdefault(key, value)
         if ca is not None:
             route.setdefault("ca_file", str(ca))

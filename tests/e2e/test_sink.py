@@ -29,8 +29,9 @@ class Client:
     """One kept connection and one key."""
 
     def __init__(self, sink, token=None, secret=harness.SECRET_KEY, region="us-east-1",
-                 key=harness.ACCESS_KEY):
+                 key=harness.ACCESS_KEY, service="kinesis"):
         self.sink = sink
+        self.service = service
         self.credentials = botocore.credentials.Credentials(key, secret, token)
         self.region = region
         self.connection = None
@@ -52,7 +53,7 @@ class Client:
             "POST", self.sink.endpoint + "/", data=body, headers={
                 "Content-Type": "application/x-amz-json-1.1",
                 "X-Amz-Target": "Kinesis_20131202.PutRecords", **extra})
-        signer = botocore.auth.SigV4Auth(self.credentials, "kinesis", self.region)
+        signer = botocore.auth.SigV4Auth(self.credentials, self.service, self.region)
         if offset_s == 0:
             signer.add_auth(request)
             return dict(request.headers)
@@ -99,6 +100,11 @@ class Client:
         """PutRecord."""
         return self.post({"StreamName": "telemetry", **record(data), **members},
                          **{"X-Amz-Target": "Kinesis_20131202.PutRecord"})
+
+    def firehose(self, action, **members):
+        """PutRecordBatch or PutRecord of Firehose."""
+        return self.post({"DeliveryStreamName": "telemetry-lake", **members},
+                         **{"X-Amz-Target": f"Firehose_20150804.{action}"})
 
     def put(self, *records, **options):
         return self.post({"StreamName": "telemetry", "Records": list(records)}, **options)
@@ -219,6 +225,67 @@ def test_single(run):
           f"counted: {summary}")
     check(summary["injected"]["records_failed"] == 8 and summary["rejected"] == 5,
           f"counted: {summary}")
+
+
+def test_firehose(run):
+    sink = harness.Sink(run, "--id-member", "id", name="firehose")
+    client = Client(sink, service="firehose")
+    lines = [json.dumps(telemetry(i)).encode() + b"\n" for i in range(20)]
+    mebibyte = 1024 * 1024
+
+    def batch(*datas, **members):
+        return client.firehose("PutRecordBatch", Records=[blob(data) for data in datas], **members)
+
+    def blob(data):
+        return {"Data": base64.b64encode(data).decode()}
+
+    def refused(code, text, answer):
+        status, reply = answer
+        message = reply.get("message") or reply.get("Message", "")
+        check(status == 400 and reply["__type"] == code and text in message, (code, text, answer))
+
+    status, reply = batch(*lines[:9], lines[9] + lines[10])
+    check(status == 200 and reply["FailedPutCount"] == 0, reply)
+    ids = [result["RecordId"] for result in reply["RequestResponses"]]
+    check(len(set(ids)) == 10, f"ids: {ids}")
+    status, reply = client.firehose("PutRecord", Record=blob(lines[11]))
+    check(status == 200 and reply["RecordId"] not in ids, reply)
+    batch(b"no end")
+    check(sink.firehose_dump.read_bytes() == b"".join(lines[:12]) + b"no end", "joined as they are")
+
+    refused("ValidationException", "less than or equal to 500", batch(*[b"x"] * 501))
+    refused("ValidationException", "greater than or equal to 1", batch())
+    refused("ValidationException", "less than or equal to 1024000", batch(b"x" * 1024001))
+    refused("InvalidArgumentException", "4 MB", batch(*[b"x" * 1024000] * 4, b"x" * 98305))
+    refused("ValidationException", "not be null", client.firehose("PutRecordBatch"))
+    refused("ValidationException", "records.1.member.data",
+            client.firehose("PutRecordBatch", Records=[{"Date": ""}]))
+    refused("SerializationException", "Blob",
+            client.firehose("PutRecordBatch", Records=[{"Data": "e30"}]))
+    refused("ResourceNotFoundException", "not found", batch(b"x", DeliveryStreamName="telemetry"))
+    refused("InvalidSignatureException", "service",
+            Client(sink).firehose("PutRecord", Record=blob(b"x")))
+
+    sink.faults(record_failure_rate=1)
+    status, reply = batch(*lines[:8])
+    codes = [result["ErrorCode"] for result in reply["RequestResponses"]]
+    check(status == 200 and reply["FailedPutCount"] == 8, reply)
+    check(codes == ["ServiceUnavailableException"] * 7 + ["InternalFailure"], f"failures: {codes}")
+    sink.faults(record_failure_rate=0, throttle_rate=1)
+    status, reply = batch(b"x")
+    check((status, reply["__type"]) == (503, "ServiceUnavailableException"), (status, reply))
+    sink.faults(throttle_rate=0, cut_rate=1)
+    check(isinstance(batch(*lines[12:14])[1], http.client.IncompleteRead), "the reply is cut")
+    sink.faults(cut_rate=0)
+    batch(*lines[12:14])
+    client.close()
+    summary = sink.stop()
+    check(summary["records"] == 0, f"Kinesis has none: {summary}")
+    there = summary["firehose"]
+    check((there["records"], there["lines"], there["unterminated"]) == (16, 17, 1), there)
+    check(there["identities"] == {"unique": 14, "duplicates": 2, "unexplained": 0, "anonymous": 1},
+          there)
+    check(there["lost"]["whole"] == 1 and there["ids"]["unique"] == 14, there)
 
 
 def test_protocol(run):
@@ -454,8 +521,9 @@ def test_determinism(run):
 
 
 def scenario(run):
-    for test in (test_store, test_limits, test_single, test_protocol, test_signatures, test_keys,
-                 test_faults, test_lost_batches, test_outages, test_determinism):
+    for test in (test_store, test_limits, test_single, test_firehose, test_protocol,
+                 test_signatures, test_keys, test_faults, test_lost_batches, test_outages,
+                 test_determinism):
         test(run)
         print(f"{test.__name__}: good", flush=True)
 

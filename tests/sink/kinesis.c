@@ -7,6 +7,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "tests/sink/blob.h"
 #include "tests/sink/hashkey.h"
 
 #define VALIDATION  "1 validation error detected: Value "
@@ -30,61 +31,13 @@ static int refuse_type(struct refusal *refusal, const char *member)
                             "%s: a value of this type can not be converted to a String", member);
 }
 
-static int sextet(char character)
-{
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = character == '\0' ? NULL : strchr(alphabet, character);
-    return at == NULL ? -1 : (int)(at - alphabet);
-}
-
-/* Standard base64 with padding (RFC 4648 section 4), nothing else. Returns 0, or -1. */
-static int decode(const char *text, size_t count, struct buffer *to)
-{
-    size_t padding = 0;
-    if (count % 4 != 0)
-        return -1;
-    while (padding < 2 && padding < count && text[count - 1 - padding] == '=')
-        padding++;
-    char *out = buffer_reserve(to, count / 4 * 3);
-    for (size_t i = 0; i < count; i += 4) {
-        uint32_t group = 0;
-        for (size_t j = i; j < i + 4; j++) {
-            int value = j >= count - padding ? 0 : sextet(text[j]);
-            if (value < 0)
-                return -1;
-            group = group << 6 | (uint32_t)value;
-        }
-        *out++ = (char)(group >> 16);
-        *out++ = (char)(group >> 8);
-        *out++ = (char)group;
-    }
-    to->used_bytes += count / 4 * 3 - padding;
-    return 0;
-}
-
 static int parse_data(struct kinesis_call *call, struct kinesis_record *record, const cJSON *data,
                       struct refusal *refusal)
 {
     char text[PLACE_BYTES];
-    if (data == NULL || cJSON_IsNull(data))
-        return signature_refuse(refusal, 400, "ValidationException",
-                                VALIDATION "null at '%s'" UNSATISFIED "not be null",
-                                place(call, "data", text));
-    if (!cJSON_IsString(data))
-        return refuse_type(refusal, "Data");
-    size_t count = strlen(data->valuestring);
     record->data_offset = call->data.used_bytes;
-    if (decode(data->valuestring, count, &call->data) != 0) {
-        if (count % 4 != 0)
-            return signature_refuse(refusal, 400, "SerializationException",
-                                    "'%.64s' can not be converted to a Blob: Base64 encoded length "
-                                    "is expected a multiple of 4 bytes but found: %zu",
-                                    data->valuestring, count);
-        return signature_refuse(refusal, 400, "SerializationException",
-                                "'%.64s' can not be converted to a Blob: Invalid Base64 character",
-                                data->valuestring);
-    }
+    if (blob_parse(data, place(call, "data", text), &call->data, refusal) != 0)
+        return -1;
     record->data_bytes = call->data.used_bytes - record->data_offset;
     return 0;
 }

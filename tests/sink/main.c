@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* runnel-sink: an endpoint on loopback that speaks Kinesis and fails on command. */
+/* runnel-sink: an endpoint on loopback that speaks Kinesis and Firehose and fails on command. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,18 +14,20 @@
 
 static const char usage[] =
     "usage: runnel-sink [OPTION VALUE | OPTION=VALUE | SWITCH]...\n"
-    "An endpoint on loopback that speaks Kinesis and fails on command.\n"
+    "An endpoint on loopback that speaks Kinesis and Firehose and fails on command.\n"
     "\n"
     "  --listen ADDRESS      numeric address to serve on (127.0.0.1)\n"
     "  --port N              its port (0: any free one)\n"
     "  --admin-port N        plain HTTP on 127.0.0.1 for commands (0: any free one)\n"
     "  --dir DIR             where ca.pem, server.pem and server.key are written (.)\n"
     "  --stream NAME         (telemetry)     --region NAME     (us-east-1)\n"
+    "  --firehose-stream NAME the Firehose stream (telemetry-lake)\n"
     "  --access-key ID       (AKIDEXAMPLE)   --secret-key KEY  (that of AWS's examples)\n"
     "  --session-token TOKEN requests must carry it (none: they must not carry any)\n"
     "  --shards N            1 to 1000 (4)\n"
     "  --seed N              of the random faults (1)\n"
     "  --dump FILE           one line per stored record: shard, partition key, data\n"
+    "  --firehose-dump FILE  what Firehose delivered: the data of its records, joined\n"
     "  --record DIR          every request, head and body, as DIR/NNNNNN.request\n"
     "  --id-member NAME      counts distinct values of this member of \"data\"\n"
     "switches:\n"
@@ -47,6 +49,8 @@ struct arguments {
     const char *admin_port;
     const char *directory;
     const char *stream;
+    const char *firehose_stream;
+    const char *firehose_dump;
     const char *region;
     const char *access_key;
     const char *secret_key;
@@ -108,6 +112,8 @@ static void take_option(struct arguments *arguments, const char *name, const cha
         {"admin-port", &arguments->admin_port},
         {"dir", &arguments->directory},
         {"stream", &arguments->stream},
+        {"firehose-stream", &arguments->firehose_stream},
+        {"firehose-dump", &arguments->firehose_dump},
         {"region", &arguments->region},
         {"access-key", &arguments->access_key},
         {"secret-key", &arguments->secret_key},
@@ -169,17 +175,35 @@ static int ensure_directory(const char *path)
     return -1;
 }
 
+/* PATH NULL: none. */
+static int open_dump(const char *path, FILE **ret_dump)
+{
+    *ret_dump = path == NULL ? NULL : fopen(path, "wb");
+    if (path == NULL || *ret_dump != NULL)
+        return 0;
+    perror(path);
+    return -1;
+}
+
+static int close_dump(const char *path, FILE *dump)
+{
+    if (dump == NULL || fclose(dump) == 0)
+        return 0;
+    perror(path);
+    return -1;
+}
+
 static int open_sink(struct sink *sink, const struct arguments *arguments)
 {
-    FILE *dump = arguments->dump == NULL ? NULL : fopen(arguments->dump, "wb");
-    if (arguments->dump != NULL && dump == NULL) {
-        perror(arguments->dump);
+    FILE *dump;
+    if (open_dump(arguments->dump, &dump) != 0 ||
+        open_dump(arguments->firehose_dump, &sink->lake_dump) != 0)
         return -1;
-    }
     unsigned long long shards = number("--shards", arguments->shards, STREAM_SHARDS_MAX);
     if (shards == 0)
         fail_usage("--shards", arguments->shards);
     stream_init(&sink->stream, (unsigned)shards, arguments->id_member, dump);
+    stream_init(&sink->lake, 1, arguments->id_member, NULL);
 
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -190,6 +214,7 @@ static int open_sink(struct sink *sink, const struct arguments *arguments)
     sink->faults = arguments->faults;
     sink->verify = !arguments->no_signature;
     sink->stream_name = arguments->stream;
+    sink->lake_name = arguments->firehose_stream;
     sink->record_directory = arguments->record;
     const char *token = arguments->session_token;
     keys_init(&sink->keys);
@@ -201,7 +226,6 @@ static int open_sink(struct sink *sink, const struct arguments *arguments)
     sink->policy = (struct signature_policy){
         .keys = &sink->keys,
         .region = arguments->region,
-        .service = "kinesis",
     };
     return 0;
 }
@@ -229,10 +253,9 @@ static int run(struct sink *sink, const struct arguments *arguments)
     sink_summary(sink, &text);
     puts(text.bytes);
     buffer_free(&text);
-    if (sink->stream.dump != NULL && fclose(sink->stream.dump) != 0) {
-        perror(arguments->dump);
+    if (close_dump(arguments->dump, sink->stream.dump) != 0 ||
+        close_dump(arguments->firehose_dump, sink->lake_dump) != 0)
         return 1;
-    }
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
@@ -246,6 +269,7 @@ int main(int argc, char **argv)
         .admin_port = "0",
         .directory = ".",
         .stream = "telemetry",
+        .firehose_stream = "telemetry-lake",
         .region = "us-east-1",
         .access_key = "AKIDEXAMPLE",
         .secret_key = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",

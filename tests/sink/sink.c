@@ -1,27 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/sink/sink.h"
-
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "tests/sink/exchange.h"
 #include "tests/sink/kinesis.h"
 
 #define JSON_TYPE "Content-Type: application/x-amz-json-1.1\r\n"
-
-/* One request on its way through. */
-struct exchange {
-    struct sink *sink;
-    const struct http_request *request;
-    uint64_t number;
-    long long now_ms;
-    enum verdict verdict;
-    char refuse_code[sizeof((struct faults *)0)->refuse_code];
-    struct refusal refusal;
-    struct buffer body;
-};
 
 long long sink_now_ms(struct sink *sink)
 {
@@ -49,151 +36,59 @@ static void record_request(const struct exchange *exchange)
         perror(path);
 }
 
-static void put_failure(struct exchange *exchange, const struct hashkey *hash)
-{
-    struct sink *sink = exchange->sink;
-    if (sink->counts.records_failed++ % 8 == 7)
-        buffer_text(&exchange->body, "{\"ErrorCode\":\"InternalFailure\","
-                                     "\"ErrorMessage\":\"Internal Service Failure\"}");
-    else
-        buffer_format(&exchange->body,
-                      "{\"ErrorCode\":\"ProvisionedThroughputExceededException\",\"ErrorMessage\":"
-                      "\"Rate exceeded for shard shardId-%012u in stream %s under account "
-                      "" KINESIS_ACCOUNT ".\"}",
-                      stream_shard_of(&sink->stream, hash), sink->stream_name);
-}
-
-static struct stream_record record_of(const struct kinesis_call *call,
-                                      const struct kinesis_record *from)
-{
-    struct stream_record record = {
-        .partition_key = from->partition_key,
-        .hash = hashkey_of(from->partition_key, strlen(from->partition_key)),
-        .data = call->data.bytes + from->data_offset,
-        .data_bytes = from->data_bytes,
-    };
-    if (from->hash_key != NULL)
-        hashkey_parse(from->hash_key, &record.hash);
-    return record;
-}
-
-static void put_record(struct exchange *exchange, const struct kinesis_call *call,
-                       const struct kinesis_record *from, uint32_t lost, uint64_t *failed)
-{
-    struct sink *sink = exchange->sink;
-    const struct stream_record record = record_of(call, from);
-    if (faults_chance(&sink->generator, sink->faults.record_failure_rate)) {
-        put_failure(exchange, &record.hash);
-        (*failed)++;
-        return;
-    }
-    char sequence[STREAM_SEQUENCE_BYTES];
-    unsigned shard = stream_put(&sink->stream, &record, lost, sequence);
-    buffer_format(&exchange->body, "{\"SequenceNumber\":\"%s\",\"ShardId\":\"shardId-%012u\"}",
-                  sequence, shard);
-}
-
-static uint32_t begin_batch(struct exchange *exchange)
+uint32_t exchange_begin_batch(struct exchange *exchange, struct stream *stream)
 {
     int is_lost = exchange->verdict == VERDICT_CUT || exchange->verdict == VERDICT_RESET_AFTER;
-    return is_lost ? stream_begin_lost(&exchange->sink->stream) : STREAM_NO_BATCH;
+    return is_lost ? stream_begin_lost(stream) : STREAM_NO_BATCH;
 }
 
-/* The reply never leaves before the lines of the records are in the dump. */
-static void end_batch(struct exchange *exchange, size_t records)
+void exchange_end_batch(struct exchange *exchange, size_t records, FILE *dump)
 {
-    struct sink *sink = exchange->sink;
-    sink->counts.served++;
-    sink->counts.cuts += exchange->verdict == VERDICT_CUT;
-    sink->counts.resets_after += exchange->verdict == VERDICT_RESET_AFTER;
-    if (records > sink->counts.batch_records_max)
-        sink->counts.batch_records_max = records;
-    if (sink->stream.dump != NULL)
-        fflush(sink->stream.dump);
+    struct sink_counts *counts = &exchange->sink->counts;
+    counts->served++;
+    counts->cuts += exchange->verdict == VERDICT_CUT;
+    counts->resets_after += exchange->verdict == VERDICT_RESET_AFTER;
+    if (records > counts->batch_records_max)
+        counts->batch_records_max = records;
+    if (dump != NULL)
+        fflush(dump);
 }
 
-static void put_records(struct exchange *exchange, const struct kinesis_call *call)
-{
-    struct sink *sink = exchange->sink;
-    uint64_t failed = 0;
-    buffer_text(&exchange->body, "{\"Records\":[");
-    pthread_mutex_lock(&sink->lock);
-    uint32_t lost = begin_batch(exchange);
-    for (size_t i = 0; i < call->record_count; i++) {
-        if (i > 0)
-            buffer_text(&exchange->body, ",");
-        put_record(exchange, call, &call->records[i], lost, &failed);
-    }
-    end_batch(exchange, call->record_count);
-    pthread_mutex_unlock(&sink->lock);
-    buffer_format(&exchange->body, "],\"FailedRecordCount\":%" PRIu64 "}", failed);
-}
+/* What a request may ask for. */
+struct operation {
+    const char *target;
+    const char *service;
+    int (*serve)(struct exchange *exchange);
+};
 
-/* A failed record is a refused request here: as often an internal failure as in PutRecords. */
-static int fail_single(struct exchange *exchange)
-{
-    struct sink *sink = exchange->sink;
-    if (sink->counts.records_failed++ % 8 == 7)
-        return signature_refuse(&exchange->refusal, 500, "InternalFailure",
-                                "Internal Service Failure");
-    return signature_refuse(&exchange->refusal, 400, "ProvisionedThroughputExceededException",
-                            "Rate exceeded for stream %s under account " KINESIS_ACCOUNT ".",
-                            sink->stream_name);
-}
+static const struct operation operations[] = {
+    {"Kinesis_20131202.PutRecords", "kinesis", serve_put_records},
+    {"Kinesis_20131202.PutRecord", "kinesis", serve_put_record},
+    {"Firehose_20150804.PutRecordBatch", "firehose", serve_firehose_batch},
+    {"Firehose_20150804.PutRecord", "firehose", serve_firehose_record},
+};
 
-static int put_single_locked(struct exchange *exchange, const struct kinesis_call *call)
+/* NULL with REFUSAL filled: none. */
+static const struct operation *find_operation(const struct http_request *request,
+                                              struct refusal *refusal)
 {
-    struct sink *sink = exchange->sink;
-    const struct stream_record record = record_of(call, &call->records[0]);
-    if (call->after != NULL && !stream_gave(&sink->stream, &record.hash, call->after)) {
-        sink->counts.rejected++;
-        return signature_refuse(&exchange->refusal, 400, "InvalidArgumentException",
-                                "SequenceNumberForOrdering %s is invalid", call->after);
-    }
-    if (faults_chance(&sink->generator, sink->faults.record_failure_rate))
-        return fail_single(exchange);
-    char sequence[STREAM_SEQUENCE_BYTES];
-    unsigned shard = stream_put(&sink->stream, &record, begin_batch(exchange), sequence);
-    sink->counts.ordered += call->after != NULL;
-    end_batch(exchange, 1);
-    buffer_format(&exchange->body, "{\"SequenceNumber\":\"%s\",\"ShardId\":\"shardId-%012u\"}",
-                  sequence, shard);
-    return 0;
-}
-
-static int put(struct exchange *exchange, const struct kinesis_call *call)
-{
-    if (call->action == KINESIS_PUT_RECORDS) {
-        put_records(exchange, call);
-        return 0;
-    }
-    pthread_mutex_lock(&exchange->sink->lock);
-    int error = put_single_locked(exchange, call);
-    pthread_mutex_unlock(&exchange->sink->lock);
-    return error;
-}
-
-static int check_target(const struct http_request *request, enum kinesis_action *ret_action,
-                        struct refusal *refusal)
-{
-    static const char *const targets[] = {[KINESIS_PUT_RECORDS] = "Kinesis_20131202.PutRecords",
-                                          [KINESIS_PUT_RECORD] = "Kinesis_20131202.PutRecord"};
     const char *target = http_header(request, "X-Amz-Target");
     const char *type = http_header(request, "Content-Type");
     if (strcmp(request->method, "POST") != 0 || strcmp(request->target, "/") != 0 ||
-        target == NULL || type == NULL)
-        return signature_refuse(refusal, 403, "AccessDeniedException",
-                                "Unable to determine service/operation name to be authorized");
-    *ret_action =
-        strcmp(target, targets[KINESIS_PUT_RECORD]) == 0 ? KINESIS_PUT_RECORD : KINESIS_PUT_RECORDS;
-    if (strcmp(type, "application/x-amz-json-1.1") != 0 ||
-        strcmp(target, targets[*ret_action]) != 0)
-        return signature_refuse(refusal, 400, "UnknownOperationException", "%s is not served.",
-                                target);
-    return 0;
+        target == NULL || type == NULL) {
+        signature_refuse(refusal, 403, "AccessDeniedException",
+                         "Unable to determine service/operation name to be authorized");
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
+        if (strcmp(type, "application/x-amz-json-1.1") == 0 &&
+            strcmp(target, operations[i].target) == 0)
+            return &operations[i];
+    signature_refuse(refusal, 400, "UnknownOperationException", "%s is not served.", target);
+    return NULL;
 }
 
-static int count_up(struct exchange *exchange, uint64_t *count)
+int exchange_count(struct exchange *exchange, uint64_t *count)
 {
     pthread_mutex_lock(&exchange->sink->lock);
     ++*count;
@@ -201,25 +96,28 @@ static int count_up(struct exchange *exchange, uint64_t *count)
     return -1;
 }
 
-static int refuse_on_command(struct exchange *exchange)
+static int refuse_on_command(struct exchange *exchange, const char *service)
 {
     struct sink *sink = exchange->sink;
     struct refusal *refusal = &exchange->refusal;
     switch (exchange->verdict) {
     case VERDICT_REFUSE:
         signature_refuse(refusal, 400, exchange->refuse_code, "Refused on command");
-        return count_up(exchange, &sink->counts.refused);
+        return exchange_count(exchange, &sink->counts.refused);
     case VERDICT_THROTTLE:
-        signature_refuse(refusal, 400, "ProvisionedThroughputExceededException",
-                         "Rate exceeded for stream %s under account " KINESIS_ACCOUNT ".",
-                         sink->stream_name);
-        return count_up(exchange, &sink->counts.throttled);
+        if (strcmp(service, "firehose") == 0)
+            signature_refuse(refusal, 503, "ServiceUnavailableException", "Slow down.");
+        else
+            signature_refuse(refusal, 400, "ProvisionedThroughputExceededException",
+                             "Rate exceeded for stream %s under account " KINESIS_ACCOUNT ".",
+                             sink->stream_name);
+        return exchange_count(exchange, &sink->counts.throttled);
     case VERDICT_ERROR:
         if (exchange->number % 2 == 0)
             signature_refuse(refusal, 500, "InternalFailure", "Internal Service Failure");
         else
             signature_refuse(refusal, 503, "ServiceUnavailable", "Service is unavailable");
-        return count_up(exchange, &sink->counts.errors);
+        return exchange_count(exchange, &sink->counts.errors);
     default:
         return 0;
     }
@@ -229,28 +127,17 @@ static int refuse_on_command(struct exchange *exchange)
 static int perform(struct exchange *exchange)
 {
     struct sink *sink = exchange->sink;
-    enum kinesis_action action = KINESIS_PUT_RECORDS;
-    if (check_target(exchange->request, &action, &exchange->refusal) != 0)
-        return count_up(exchange, &sink->counts.rejected);
-    if (sink->verify && signature_check(exchange->request, &sink->policy, exchange->now_ms,
-                                        &exchange->refusal) != 0)
-        return count_up(exchange, &sink->counts.signature_failures);
-    if (refuse_on_command(exchange) != 0)
+    const struct operation *operation = find_operation(exchange->request, &exchange->refusal);
+    if (operation == NULL)
+        return exchange_count(exchange, &sink->counts.rejected);
+    struct signature_policy policy = sink->policy;
+    policy.service = operation->service;
+    if (sink->verify &&
+        signature_check(exchange->request, &policy, exchange->now_ms, &exchange->refusal) != 0)
+        return exchange_count(exchange, &sink->counts.signature_failures);
+    if (refuse_on_command(exchange, operation->service) != 0)
         return -1;
-
-    struct kinesis_call *call = malloc(sizeof *call);
-    if (call == NULL)
-        return signature_refuse(&exchange->refusal, 500, "InternalFailure", "out of memory");
-    int error = kinesis_parse(call, action, &exchange->request->body, sink->stream_name,
-                              sink->policy.region, &exchange->refusal);
-    if (error == 0) {
-        error = put(exchange, call);
-        kinesis_free(call);
-    } else {
-        count_up(exchange, &sink->counts.rejected);
-    }
-    free(call);
-    return error;
+    return operation->serve(exchange);
 }
 
 static void write_reply(struct exchange *exchange, int status, const char *type,
@@ -374,6 +261,18 @@ static void add_stored(struct buffer *text, const struct stream *stream)
     add_identities(text, stream);
 }
 
+/* A record may be several lines, which have an identity each. */
+static void add_firehose(struct buffer *text, const struct sink *sink)
+{
+    buffer_text(text, ",\"firehose\":{");
+    add_count(text, "records", sink->counts.firehose_records);
+    add_count(text, "unterminated", sink->counts.firehose_unterminated);
+    add_count(text, "lines", sink->lake.records);
+    add_count(text, "data_bytes", sink->lake.data_bytes);
+    add_identities(text, &sink->lake);
+    buffer_text(text, "}");
+}
+
 static void add_injected(struct buffer *text, const struct sink_counts *counts)
 {
     buffer_text(text, ",\"injected\":{");
@@ -408,6 +307,7 @@ void sink_summary(struct sink *sink, struct buffer *text)
     add_count(text, "batch_records_max", counts->batch_records_max);
     add_count(text, "ordered", counts->ordered);
     add_stored(text, &sink->stream);
+    add_firehose(text, sink);
     add_injected(text, counts);
     pthread_mutex_unlock(&sink->lock);
     buffer_text(text, "}");

@@ -30,7 +30,9 @@ struct sink_counts {
     uint64_t cuts;
     uint64_t outages;
     uint64_t batch_records_max;
-    uint64_t ordered; /* stored behind the record that the request named */
+    uint64_t firehose_records;
+    uint64_t firehose_unterminated; /* of them without a newline at their end */
+    uint64_t ordered;               /* stored behind the record that the request named */
 };
 
 /**
@@ -43,12 +45,15 @@ struct sink {
     struct faults faults;
     uint64_t generator;
     struct stream stream;
+    struct stream lake; /* of Firehose: the lines */
+    FILE *lake_dump;    /* what it delivered, or NULL */
     struct sink_counts counts;
     struct keys keys; /* has a lock of its own */
     /* Fixed after the start. */
     struct signature_policy policy;
     int verify;
     const char *stream_name;
+    const char *lake_name;
     const char *record_directory;
     struct channel_server *channels;
 };
