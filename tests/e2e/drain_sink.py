@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """
-JSON lines from a file through `runnel run --drain` into the sink with 4 shards.
+JSON lines from a file through `runnel run --drain` into the sink: Kinesis with 4 shards, or
+Firehose, of which what it delivered counts, line by line.
 
   plain    every line exactly once, shards within 1 %
   failing  20 % of records fail inside good replies: nothing missing, nothing twice
@@ -18,13 +19,17 @@ CASES = {
     "failing": ("--record-failure-rate", "0.2"),
     "lost": ("--reset-after-rate", "0.03", "--cut-rate", "0.02"),
 }
+DESTINATIONS = {
+    "kinesis": lambda sink: (data for _, _, data in sink.records()),
+    "firehose": harness.Sink.delivered,
+}
 
 
-def check_records(sink, source):
-    """Every line of SOURCE arrived as it was, each under one identity of its own."""
+def check_records(arrived, source):
+    """Every line of SOURCE ARRIVED as it was, each under one identity of its own."""
     lines = source.read_text().splitlines()
     identity_of, id_of = {}, {}
-    for _, _, data in sink.records():
+    for data in arrived:
         record = json.loads(data)
         number = record["data"]["id"]
         check(record["data"] == json.loads(lines[number]), f"line {number} was changed: {data}")
@@ -45,17 +50,30 @@ def check_counters(agent, count):
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
 
 
-def drain(run, case, count):
+def check_delivered(summary, delivered, count):
+    """What Firehose counted is what a reader of its objects finds."""
+    lines = len(list(delivered))
+    check(lines == summary["lines"] == summary["records"] >= count, f"{lines} lines: {summary}")
+    check(summary["unterminated"] == 0, f"records without a newline: {summary}")
+
+
+def drain(run, case, count, destination):
     faults = CASES[case]
-    sink = harness.Sink(run, "--shards", "4", "--id-member", "id", *faults, name=case)
-    source = harness.lines_file(run.folder / f"{case}.jsonl", count)
+    name = f"{destination}-{case}"
+    sink = harness.Sink(run, "--shards", "4", "--id-member", "id", *faults, name=name)
+    source = harness.lines_file(run.folder / f"{name}.jsonl", count)
     # Enough requests that 5 % of them are some, however few lines there are.
     route = {"batch": {"records": min(500, max(1, count // 200))}} if case == "lost" else {}
-    agent = harness.Agent(run, sink.endpoint, sink.ca, name=f"{case}-agent",
-                          sensors=[harness.lines_sensor(source)], routes=[route])
+    agent = harness.Agent(run, sink.endpoint, sink.ca, name=f"{name}-agent",
+                          sensors=[harness.lines_sensor(source)],
+                          routes=[{"destination": destination, **route}])
     check(agent.drain() == 0, f"the agent did not deliver: {agent.tail()}")
-    summary = sink.stop()
-    check_records(sink, source)
+    totals = sink.stop()
+    summary = {**totals, **(totals["firehose"] if destination == "firehose" else {})}
+    arrived = DESTINATIONS[destination]
+    check_records(arrived(sink), source)
+    if destination == "firehose":
+        check_delivered(summary, arrived(sink), count)
     check_counters(agent, count)
 
     identities, lost = summary["identities"], summary["lost"]
@@ -66,9 +84,11 @@ def drain(run, case, count):
         check(lost["whole"] == lost["batches"], f"lost batches that did not come whole: {lost}")
     else:
         check(identities["duplicates"] == 0, summary)
-        harness.check_spread(summary["shards"])
+        if destination == "kinesis":
+            harness.check_spread(summary["shards"])
     check((summary["injected"]["records_failed"] > count / 10) == (case == "failing"), summary)
-    print(f"{case}: {count} lines, {summary['requests']} requests, shards {summary['shards']}, "
+    shards = f"shards {summary['shards']}, " if destination == "kinesis" else ""
+    print(f"{name}: {count} lines, {summary['requests']} requests, {shards}"
           f"{summary['injected']['records_failed']} records failed, "
           f"{lost['batches']} replies lost, {identities['duplicates']} duplicates", flush=True)
 
@@ -76,11 +96,12 @@ def drain(run, case, count):
 if __name__ == "__main__":
     options = harness.arguments(
         __doc__, (("--lines",), {"type": int, "default": 20000}),
+        (("--destination",), {"choices": list(DESTINATIONS), "default": "kinesis"}),
         (("cases",), {"nargs": "*", "default": list(CASES), "metavar": "CASE",
                       "type": harness.one_of(CASES)}))
 
     def scenario(run):
         for case in options.cases:
-            drain(run, case, options.lines)
+            drain(run, case, options.lines, options.destination)
 
     harness.main(options, scenario)

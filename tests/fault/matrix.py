@@ -21,6 +21,7 @@ import traceback
 import matrix_world
 import harness
 import matrix_clock
+import matrix_firehose
 import matrix_http
 import matrix_net
 import matrix_tls
@@ -107,7 +108,7 @@ def enter_name_space():
 def main():
     options = harness.arguments(
         __doc__,
-        (["--group"], {"help": "only these: net, tls, http, clock"}),
+        (["--group"], {"help": "only these: net, tls, http, firehose, clock"}),
         (["--case"], {"action": "append", "help": "a row, or a row and its name; again for more"}),
         (["--full"], {"action": "store_true", "help": "the long ones"}),
         (["--list"], {"action": "store_true", "help": "what there is"}),

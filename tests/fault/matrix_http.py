@@ -23,9 +23,9 @@ def answer(reply):
     return lambda talk: talk.send(reply(talk) if callable(reply) else reply)
 
 
-def run_suffering(run, table, factor=FACTOR):
+def run_suffering(run, table, factor=FACTOR, route=None):
     """TABLE: (reply, words that status says meanwhile, state)."""
-    world = World(run, factor).start()
+    world = World(run, factor, route=route).start()
     for reply, words, state in table:
         act = reply if getattr(reply, "is_act", False) else answer(reply)
         try:
@@ -53,16 +53,16 @@ def fail_place(place):
                    for i in bad}
         if good:
             reply = json.loads(talk.forward(good).split(b"\r\n\r\n", 1)[1])
-            entries.update(zip(good, reply["Records"]))
-        talk.tell(aws({"FailedRecordCount": len(bad),
-                       "Records": [entries[i] for i in range(count)]}))
+            entries.update(zip(good, reply[talk.form.results]))
+        talk.tell(aws(talk.form.spell({"FailedRecordCount": len(bad),
+                                       "Records": [entries[i] for i in range(count)]})))
     return act
 
 
 @case("H1", "each position fails, and all")
-def each_position(run):
+def each_position(run, **route):
     world = World(run, FACTOR, sink_options=["--no-signature"],
-                  route={"batch": {"records": 6}}).start(6)
+                  route={"batch": {"records": 6}, **route}).start(6)
     for place in [*range(6), None]:
         world.meet(fail_place(place), records=6)
     check(world.route()["retried"] >= 7, "what failed is counted as sent again")
@@ -74,7 +74,7 @@ def entries(change):
     def reply(talk):
         body = success(len(talk.records))
         changed = change(body, body["Records"])
-        return aws(body if changed is None else changed)
+        return aws(talk.form.spell(body if changed is None else changed))
     return reply
 
 
@@ -123,10 +123,9 @@ INCONSISTENT = [
 
 
 @case("H1", "replies that contradict themselves")
-def inconsistent(run):
+def inconsistent(run, **route):
     table = [(entries(change), r"answered 200|not taken", "backing-off") for change in INCONSISTENT]
-    world = run_suffering(run, table)
-    world.finish()
+    run_suffering(run, table, route=route).finish()
 
 
 def odd_entry(entry):
@@ -136,14 +135,15 @@ def odd_entry(entry):
         good = list(range(last))
         records = []
         if good:
-            records = json.loads(talk.forward(good).split(b"\r\n\r\n", 1)[1])["Records"]
-        talk.send(aws({"FailedRecordCount": 1, "Records": [*records, entry]}))
+            reply = json.loads(talk.forward(good).split(b"\r\n\r\n", 1)[1])
+            records = reply[talk.form.results]
+        talk.send(aws(talk.form.spell({"FailedRecordCount": 1, "Records": [*records, entry]})))
     return act
 
 
 @case("H1", "entries that say neither stored nor failed")
-def odd_entries(run):
-    world = World(run, FACTOR, sink_options=["--no-signature"]).start()
+def odd_entries(run, **route):
+    world = World(run, FACTOR, sink_options=["--no-signature"], route=route).start()
     for entry in (None, [], "stored", 7, True, {}, {"ErrorCode": ""}, {"ErrorMessage": "no"},
                   {"ErrorCode": None, "SequenceNumber": None}, {"ErrorCode": "NeverHeardOf"}):
         world.meet(odd_entry(entry))
@@ -151,12 +151,12 @@ def odd_entries(run):
 
 
 @case("H1", "a count that the entries contradict")
-def wrong_count(run):
+def wrong_count(run, **route):
     """All entries say stored, the count says failed: neither can be believed."""
     world = run_suffering(run, [
         (entries(lambda body, records: body.update(FailedRecordCount=len(records))),
          "answered 200", "backing-off"),
-        (entries(set_member("FailedRecordCount", 1)), "answered 200", "backing-off")])
+        (entries(set_member("FailedRecordCount", 1)), "answered 200", "backing-off")], route=route)
     world.finish()
 
 
@@ -195,11 +195,11 @@ def poison_record(run):
 
 
 @case("H2", "poison first, last, side by side, and more of it than is set aside at once")
-def poison_places(run):
+def poison_places(run, **route):
     """Records that are refused one behind another look as if all were: the route has to look
     further on, and finds a good one there."""
     run_poison(run, {0, 1, 2, 30, 31, 50, *range(55, 78)},
-               "InvalidArgumentException", count=300).finish(dead=29)
+               "InvalidArgumentException", count=300, **route).finish(dead=29)
 
 
 @case("H2", "poison where order is strict")

@@ -40,6 +40,27 @@ def message(status, body=b"", headers=(), version="HTTP/1.1", length=True):
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+class Form:
+    """What a service calls the parts of a reply that has a result for each record."""
+
+    def __init__(self, results, failed, stored):
+        self.results, self.failed, self.stored = results, failed, stored
+
+    def spell(self, body):
+        """BODY, which is or becomes JSON, in the words of this service instead of Kinesis's."""
+        text = body if isinstance(body, (str, bytes)) else json.dumps(body)
+        if self is KINESIS or isinstance(text, bytes):
+            return text
+        for word, own in ((KINESIS.failed, self.failed), (KINESIS.results, self.results),
+                          (KINESIS.stored, self.stored)):
+            text = text.replace(f'"{word}"', f'"{own}"')
+        return text
+
+
+KINESIS = Form("Records", "FailedRecordCount", "SequenceNumber")
+FIREHOSE = Form("RequestResponses", "FailedPutCount", "RecordId")
+
+
 def aws(body, status=200, headers=(), **options):
     """The same as Kinesis spells it; BODY may be what becomes JSON."""
     text = body if isinstance(body, (str, bytes)) else json.dumps(body)
@@ -80,7 +101,8 @@ def read_message(receive, rest=b""):
 
 
 def identities(body):
-    """(device, spool, sequence number) of each record of a PutRecords or PutRecord, if it is."""
+    """(device, spool, sequence number) of each record of a PutRecords, PutRecordBatch or PutRecord,
+    if it is."""
     request = json.loads(body) if body.startswith(b"{") else {}
     found = []
     for entry in request.get("Records", [request] if "Data" in request else []):
@@ -104,6 +126,7 @@ class Talk:
         self.sock = sock
         self.raw = raw       # the socket below TLS
         self.head = head
+        self.form = FIREHOSE if b"X-Amz-Target: Firehose" in head else KINESIS
         self.body = b""
         self.records = []
         self.stored = set()  # which of the records, by their place
@@ -122,9 +145,9 @@ class Talk:
         places = range(len(self.records)) if places is None else places
         if b" 200 " in reply_head.split(b"\r\n")[0]:
             reply = json.loads(reply_body)
-            entries = reply.get("Records", [reply])
+            entries = reply.get(self.form.results, [reply])
             self.stored |= {place for place, entry in zip(places, entries)
-                            if "SequenceNumber" in entry}
+                            if self.form.stored in entry}
         return reply_head + reply_body
 
     def send(self, data, pieces=None):
