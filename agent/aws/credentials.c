@@ -126,21 +126,37 @@ int credentials_check_file(const char *path, bool *warned, char fault[CREDENTIAL
     return rc == E_REFUSED ? E_CREDENTIALS : rc;
 }
 
-int credentials_read_token(const char *path, bool *warned, char *token, size_t token_bytes,
+static bool is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t';
+}
+
+int credentials_read_value(const char *path, bool *warned, char *value, size_t value_bytes,
                            char fault[CREDENTIALS_FAULT_BYTES])
 {
     int rc = credentials_check_file(path, warned, fault);
     if (rc < 0)
         return rc;
-    int count = fs_read_file(path, token, token_bytes);
+    int count = fs_read_file(path, value, value_bytes);
     if (count < 0)
         return credentials_fault(fault, E_CREDENTIALS, "%s: %s", path, ERROR_TEXT(count));
-    while (count > 0 && (token[count - 1] == '\n' || token[count - 1] == '\r' ||
-                         token[count - 1] == ' ' || token[count - 1] == '\t'))
-        token[--count] = '\0';
+    while (count > 0 &&
+           (value[count - 1] == '\n' || value[count - 1] == '\r' || is_blank(value[count - 1])))
+        value[--count] = '\0';
     for (int i = 0; i < count; i++)
-        if (token[i] <= ' ' || token[i] >= 0x7f)
+        if ((value[i] < ' ' && value[i] != '\t') || value[i] >= 0x7f)
             return credentials_fault(fault, E_CREDENTIALS, "%s holds a character that no token has",
                                      path);
     return count > 0 ? count : credentials_fault(fault, E_CREDENTIALS, "%s is empty", path);
+}
+
+int credentials_read_token(const char *path, bool *warned, char *token, size_t token_bytes,
+                           char fault[CREDENTIALS_FAULT_BYTES])
+{
+    int count = credentials_read_value(path, warned, token, token_bytes, fault);
+    for (int i = 0; i < count; i++)
+        if (is_blank(token[i]))
+            return credentials_fault(fault, E_CREDENTIALS, "%s holds a blank, which no token has",
+                                     path);
+    return count;
 }

@@ -24,7 +24,7 @@ enum {
 struct credentials {
     char access_key_id[CREDENTIALS_ID_BYTES];
     char secret_access_key[CREDENTIALS_SECRET_BYTES];
-    char session_token[CREDENTIALS_TOKEN_BYTES]; /* "" for none */
+    char session_token[CREDENTIALS_TOKEN_BYTES]; /* "" for none; of a token, this is all */
     int64_t expires_mono_ms;                     /* clock_mono_ms; INT64_MAX: never */
 };
 
@@ -101,6 +101,10 @@ int credentials_check_file(const char *path, bool *warned, char fault[CREDENTIAL
 int credentials_read_token(const char *path, bool *warned, char *token, size_t token_bytes,
                            char fault[CREDENTIALS_FAULT_BYTES]);
 
+/** For providers. Likewise, of visible ASCII with blanks between. */
+int credentials_read_value(const char *path, bool *warned, char *value, size_t value_bytes,
+                           char fault[CREDENTIALS_FAULT_BYTES]);
+
 /** For providers. Writes FAULT as printf does and returns CODE. */
 int credentials_fault(char fault[CREDENTIALS_FAULT_BYTES], int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -121,6 +125,16 @@ int credentials_env_open(struct credentials_provider **ret_provider);
  */
 int credentials_file_open(const char *path, const char *profile,
                           struct credentials_provider **ret_provider);
+
+/**
+ * What the file at PATH holds, as session_token alone: it signs nothing, a header carries it. It is
+ * read each time, so a cache notices a new one within its 30 s, and at once when the old one is
+ * refused; while it is unfinished, the old one goes on. The modes are judged as those of other
+ * files of secrets. PATH must outlive the provider. WITH_BLANKS: the value may hold some, such as
+ * "Basic dXNlcg==". E_NO_MEMORY.
+ */
+int credentials_token_file_open(const char *path, bool with_blanks,
+                                struct credentials_provider **ret_provider);
 
 /** Asks PROVIDERS in turn; owns them once it is open. The first that does not answer E_NOT_FOUND
  *  decides; if there is none, so does the chain. E_NO_MEMORY. */

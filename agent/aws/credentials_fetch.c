@@ -12,6 +12,7 @@
 enum {
     HEAD_BYTES = 6144, /* an authorization token may have 4 KB */
     HOST_BYTES = 272,
+    PIECE_BYTES = 64,
     BODY_BYTES_MAX = 64 * 1024,
     LIFE_MAX_MS = 12 * 3600 * 1000, /* AWS gives no longer one; a wrong Date may say so */
 };
@@ -20,6 +21,7 @@ enum {
 struct fetch {
     struct credentials_answer answer;
     size_t body_bytes;
+    uint64_t sent_bytes;
     int (*on_body)(void *context, const uint8_t *bytes, size_t count);
     void *context;
     const struct credentials_request *request;
@@ -49,7 +51,29 @@ static int write_body(void *context, struct writer *out)
     return fetch->request->write_body(fetch->request->context, out);
 }
 
-static int write_head(const struct credentials_request *request, char ret_head[HEAD_BYTES])
+static int pass_over(void *context, const uint8_t *bytes, size_t count)
+{
+    (void)context;
+    (void)bytes;
+    (void)count;
+    return 0;
+}
+
+static uint64_t measure_body(const struct credentials_request *request)
+{
+    uint8_t piece[PIECE_BYTES];
+    struct writer out;
+    if (request->write_body == NULL)
+        return 0;
+    writer_to_function(&out, piece, sizeof piece, pass_over, NULL);
+    (void)request->write_body(request->context, &out);
+    uint64_t count = writer_total_bytes(&out);
+    hash_wipe(piece, sizeof piece);
+    return count;
+}
+
+static int write_head(const struct credentials_request *request, uint64_t body_bytes,
+                      char ret_head[HEAD_BYTES])
 {
     char host[HOST_BYTES];
     struct writer out;
@@ -66,7 +90,7 @@ static int write_head(const struct credentials_request *request, char ret_head[H
         if (request->headers[i].value != NULL)
             http_write_header(&out, request->headers[i].name, request->headers[i].value);
     if (strcmp(request->method, "GET") != 0)
-        http_write_header_unsigned(&out, "Content-Length", request->body_bytes);
+        http_write_header_unsigned(&out, "Content-Length", body_bytes);
     http_write_end(&out);
     rc = writer_finish(&out);
     return rc < 0 ? rc : (int)out.used_bytes;
@@ -112,7 +136,7 @@ static int exchange(struct fetch *fetch, struct http_client *client, const char 
     const struct credentials_request *request = fetch->request;
     const struct http_request http = {.head = head,
                                       .head_bytes = head_bytes,
-                                      .body_bytes = request->body_bytes,
+                                      .body_bytes = fetch->sent_bytes,
                                       .write_body = request->write_body == NULL ? NULL : write_body,
                                       .on_head = on_head,
                                       .on_body = on_body,
@@ -137,7 +161,8 @@ int credentials_fetch(const struct credentials_request *request, int64_t deadlin
     int64_t time_ms = left_ms < request->time_ms ? left_ms : request->time_ms;
     if (time_ms <= 0)
         return credentials_fault(fault, E_TIMEOUT, "no time was left to ask %s", request->host);
-    int rc = write_head(request, head);
+    fetch.sent_bytes = measure_body(request);
+    int rc = write_head(request, fetch.sent_bytes, head);
     if (rc < 0)
         rc = credentials_fault(fault, E_CREDENTIALS,
                                "the request to %s cannot be written (%s): check its settings",
@@ -152,6 +177,22 @@ int credentials_fetch(const struct credentials_request *request, int64_t deadlin
     if (rc == 0)
         *ret_answer = fetch.answer;
     return rc;
+}
+
+void credentials_fetch_write_member(struct writer *out, const char *name, const char *value)
+{
+    static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789-_.~";
+    writer_text(out, name);
+    for (; *value != '\0'; value++) {
+        const uint8_t byte = (uint8_t)*value;
+        if (strchr(unreserved, *value) != NULL) {
+            writer_char(out, *value);
+        } else {
+            writer_char(out, '%');
+            writer_hex(out, &byte, 1);
+        }
+    }
 }
 
 /* ---- keys ---- */
@@ -201,8 +242,9 @@ static int take(const struct credentials_request *request, const struct credenti
                 struct credentials *ret_credentials)
 {
     const char *host = request->host;
-    int64_t now_ms = answer->has_date ? answer->date_ms : wall_ms(request);
-    int64_t life_ms = reply->expiration_ms - now_ms;
+    int64_t life_ms = reply->life_ms;
+    if (reply->form != CREDENTIALS_FORM_OAUTH2)
+        life_ms = reply->expiration_ms - (answer->has_date ? answer->date_ms : wall_ms(request));
     if (life_ms <= 0)
         return credentials_fault(
             fault, E_CREDENTIALS, "%s gave keys that had expired %lld s before, by %s clock", host,
@@ -228,6 +270,9 @@ static int judge_keys(const struct credentials_request *request,
     int rc = credentials_reply_end(reply);
     if (answer->status == 200 && rc == 0 && is_success(reply))
         return take(request, reply, answer, fault, ret_credentials);
+    if (answer->status == 200 && rc == E_UNSUPPORTED)
+        return credentials_fault(fault, E_CREDENTIALS, "what %s answered %s", request->host,
+                                 reply->why);
     if (answer->status == 200 && rc == E_SYNTAX)
         return credentials_fault(fault, E_TIMEOUT, "what %s answered %s", request->host,
                                  reply->why);

@@ -28,8 +28,7 @@ struct credentials_request {
     const char *path;
     const char *query;                                          /* or NULL */
     struct credentials_header headers[CREDENTIALS_HEADERS_MAX]; /* those with a value */
-    uint64_t body_bytes;
-    int (*write_body)(void *context, struct writer *out); /* as in http_request; or NULL */
+    int (*write_body)(void *context, struct writer *out);       /* twice the same; or NULL */
     void *context;
     int64_t time_ms; /* for all of it */
     const struct stop *stop;
@@ -71,6 +70,9 @@ int credentials_fetch_keys(const struct credentials_request *request, enum crede
                            const struct credentials_remedy *remedies, int64_t deadline_ms,
                            char fault[CREDENTIALS_FAULT_BYTES],
                            struct credentials *ret_credentials);
+
+/** A member of a form (application/x-www-form-urlencoded), as NAME says: "&Scope=". */
+void credentials_fetch_write_member(struct writer *out, const char *name, const char *value);
 
 /** FAULT for an answer that gave none, by STATUS and what the reply said. E_TIMEOUT or
  *  E_CREDENTIALS. */

@@ -44,6 +44,28 @@ int credentials_imds_open(bool asked_for, const struct stop *stop,
                           struct credentials_provider **ret_provider); /* E_NO_MEMORY */
 
 /**
+ * A token for a client, as Cognito and others give it (RFC 6749, 4.4, with the secret as in 2.3.1):
+ * POST to TLS://HOST:PORT PATH?QUERY. It becomes session_token alone. The secret is read from its
+ * file each time.
+ */
+struct credentials_oauth2_options {
+    bool tls;
+    const char *host;
+    uint16_t port;
+    const char *path;
+    const char *query; /* NULL: none */
+    const char *client_id;
+    const char *client_secret_file;
+    const char *scope; /* NULL: what the client has without asking */
+    struct tls_options tls_options;
+    struct http_proxy proxy;
+    const struct http_meter *meter; /* of the data budget; NULL: nobody counts */
+    const struct stop *stop;
+};
+int credentials_oauth2_open(const struct credentials_oauth2_options *options,
+                            struct credentials_provider **ret_provider); /* E_NO_MEMORY */
+
+/**
  * AssumeRoleWithWebIdentity at STS with the token in a file, which is read each time. Texts that
  * are NULL: AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME, else DEVICE made
  * fit. E_NOT_FOUND: there is no token file, and it is not ASKED_FOR.

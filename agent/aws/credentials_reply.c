@@ -8,8 +8,21 @@
 #include "platform/base/parse.h"
 #include "platform/hash.h"
 
-enum field { FIELD_ID, FIELD_SECRET, FIELD_TOKEN, FIELD_DATE, FIELD_CODE, FIELD_MESSAGE, FIELDS };
+enum field {
+    FIELD_ID,
+    FIELD_SECRET,
+    FIELD_TOKEN,
+    FIELD_DATE,
+    FIELD_TYPE,
+    FIELD_CODE,
+    FIELD_MESSAGE,
+    FIELDS
+};
 enum { FIELD_NONE = FIELDS };
+
+/* Cognito always says how long a token lives; who does not may give the shortest that Cognito has.
+ */
+enum { LIFE_UNSAID_S = 300, LIFE_MAX_S = 24 * 3600 };
 
 _Static_assert(FIELDS == sizeof((struct credentials_reply *)0)->cut, "fields");
 
@@ -30,6 +43,8 @@ static struct place place_of(struct credentials_reply *reply, int field)
         return (struct place){to->session_token, sizeof to->session_token};
     case FIELD_DATE:
         return (struct place){reply->date, sizeof reply->date};
+    case FIELD_TYPE:
+        return (struct place){reply->type, sizeof reply->type};
     case FIELD_CODE:
         return (struct place){reply->code, sizeof reply->code};
     default:
@@ -67,16 +82,40 @@ static void field_add(struct credentials_reply *reply, const char *text, size_t 
 
 /* ---- JSON ---- */
 
+/* The field that is called KEY in one of the forms. */
+static int find_field(const char *const names[FIELDS], const char *key,
+                      int (*compare)(const char *, const char *))
+{
+    for (int field = 0; field < FIELDS; field++)
+        if (names[field] != NULL && compare(key, names[field]) == 0)
+            return field;
+    return FIELD_NONE;
+}
+
 /* Errors come with "message" or "Message". */
 static int json_field(const char *key)
 {
-    static const char *const names[] = {"AccessKeyId", "SecretAccessKey", NULL, "Expiration",
-                                        "Code",        "Message"};
-    for (int field = 0; field < FIELDS; field++)
-        if (names[field] != NULL && strcasecmp(key, names[field]) == 0)
-            return field;
-    bool is_token = strcasecmp(key, "Token") == 0 || strcasecmp(key, "SessionToken") == 0;
-    return is_token ? FIELD_TOKEN : FIELD_NONE;
+    static const char *const names[FIELDS] = {
+        [FIELD_ID] = "AccessKeyId", [FIELD_SECRET] = "SecretAccessKey",
+        [FIELD_TOKEN] = "Token",    [FIELD_DATE] = "Expiration",
+        [FIELD_CODE] = "Code",      [FIELD_MESSAGE] = "Message"};
+    return strcasecmp(key, "SessionToken") == 0 ? FIELD_TOKEN : find_field(names, key, strcasecmp);
+}
+
+static int oauth2_field(const char *key)
+{
+    static const char *const names[FIELDS] = {[FIELD_TOKEN] = "access_token",
+                                              [FIELD_DATE] = "expires_in",
+                                              [FIELD_TYPE] = "token_type",
+                                              [FIELD_CODE] = "error",
+                                              [FIELD_MESSAGE] = "error_description"};
+    return find_field(names, key, strcmp);
+}
+
+static bool is_life(const struct credentials_reply *reply, const struct json_token *token)
+{
+    return token->event == JSON_NUMBER && reply->field == FIELD_DATE &&
+           reply->form == CREDENTIALS_FORM_OAUTH2;
 }
 
 /* Keys stand at depth 1, IoT's in the member "credentials". */
@@ -91,10 +130,11 @@ static int on_json(void *context, const struct json_token *token)
     if (token->depth != (reply->inside ? 2 : 1))
         return 0;
     if (token->event == JSON_KEY) {
-        int field = json_field(token->text);
+        bool oauth2 = reply->form == CREDENTIALS_FORM_OAUTH2;
+        int field = oauth2 ? oauth2_field(token->text) : json_field(token->text);
         bool fits = !iot || reply->inside == (field < FIELD_CODE);
         field_begin(reply, fits ? field : FIELD_NONE);
-    } else if (token->event == JSON_STRING) {
+    } else if (token->event == JSON_STRING || is_life(reply, token)) {
         field_add(reply, token->text, token->text_bytes);
         if (token->truncated && reply->field != FIELD_NONE)
             reply->cut[reply->field] = true;
@@ -114,12 +154,11 @@ static bool is_around(const char *name)
 
 static int xml_field(const char *name)
 {
-    static const char *const names[] = {
-        "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "Code", "Message"};
-    for (int field = 0; field < FIELDS; field++)
-        if (strcmp(name, names[field]) == 0)
-            return field;
-    return FIELD_NONE;
+    static const char *const names[FIELDS] = {
+        [FIELD_ID] = "AccessKeyId",     [FIELD_SECRET] = "SecretAccessKey",
+        [FIELD_TOKEN] = "SessionToken", [FIELD_DATE] = "Expiration",
+        [FIELD_CODE] = "Code",          [FIELD_MESSAGE] = "Message"};
+    return find_field(names, name, strcmp);
 }
 
 static int on_xml(void *context, const struct xml_token *token)
@@ -220,6 +259,23 @@ static int check_keys(struct credentials_reply *reply)
     return 0;
 }
 
+/* The life is a number, and at some servers a text that holds one. */
+static int check_token(struct credentials_reply *reply)
+{
+    uint64_t life_s = LIFE_UNSAID_S;
+    size_t life_bytes = strlen(reply->date);
+    if (reply->type[0] != '\0' && strcasecmp(reply->type, "Bearer") != 0)
+        return fail(reply, E_UNSUPPORTED, "has a token of a type other than Bearer");
+    if (reply->cut[FIELD_TOKEN])
+        return fail(reply, E_UNSUPPORTED, "has a token of more than 4095 bytes");
+    if (!is_visible(reply->credentials.session_token))
+        return fail(reply, E_SYNTAX, "has a token with a character that no token has");
+    if (life_bytes > 0 && parse_unsigned(reply->date, life_bytes, &life_s) < 0)
+        return fail(reply, E_SYNTAX, "does not say in seconds how long its token lives");
+    reply->life_ms = (int64_t)(life_s < LIFE_MAX_S ? life_s : LIFE_MAX_S) * 1000;
+    return 0;
+}
+
 int credentials_reply_end(struct credentials_reply *reply)
 {
     int rc = end_scan(reply);
@@ -227,6 +283,8 @@ int credentials_reply_end(struct credentials_reply *reply)
     make_plain(reply->message);
     if (rc < 0)
         return fail(reply, E_SYNTAX, "is cut off");
+    if (reply->form == CREDENTIALS_FORM_OAUTH2)
+        return reply->credentials.session_token[0] == '\0' ? E_NOT_FOUND : check_token(reply);
     if (reply->credentials.access_key_id[0] == '\0' &&
         reply->credentials.secret_access_key[0] == '\0')
         return E_NOT_FOUND;

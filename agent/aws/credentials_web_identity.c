@@ -12,7 +12,6 @@ enum {
     TIME_MS = 20 * 1000,
     TOKEN_BYTES = 20001, /* STS takes 20,000 */
     SESSION_BYTES = 65,
-    PIECE_BYTES = 64,
 };
 
 struct web_identity {
@@ -41,50 +40,14 @@ static const struct credentials_remedy remedies[] = {
     {0},
 };
 
-static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                                 "-_.~";
-
-static void write_member(struct writer *out, const char *name, const char *value)
-{
-    writer_text(out, name);
-    for (; *value != '\0'; value++) {
-        const uint8_t byte = (uint8_t)*value;
-        if (strchr(unreserved, *value) != NULL) {
-            writer_char(out, *value);
-        } else {
-            writer_char(out, '%');
-            writer_hex(out, &byte, 1);
-        }
-    }
-}
-
 static int write_form(void *context, struct writer *out)
 {
     const struct form *form = context;
     writer_text(out, "Action=AssumeRoleWithWebIdentity&Version=2011-06-15");
-    write_member(out, "&RoleArn=", form->identity->options.role_arn);
-    write_member(out, "&RoleSessionName=", form->identity->session);
-    write_member(out, "&WebIdentityToken=", form->token);
+    credentials_fetch_write_member(out, "&RoleArn=", form->identity->options.role_arn);
+    credentials_fetch_write_member(out, "&RoleSessionName=", form->identity->session);
+    credentials_fetch_write_member(out, "&WebIdentityToken=", form->token);
     return 0;
-}
-
-static int pass_over(void *context, const uint8_t *bytes, size_t count)
-{
-    (void)context;
-    (void)bytes;
-    (void)count;
-    return 0;
-}
-
-static uint64_t measure_form(struct form *form)
-{
-    uint8_t piece[PIECE_BYTES];
-    struct writer out;
-    writer_to_function(&out, piece, sizeof piece, pass_over, NULL);
-    (void)write_form(form, &out);
-    uint64_t count = writer_total_bytes(&out);
-    hash_wipe(piece, sizeof piece);
-    return count;
 }
 
 static int send_form(const struct web_identity *identity, const char *token, int64_t deadline_ms,
@@ -102,7 +65,6 @@ static int send_form(const struct web_identity *identity, const char *token, int
         .method = "POST",
         .path = "/",
         .headers = {{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}},
-        .body_bytes = measure_form(&form),
         .write_body = write_form,
         .context = &form,
         .time_ms = TIME_MS,
@@ -152,6 +114,9 @@ static void close_web_identity(struct credentials_provider *provider)
     free(provider);
 }
 
+static const char in_session[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                 "_+=,.@-";
+
 /* [\w+=,.@-]{2,64}, so that the trail in CloudTrail says which device it was. */
 static void name_session(struct web_identity *identity, const char *wanted)
 {
@@ -161,10 +126,8 @@ static void name_session(struct web_identity *identity, const char *wanted)
         count = strlen(wanted);
     }
     count = count < SESSION_BYTES ? count : SESSION_BYTES - 1;
-    for (size_t i = 0; i < count; i++) {
-        bool may = wanted[i] != '~' && strchr(unreserved, wanted[i]) != NULL;
-        identity->session[i] = may || strchr("+=,@", wanted[i]) != NULL ? wanted[i] : '-';
-    }
+    for (size_t i = 0; i < count; i++)
+        identity->session[i] = strchr(in_session, wanted[i]) != NULL ? wanted[i] : '-';
     identity->session[count] = '\0';
 }
 

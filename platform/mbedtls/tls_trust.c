@@ -32,11 +32,12 @@ static bool ends_in(const char *host, const char *domain)
     return host_bytes > bytes && strcasecmp(host + host_bytes - bytes, domain) == 0;
 }
 
-/* Of the partitions that AWS says are certified by these roots; in China others are in use. */
+/* Of the partitions that AWS says are certified by these roots, and Cognito; in China others are in
+ * use. */
 const char *tls_trust_default(const char *host)
 {
     static const char *const domains[] = {".amazonaws.com", ".api.aws", ".amazonaws.eu",
-                                          ".api.amazonwebservices.eu"};
+                                          ".api.amazonwebservices.eu", ".amazoncognito.com"};
     for (size_t i = 0; i < sizeof domains / sizeof *domains; i++)
         if (ends_in(host, domains[i]))
             return NULL;

@@ -18,11 +18,14 @@ static int read_reply(struct credentials_reply *reply, enum credentials_form for
 static void check(const struct credentials_reply *reply, int rc)
 {
     const struct credentials *keys = &reply->credentials;
-    if (rc != 0 && rc != E_NOT_FOUND && rc != E_SYNTAX)
+    bool token = reply->form == CREDENTIALS_FORM_OAUTH2;
+    if (rc != 0 && rc != E_NOT_FOUND && rc != E_SYNTAX && (rc != E_UNSUPPORTED || !token))
         abort();
-    if ((rc == E_SYNTAX) != (reply->why != NULL))
+    if ((rc == E_SYNTAX || rc == E_UNSUPPORTED) != (reply->why != NULL))
         abort();
-    if (rc == 0 && (keys->access_key_id[0] == '\0' || keys->secret_access_key[0] == '\0'))
+    if (rc == 0 && !token && (keys->access_key_id[0] == '\0' || keys->secret_access_key[0] == '\0'))
+        abort();
+    if (rc == 0 && token && (keys->session_token[0] == '\0' || reply->life_ms < 0))
         abort();
     for (const char *at = reply->message; *at != '\0'; at++)
         if (*at < ' ' || *at >= 0x7f)
@@ -35,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     struct credentials_reply whole, cut;
     if (count < 2)
         return 0;
-    enum credentials_form form = (enum credentials_form)(bytes[0] % 3);
+    enum credentials_form form = (enum credentials_form)(bytes[0] % 4);
     int whole_rc = read_reply(&whole, form, bytes + 1, count - 1, count - 1);
     int cut_rc = read_reply(&cut, form, bytes + 1, count - 1, 1 + bytes[count - 1] % 7);
     check(&whole, whole_rc);

@@ -823,11 +823,95 @@ static void test_wipe(void **state)
         assert_int_equal(((const uint8_t *)&credentials)[i], 0);
 }
 
+/* ---- a token in a file ---- */
+
+#ifdef CONFIG_CREDENTIALS_TOKEN_FILE
+static void write_token(const char *text, mode_t mode)
+{
+    char path[PATH_BYTES];
+    in_home("other", path);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    (void)fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static void test_token_file(void **state)
+{
+    char path[PATH_BYTES];
+    struct credentials_provider *provider;
+    (void)state;
+    in_home("other", path);
+    assert_int_equal(credentials_token_file_open(path, false, &provider), 0);
+    assert_false(provider->operations->slow);
+    assert_int_equal(get(provider), E_CREDENTIALS);
+    assert_non_null(strstr(fault, "No such file"));
+    write_token("HUSH.1 \r\n", 0600);
+    assert_int_equal(get(provider), 0);
+    check("", "", "HUSH.1");
+    assert_true(credentials.expires_mono_ms == INT64_MAX);
+    write_token("HUSH.2", 0400);
+    assert_int_equal(get(provider), 0);
+    check("", "", "HUSH.2");
+    credentials_close(provider);
+}
+
+static void test_token_files_of_no_use(void **state)
+{
+    static char huge[CREDENTIALS_TOKEN_BYTES + 1];
+    static const struct {
+        const char *text;
+        mode_t mode;
+        const char *word;
+    } rows[] = {{"HUSH", 0602, "chmod go-w"},
+                {"", 0600, "is empty"},
+                {"\n", 0600, "is empty"},
+                {"HUSH\nHUSH", 0600, "a character that no token has"},
+                {"HUSH\x7f", 0600, "a character that no token has"},
+                {"HUSH HUSH", 0600, "holds a blank"},
+                {huge, 0600, "larger than the limit"}};
+    char path[PATH_BYTES];
+    struct credentials_provider *provider;
+    (void)state;
+    memset(huge, 'H', sizeof huge - 1);
+    in_home("other", path);
+    assert_int_equal(credentials_token_file_open(path, false, &provider), 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        write_token(rows[i].text, rows[i].mode);
+        assert_int_equal(get(provider), E_CREDENTIALS);
+        assert_non_null(strstr(fault, rows[i].word));
+    }
+    credentials_close(provider);
+}
+
+/* A header of one's own may be anything. */
+static void test_value_with_blanks(void **state)
+{
+    char path[PATH_BYTES];
+    struct credentials_provider *provider;
+    (void)state;
+    in_home("other", path);
+    assert_int_equal(credentials_token_file_open(path, true, &provider), 0);
+    write_token("Basic HUSH==\n", 0600);
+    assert_int_equal(get(provider), 0);
+    check("", "", "Basic HUSH==");
+    write_token("a\nHost: b", 0600);
+    assert_int_equal(get(provider), E_CREDENTIALS);
+    credentials_close(provider);
+}
+#endif
+
 #define IN_HOME(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+#ifdef CONFIG_CREDENTIALS_TOKEN_FILE
+        IN_HOME(test_token_file),
+        IN_HOME(test_token_files_of_no_use),
+        IN_HOME(test_value_with_blanks),
+#endif
 #ifdef CONFIG_CREDENTIALS_ENV
         IN_HOME(test_env),
         IN_HOME(test_env_bad_values),

@@ -649,6 +649,118 @@ static void test_web_identity_errors(void **state)
     credentials_close(provider);
 }
 
+/* ---- OAuth2 ---- */
+
+static struct credentials_provider *open_oauth2(const char *scope)
+{
+    static char secret[PATH_BYTES + 64];
+    struct credentials_provider *provider;
+    write_file("key", 0600, "HUSH/x:y\n");
+    (void)strcpy(secret, in_folder("key"));
+    const struct credentials_oauth2_options options = {.tls = true,
+                                                       .host = "d.auth.test",
+                                                       .port = 443,
+                                                       .path = "/oauth2/token",
+                                                       .query = "a=b",
+                                                       .client_id = "id+1",
+                                                       .client_secret_file = secret,
+                                                       .scope = scope};
+    assert_int_equal(credentials_oauth2_open(&options, &provider), 0);
+    assert_true(provider->operations->slow);
+    return provider;
+}
+
+static const char token_reply[] =
+    "{\"access_token\":\"HUSHTOKEN\",\"expires_in\":3600,\"token_type\":\"Bearer\"}";
+
+static void test_oauth2(void **state)
+{
+    struct credentials_provider *provider = open_oauth2("api/write api/read");
+    (void)state;
+    for (fake_http.piece = 0; fake_http.piece < 5; fake_http.piece++) {
+        assert_int_equal(get_once(provider, (struct fake_http_step){.body = token_reply}), 0);
+        assert_string_equal(credentials.access_key_id, "");
+        assert_string_equal(credentials.secret_access_key, "");
+        assert_string_equal(credentials.session_token, "HUSHTOKEN");
+        assert_true(credentials.expires_mono_ms == mono_ms + HOUR_MS);
+    }
+    /* printf 'id%2b1:HUSH%2fx%3ay' | base64 */
+    expect_head(0, "POST /oauth2/token?a=b HTTP/1.1\r\nHost: d.auth.test\r\nAccept: */*\r\n"
+                   "Authorization: Basic aWQlMmIxOkhVU0glMmZ4JTNheQ==\r\n"
+                   "Content-Type: application/x-www-form-urlencoded\r\n"
+                   "Content-Length: 60\r\n\r\n");
+    assert_string_equal(fake_http.requests[0].body,
+                        "grant_type=client_credentials&scope=api%2fwrite%20api%2fread");
+    assert_true(fake_http.requests[0].tls);
+    credentials_close(provider);
+    provider = open_oauth2(NULL);
+    assert_int_equal(get_once(provider, (struct fake_http_step){.body = token_reply}), 0);
+    assert_string_equal(fake_http.requests[0].body, "grant_type=client_credentials");
+    credentials_close(provider);
+}
+
+static void test_oauth2_errors(void **state)
+{
+    static const struct {
+        int status;
+        const char *body;
+        int code;
+        const char *remedy;
+    } rows[] = {
+        {400, "{\"error\":\"invalid_client\"}", E_CREDENTIALS, "\"client_secret_file\""},
+        {401, "{\"error\":\"invalid_client\",\"error_description\":\"d\"}", E_CREDENTIALS,
+         "401 (invalid_client: d): check \"client_id\""},
+        {401, "", E_CREDENTIALS, "\"client_id\""},
+        {400, "{\"error\":\"invalid_scope\"}", E_CREDENTIALS, "\"scope\""},
+        {400, "{\"error\":\"invalid_grant\"}", E_CREDENTIALS, "client_credentials grant"},
+        {400, "{\"error\":\"unauthorized_client\"}", E_CREDENTIALS, "client_credentials grant"},
+        {400, "{\"error\":\"unsupported_grant_type\"}", E_CREDENTIALS, "client_credentials grant"},
+        {400, "{\"error\":\"temporarily_unavailable\"}", E_TIMEOUT, "busy"},
+        {400, "{\"error\":\"new_one\"}", E_CREDENTIALS, "\"token_url\""},
+        {404, "<html>", E_CREDENTIALS, "\"token_url\""},
+        {302, "", E_CREDENTIALS, "\"token_url\""},
+        {429, "{\"message\":\"Too Many Requests\"}", E_TIMEOUT, "answered 429"},
+        {503, "<html>", E_TIMEOUT, "answered 503"},
+        {200, "<html>Log in</html>", E_TIMEOUT, "is no JSON object"},
+        {200, "", E_TIMEOUT, "is cut off"},
+        {200, "{}", E_CREDENTIALS, "\"token_url\""},
+        {200, "{\"access_token\":\"a\",\"token_type\":\"mac\"}", E_CREDENTIALS, "than Bearer"},
+        {200, "{\"access_token\":\"a\",\"expires_in\":0}", E_CREDENTIALS, "had expired"},
+        {500, "{\"access_token\":\"a\",\"expires_in\":60}", E_TIMEOUT, "answered 500"},
+    };
+    struct credentials_provider *provider = open_oauth2(NULL);
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fake_http_step step = {.status = rows[i].status, .body = rows[i].body};
+        expect_fault(get_once(provider, step), rows[i].code, rows[i].remedy);
+    }
+    expect_fault(get_once(provider, (struct fake_http_step){.error = E_TIMEOUT, .silent = true}),
+                 E_TIMEOUT, "d.auth.test");
+    expect_fault(
+        get_once(provider, (struct fake_http_step){.error = E_CERTIFICATE, .silent = true}),
+        E_CREDENTIALS, "d.auth.test");
+    credentials_close(provider);
+}
+
+/* Its file is judged and read each time. */
+static void test_oauth2_secret(void **state)
+{
+    struct credentials_provider *provider = open_oauth2(NULL);
+    (void)state;
+    write_file("key", 0620, "HUSH");
+    expect_fault(get(provider), E_CREDENTIALS, "chmod go-w");
+    write_file("key", 0600, "HUSH HUSH");
+    expect_fault(get(provider), E_CREDENTIALS, "holds a blank");
+    write_file("key", 0600, "");
+    expect_fault(get(provider), E_CREDENTIALS, "is empty");
+    assert_int_equal(fake_http.count, 0);
+    write_file("key", 0600, "HUSH2");
+    assert_int_equal(get_once(provider, (struct fake_http_step){.body = token_reply}), 0);
+    /* printf 'id%2b1:HUSH2' | base64 */
+    assert_non_null(strstr(fake_http.requests[0].head, ": Basic aWQlMmIxOkhVU0gy\r\n"));
+    credentials_close(provider);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -670,6 +782,9 @@ int main(void)
         IN_FOLDER(test_web_identity),
         IN_FOLDER(test_web_identity_settings),
         IN_FOLDER(test_web_identity_errors),
+        IN_FOLDER(test_oauth2),
+        IN_FOLDER(test_oauth2_errors),
+        IN_FOLDER(test_oauth2_secret),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
