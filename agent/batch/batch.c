@@ -55,7 +55,7 @@ int batch_build(struct batch *batch, size_t records_max, uint64_t bytes_max)
     batch->count = 0;
     batch->summary.entry_count = 0;
     batch->range_count = batch->run_count = batch->gap_count = 0;
-    batch->data_bytes = 0;
+    batch->data_bytes = batch->frame_bytes;
     batch->entry.open = false;
     pin(batch, true);
     spool_time_freeze(batch->options.route);
@@ -269,6 +269,10 @@ int batch_open(const struct batch_options *options, struct batch *batch)
     if (!is_valid(options))
         return E_INVALID;
     *batch = (struct batch){.options = *options};
+    batch->frame_bytes = batch_entry_frame_bytes(batch);
+    if (options->limits.record_bytes <= batch->frame_bytes)
+        return E_INVALID;
+    batch->options.limits.record_bytes -= batch->frame_bytes;
     batch->runs_max = runs_max_of(options);
     batch->runs = calloc(batch->runs_max, sizeof *batch->runs);
     int rc = batch->runs == NULL ? E_NO_MEMORY : E_OK;

@@ -133,7 +133,8 @@ struct batch {
     uint64_t block;      /* the block of the last record's run */
     struct batch_entry entry;
     struct aggregate aggregate;
-    struct gzip *gzip; /* of entries or of the body; NULL: none is compressed */
+    struct gzip *gzip;    /* of entries or of the body; NULL: none is compressed */
+    uint64_t frame_bytes; /* of the limits' bytes, what the frame takes */
     uint64_t body_check;
     struct batch_sink sink;
     struct render_json render;
@@ -146,8 +147,8 @@ struct batch {
     uint8_t data_buffer[BATCH_DATA_BUFFER_BYTES];
 };
 
-/** Texts and contexts in OPTIONS must outlive the batch. E_INVALID: a limit of 0, or options that
- *  exclude each other; E_NO_MEMORY. */
+/** Texts and contexts in OPTIONS must outlive the batch. E_INVALID: a limit of 0 or too
+ *  small for the frame, or options that exclude each other; E_NO_MEMORY. */
 int batch_open(const struct batch_options *options, struct batch *batch);
 void batch_close(struct batch *batch);
 

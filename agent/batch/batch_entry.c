@@ -8,6 +8,7 @@
 enum {
     /* Two of the 25 KB that Kinesis bills by, as the Kinesis Producer Library has it. */
     ENTRY_BYTES = 51200,
+    FRAME_BUFFER_BYTES = 64,
     TAIL_BYTES = 8192,             /* what a compressor holds when it is ended, or less */
     PLAIN_BYTES_MAX = 1024 * 1024, /* whoever reads a compressed entry has to hold it */
 };
@@ -132,6 +133,36 @@ int batch_entry_put(struct batch *batch, const struct spool_gap *gap, uint64_t b
     return rc < 0 ? rc : batch->body.error;
 }
 
+/* ---- what counts ---- */
+
+uint64_t batch_entry_frame_bytes(struct batch *batch)
+{
+    const struct batch_options *options = &batch->options;
+    uint8_t buffer[FRAME_BUFFER_BYTES];
+    struct writer out;
+    if (!options->frame->counts_body)
+        return 0;
+    writer_to_function(&out, buffer, sizeof buffer, pass_over, NULL);
+    options->frame->begin(options->frame_context, &out);
+    options->frame->end(options->frame_context, &out);
+    return writer_total_bytes(&out);
+}
+
+/* An entry with BYTES of data. */
+static uint64_t counted(const struct batch *batch, size_t index, uint64_t bytes, const char *key,
+                        size_t key_bytes)
+{
+    const struct batch_options *options = &batch->options;
+    uint8_t buffer[FRAME_BUFFER_BYTES];
+    struct writer out;
+    if (!options->frame->counts_body)
+        return bytes + key_bytes;
+    writer_to_function(&out, buffer, sizeof buffer, pass_over, NULL);
+    options->frame->record_begin(options->frame_context, &out, index);
+    options->frame->record_end(options->frame_context, &out, key, key_bytes);
+    return writer_total_bytes(&out) + (options->frame->plain ? bytes : (bytes + 2) / 3 * 4);
+}
+
 /* ---- begin and end ---- */
 
 /* A gap has a key as a record of the device. */
@@ -190,7 +221,8 @@ void batch_entry_end(struct batch *batch)
     if (!options->frame->plain)
         base64_finish(&batch->base64, &batch->body);
     options->frame->record_end(options->frame_context, &batch->body, entry->key, entry->key_bytes);
-    batch->data_bytes += entry->out_bytes + entry->key_bytes;
+    batch->data_bytes +=
+        counted(batch, entry->index, entry->out_bytes, entry->key, entry->key_bytes);
     entry->open = false;
 }
 
@@ -253,11 +285,14 @@ int batch_entry_fit(struct batch *batch, const struct spool_gap *gap, uint64_t b
     char key[PARTITION_KEY_BYTES];
     size_t key_bytes = key_of(batch, gap, key);
     if (is_of_open_entry(batch, key, key_bytes) && has_room(batch, bytes)) {
-        uint64_t most = batch->data_bytes + bytes_with(batch, bytes) + batch->entry.key_bytes;
-        return most > bytes_max ? E_FULL : E_OK;
+        const struct batch_entry *entry = &batch->entry;
+        uint64_t most =
+            counted(batch, entry->index, bytes_with(batch, bytes), entry->key, entry->key_bytes);
+        return batch->data_bytes + most > bytes_max ? E_FULL : E_OK;
     }
     batch_entry_end(batch);
-    uint64_t alone = bytes_alone(batch, bytes, key_bytes) + key_bytes;
+    uint64_t alone = counted(batch, batch->summary.entry_count,
+                             bytes_alone(batch, bytes, key_bytes), key, key_bytes);
     if (batch->entries_max != 0 && batch->entries_max < entries)
         entries = batch->entries_max;
     batch->entry.bytes = alone;

@@ -23,10 +23,12 @@ struct batch_frame {
                       line breaks between the tokens of a document become spaces */
     bool keyless;  /* an entry has no partition key: KEY is "" and nothing counts */
     bool together; /* a reply answers for all entries alike */
+    bool counts_body; /* what the limits count is the body, all of it, before it is compressed */
 };
 
 /** bytes and record_bytes as AWS counts them: data before base64 and partition keys; with packing,
- *  of what was packed. What the whole body is compressed to does not count. */
+ *  of what was packed. What the whole body is compressed to does not count. Or the bytes of the
+ * body, if the frame counts_body: then none is larger than record_bytes. */
 struct batch_limits {
     size_t records;        /* as the destination counts: entries */
     uint64_t bytes;        /* a single entry may be more, up to record_bytes */

@@ -27,6 +27,9 @@ int batch_entry_measure(struct batch *batch, const struct spool_gap *gap, uint64
 int batch_entry_fit(struct batch *batch, const struct spool_gap *gap, uint64_t bytes,
                     uint64_t bytes_max);
 
+/** What the frame takes of the limits' bytes. */
+uint64_t batch_entry_frame_bytes(struct batch *batch);
+
 /** Begins an entry for the record, and ends the one before. */
 void batch_entry_start(struct batch *batch, const struct spool_gap *gap);
 

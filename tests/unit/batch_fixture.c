@@ -63,6 +63,7 @@ const struct batch_frame frame_plain = {SHOWN, .plain = true};
 const struct batch_frame frame_lines = {SHOWN, .plain = true, .newline = true};
 const struct batch_frame frame_newline = {SHOWN, .newline = true};
 const struct batch_frame frame_keyless = {SHOWN, .newline = true, .keyless = true};
+const struct batch_frame frame_counted = {SHOWN, .counts_body = true};
 const struct batch_frame frame_object = {.begin = nothing,
                                          .record_begin = no_index,
                                          .record_end = no_key,

@@ -21,6 +21,7 @@ extern const struct batch_frame frame_plain;   /* as it is */
 extern const struct batch_frame frame_lines;   /* likewise, with newlines */
 extern const struct batch_frame frame_newline; /* in base64, with newlines in it */
 extern const struct batch_frame frame_keyless; /* likewise, without keys */
+extern const struct batch_frame frame_counted; /* in base64, and the body counts */
 extern const struct batch_frame frame_object;  /* plain lines and nothing else, answered together */
 
 int set_up(void **state);

@@ -308,6 +308,45 @@ static void test_newline_without_key(void **state)
     assert_int_equal(fixture->batch.refusal.bytes, 4);
 }
 
+/* Where the body counts, no body is larger, whatever is in it. */
+static void test_body_limit(void **state)
+{
+    struct fixture *fixture = *state;
+    for (uint64_t limit = 17; limit <= 80; limit++) {
+        struct batch_options options = usual_options(fixture);
+        fixture->spool.count = 0;
+        options.frame = &frame_counted;
+        options.limits.bytes = options.limits.record_bytes = limit;
+        open_batch(fixture, &options);
+        for (uint64_t i = 1; i <= 4; i++)
+            add(fixture, LANE_NORMAL, i, "12345");
+        assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_OK);
+        assert_passes_agree(fixture);
+        /* "<>" and as often as it fits "0:MTIzNDU=/key," */
+        size_t fits = (limit - 2) / 15;
+        assert_int_equal(fixture->batch.count, fits > 4 ? 4 : fits);
+        assert_int_equal(fixture->batch.summary.body_bytes, 2 + 15 * fixture->batch.count);
+        assert_int_equal(fixture->batch.data_bytes, fixture->batch.summary.body_bytes);
+        batch_release(&fixture->batch);
+        batch_close(&fixture->batch);
+    }
+}
+
+static void test_record_that_no_body_can_carry(void **state)
+{
+    struct fixture *fixture = *state;
+    struct batch_options options = usual_options(fixture);
+    options.frame = &frame_counted;
+    options.limits.bytes = options.limits.record_bytes = 16;
+    open_batch(fixture, &options);
+    add(fixture, LANE_NORMAL, 1, "12345");
+    assert_int_equal(batch_build(&fixture->batch, SIZE_MAX, UINT64_MAX), E_REFUSED);
+    assert_int_equal(fixture->batch.refusal.reason, E_TOO_BIG);
+    batch_close(&fixture->batch);
+    options.limits.record_bytes = 2;
+    assert_int_equal(batch_open(&options, &fixture->batch), E_INVALID);
+}
+
 /* What was begun and did not fit leaves no trace in hash and length, however large it is. */
 static void test_large_record_waits_for_its_own_batch(void **state)
 {
@@ -566,6 +605,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_golden_body),
         TEST(test_frames_without_base64_and_with_newlines),
+        TEST(test_body_limit),
+        TEST(test_record_that_no_body_can_carry),
         TEST(test_gap_as_a_line),
         TEST(test_alarms_only),
         TEST(test_gap_goes_first),
