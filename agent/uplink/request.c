@@ -108,8 +108,9 @@ int request_write_head(const struct request *request, struct sigv4_key *key,
     int rc = write_host(request, host);
     if (rc < 0)
         return rc;
+    const char *said = request->head->host_header;
     sigv4_date(request->wall_ms, date);
-    size_t count = list_headers(request, host, date, headers);
+    size_t count = list_headers(request, said != NULL ? said : host, date, headers);
     if (request->head->service != NULL && request->credentials != NULL)
         rc = sign(request, headers, count, date, key, authorization);
     return rc < 0 ? rc : write_head(request, headers, count, authorization, ret_head);

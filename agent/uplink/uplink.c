@@ -62,9 +62,12 @@ struct spool_route *uplink_route(struct uplink *uplink)
 
 /* ---- one batch ---- */
 
+/* E_OK where none are needed. */
 static int get_credentials(struct uplink *uplink)
 {
     char fault[CREDENTIALS_FAULT_BYTES] = "";
+    if (uplink->options.credentials == NULL)
+        return E_OK;
     int64_t deadline_ms = clock_mono_ms() + CREDENTIALS_MS;
     int rc = (uplink->keys_refused ? credentials_get_other : credentials_get)(
         uplink->options.credentials, deadline_ms, fault, &uplink->credentials);
@@ -155,6 +158,10 @@ static void set_limits(struct uplink *uplink, struct batch_limits *ret_limits)
         ret_limits->records = records;
     if (bytes < most->bytes)
         ret_limits->bytes = bytes;
+    /* Where the body counts, who sets its limit knows of somebody who refuses more. */
+    bool hard = options->dest->operations->frame.counts_body && options->batch_bytes != 0;
+    if (hard && options->batch_bytes < most->record_bytes)
+        ret_limits->record_bytes = options->batch_bytes;
 }
 
 static int open_batch(struct uplink *uplink)
@@ -238,7 +245,7 @@ static int open_parts(struct uplink *uplink)
 
 int uplink_open(const struct uplink_options *options, struct uplink **ret_uplink)
 {
-    if (options->dest == NULL || options->host == NULL || options->credentials == NULL)
+    if (options->dest == NULL || options->host == NULL)
         return E_INVALID;
     struct uplink *uplink = calloc(1, sizeof *uplink);
     if (uplink == NULL)

@@ -49,7 +49,7 @@ struct uplink_options {
     const char *device;
 
     struct dest *dest;                        /* the uplink's from a successful uplink_open on */
-    struct credentials_provider *credentials; /* the caller's */
+    struct credentials_provider *credentials; /* the caller's; NULL: it needs none */
     const char *region;
     const char *host;
     uint16_t port;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/uplink/uplink_state.h"
 #include "platform/base/bytes.h"
@@ -122,10 +123,14 @@ int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome
     return rc;
 }
 
-/* The body that a request has around its records, and none of them. */
+/* The body that a request has around its records, and none of them; a GET has none. */
 static int write_empty(const struct dest *dest, char body[EMPTY_BYTES])
 {
+    struct dest_head head = {0};
     struct writer out;
+    dest->operations->head(dest, NULL, &head);
+    if (strcmp(head.method, "GET") == 0)
+        return 0;
     writer_to_memory(&out, body, EMPTY_BYTES);
     dest->operations->frame.begin(dest, &out);
     dest->operations->frame.end(dest, &out);
@@ -152,8 +157,9 @@ static int sign_question(struct uplink *uplink, const struct question *question)
     char fault[CREDENTIALS_FAULT_BYTES];
     uint8_t digest[HASH_SHA256_BYTES];
     char hash[BATCH_HASH_TEXT_BYTES];
-    bool has_keys = credentials_get(uplink->options.credentials, clock_mono_ms(), fault,
-                                    &uplink->credentials) == E_OK;
+    struct credentials_provider *from = uplink->options.credentials;
+    bool has_keys =
+        from != NULL && credentials_get(from, clock_mono_ms(), fault, &uplink->credentials) == E_OK;
     hash_sha256(question->body, question->body_bytes, digest);
     bytes_put_hex(hash, digest, sizeof digest);
     return write_head(uplink, NULL, has_keys, hash, question->body_bytes);

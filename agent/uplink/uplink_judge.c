@@ -99,7 +99,8 @@ int uplink_judge_pace(struct uplink *uplink)
 static void describe(struct uplink *uplink, const struct verdict_question *question,
                      const char *fault, char ret_error[UPLINK_ERROR_BYTES])
 {
-    const char *remedy = verdict_remedy(question);
+    const char *own = uplink->answer.body.remedy;
+    const char *remedy = question->error == E_OK && own != NULL ? own : verdict_remedy(question);
     const char *message = question->message[0] != '\0' ? question->message : "no message";
     const char *code = question->code[0] != '\0' ? question->code : "without an error code";
     if (question->error != E_OK)
@@ -119,7 +120,7 @@ static bool aid(struct uplink *uplink, enum verdict verdict)
     bool *given;
     if (verdict == VERDICT_FIX_CLOCK && uplink->time_known)
         given = &uplink->clock_fixed;
-    else if (verdict == VERDICT_REFRESH_CREDENTIALS)
+    else if (verdict == VERDICT_REFRESH_CREDENTIALS && uplink->options.credentials != NULL)
         given = &uplink->refreshed;
     else
         return false;

@@ -110,7 +110,7 @@ static const struct {
     const char *remedy;
 } statuses[] = {
     {400, VERDICT_RETRY_BATCH, NULL},
-    {401, VERDICT_OPERATOR, KEYS},
+    {401, VERDICT_REFRESH_CREDENTIALS, "check the token, and who may get one"},
     {403, VERDICT_OPERATOR, "check permission, and whether a firewall refuses the request"},
     {404, VERDICT_OPERATOR, ADDRESS},
     {407, VERDICT_OPERATOR, "the proxy wants a user name and password"},
@@ -148,6 +148,14 @@ static bool blames_clock(const char *message)
            strstr(message, "Signature not yet current") != NULL;
 }
 
+/* Authorizers of API Gateway say so with whatever code they are told to. */
+static bool blames_token(const struct verdict_question *question)
+{
+    return (question->status == 401 || question->status == 403) &&
+           strstr(question->message, "oken") != NULL &&
+           strstr(question->message, "expired") != NULL;
+}
+
 static bool is_about_identity(const struct row *row)
 {
     static const char *const codes[] = {"InvalidSignature", "SignatureDoesNotMatch", "AuthFailure",
@@ -182,6 +190,8 @@ enum verdict verdict_of_request(const struct verdict_question *question)
         return verdict_of_error(question);
     if (question->understood)
         return VERDICT_DELIVERED;
+    if (blames_token(question))
+        return VERDICT_REFRESH_CREDENTIALS;
     const struct row *row = find_row(question->code, question->status);
     if (row == NULL)
         return verdict_of_status(question->status);

@@ -96,6 +96,23 @@ static void test_host_with_a_port(void **state)
     assert_non_null(strstr(head, "\r\nHost: localhost:4567\r\n"));
 }
 
+/* A private API is told by a Host that is not where the request goes; that is what is signed. */
+static void test_host_of_a_private_api(void **state)
+{
+    const struct credentials plain = credentials("");
+    struct request request = usual_request(&plain);
+    struct dest_head by_endpoint = put_records;
+    struct sigv4_key key = {0};
+    char head[REQUEST_HEAD_BYTES], expected[REQUEST_HEAD_BYTES];
+    (void)state;
+    assert_true(request_write_head(&request, &key, expected) > 0);
+    by_endpoint.host_header = request.host;
+    request.head = &by_endpoint;
+    request.host = "vpce-0123.execute-api.us-east-1.vpce.amazonaws.com";
+    assert_true(request_write_head(&request, &key, head) > 0);
+    assert_string_equal(head, expected);
+}
+
 /* Without keys it goes unsigned, which is answered, too. */
 static void test_unsigned(void **state)
 {
@@ -156,11 +173,9 @@ static void test_tokens(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_as_botocore_signs),
-        cmocka_unit_test(test_host_with_a_port),
-        cmocka_unit_test(test_unsigned),
-        cmocka_unit_test(test_token_alone),
-        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_as_botocore_signs),     cmocka_unit_test(test_host_with_a_port),
+        cmocka_unit_test(test_host_of_a_private_api), cmocka_unit_test(test_unsigned),
+        cmocka_unit_test(test_token_alone),           cmocka_unit_test(test_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

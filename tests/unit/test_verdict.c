@@ -156,6 +156,25 @@ static void test_server_time_in_a_message(void **state)
     assert_int_equal(wall_ms, 1000);
 }
 
+/* Authorizers say it with any code, or none; a signature that expired is another matter. */
+static void test_expired_tokens(void **state)
+{
+    static const char *const messages[] = {
+        "The incoming token has expired",
+        "The security token included in the request is expired",
+        "Token is expired",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
+        assert_int_equal(ask(E_OK, 401, "", messages[i]), VERDICT_REFRESH_CREDENTIALS);
+        assert_int_equal(ask(E_OK, 403, "AccessDeniedException", messages[i]),
+                         VERDICT_REFRESH_CREDENTIALS);
+        assert_int_equal(ask(E_OK, 500, "", messages[i]), VERDICT_RETRY_BATCH);
+    }
+    assert_int_equal(ask(E_OK, 403, "AccessDeniedException", "the invitation has expired"),
+                     VERDICT_OPERATOR);
+}
+
 static void test_request_that_is_too_large(void **state)
 {
     (void)state;
@@ -187,13 +206,26 @@ static void test_statuses_without_a_code(void **state)
     static const struct {
         int status;
         enum verdict verdict;
-    } rows[] = {{204, VERDICT_RETRY_BATCH}, {301, VERDICT_OPERATOR},    {302, VERDICT_OPERATOR},
-                {400, VERDICT_RETRY_BATCH}, {401, VERDICT_OPERATOR},    {403, VERDICT_OPERATOR},
-                {404, VERDICT_OPERATOR},    {405, VERDICT_OPERATOR},    {407, VERDICT_OPERATOR},
-                {408, VERDICT_RETRY_BATCH}, {409, VERDICT_RETRY_BATCH}, {413, VERDICT_TOO_LARGE},
-                {415, VERDICT_OPERATOR},    {429, VERDICT_THROTTLE},    {500, VERDICT_RETRY_BATCH},
-                {502, VERDICT_RETRY_BATCH}, {503, VERDICT_RETRY_BATCH}, {504, VERDICT_RETRY_BATCH},
-                {511, VERDICT_RETRY_BATCH}, {599, VERDICT_RETRY_BATCH}};
+    } rows[] = {{204, VERDICT_RETRY_BATCH},
+                {301, VERDICT_OPERATOR},
+                {302, VERDICT_OPERATOR},
+                {400, VERDICT_RETRY_BATCH},
+                {401, VERDICT_REFRESH_CREDENTIALS},
+                {403, VERDICT_OPERATOR},
+                {404, VERDICT_OPERATOR},
+                {405, VERDICT_OPERATOR},
+                {407, VERDICT_OPERATOR},
+                {408, VERDICT_RETRY_BATCH},
+                {409, VERDICT_RETRY_BATCH},
+                {413, VERDICT_TOO_LARGE},
+                {415, VERDICT_OPERATOR},
+                {429, VERDICT_THROTTLE},
+                {500, VERDICT_RETRY_BATCH},
+                {502, VERDICT_RETRY_BATCH},
+                {503, VERDICT_RETRY_BATCH},
+                {504, VERDICT_RETRY_BATCH},
+                {511, VERDICT_RETRY_BATCH},
+                {599, VERDICT_RETRY_BATCH}};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_int_equal(ask(E_OK, rows[i].status, "", ""), rows[i].verdict);
@@ -283,6 +315,7 @@ int main(void)
         cmocka_unit_test(test_every_code),
         cmocka_unit_test(test_signature_of_the_wrong_time),
         cmocka_unit_test(test_server_time_in_a_message),
+        cmocka_unit_test(test_expired_tokens),
         cmocka_unit_test(test_request_that_is_too_large),
         cmocka_unit_test(test_skew_explains_refusals),
         cmocka_unit_test(test_statuses_without_a_code),

@@ -27,6 +27,7 @@ struct dest_head {
     const char *path;         /* as sent */
     const char *query;        /* likewise, without "?"; "" for none */
     const char *content_type; /* NULL: none */
+    const char *host_header;  /* what the header Host says; NULL: where the request goes */
     const char *service;      /* in the scope of the signature; NULL: the request is not signed */
     struct dest_header headers[DEST_HEADERS_MAX]; /* signed as well */
     size_t header_count;
@@ -44,6 +45,7 @@ struct dest_reply {
     size_t throttled;                 /* of the failed ones, those that came too fast */
     char code[DEST_CODE_BYTES];       /* of the request, or of the first failed record; or "" */
     char message[DEST_MESSAGE_BYTES]; /* likewise */
+    const char *remedy;               /* what helps here, for people; NULL: what helps everywhere */
 };
 
 struct dest {
@@ -55,7 +57,8 @@ struct dest_operations {
     struct batch_limits limits; /* what one request can carry */
     struct batch_frame frame;   /* its context is the struct dest */
 
-    /** How to ask with BATCH, which is built; NULL: without records, to learn the time. */
+    /** How to ask with BATCH, which is built; NULL: without records, to learn the time: by GET
+     *  without a body where one without records would be stored. */
     void (*head)(const struct dest *dest, const struct batch_summary *batch,
                  struct dest_head *ret_head);
 
@@ -73,10 +76,38 @@ struct dest_operations {
     void (*close)(struct dest *dest);
 };
 
+/** What an API behind API Gateway takes. */
+enum dest_body { DEST_BODY_RECORDS, DEST_BODY_LINES, DEST_BODY_ARRAY, DEST_BODY_SINGLE };
+
+/** Who may use it: a signature, the token of the route's credentials in a header, or nobody asks.
+ */
+enum dest_auth {
+    DEST_AUTH_IAM,
+    DEST_AUTH_API_KEY,
+    DEST_AUTH_OAUTH2,
+    DEST_AUTH_BEARER,
+    DEST_AUTH_HEADER,
+    DEST_AUTH_NONE
+};
+
+/** Texts must outlive the destination. */
+struct dest_api {
+    const char *path;  /* of the URL, as sent */
+    const char *query; /* likewise, without "?"; NULL: none */
+    enum dest_body body;
+    enum dest_auth auth;
+    const char *header;      /* of DEST_AUTH_HEADER: its name */
+    bool per_record;         /* a reply has a result for each record */
+    bool gzip;               /* the body is */
+    const char *host_header; /* of a private API, by its VPC endpoint; NULL: none */
+    const char *api_id;      /* likewise, as x-apigw-api-id */
+};
+
 struct dest_options {
     const char *stream;     /* its name, or NULL; must outlive the destination, as the next one */
     const char *stream_arn; /* or its ARN */
     bool strict;            /* records are stored in the order in which they are sent */
+    struct dest_api api;
 };
 
 /** Opens the destination called NAME. E_UNSUPPORTED: there is none in this program (CONFIG_DEST_*);
