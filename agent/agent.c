@@ -130,6 +130,11 @@ static int open_spool(struct agent *agent)
 
 /* ---- routes ---- */
 
+static bool is_gzip(const struct cfg_route *config)
+{
+    return config->compress == CFG_COMPRESS_GZIP;
+}
+
 static struct uplink_options route_options(struct agent *agent, const struct cfg_route *config)
 {
     struct uplink_options options = {
@@ -155,7 +160,8 @@ static struct uplink_options route_options(struct agent *agent, const struct cfg
         .format = (enum batch_format)config->format,
         .flat = config->layout == CFG_LAYOUT_FLAT,
         .pack = (enum batch_pack)config->pack,
-        .gzip_entry = config->compress == CFG_COMPRESS_GZIP,
+        .gzip_entry = is_gzip(config) && config->destination != CFG_DESTINATION_APIGATEWAY,
+        .gzip_body = is_gzip(config) && config->destination == CFG_DESTINATION_APIGATEWAY,
         .partition = (enum partition_kind)config->partition,
         .partition_key = config->partition_key,
         .backlog_percent = config->order == CFG_ORDER_FRESH_FIRST ? config->backlog_share : 0,
@@ -174,15 +180,32 @@ static struct uplink_options route_options(struct agent *agent, const struct cfg
     return options;
 }
 
+static struct dest_api api_options(const struct cfg_route *config)
+{
+    const struct cfg_api *api = &config->api;
+    return (struct dest_api){.path = api->path,
+                             .query = api->query,
+                             .body = (enum dest_body)api->body,
+                             .auth = (enum dest_auth)api->auth,
+                             .header = api->header,
+                             .per_record = api->success == CFG_SUCCESS_PER_RECORD,
+                             .gzip = is_gzip(config),
+                             .host_header = api->host,
+                             .api_id = api->api_id};
+}
+
 static int open_route(struct agent *agent, size_t index)
 {
     const struct cfg_route *config = &agent->config->routes[index];
     struct dest_options dest_options = {.stream = config->stream,
                                         .stream_arn = config->stream_arn,
+                                        .api = api_options(config),
                                         .strict = config->order == CFG_ORDER_STRICT};
     struct uplink_options options = route_options(agent, config);
     char fault[64 + ERROR_TEXT_BYTES];
-    int rc = agent_credentials_open(agent, config->credentials, &options.credentials);
+    int rc = E_OK;
+    if (config->credentials != NULL)
+        rc = agent_credentials_open(agent, config->credentials, &options.credentials);
     if (rc == E_OK)
         rc = dest_open(config_destination_name(config->destination), &dest_options, &options.dest);
     if (rc == E_OK) {

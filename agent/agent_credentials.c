@@ -20,7 +20,9 @@ struct links {
 /* What the configuration asks for by name, or as one of the chain. */
 static bool is_wanted(const struct links *links, enum cfg_provider provider)
 {
-    return links->config->provider == provider || links->config->provider == CFG_PROVIDER_CHAIN;
+    bool signs = provider <= CFG_PROVIDER_WEB_IDENTITY;
+    return links->config->provider == provider ||
+           (links->config->provider == CFG_PROVIDER_CHAIN && signs);
 }
 
 #ifdef CONFIG_CREDENTIALS_ENV
@@ -44,7 +46,8 @@ struct http_proxy agent_credentials_proxy(const struct cfg_proxy *proxy)
         .host = proxy->host, .port = proxy->port, .user = proxy->user, .password = proxy->password};
 }
 
-#if defined CONFIG_CREDENTIALS_IOT || defined CONFIG_CREDENTIALS_WEB_IDENTITY
+#if defined CONFIG_CREDENTIALS_IOT || defined CONFIG_CREDENTIALS_WEB_IDENTITY ||                   \
+    defined CONFIG_CREDENTIALS_OAUTH2
 /* With the device's certificate, if IDENTIFIED. */
 static struct tls_options tls_options(const struct links *links,
                                       const struct cfg_credentials *config, bool identified)
@@ -112,6 +115,35 @@ static int open_imds(struct links *links)
 }
 #endif
 
+#ifdef CONFIG_CREDENTIALS_OAUTH2
+static int open_oauth2(struct links *links)
+{
+    const struct cfg_credentials *config = links->config;
+    const struct credentials_oauth2_options options = {
+        .tls = config->oauth2.tls,
+        .host = config->oauth2.host,
+        .port = config->oauth2.port,
+        .path = config->oauth2_path,
+        .query = config->oauth2_query,
+        .client_id = config->client_id,
+        .client_secret_file = config->client_secret_file,
+        .scope = config->scope,
+        .tls_options = tls_options(links, config, false),
+        .proxy = agent_credentials_proxy(&config->oauth2.proxy),
+        .meter = link_meter(links->agent->link),
+        .stop = links->stop};
+    return credentials_oauth2_open(&options, &links->all[links->count]);
+}
+#endif
+
+#ifdef CONFIG_CREDENTIALS_TOKEN_FILE
+static int open_token_file(struct links *links)
+{
+    return credentials_token_file_open(links->config->token_file, links->config->with_blanks,
+                                       &links->all[links->count]);
+}
+#endif
+
 /* In the order of the chain. */
 static const struct {
     enum cfg_provider provider;
@@ -134,6 +166,12 @@ static const struct {
 #endif
 #ifdef CONFIG_CREDENTIALS_IMDS
     {CFG_PROVIDER_IMDS, open_imds},
+#endif
+#ifdef CONFIG_CREDENTIALS_OAUTH2
+    {CFG_PROVIDER_OAUTH2, open_oauth2},
+#endif
+#ifdef CONFIG_CREDENTIALS_TOKEN_FILE
+    {CFG_PROVIDER_TOKEN_FILE, open_token_file},
 #endif
     {CFG_PROVIDER_CHAIN, NULL},
 };

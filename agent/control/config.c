@@ -24,9 +24,21 @@ const char *config_destination_name(enum cfg_destination destination)
 
 const char *config_provider_name(enum cfg_provider provider)
 {
-    static const char *const names[] = {"chain",     "env",  "file",        "iot",
-                                        "container", "imds", "web_identity"};
+    static const char *const names[] = {"chain", "env",          "file",   "iot",       "container",
+                                        "imds",  "web_identity", "oauth2", "token_file"};
     return names[provider];
+}
+
+const char *config_auth_name(enum cfg_auth auth)
+{
+    static const char *const names[] = {"iam", "api-key", "oauth2", "bearer", "header", "none"};
+    return names[auth];
+}
+
+const char *config_body_name(enum cfg_body body)
+{
+    static const char *const names[] = {"records", "lines", "array", "single"};
+    return names[body];
 }
 
 const char *config_variable(const struct config_options *options, const char *name)

@@ -51,7 +51,20 @@ enum cfg_provider {
     CFG_PROVIDER_CONTAINER,
     CFG_PROVIDER_IMDS,
     CFG_PROVIDER_WEB_IDENTITY,
+    /* Those of a route alone, which sign nothing: */
+    CFG_PROVIDER_OAUTH2,
+    CFG_PROVIDER_TOKEN_FILE,
 };
+enum cfg_auth {
+    CFG_AUTH_IAM,
+    CFG_AUTH_API_KEY,
+    CFG_AUTH_OAUTH2,
+    CFG_AUTH_BEARER,
+    CFG_AUTH_HEADER,
+    CFG_AUTH_NONE
+};
+enum cfg_body { CFG_BODY_RECORDS, CFG_BODY_LINES, CFG_BODY_ARRAY, CFG_BODY_SINGLE };
+enum cfg_success { CFG_SUCCESS_PER_RECORD, CFG_SUCCESS_STATUS };
 
 enum { CFG_ROUTES_MAX = 8, CFG_NAME_BYTES = 32, CFG_TAGS_MAX = 16 };
 
@@ -132,6 +145,33 @@ struct cfg_credentials {
     const char *session_name;
     const char *token_file;
     const char *region;
+    struct cfg_endpoint oauth2; /* url: without its query */
+    const char *oauth2_path;
+    const char *oauth2_query; /* NULL: none */
+    const char *client_id;
+    const char *client_secret_file;
+    const char *scope;
+    bool with_blanks; /* what token_file holds */
+};
+
+/** An API behind API Gateway; the URL without its query is the route's endpoint.url. */
+struct cfg_api {
+    const char *url;
+    const char *path;
+    const char *query; /* NULL: none */
+    const char *host;
+    const char *api_id;
+    enum cfg_body body;
+    enum cfg_success success;
+    enum cfg_auth auth;
+    const char *api_key_file;
+    const char *token_url;
+    const char *client_id;
+    const char *client_secret_file;
+    const char *scope;
+    const char *token_file;
+    const char *header;
+    const char *header_value_file;
 };
 
 /** Which keys go with which destination says schema_route.c. */
@@ -162,7 +202,8 @@ struct cfg_route {
     const char *key_file;
     const char *proxy_url; /* as it is written: has a secret */
     const char *credentials_name;
-    const struct cfg_credentials *credentials;
+    const struct cfg_credentials *credentials; /* NULL: none are needed */
+    struct cfg_api api;
 };
 
 /** All strings live as long as the configuration. */
@@ -213,5 +254,11 @@ const char *config_destination_name(enum cfg_destination destination);
 
 /** "chain", "env", ... as in runnel.json. */
 const char *config_provider_name(enum cfg_provider provider);
+
+/** "iam", "api-key", ... as in runnel.json. */
+const char *config_auth_name(enum cfg_auth auth);
+
+/** "records", "lines", ... as in runnel.json. */
+const char *config_body_name(enum cfg_body body);
 
 #endif

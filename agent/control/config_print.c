@@ -64,12 +64,35 @@ static void print_sensor(const struct cfg_sensor *sensor, FILE *to)
                   duration(sensor->interval_ms, interval), config_lane_name(sensor->lane));
 }
 
+static void print_destination(const struct cfg_route *route, FILE *to)
+{
+    const char *name = config_destination_name(route->destination);
+    (void)fprintf(to, "route    %s: ", route->name);
+    if (route->destination == CFG_DESTINATION_APIGATEWAY)
+        (void)fprintf(to, "%s, %s to %s, %s\n", name, config_body_name(route->api.body),
+                      route->endpoint.url,
+                      route->api.success == CFG_SUCCESS_STATUS ? "delivered by the status"
+                                                               : "a result for each record");
+    else
+        (void)fprintf(to, "%s, stream %s in %s at %s\n", name, route->stream, route->region,
+                      route->endpoint.url);
+}
+
+static void print_credentials(const struct cfg_route *route, FILE *to)
+{
+    const struct cfg_credentials *credentials = route->credentials;
+    bool api = route->destination == CFG_DESTINATION_APIGATEWAY;
+    if (api && route->api.auth != CFG_AUTH_IAM)
+        (void)fprintf(to, "; auth %s\n", config_auth_name(route->api.auth));
+    else
+        (void)fprintf(to, "; credentials %s (%s)\n", credentials->name,
+                      config_provider_name(credentials->provider));
+}
+
 static void print_route(const struct cfg_route *route, FILE *to)
 {
     char bytes[TEXT_BYTES];
-    (void)fprintf(to, "route    %s: %s, stream %s in %s at %s\n", route->name,
-                  config_destination_name(route->destination), route->stream, route->region,
-                  route->endpoint.url);
+    print_destination(route, to);
     (void)fprintf(to, "         lanes");
     for (int i = 0; i < CFG_LANES; i++)
         if (route->lanes[i])
@@ -79,8 +102,7 @@ static void print_route(const struct cfg_route *route, FILE *to)
     else
         (void)fprintf(to, "; at most %u records, %s a request", route->batch_records,
                       size(route->batch_bytes, bytes));
-    (void)fprintf(to, "; credentials %s (%s)\n", route->credentials->name,
-                  config_provider_name(route->credentials->provider));
+    print_credentials(route, to);
     if (route->endpoint.proxy.host != NULL)
         (void)fprintf(to, "         by the proxy %s, port %u%s\n", route->endpoint.proxy.host,
                       (unsigned)route->endpoint.proxy.port,

@@ -73,6 +73,9 @@ void config_route_stream_reach(const struct config_route *subject, const char *v
 void config_route_kinesis(const struct config_route *subject);
 void config_route_firehose(const struct config_route *subject);
 
+/** API Gateway: URL, what goes with which authorization, region. */
+void config_route_api(const struct config_route *subject);
+
 /* ---- config_route_records.c ---- */
 
 /** What a record becomes: whether format, layout, pack, compression and order go together. */

@@ -144,11 +144,14 @@ static void check_order(const struct config_route *subject)
         "keeps no order, which \"strict\" wants; write \"device\" or \"sensor\"";
     const struct cfg_route *route = subject->route;
     const struct json_node *written = config_read_member(subject->node, "partition");
+    bool has_keys =
+        route->destination == CFG_DESTINATION_KINESIS ||
+        (route->destination == CFG_DESTINATION_APIGATEWAY && route->api.body == CFG_BODY_RECORDS);
     const char *partition = "even";
     char what[128];
     if (written != NULL)
         partition = written->kind == JSON_KIND_TEXT ? written->text : "";
-    if (route->order == CFG_ORDER_STRICT && route->destination == CFG_DESTINATION_KINESIS &&
+    if (route->order == CFG_ORDER_STRICT && has_keys &&
         (strcmp(partition, "even") == 0 || strcmp(partition, "random") == 0)) {
         (void)snprintf(what, sizeof what, "\"%s\" %s", partition, remedy);
         config_route_fault(subject, "partition", what);
@@ -218,6 +221,9 @@ static void (*const resolvers[])(const struct config_route *subject) = {
 #endif
 #ifdef CONFIG_DEST_FIREHOSE
     [CFG_DESTINATION_FIREHOSE] = config_route_firehose,
+#endif
+#ifdef CONFIG_DEST_APIGATEWAY
+    [CFG_DESTINATION_APIGATEWAY] = config_route_api,
 #endif
 };
 

@@ -192,6 +192,8 @@ static const struct schema_key credentials_keys[] = {
      .required = true,
      .choices = "chain|env|file|iot|container|imds|web_identity",
      .absent = "oauth2",
+     .why_absent = "gives tokens, which sign nothing; write \"auth\": \"oauth2\" at a route with "
+                   "\"destination\": \"apigateway\"",
      .left_out = PROVIDERS_LEFT_OUT,
      .symbol = "CONFIG_CREDENTIALS_",
      .help = "\"chain\" tries what there is: environment, web identity, files, IoT, container, "
@@ -436,6 +438,10 @@ static void why_choice(const struct schema_key *key, const char *text, char *why
 
 static void why_absent(const struct schema_key *key, char *why)
 {
+    if (key->why_absent != NULL) {
+        (void)snprintf(why, SCHEMA_WHY_BYTES, "%s", key->why_absent);
+        return;
+    }
     (void)list_words(key->choices, why,
                      snprintf(why, SCHEMA_WHY_BYTES, "is not available in this version; choose "));
 }

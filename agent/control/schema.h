@@ -40,12 +40,13 @@ struct schema_key {
     size_t offset;
     const char *standard; /* the default, written as the user would, without quotes; or NULL */
     bool required;
-    int64_t low, high;    /* ms, bytes or the number itself; both 0: any */
-    const char *choices;  /* "a|b|c", also of whole numbers */
-    const char *absent;   /* further choices, which no version has yet */
-    const char *left_out; /* those of the choices that Kconfig left out of this program */
-    const char *symbol;   /* Kconfig's, that brings one, but for the choice: CONFIG_DEST_; of an
-                             absent key the whole symbol, if there is one */
+    int64_t low, high;      /* ms, bytes or the number itself; both 0: any */
+    const char *choices;    /* "a|b|c", also of whole numbers */
+    const char *absent;     /* further choices, which no version has yet */
+    const char *why_absent; /* and what to do instead; NULL: one of choices */
+    const char *left_out;   /* those of the choices that Kconfig left out of this program */
+    const char *symbol;     /* Kconfig's, that brings one, but for the choice: CONFIG_DEST_; of an
+                               absent key the whole symbol, if there is one */
     const struct schema_table *members;
     size_t element_bytes;
     size_t count_offset;

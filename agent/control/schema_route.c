@@ -49,7 +49,8 @@ static const struct schema_key batch_keys[] = {
      .standard = BATCH_BYTES,
      .low = SCHEMA_KIB,
      .high = CONFIG_BATCH_KIB * SCHEMA_KIB,
-     .help = "the most data and keys in one request; CONFIG_BATCH_KIB at most"},
+     .help = "the most data and keys in one request, with apigateway its whole body, for a record "
+             "alone as well; CONFIG_BATCH_KIB at most"},
     {.name = NULL},
 };
 static const struct schema_table batch_table = {.keys = batch_keys};
@@ -191,6 +192,96 @@ static const struct schema_key kinesis_keys[] = {
     {.name = NULL},
 };
 
+#ifdef CONFIG_CREDENTIALS_OAUTH2
+#define AUTHS_LEFT_OUT NULL
+#else
+#define AUTHS_LEFT_OUT "oauth2"
+#endif
+
+static const struct schema_key api_keys[] = {
+    {.name = "url",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, api.url),
+     .required = true,
+     .high = 400,
+     .help = "\"https://ID.execute-api.REGION.amazonaws.com/STAGE/RESOURCE\", or that of a custom "
+             "domain"},
+    {.name = "body",
+     .kind = SCHEMA_CHOICE,
+     SCHEMA_AT(cfg_route, api.body),
+     .standard = "records",
+     .choices = "records|lines|array|single",
+     .help =
+         "records: as PutRecords takes them; lines: a record a line; array: {\"records\":[...]}; "
+         "single: one record a request"},
+    {.name = "success",
+     .kind = SCHEMA_CHOICE,
+     SCHEMA_AT(cfg_route, api.success),
+     .choices = "per-record|status",
+     .help =
+         "per-record: the reply has a result for each; status: any 2xx that tells no error; else "
+         "per-record with records, status with others"},
+    {.name = "host",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, api.host),
+     .high = 255,
+     .help = "of a private API by its VPC endpoint: ID.execute-api.REGION.amazonaws.com"},
+    {.name = "api_id",
+     .kind = SCHEMA_NAME,
+     SCHEMA_AT(cfg_route, api.api_id),
+     .help = "likewise, as the header x-apigw-api-id"},
+    {.name = "auth",
+     .kind = SCHEMA_CHOICE,
+     SCHEMA_AT(cfg_route, api.auth),
+     .standard = "iam",
+     .choices = "iam|api-key|oauth2|bearer|header|none",
+     .left_out = AUTHS_LEFT_OUT,
+     .symbol = "CONFIG_CREDENTIALS_",
+     .help = "iam: signed with \"credentials\"; others with what is in the files below"},
+    {.name = "api_key_file",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, api.api_key_file),
+     .high = 400,
+     .help = "api-key: the key, for the header x-api-key; read again when it changes"},
+    {.name = "token_url",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, api.token_url),
+     .high = 400,
+     .help = "oauth2: https://DOMAIN.auth.REGION.amazoncognito.com/oauth2/token; ca_file and proxy "
+             "serve it as well"},
+    {.name = "client_id",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, api.client_id),
+     .high = 128,
+     .help = "oauth2: the client's"},
+    {.name = "client_secret_file",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, api.client_secret_file),
+     .high = 400,
+     .help = "oauth2: its secret, read for each token"},
+    {.name = "scope",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, api.scope),
+     .high = 300,
+     .help = "oauth2: scopes with blanks between them; else all that the client has"},
+    {.name = "token_file",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, api.token_file),
+     .high = 400,
+     .help = "bearer: a token that somebody else keeps fresh; read again when it changes"},
+    {.name = "header",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, api.header),
+     .high = 64,
+     .help = "header: its name, as an authorizer of yours wants it"},
+    {.name = "header_value_file",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, api.header_value_file),
+     .high = 400,
+     .help = "header: its value; read again when it changes"},
+    {.name = NULL},
+};
+
 static const struct schema_key partition_keys[] = {
     {.name = "partition",
      .kind = SCHEMA_PARTITION,
@@ -214,7 +305,8 @@ static const struct schema_key pack_keys[] = {
      SCHEMA_AT(cfg_route, compress),
      .standard = "none",
      .choices = "none|gzip",
-     .help = "of the bytes of a record, or of a pack of lines"},
+     .help = "of the bytes of a record, or of a pack of lines; with apigateway of the whole body, "
+             "which REST APIs take (Content-Encoding)"},
     {.name = NULL},
 };
 
@@ -223,6 +315,7 @@ static const struct schema_part parts[] = {
     {"kinesis|firehose|s3", endpoint_keys},
     {"kinesis|firehose", stream_keys},
     {"kinesis", kinesis_keys},
+    {"apigateway", api_keys},
     {"kinesis|apigateway", partition_keys},
     {"kinesis|firehose|apigateway", pack_keys},
     {.only = NULL},

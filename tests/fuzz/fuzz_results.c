@@ -46,12 +46,19 @@ static void check(const struct result *result, size_t sent)
 }
 
 /* The first byte says how many records were sent, and where. */
+static int open_dest(uint8_t byte, struct dest **ret_dest)
+{
+    static const char *const names[] = {"kinesis", "apigateway", "firehose", "apigateway"};
+    const struct dest_options options = {.stream = "s",
+                                         .api = {.path = "/", .per_record = byte >= 0xc0}};
+    return dest_open(names[byte >> 6], &options, ret_dest);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
     struct result whole, cut;
     struct dest *dest = NULL;
-    const struct dest_options options = {.stream = "s"};
-    if (count < 2 || dest_open(bytes[0] & 0x80 ? "firehose" : "kinesis", &options, &dest) < 0)
+    if (count < 2 || open_dest(bytes[0], &dest) < 0)
         return 0;
     size_t sent = 1 + bytes[0] % SENT_MAX;
     size_t piece = 1 + bytes[count - 1] % 7;

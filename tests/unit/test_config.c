@@ -529,15 +529,15 @@ static void test_choices_that_kconfig_left_out(void **state)
 
 static void test_what_is_not_in_this_program(void **state)
 {
-    expect_faults(*state,
-                  HEAD
-                  "\"coap\": {},\n"
-                  "\"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\", \"transforms\": [] } "
-                  "],\n\"credentials\": { \"x\": { \"provider\": \"oauth2\", \"z\": 1 } } }",
-                  "2:1: coap: is not available in this version; remove it\n"
-                  "3:47: sensors[0].transforms: is not available in this version; remove it\n"
-                  "4:37: credentials.x.provider: \"oauth2\" is not available in this version; "
-                  "choose chain, env, file, iot, container, imds, web_identity\n");
+    expect_faults(
+        *state,
+        HEAD "\"coap\": {},\n"
+             "\"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\", \"transforms\": [] } "
+             "],\n\"credentials\": { \"x\": { \"provider\": \"oauth2\", \"z\": 1 } } }",
+        "2:1: coap: is not available in this version; remove it\n"
+        "3:47: sensors[0].transforms: is not available in this version; remove it\n"
+        "4:37: credentials.x.provider: \"oauth2\" gives tokens, which sign nothing; write "
+        "\"auth\": \"oauth2\" at a route with \"destination\": \"apigateway\"\n");
     expect_faults(*state,
                   "{ \"device\": \"d\", \"routes\": [\n"
                   "{ \"name\": \"s\", \"destination\": \"s3\", \"bucket\": \"b\" },\n"
@@ -820,6 +820,157 @@ static void test_orders_that_are_taken(void **state)
     assert_int_equal(config->routes[1].backlog_share, 99);
     assert_int_equal(config->routes[2].order, CFG_ORDER_STRICT);
 }
+
+#ifdef CONFIG_DEST_APIGATEWAY
+#define API                                                                                        \
+    "{ \"device\": \"d\", \"routes\": [ { \"name\": \"g\", \"destination\": \"apigateway\",\n"
+#define API_URL "\"url\": \"https://abc.execute-api.eu-west-1.amazonaws.com/prod/records\""
+
+static const struct cfg_route *expect_api(struct fixture *fixture, const char *rest)
+{
+    char text[1024];
+    (void)snprintf(text, sizeof text, API "%s } ] }", rest);
+    return &expect_good(fixture, text)->routes[0];
+}
+
+static void test_api(void **state)
+{
+    const struct cfg_route *route = expect_api(*state, API_URL);
+    assert_string_equal(route->region, "eu-west-1");
+    assert_string_equal(route->endpoint.host, "abc.execute-api.eu-west-1.amazonaws.com");
+    assert_string_equal(route->api.path, "/prod/records");
+    assert_null(route->api.query);
+    assert_int_equal(route->api.auth, CFG_AUTH_IAM);
+    assert_int_equal(route->api.body, CFG_BODY_RECORDS);
+    assert_int_equal(route->api.success, CFG_SUCCESS_PER_RECORD);
+    assert_string_equal(route->credentials->name, "default");
+    uint64_t usual_bytes = route->batch_bytes;
+
+    route = expect_api(*state, "\"url\": \"https://[::1]:8443/?key=x&y\", \"auth\": \"none\","
+                               "\"body\": \"lines\", \"order\": \"strict\"");
+    assert_string_equal(route->endpoint.host, "::1");
+    assert_int_equal(route->endpoint.port, 8443);
+    assert_string_equal(route->api.path, "/");
+    assert_string_equal(route->api.query, "key=x&y");
+    assert_string_equal(route->endpoint.url, "https://[::1]:8443/");
+    assert_null(route->region);
+    assert_null(route->credentials);
+    assert_int_equal(route->api.success, CFG_SUCCESS_STATUS);
+    assert_int_equal(route->batch_bytes, usual_bytes < 1024000 ? usual_bytes : 1024000);
+
+    route = expect_api(*state, "\"url\": \"http://127.0.0.1:80/a\", \"auth\": \"header\","
+                               "\"header\": \"X-Device\", \"header_value_file\": \"/v\","
+                               "\"success\": \"per-record\", \"body\": \"array\","
+                               "\"batch\": { \"bytes\": \"8KiB\" }");
+    assert_false(route->endpoint.tls);
+    assert_string_equal(route->credentials->name, "g");
+    assert_int_equal(route->credentials->provider, CFG_PROVIDER_TOKEN_FILE);
+    assert_string_equal(route->credentials->token_file, "/v");
+    assert_true(route->credentials->with_blanks);
+    assert_int_equal(route->api.success, CFG_SUCCESS_PER_RECORD);
+    assert_int_equal(route->batch_bytes, 8192);
+}
+
+static void test_api_by_endpoint(void **state)
+{
+    const struct cfg_route *route = expect_api(
+        *state, "\"url\": \"https://vpce-0a.execute-api.us-gov-west-1.vpce.amazonaws.com/s\","
+                "\"host\": \"abc.execute-api.us-gov-west-1.amazonaws.com\"");
+    assert_string_equal(route->region, "us-gov-west-1");
+    assert_string_equal(route->api.host, "abc.execute-api.us-gov-west-1.amazonaws.com");
+    route = expect_api(*state, "\"url\": \"https://api.example.com/in\", \"region\":"
+                               "\"eu-west-3\", \"api_id\": \"abc\"");
+    assert_string_equal(route->region, "eu-west-3");
+    assert_string_equal(route->api.api_id, "abc");
+}
+
+#ifdef CONFIG_CREDENTIALS_OAUTH2
+static void test_api_with_oauth2(void **state)
+{
+    const struct cfg_route *route = expect_api(
+        *state, API_URL ", \"auth\": \"oauth2\", \"client_id\": \"i\", \"ca_file\": \"c\","
+                        "\"client_secret_file\": \"/s\", \"scope\": \"a/b c\","
+                        "\"token_url\": \"https://d.auth.test/oauth2/token?x=y\"");
+    const struct cfg_credentials *token = route->credentials;
+    assert_int_equal(token->provider, CFG_PROVIDER_OAUTH2);
+    assert_string_equal(token->oauth2.host, "d.auth.test");
+    assert_string_equal(token->oauth2_path, "/oauth2/token");
+    assert_string_equal(token->oauth2_query, "x=y");
+    assert_string_equal(token->client_id, "i");
+    assert_string_equal(token->client_secret_file, "/s");
+    assert_string_equal(token->scope, "a/b c");
+    assert_string_equal(token->ca_file, "c");
+}
+#endif
+
+#define ELSEWHERE        "\"url\": \"https://h/a\""
+#define NEEDS(key, auth) "1:30: routes[0]." key ": is missing; \"auth\": \"" auth "\" needs it\n"
+#define ALONE(auth)      "goes with \"auth\": \"" auth "\" alone; remove it, or choose that\n"
+
+static void test_api_faults(void **state)
+{
+    static const struct {
+        const char *rest;
+        const char *faults;
+    } cases[] = {
+        {"\"auth\": \"none\"",
+         "1:30: routes[0].url: is missing; \"https://ID.execute-api.REGION.amazonaws.com/STAGE/"
+         "RESOURCE\", or that of a custom domain\n"},
+        {"\"url\": \"https://h/a b?key=secret\", \"auth\": \"none\"",
+         "2:8: routes[0].url: is no URL; write it like "
+         "https://ID.execute-api.REGION.amazonaws.com/STAGE/RESOURCE\n"},
+        {"\"url\": \"http://h/a\", \"auth\": \"none\"",
+         "2:8: routes[0].url: plain http leads only to this machine itself; write https://\n"},
+        {ELSEWHERE,
+         "1:30: routes[0].region: is missing; write it like \"eu-west-1\", or set AWS_REGION\n"},
+        {"\"region\": \"eu-west-3\", " API_URL,
+         "2:11: routes[0].region: differs from the region in \"url\"; remove it\n"},
+        {ELSEWHERE ", \"auth\": \"api-key\"", NEEDS("api_key_file", "api-key")},
+        {ELSEWHERE ", \"auth\": \"bearer\"", NEEDS("token_file", "bearer")},
+        {"\"header\": \"a b\", \"auth\": \"header\", " ELSEWHERE,
+         NEEDS("header_value_file", "header") "2:11: routes[0].header: is no name of a header; "
+                                              "write it like \"X-Device-Token\"\n"},
+        {"\"credentials\": \"default\", \"auth\": \"none\", " ELSEWHERE,
+         "2:16: routes[0].credentials: " ALONE("iam")},
+        {"\"api_key_file\": \"k\", " API_URL, "2:17: routes[0].api_key_file: " ALONE("api-key")},
+        {"\"partition\": \"even\", \"body\": \"array\", " API_URL,
+         "2:14: routes[0].partition: goes with \"body\": \"records\" alone, others have no keys; "
+         "remove it\n"},
+        {"\"pack\": \"lines\", \"body\": \"lines\", " API_URL,
+         "2:9: routes[0].pack: goes with \"body\": \"records\" alone; remove it\n"},
+        {"\"order\": \"strict\", " API_URL,
+         "1:30: routes[0].partition: \"even\" keeps no order, which \"strict\" wants; write "
+         "\"device\" or \"sensor\"\n"},
+        {"\"host\": \"a b\", \"api_id\": \"x\", " API_URL,
+         "2:9: routes[0].host: is no name of a host; write it like "
+         "ID.execute-api.REGION.amazonaws.com\n"
+         "2:26: routes[0].api_id: says what \"host\" says; remove one of them\n"},
+        {"\"auth\": \"api_key\", \"token_file\": \"x\", " API_URL,
+         "2:9: routes[0].auth: \"api_key\" is none of iam, api-key, oauth2, bearer, header, none; "
+         "did "
+         "you mean \"api-key\"?\n"},
+#ifdef CONFIG_CREDENTIALS_OAUTH2
+        {ELSEWHERE ", \"auth\": \"oauth2\"",
+         NEEDS("token_url", "oauth2") NEEDS("client_id", "oauth2")
+             NEEDS("client_secret_file", "oauth2")},
+        {"\"token_url\": \"oauth2/token?s=secret\", \"auth\": \"oauth2\", \"client_id\": \"a b\", "
+         "\"client_secret_file\": \"s\", " ELSEWHERE,
+         "2:14: routes[0].token_url: is no URL; write it like "
+         "https://DOMAIN.auth.REGION.amazoncognito.com/oauth2/token\n"
+         "2:70: routes[0].client_id: is no client's; it has no blanks\n"},
+#else
+        {ELSEWHERE ", \"auth\": \"oauth2\"",
+         "2:32: routes[0].auth: \"oauth2\" is not in this program; enable "
+         "CONFIG_CREDENTIALS_OAUTH2\n"},
+#endif
+    };
+    char text[1024];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        (void)snprintf(text, sizeof text, API "%s } ] }", cases[i].rest);
+        expect_faults(*state, text, cases[i].faults);
+    }
+}
+#endif
 
 static void test_names_of_routes_and_credentials(void **state)
 {
@@ -1668,6 +1819,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_records_that_nobody_could_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_records_that_are_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names_of_routes_and_credentials, set_up, tear_down),
+#ifdef CONFIG_DEST_APIGATEWAY
+        cmocka_unit_test_setup_teardown(test_api, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_api_by_endpoint, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_api_faults, set_up, tear_down),
+#ifdef CONFIG_CREDENTIALS_OAUTH2
+        cmocka_unit_test_setup_teardown(test_api_with_oauth2, set_up, tear_down),
+#endif
+#endif
 #if defined(CONFIG_CREDENTIALS_IOT) && defined(CONFIG_CREDENTIALS_WEB_IDENTITY)
         cmocka_unit_test_setup_teardown(test_iot_credentials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_faulty_iot_credentials, set_up, tear_down),

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/uplink/dest/apigateway.h"
 #include "agent/uplink/dest/firehose.h"
 #include "agent/uplink/dest/kinesis.h"
 #include "platform/base/error.h"
@@ -16,6 +17,9 @@ static const struct {
 #endif
 #ifdef CONFIG_DEST_FIREHOSE
     {"firehose", firehose_open},
+#endif
+#ifdef CONFIG_DEST_APIGATEWAY
+    {"apigateway", apigateway_open},
 #endif
     {NULL, NULL},
 };

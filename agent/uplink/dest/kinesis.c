@@ -28,14 +28,6 @@ struct kinesis {
 
 /* ---- request ---- */
 
-static void record_end(const void *context, struct writer *out, const char *key, size_t key_bytes)
-{
-    (void)context;
-    writer_text(out, "\",\"PartitionKey\":");
-    json_write_string(out, key, key_bytes);
-    writer_char(out, '}');
-}
-
 /* ---- request of a single record ---- */
 
 /* FNV-1a. */
@@ -134,7 +126,7 @@ static const struct dest_operations operations = {
     .limits = {.records = 500, .bytes = (10240 - 64) * 1024, .record_bytes = 1024 * 1024},
     .frame = {.begin = records_begin,
               .record_begin = records_record_begin,
-              .record_end = record_end,
+              .record_end = records_record_end,
               .end = records_end},
     .head = records_head,
     .reply_start = records_reply_start,

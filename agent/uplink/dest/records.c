@@ -26,6 +26,14 @@ void records_record_begin(const void *context, struct writer *out, size_t index)
     writer_text(out, index == 0 ? "{\"Data\":\"" : ",{\"Data\":\"");
 }
 
+void records_record_end(const void *context, struct writer *out, const char *key, size_t key_bytes)
+{
+    (void)context;
+    writer_text(out, "\",\"PartitionKey\":");
+    json_write_string(out, key, key_bytes);
+    writer_char(out, '}');
+}
+
 void records_end(const void *context, struct writer *out)
 {
     (void)context;

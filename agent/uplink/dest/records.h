@@ -30,6 +30,8 @@ struct records {
 void records_begin_stream(const void *context, struct writer *out);
 void records_begin(const void *context, struct writer *out);
 void records_record_begin(const void *context, struct writer *out, size_t index);
+/** With its partition key. */
+void records_record_end(const void *context, struct writer *out, const char *key, size_t key_bytes);
 void records_end(const void *context, struct writer *out);
 
 void records_head(const struct dest *dest, const struct batch_summary *batch,

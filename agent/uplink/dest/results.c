@@ -12,7 +12,7 @@ enum { REPLY_BYTES_MIN = 65536, REPLY_BYTES_PER_RECORD = 1024 };
 
 /* ---- texts ---- */
 
-static void copy_text(char *to, size_t to_bytes, const char *from)
+void results_copy_text(char *to, size_t to_bytes, const char *from)
 {
     size_t count = strlen(from);
     if (count >= to_bytes) {
@@ -24,11 +24,10 @@ static void copy_text(char *to, size_t to_bytes, const char *from)
     to[count] = '\0';
 }
 
-/* "namespace#Code:url" is told by its Code; the url may have a '#', too. */
-static void copy_code(char to[DEST_CODE_BYTES], const char *from)
+void results_copy_code(char to[DEST_CODE_BYTES], const char *from)
 {
     const char *hash = memrchr(from, '#', strcspn(from, ":"));
-    copy_text(to, DEST_CODE_BYTES, hash == NULL ? from : hash + 1);
+    results_copy_text(to, DEST_CODE_BYTES, hash == NULL ? from : hash + 1);
     to[strcspn(to, ":")] = '\0';
 }
 
@@ -53,7 +52,7 @@ static enum results_member member_of(const struct results_names *names, const ch
 static void on_id(struct results *results, const struct json_token *token)
 {
     if (token->text_bytes < RESULTS_ID_BYTES)
-        copy_text(results->id, RESULTS_ID_BYTES, token->text);
+        results_copy_text(results->id, RESULTS_ID_BYTES, token->text);
 }
 
 /* What is no count contradicts every number of failed records. */
@@ -79,9 +78,9 @@ static void on_member(struct results *results, const struct json_token *token)
         on_id(results, token);
     else if (token->event == JSON_STRING && results->member == RESULTS_TYPE) {
         results->type_seen = true;
-        copy_code(results->reply.code, token->text);
+        results_copy_code(results->reply.code, token->text);
     } else if (token->event == JSON_STRING && results->member == RESULTS_MESSAGE)
-        copy_text(results->reply.message, sizeof results->reply.message, token->text);
+        results_copy_text(results->reply.message, sizeof results->reply.message, token->text);
 }
 
 /* ---- a result ---- */
@@ -103,11 +102,11 @@ static void on_result_member(struct results *results, const struct json_token *t
     else if (results->result_member == RESULTS_ID)
         results->result_stored |= text;
     else if (results->result_member == RESULTS_MESSAGE && text)
-        copy_text(results->result_message, sizeof results->result_message, token->text);
+        results_copy_text(results->result_message, sizeof results->result_message, token->text);
     else if (results->result_member == RESULTS_CODE && token->event != JSON_NULL) {
         results->result_failed |= text || token->event != JSON_STRING;
         if (text)
-            copy_code(results->result_code, token->text);
+            results_copy_code(results->result_code, token->text);
     }
 }
 

@@ -61,6 +61,12 @@ struct results {
     struct xml_error xml;
 };
 
+/** The beginning of a text, cut between characters. */
+void results_copy_text(char *to, size_t to_bytes, const char *from);
+
+/** "namespace#Code:url" is told by its Code; the url may have a '#', too. */
+void results_copy_code(char to[DEST_CODE_BYTES], const char *from);
+
 /** As dest_operations.reply_start; NAMES must outlive the reply. */
 void results_start(struct results *results, const struct results_names *names, size_t sent,
                    uint8_t *delivered);
