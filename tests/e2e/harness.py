@@ -229,10 +229,12 @@ class Agent:
 
     @staticmethod
     def fill_route(route, endpoint, ca):
-        to_firehose = route.get("destination") == "firehose"
-        for key, value in (("name", "live"), ("destination", "kinesis"), ("region", "us-east-1"),
-                           ("stream", "telemetry-lake" if to_firehose else "telemetry"),
-                           ("endpoint", endpoint), ("start_delay", "0s")):
+        streams = {"kinesis": "telemetry", "firehose": "telemetry-lake"}
+        stream = streams.get(route.get("destination", "kinesis"))
+        defaults = {"name": "live", "destination": "kinesis", "start_delay": "0s"}
+        if stream is not None:
+            defaults |= {"region": "us-east-1", "stream": stream, "endpoint": endpoint}
+        for key, value in defaults.items():
             route.setdefault(key, value)
         if ca is not None:
             route.setdefault("ca_file", str(ca))
@@ -333,6 +335,28 @@ def memory_kib(pid):
     """Rss, Private_Dirty and so on of a process, from the kernel's sum over its mappings."""
     text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
     return {name: int(value) for name, value in re.findall(r"^(\w+): +(\d+) kB", text, re.M)}
+
+
+def make_certificates(folder, more_names=""):
+    """A CA, a server "localhost" (and MORE_NAMES) and a device, by openssl."""
+    if shutil.which("openssl") is None:
+        raise Skip("openssl is not there: apt-get install openssl")
+    folder.mkdir()
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "30",
+            "-subj", "/CN=runnel test CA")
+    for name in ("localhost", "device"):
+        openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr",
+                "-subj", f"/CN={name}")
+        names = f"DNS:{name}" + (f",{more_names}" if more_names else "")
+        (folder / f"{name}.ext").write_text(f"subjectAltName={names}\n")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                "-CAcreateserial", "-days", "30", "-extfile", f"{name}.ext", "-out", f"{name}.pem")
+    return folder
 
 
 def lines_file(path, count, size=180, start=0):

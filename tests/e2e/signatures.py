@@ -45,18 +45,20 @@ class At:
         return self.moment
 
 
-def sign(headers, body, token, at):
+def sign(headers, body, token, at, path="/", service="kinesis", region="us-east-1"):
     """What botocore would send as Authorization."""
     signed = re.search(r"SignedHeaders=([^,]+)", headers["authorization"]).group(1).split(";")
     required = REQUIRED | ({"x-amz-security-token"} if token else set())
+    if service != "kinesis":
+        required -= {"x-amz-target"}
     check(required <= set(signed), f"not signed: {required - set(signed)}")
     request = botocore.awsrequest.AWSRequest(
-        "POST", f"https://{headers['host']}/", data=body,
+        "POST", f"https://{headers['host']}{path}", data=body,
         headers={name: headers[name] for name in signed})
     credentials = botocore.credentials.Credentials(harness.ACCESS_KEY, harness.SECRET_KEY, token)
     real, botocore.auth.datetime = botocore.auth.datetime, at
     try:
-        botocore.auth.SigV4Auth(credentials, "kinesis", "us-east-1").add_auth(request)
+        botocore.auth.SigV4Auth(credentials, service, region).add_auth(request)
     finally:
         botocore.auth.datetime = real
     return request.headers["Authorization"]

@@ -16,7 +16,6 @@ import os
 import pathlib
 import shutil
 import ssl
-import subprocess
 import sys
 import threading
 import time
@@ -29,28 +28,6 @@ from harness import check  # pylint: disable=wrong-import-position
 SECRET = "HUSH/secret+key"
 LIFE_S = 3600
 SHORT_LIFE_S = 48
-
-
-def make_certificates(folder, more_names=""):
-    """A CA, a server "localhost" (and MORE_NAMES) and a device, by openssl."""
-    if shutil.which("openssl") is None:
-        raise harness.Skip("openssl is not there: apt-get install openssl")
-    folder.mkdir()
-
-    def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "30",
-            "-subj", "/CN=runnel test CA")
-    for name in ("localhost", "device"):
-        openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr",
-                "-subj", f"/CN={name}")
-        names = f"DNS:{name}" + (f",{more_names}" if more_names else "")
-        (folder / f"{name}.ext").write_text(f"subjectAltName={names}\n")
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-                "-CAcreateserial", "-days", "30", "-extfile", f"{name}.ext", "-out", f"{name}.pem")
-    return folder
 
 
 def iso(seconds):
@@ -413,7 +390,7 @@ def test_file_rotation(run, sink, certificates):
 
 
 def scenario(run):
-    certificates = make_certificates(run.folder / "certificates")
+    certificates = harness.make_certificates(run.folder / "certificates")
     sink = harness.Sink(run)
     tests = (test_errors, test_key_files, test_expired_token, test_container, test_instance,
              test_web_identity, test_file_rotation, test_rotation_and_outage)

@@ -69,7 +69,7 @@ def deliver(run, ends, name, members, way, variables):
 
 def scenario(run):
     ends = wire.Wire(v6=False)
-    credentials.make_certificates(run.folder / "certificates", f"DNS:{IOT}.test")
+    harness.make_certificates(run.folder / "certificates", f"DNS:{IOT}.test")
     with ends.far():
         way = proxy.Proxy(USER, PASSWORD, bind=wire.FAR4)
     shut(ends, way.port)
