@@ -26,8 +26,6 @@ struct kinesis {
     struct ordering *ordering; /* strict; else NULL */
 };
 
-/* ---- request ---- */
-
 /* ---- request of a single record ---- */
 
 /* FNV-1a. */
