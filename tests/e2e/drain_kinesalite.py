@@ -22,10 +22,10 @@ import botocore.session
 VERSION = "3.3.3"
 
 
-def install():
-    """kinesalite's modules."""
+def install(package="kinesalite", version=VERSION):
+    """The modules of a package of npm."""
     try:
-        return npm.install("kinesalite", VERSION)
+        return npm.install(package, version)
     except npm.Unable as why:
         raise harness.Skip(str(why)) from None
 
@@ -62,13 +62,13 @@ def create_stream(client, shards):
     return [shard["ShardId"] for shard in harness.wait_until("the stream", active)]
 
 
-def read_shard(client, shard):
-    """The data of every record of a shard."""
+def read_records(client, shard):
+    """Every record of a shard, as GetRecords has it."""
     iterator = client.get_shard_iterator(StreamName="telemetry", ShardId=shard,
                                          ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
     while True:
         reply = client.get_records(ShardIterator=iterator, Limit=5000)
-        yield from (record["Data"] for record in reply["Records"])
+        yield from reply["Records"]
         if not reply["Records"]:
             return
         iterator = reply["NextShardIterator"]
@@ -87,10 +87,10 @@ def drain(run, count):
     seen, loads = {}, []
     for shard in shards:
         load = 0
-        for data in read_shard(client, shard):
-            record = json.loads(data)
+        for stored in read_records(client, shard):
+            record = json.loads(stored["Data"])
             number = record["data"]["id"]
-            check(record["data"] == json.loads(lines[number]), f"line {number} was changed: {data}")
+            check(record["data"] == json.loads(lines[number]), f"line {number} was changed: {record}")
             seen[number] = seen.get(number, 0) + 1
             load += 1
         loads.append(load)

@@ -11,7 +11,7 @@ const tls = require('tls')
 
 const [modules, certificate, key] = process.argv.slice(2)
 const kinesalite = require(modules + '/kinesalite')
-const server = kinesalite({ createStreamMs: 20, shardLimit: 1000 })
+const server = kinesalite({ createStreamMs: 20, deleteStreamMs: 20, shardLimit: 1000 })
 
 function join(secure) {
   const plain = net.connect(server.address().port, '127.0.0.1')
