@@ -53,10 +53,11 @@ struct batch_options {
     enum batch_format format;
     bool flat; /* the layout of JSON */
     enum batch_pack pack;
-    bool gzip_entry;      /* each entry's data is a gzip member; not of an aggregate */
-    bool gzip_body;       /* the whole body is; not both */
-    uint64_t entry_bytes; /* a packed entry takes no more records then; 0: 51,200, see README.md */
-    int64_t period_ms;    /* all records of a batch are of the same one, by their time; 0: of any */
+    bool gzip_entry; /* each entry's data is a gzip member; not of an aggregate */
+    bool gzip_body;  /* the whole body is; not both */
+    uint64_t
+        entry_bytes; /* a packed entry takes no more records then; 0: 51,200, see agent/DESIGN.md */
+    int64_t period_ms; /* all records of a batch are of the same one, by their time; 0: of any */
     struct partition partition;
     struct batch_limits limits;
     bool in_order;            /* a gap waits for what is numbered below it */
