@@ -99,8 +99,9 @@ def check_partitions(template):
         is_event = "partitionKey" in one["Prefix"]
         if is_event != ("RecordDeAggregation" in processors):
             yield "records of many lines are not taken apart before they are partitioned"
-        if is_event and "AppendDelimiterToRecord" not in processors:
-            yield "records taken apart are joined without a line end"
+        ends = [name for name in ("Lambda", "AppendDelimiterToRecord") if name in processors]
+        if is_event and len(ends) != 1:
+            yield f"lines of records taken apart are ended {len(ends)} times: {ends}"
 
 
 def check_columns(template):
