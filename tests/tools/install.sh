@@ -3,7 +3,7 @@
 # Installs the Debian packages that a step needs and that are missing; says what and why.
 #
 # usage: install.sh GROUP...
-# groups: build | checks | clang | armhf | e2e | node | aws | network | bench | chroot
+# groups: build | checks | clang | armhf | e2e | node | aws | cloud | network | bench | chroot
 #
 # Returns at once when nothing is missing. Needs root or sudo only when something is.
 set -euo pipefail
@@ -41,6 +41,10 @@ group() {
     aws)
         why="to read the CloudFormation template and check what its functions ask of AWS"
         packages="python3 python3-yaml python3-botocore"
+        ;;
+    cloud)
+        why="to run the far side on loopback"
+        packages="curl jq openssl python3-boto3 python3-botocore python3-yaml"
         ;;
     network)
         why="to spoil networks and certificates"

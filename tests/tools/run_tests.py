@@ -52,6 +52,8 @@ SUITES = (
     Suite("fuzz", "recorded inputs through every parser of foreign bytes"),
     Suite("aws", "the far side: the template and its functions", target=None,
           packages=("aws", "node")),
+    Suite("cloud", "the far side on loopback, alone and behind the agent",
+          packages=("cloud", "node")),
     Suite("clang", "unit tests, built by the second compiler", "clang",
           ("-DCMAKE_C_COMPILER=clang",), tests="unit|fuzz", packages=("clang",)),
     Suite("armhf", "unit tests on 32-bit ARM, emulated", "armhf", ("-DBOARD=qemu-armv7",), "unit",
