@@ -6,11 +6,12 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "platform/aws"
-TOOLS = ("bash", "cut", "dirname", "env", "mktemp", "python3", "rm", "sha256sum")
+TOOLS = ("bash", "cut", "dirname", "env", "mktemp", "rm", "sha256sum")
 
 # Answers what ANSWERS says; a call whose first words are in FAILS fails.
 AWS = """#!/usr/bin/env bash
@@ -39,6 +40,7 @@ class Deploy(unittest.TestCase):
         self.bin.mkdir()
         for tool in TOOLS:
             (self.bin / tool).symlink_to(shutil.which(tool))
+        (self.bin / "python3").symlink_to(sys.executable)
         (self.bin / "aws").write_text(AWS)
         (self.bin / "aws").chmod(0o755)
         (self.folder / "flink").mkdir()
