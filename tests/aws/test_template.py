@@ -289,7 +289,12 @@ CHECKS = {
     check_partitions: [
         ("{year:.ts[0:4],", "{yearr:.ts[0:4],"), ("lake/year=!{timestamp", "lake/jahr=!{timestamp"),
         ("- Type: RecordDeAggregation", "- Type: Decompression"),
-        ("- Type: AppendDelimiterToRecord", "- Type: CloudWatchLogProcessing")],
+        ("- Type: AppendDelimiterToRecord", "- Type: CloudWatchLogProcessing"),
+        ("""                    - HasTransform
+                    - !Ref AWS::NoValue
+                    - Type: AppendDelimiterToRecord""", """                    - BacksUp
+                    - !Ref AWS::NoValue
+                    - Type: AppendDelimiterToRecord""")],
     check_columns: [
         ('{Name: values, Type: "map<string,double>"', '{Name: values, Type: "struct<temp:double>"'),
         ('"map<string,double>"', '"map<string,bigint>"'),
