@@ -3,7 +3,7 @@
 # Installs the Debian packages that a step needs and that are missing; says what and why.
 #
 # usage: install.sh GROUP...
-# groups: build | checks | clang | armhf | e2e | node | aws | cloud | network | bench | chroot
+# groups: build | checks | clang | armhf | e2e | node | aws | velocity | cloud | network | bench | chroot
 #
 # Returns at once when nothing is missing. Needs root or sudo only when something is.
 set -euo pipefail
@@ -45,6 +45,10 @@ group() {
     cloud)
         why="to run the far side on loopback"
         packages="curl jq openssl python3-boto3 python3-botocore python3-yaml"
+        ;;
+    velocity)
+        why="to run mapping templates in the engine behind API Gateway's"
+        packages="default-jdk-headless velocity libjson-smart-java"
         ;;
     network)
         why="to spoil networks and certificates"

@@ -51,7 +51,7 @@ SUITES = (
     Suite("unit", "one program per module"),
     Suite("fuzz", "recorded inputs through every parser of foreign bytes"),
     Suite("aws", "the far side: the template and its functions", target=None,
-          packages=("aws", "node")),
+          packages=("aws", "velocity", "node")),
     Suite("cloud", "the far side on loopback, alone and behind the agent",
           packages=("cloud", "node")),
     Suite("clang", "unit tests, built by the second compiler", "clang",
