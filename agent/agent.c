@@ -28,7 +28,8 @@ enum {
     CONTROL_STOP_MS = 1000,
     DRAIN_LOOK_MS = 20, /* only while draining */
     CONFIG_BYTES_MAX = 1 << 20,
-    RESTART_MS = 30000,              /* as the way down when another way up follows */
+    OBJECT_PERIOD_MS = 3600 * 1000, /* an object has the records of one hour: its name says which */
+    RESTART_MS = 30000,             /* as the way down when another way up follows */
     RESTARTS_WITHIN_MS = 600 * 1000, /* more than RESTARTS_MAX are for the service manager */
 };
 
@@ -189,21 +190,61 @@ static struct dest_api api_options(const struct cfg_route *config)
                              .auth = (enum dest_auth)api->auth,
                              .header = api->header,
                              .per_record = api->success == CFG_SUCCESS_PER_RECORD,
-                             .gzip = is_gzip(config),
                              .host_header = api->host,
                              .api_id = api->api_id};
+}
+
+static struct dest_options destination_options(const struct agent *agent,
+                                               const struct cfg_route *config)
+{
+    return (struct dest_options){
+        .stream = config->stream,
+        .stream_arn = config->stream_arn,
+        .api = api_options(config),
+        .strict = config->order == CFG_ORDER_STRICT,
+        .gzip = is_gzip(config),
+        .device = agent->config->device,
+        .s3 = {.bucket = config->bucket,
+               .prefix = config->prefix,
+               .region = config->region,
+               .host = config->endpoint_built ? config->endpoint.host : NULL,
+               .path_style = config->path_style,
+               .sse = config_sse_name(config->sse),
+               .kms_key_id = config->kms_key_id,
+               .bucket_key = config->bucket_key,
+               .expected_bucket_owner = config->expected_bucket_owner,
+               .storage_class = config->storage_class},
+        .archive = {.path = config->path, .mount = config->mount, .size_bytes = config->size_bytes},
+    };
+}
+
+/* Objects fill for longer than requests, whatever lane their records are of; those of a route that
+ * nothing is kept for go before other routes have the records. */
+static void set_object_options(const struct cfg_route *config, struct uplink_options *options)
+{
+    bool archive = config->destination == CFG_DESTINATION_ARCHIVE;
+    if (!archive && config->destination != CFG_DESTINATION_S3)
+        return;
+    for (int lane = 0; lane < LANE_COUNT; lane++)
+        options->age_ms[lane] = config->every_ms > 0 ? config->every_ms : options->age_ms[lane] / 2;
+    options->period_ms = OBJECT_PERIOD_MS;
+    options->gzip_body = options->gzip_entry;
+    options->gzip_entry = false;
+    options->batch_records = SIZE_MAX;
+    options->partition = PARTITION_FIXED; /* objects have none; one byte each is counted for it */
+    options->partition_key = "";
+    if (archive)
+        options->link = NULL;
 }
 
 static int open_route(struct agent *agent, size_t index)
 {
     const struct cfg_route *config = &agent->config->routes[index];
-    struct dest_options dest_options = {.stream = config->stream,
-                                        .stream_arn = config->stream_arn,
-                                        .api = api_options(config),
-                                        .strict = config->order == CFG_ORDER_STRICT};
+    const struct dest_options dest_options = destination_options(agent, config);
     struct uplink_options options = route_options(agent, config);
     char fault[64 + ERROR_TEXT_BYTES];
     int rc = E_OK;
+    set_object_options(config, &options);
     if (config->credentials != NULL)
         rc = agent_credentials_open(agent, config->credentials, &options.credentials);
     if (rc == E_OK)

@@ -22,6 +22,12 @@ const char *config_destination_name(enum cfg_destination destination)
     return names[destination];
 }
 
+const char *config_sse_name(enum cfg_sse sse)
+{
+    static const char *const names[] = {NULL, "AES256", "aws:kms", "aws:kms:dsse"};
+    return names[sse];
+}
+
 const char *config_provider_name(enum cfg_provider provider)
 {
     static const char *const names[] = {"chain", "env",          "file",   "iot",       "container",

@@ -43,6 +43,8 @@ enum cfg_format { CFG_FORMAT_JSON, CFG_FORMAT_RAW, CFG_FORMAT_SENML };
 enum cfg_layout { CFG_LAYOUT_NESTED, CFG_LAYOUT_FLAT };
 enum cfg_pack { CFG_PACK_NONE, CFG_PACK_KPL, CFG_PACK_LINES };
 enum cfg_compress { CFG_COMPRESS_NONE, CFG_COMPRESS_GZIP };
+/* CFG_SSE_BUCKET: as the bucket says. */
+enum cfg_sse { CFG_SSE_BUCKET, CFG_SSE_AES256, CFG_SSE_KMS, CFG_SSE_KMS_DSSE };
 enum cfg_provider {
     CFG_PROVIDER_CHAIN,
     CFG_PROVIDER_ENV,
@@ -185,7 +187,7 @@ struct cfg_route {
     enum cfg_format format;
     enum cfg_layout layout;
     enum cfg_pack pack;
-    enum cfg_compress compress; /* of a record, or of a pack */
+    enum cfg_compress compress; /* of a record, of a pack, or of an object */
     enum cfg_order order;
     unsigned backlog_share; /* of fresh-first: percent */
     enum cfg_partition partition;
@@ -197,6 +199,19 @@ struct cfg_route {
     const char *stream_arn; /* or NULL */
     struct cfg_endpoint endpoint;
     bool account_endpoint; /* of Kinesis: the account's own */
+    int64_t every_ms;      /* how long a record waits for its object; 0: half of its lane's age */
+    const char *bucket;
+    const char *prefix;  /* of keys, or NULL */
+    bool path_style;     /* the bucket goes into the path, the endpoint has none */
+    bool endpoint_built; /* from the region, and may be from another one */
+    enum cfg_sse sse;
+    const char *kms_key_id; /* these NULL: not said */
+    bool bucket_key;
+    const char *expected_bucket_owner;
+    const char *storage_class;
+    const char *path;  /* of an archive */
+    const char *mount; /* where something must be mounted for it, or NULL */
+    uint64_t size_bytes;
     const char *ca_file;   /* NULL: as tls_options has it */
     const char *cert_file; /* NULL: none; key_file likewise */
     const char *key_file;
@@ -251,6 +266,9 @@ const char *config_lane_name(enum cfg_lane lane);
 
 /** "kinesis", "firehose", ... as in runnel.json. */
 const char *config_destination_name(enum cfg_destination destination);
+
+/** x-amz-server-side-encryption, or NULL. */
+const char *config_sse_name(enum cfg_sse sse);
 
 /** "chain", "env", ... as in runnel.json. */
 const char *config_provider_name(enum cfg_provider provider);

@@ -50,18 +50,39 @@ static bool is_fips_there(const char *service)
     return strcmp(service, "kinesis") == 0 || strcmp(service, "sts") == 0;
 }
 
-int config_endpoint_build(const char *service, const char *region, bool fips, bool dual_stack,
-                          char ret_url[CONFIG_ENDPOINT_URL_BYTES])
+/* NULL: it is no region. */
+static const struct partition *partition_of(const char *region)
 {
     const struct partition *partition = partitions;
     size_t count = strspn(region, "abcdefghijklmnopqrstuvwxyz-0123456789");
     if (count == 0 || count > 40 || region[count] != '\0' || region[0] == '-')
-        return E_SYNTAX;
+        return NULL;
     while (!starts_with(region, partition->region_prefix))
         partition++;
+    return partition;
+}
+
+int config_endpoint_build(const char *service, const char *region, bool fips, bool dual_stack,
+                          char ret_url[CONFIG_ENDPOINT_URL_BYTES])
+{
+    const struct partition *partition = partition_of(region);
+    if (partition == NULL)
+        return E_SYNTAX;
     bool plain = !fips || (starts_with(region, "us-gov-") && !dual_stack && is_fips_there(service));
     (void)snprintf(ret_url, CONFIG_ENDPOINT_URL_BYTES, "https://%s%s.%s.%s", service,
                    plain ? "" : "-fips", region,
                    dual_stack ? partition->dual_stack_suffix : partition->suffix);
+    return 0;
+}
+
+int config_endpoint_build_s3(const char *bucket, const char *region, bool fips, bool dual_stack,
+                             char ret_url[CONFIG_ENDPOINT_URL_BYTES])
+{
+    const struct partition *partition = partition_of(region);
+    if (partition == NULL)
+        return E_SYNTAX;
+    (void)snprintf(ret_url, CONFIG_ENDPOINT_URL_BYTES, "https://%.63s%ss3%s%s.%s.%s",
+                   bucket != NULL ? bucket : "", bucket != NULL ? "." : "", fips ? "-fips" : "",
+                   dual_stack ? ".dualstack" : "", region, partition->suffix);
     return 0;
 }

@@ -28,4 +28,11 @@ int config_endpoint_parse(const char *url, struct config_endpoint *ret_endpoint)
 int config_endpoint_build(const char *service, const char *region, bool fips, bool dual_stack,
                           char ret_url[CONFIG_ENDPOINT_URL_BYTES]);
 
+/**
+ * Likewise of S3, whose names have another form: with BUCKET before them, or without if that is
+ * NULL.
+ */
+int config_endpoint_build_s3(const char *bucket, const char *region, bool fips, bool dual_stack,
+                             char ret_url[CONFIG_ENDPOINT_URL_BYTES]);
+
 #endif

@@ -25,8 +25,10 @@ static const char *size(uint64_t bytes, char text[TEXT_BYTES])
         (void)snprintf(text, TEXT_BYTES, "%" PRIu64, bytes);
     else if (bytes % 1048576 != 0)
         (void)snprintf(text, TEXT_BYTES, "%" PRIu64 "KiB", bytes / 1024);
-    else
+    else if (bytes % 1073741824 != 0 || bytes == 0)
         (void)snprintf(text, TEXT_BYTES, "%" PRIu64 "MiB", bytes / 1048576);
+    else
+        (void)snprintf(text, TEXT_BYTES, "%" PRIu64 "GiB", bytes / 1073741824);
     return text;
 }
 
@@ -64,29 +66,73 @@ static void print_sensor(const struct cfg_sensor *sensor, FILE *to)
                   duration(sensor->interval_ms, interval), config_lane_name(sensor->lane));
 }
 
+static void print_s3(const struct cfg_route *route, FILE *to)
+{
+    const char *sse = config_sse_name(route->sse);
+    (void)fprintf(to, "bucket %s in %s at %s\n         keys %sdt=.../hour=.../DEVICE/...%s%s",
+                  route->bucket, route->region, route->endpoint.url,
+                  route->prefix != NULL ? route->prefix : "", sse != NULL ? "; encrypted by " : "",
+                  sse != NULL ? sse : "");
+    if (route->kms_key_id != NULL)
+        (void)fprintf(to, " with %s", route->kms_key_id);
+    if (route->expected_bucket_owner != NULL)
+        (void)fprintf(to, "; of the account %s", route->expected_bucket_owner);
+    if (route->storage_class != NULL)
+        (void)fprintf(to, "; %s", route->storage_class);
+    (void)fprintf(to, "\n");
+}
+
+static void print_archive(const struct cfg_route *route, FILE *to)
+{
+    char bytes[TEXT_BYTES];
+    (void)fprintf(to, "%s, at most %s, then without its oldest objects", route->path,
+                  size(route->size_bytes, bytes));
+    if (route->mount != NULL)
+        (void)fprintf(to, "; something must be mounted at %s", route->mount);
+    (void)fprintf(to, "\n");
+}
+
+static void print_objects(const struct cfg_route *route, FILE *to)
+{
+    char every[TEXT_BYTES];
+    char bytes[TEXT_BYTES];
+    (void)fprintf(to, "; at most %s an object%s; one every %s", size(route->batch_bytes, bytes),
+                  route->compress == CFG_COMPRESS_GZIP ? " before gzip" : "",
+                  route->every_ms > 0 ? duration(route->every_ms, every)
+                                      : "half of its lane's age");
+}
+
+static void print_api(const struct cfg_route *route, FILE *to)
+{
+    (void)fprintf(to, "%s to %s, %s\n", config_body_name(route->api.body), route->endpoint.url,
+                  route->api.success == CFG_SUCCESS_STATUS ? "delivered by the status"
+                                                           : "a result for each record");
+}
+
 static void print_destination(const struct cfg_route *route, FILE *to)
 {
-    const char *name = config_destination_name(route->destination);
-    (void)fprintf(to, "route    %s: ", route->name);
+    (void)fprintf(to, "route    %s: %s, ", route->name,
+                  config_destination_name(route->destination));
     if (route->destination == CFG_DESTINATION_APIGATEWAY)
-        (void)fprintf(to, "%s, %s to %s, %s\n", name, config_body_name(route->api.body),
-                      route->endpoint.url,
-                      route->api.success == CFG_SUCCESS_STATUS ? "delivered by the status"
-                                                               : "a result for each record");
+        print_api(route, to);
+    else if (route->destination == CFG_DESTINATION_S3)
+        print_s3(route, to);
+    else if (route->destination == CFG_DESTINATION_ARCHIVE)
+        print_archive(route, to);
     else
-        (void)fprintf(to, "%s, stream %s in %s at %s\n", name, route->stream, route->region,
+        (void)fprintf(to, "stream %s in %s at %s\n", route->stream, route->region,
                       route->endpoint.url);
 }
 
 static void print_credentials(const struct cfg_route *route, FILE *to)
 {
     const struct cfg_credentials *credentials = route->credentials;
-    bool api = route->destination == CFG_DESTINATION_APIGATEWAY;
-    if (api && route->api.auth != CFG_AUTH_IAM)
-        (void)fprintf(to, "; auth %s\n", config_auth_name(route->api.auth));
-    else
-        (void)fprintf(to, "; credentials %s (%s)\n", credentials->name,
+    if (route->destination == CFG_DESTINATION_APIGATEWAY && route->api.auth != CFG_AUTH_IAM)
+        (void)fprintf(to, "; auth %s", config_auth_name(route->api.auth));
+    else if (credentials != NULL)
+        (void)fprintf(to, "; credentials %s (%s)", credentials->name,
                       config_provider_name(credentials->provider));
+    (void)fprintf(to, "%s\n", route->hold ? "" : "; nothing is kept for it");
 }
 
 static void print_route(const struct cfg_route *route, FILE *to)
@@ -97,7 +143,9 @@ static void print_route(const struct cfg_route *route, FILE *to)
     for (int i = 0; i < CFG_LANES; i++)
         if (route->lanes[i])
             (void)fprintf(to, " %s", config_lane_name((enum cfg_lane)i));
-    if (route->order == CFG_ORDER_STRICT)
+    if (route->destination == CFG_DESTINATION_S3 || route->destination == CFG_DESTINATION_ARCHIVE)
+        print_objects(route, to);
+    else if (route->order == CFG_ORDER_STRICT)
         (void)fprintf(to, "; strict, a record a request");
     else
         (void)fprintf(to, "; at most %u records, %s a request", route->batch_records,

@@ -76,6 +76,12 @@ void config_route_firehose(const struct config_route *subject);
 /** API Gateway: URL, what goes with which authorization, region. */
 void config_route_api(const struct config_route *subject);
 
+/** S3: bucket, keys, encryption, region, endpoint. */
+void config_route_s3(const struct config_route *subject);
+
+/** A directory: path, mount, size. */
+void config_route_archive(const struct config_route *subject);
+
 /* ---- config_route_records.c ---- */
 
 /** What a record becomes: whether format, layout, pack, compression and order go together. */

@@ -74,11 +74,6 @@ static const struct schema_key route_keys[] = {
      SCHEMA_AT(cfg_route, lanes),
      .standard = "all",
      .help = "which lanes it carries: [ \"alarm\", \"normal\" ]"},
-    {.name = "hold",
-     .kind = SCHEMA_BOOLEAN,
-     SCHEMA_AT(cfg_route, hold),
-     .standard = "true",
-     .help = "keep records until this route has delivered them"},
     {.name = "time_wait",
      .kind = SCHEMA_DURATION,
      SCHEMA_AT(cfg_route, time_wait_ms),
@@ -111,9 +106,23 @@ static const struct schema_key route_keys[] = {
      .standard = "nested",
      .choices = "nested|flat",
      .help = "of a record as JSON; flat: values, texts and tags at top level"},
+    {.name = NULL},
+};
+
+static const struct schema_key request_keys[] = {
     {.name = "batch", .kind = SCHEMA_OBJECT, .members = &batch_table, .help = "one request"},
     {.name = NULL},
 };
+
+static const struct schema_key hold_keys[] = {
+    {.name = "hold",
+     .kind = SCHEMA_BOOLEAN,
+     SCHEMA_AT(cfg_route, hold),
+     .standard = "true",
+     .help = "keep records until this route has delivered them"},
+    {.name = NULL},
+};
+
 static const struct schema_key network_keys[] = {
     {.name = "region",
      .kind = SCHEMA_TEXT,
@@ -169,7 +178,7 @@ static const struct schema_key endpoint_keys[] = {
      SCHEMA_AT(cfg_route, endpoint.url),
      .high = 300,
      .help = "https://host[:port], as of an interface endpoint in a VPC; else that of "
-             "AWS_ENDPOINT_URL_KINESIS or _FIREHOSE, of AWS_ENDPOINT_URL or of the region"},
+             "AWS_ENDPOINT_URL_<SERVICE>, of AWS_ENDPOINT_URL or of the region"},
     {.name = NULL},
 };
 
@@ -310,7 +319,117 @@ static const struct schema_key pack_keys[] = {
     {.name = NULL},
 };
 
+static const struct schema_key s3_keys[] = {
+    {.name = "bucket",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, bucket),
+     .required = true,
+     .high = 63,
+     .help = "the bucket's name: \"bucket\": \"telemetry-archive\""},
+    {.name = "prefix",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, prefix),
+     .high = 200,
+     .help = "what the keys begin with: \"raw/\""},
+    {.name = "every",
+     .kind = SCHEMA_DURATION,
+     SCHEMA_AT(cfg_route, every_ms),
+     .standard = "5m",
+     .low = SCHEMA_SECOND_MS,
+     .high = SCHEMA_DAY_MS,
+     .help = "how long a record waits for its object to fill, whatever its lane: each costs a PUT"},
+    {.name = "sse",
+     .kind = SCHEMA_CHOICE,
+     SCHEMA_AT(cfg_route, sse),
+     .standard = "bucket",
+     .choices = "bucket|AES256|aws:kms|aws:kms:dsse",
+     .help = "encryption at rest; bucket: as the bucket's default says"},
+    {.name = "kms_key_id",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, kms_key_id),
+     .high = 200,
+     .help = "the KMS key's id or ARN, else the account's key for S3"},
+    {.name = "bucket_key",
+     .kind = SCHEMA_BOOLEAN,
+     SCHEMA_AT(cfg_route, bucket_key),
+     .standard = "false",
+     .help = "use a key of the bucket's, which asks KMS less often"},
+    {.name = "expected_bucket_owner",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, expected_bucket_owner),
+     .high = 12,
+     .help = "the account that the bucket must be of; else it is refused"},
+    {.name = "storage_class",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, storage_class),
+     .high = 40,
+     .help = "like \"STANDARD_IA\"; else the bucket's"},
+    {.name = NULL},
+};
+
+static const struct schema_key archive_keys[] = {
+    {.name = "path",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, path),
+     .required = true,
+     .high = 400,
+     .help = "a directory on the medium, which is never made: \"path\": \"/media/usb/runnel\""},
+    {.name = "mount",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, mount),
+     .high = 400,
+     .help = "where something must be mounted, else nothing is written"},
+    {.name = "size",
+     .kind = SCHEMA_SIZE,
+     SCHEMA_AT(cfg_route, size_bytes),
+     .standard = "1GiB",
+     .low = SCHEMA_MIB,
+     .high = 16 * 1024 * 1024 * SCHEMA_MIB,
+     .help = "the most that this device's objects take; the oldest are deleted first"},
+    {.name = "every",
+     .kind = SCHEMA_DURATION,
+     SCHEMA_AT(cfg_route, every_ms),
+     .low = SCHEMA_SECOND_MS,
+     .high = SCHEMA_DAY_MS,
+     .help = "how long a record waits for its object to fill; else 5m, and half of its lane's age "
+             "where \"hold\" is false"},
+    {.name = "hold",
+     .kind = SCHEMA_BOOLEAN,
+     SCHEMA_AT(cfg_route, hold),
+     .standard = "false",
+     .help = "keep records until this route has delivered them"},
+    {.name = NULL},
+};
+
+static const struct schema_key object_batch_keys[] = {
+    {.name = "bytes",
+     .kind = SCHEMA_SIZE,
+     SCHEMA_AT(cfg_route, batch_bytes),
+     .standard = BATCH_BYTES,
+     .low = SCHEMA_KIB,
+     .high = CONFIG_BATCH_KIB * SCHEMA_KIB,
+     .help = "the most in one object, before compression; CONFIG_BATCH_KIB at most"},
+    {.name = NULL},
+};
+static const struct schema_table object_batch_table = {.keys = object_batch_keys};
+
+static const struct schema_key object_keys[] = {
+    {.name = "compress",
+     .kind = SCHEMA_CHOICE,
+     SCHEMA_AT(cfg_route, compress),
+     .standard = "gzip",
+     .choices = "none|gzip",
+     .help = "of an object's lines"},
+    {.name = "batch", .kind = SCHEMA_OBJECT, .members = &object_batch_table, .help = "one object"},
+    {.name = NULL},
+};
+
 static const struct schema_part parts[] = {
+    {"kinesis|firehose|apigateway|s3", hold_keys},
+    {"kinesis|firehose|apigateway", request_keys},
+    {"s3", s3_keys},
+    {"archive", archive_keys},
+    {"s3|archive", object_keys},
     {"kinesis|firehose|apigateway|s3", network_keys},
     {"kinesis|firehose|s3", endpoint_keys},
     {"kinesis|firehose", stream_keys},

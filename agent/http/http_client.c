@@ -653,6 +653,24 @@ int http_client_open(const struct http_client_options *options, struct http_clie
     return 0;
 }
 
+/* The addresses of the host before are of no use; a TLS session is not offered to another. */
+int http_client_point(struct http_client *client, const char *host)
+{
+    char *copy;
+    if (strcmp(client->host, host) == 0)
+        return E_OK;
+    if (!client->use_tls && !is_near(host))
+        return E_REFUSED;
+    if (!copy_text(&copy, host))
+        return E_NO_MEMORY;
+    http_client_disconnect(client);
+    free(client->host);
+    client->host = copy;
+    if (client->proxy.host == NULL)
+        client->memory.count = 0;
+    return E_OK;
+}
+
 void http_client_close(struct http_client *client)
 {
     if (client == NULL)

@@ -90,6 +90,13 @@ void http_client_close(struct http_client *client); /* NULL is allowed */
 int http_client_exchange(struct http_client *client, const struct http_request *request,
                          struct http_outcome *ret_outcome);
 
+/**
+ * From the next exchange on the endpoint is HOST, with the same port, proxy and files. Nothing
+ * happens if it is so already. E_REFUSED: a host that may not be reached without TLS; E_NO_MEMORY;
+ * in both cases it is the endpoint of before.
+ */
+int http_client_point(struct http_client *client, const char *host);
+
 /** Drops the connection, so that the next exchange makes a new one. */
 void http_client_disconnect(struct http_client *client);
 

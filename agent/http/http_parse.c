@@ -191,6 +191,12 @@ static int read_request_id(struct http_parser *parser, struct text value)
     return 0;
 }
 
+static int read_bucket_region(struct http_parser *parser, struct text value)
+{
+    copy_value(parser->reply.bucket_region, value);
+    return 0;
+}
+
 static const struct {
     const char *name;
     header_reader *read;
@@ -202,6 +208,7 @@ static const struct {
     {"date", read_date},
     {"retry-after", read_retry_after},
     {"transfer-encoding", read_transfer_encoding},
+    {"x-amz-bucket-region", read_bucket_region},
     {"x-amz-request-id", read_request_id},
     {"x-amz-retry-after", read_amz_retry_after},
     {"x-amzn-errortype", read_error_type},

@@ -23,8 +23,9 @@ struct http_reply {
     int64_t date_ms;        /* of the Date header, since 1970 UTC */
     int64_t retry_after_ms; /* x-amz-retry-after, else Retry-After; -1: none */
     char content_type[HTTP_VALUE_BYTES];
-    char error_type[HTTP_VALUE_BYTES]; /* x-amzn-ErrorType, cut at ":" and behind "#" */
-    char request_id[HTTP_VALUE_BYTES]; /* x-amzn-RequestId, x-amz-request-id */
+    char error_type[HTTP_VALUE_BYTES];    /* x-amzn-ErrorType, cut at ":" and behind "#" */
+    char request_id[HTTP_VALUE_BYTES];    /* x-amzn-RequestId, x-amz-request-id */
+    char bucket_region[HTTP_VALUE_BYTES]; /* x-amz-bucket-region */
 };
 
 struct http_parser {

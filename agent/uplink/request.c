@@ -10,7 +10,7 @@
 
 enum {
     HOST_BYTES = 272,
-    AUTHORIZATION_BYTES = 640,
+    AUTHORIZATION_BYTES = 1024,
     HEADERS_MAX = DEST_HEADERS_MAX + 4,
     TOKEN_VALUE_BYTES = CREDENTIALS_TOKEN_BYTES + 32
 };
@@ -30,6 +30,7 @@ static int sign(const struct request *request, const struct sigv4_header *header
     const struct sigv4_request to_sign = {.method = request->head->method,
                                           .path = request->head->path,
                                           .query = request->head->query,
+                                          .s3_path = request->head->raw_path,
                                           .headers = headers,
                                           .header_count = count,
                                           .payload_hash = request->body_hash,

@@ -14,7 +14,7 @@
  * The head of a request. Where it is signed, so are host, content-type and every header of the
  * destination's own (IAM User Guide, "Create a signed AWS API request"). Pure.
  */
-enum { REQUEST_HEAD_BYTES = 6144 }; /* a session token may have 4 KB */
+enum { REQUEST_HEAD_BYTES = 7680 }; /* a session token may have 4 KB */
 
 struct request {
     const char *host;

@@ -86,7 +86,8 @@ static int get_credentials(struct uplink *uplink)
 
 static int build(struct uplink *uplink)
 {
-    uplink->batch.entries_max = pace_records_max(&uplink->pace);
+    if (!uplink_makes_objects(&uplink->options))
+        uplink->batch.entries_max = pace_records_max(&uplink->pace);
     int rc = batch_build(&uplink->batch, uplink_judge_records_max(uplink),
                          uplink_judge_bytes_max(uplink));
     if (rc == E_REFUSED)
@@ -111,7 +112,8 @@ static void send_batch(struct uplink *uplink)
     if (uplink_judge_pace(uplink) < 0 || get_credentials(uplink) < 0 || build(uplink) < 0)
         return;
     uplink->took = false;
-    pace_sent(&uplink->pace, clock_mono_ms(), uplink->batch.summary.entry_count);
+    uplink->record_bytes = uplink->batch.data_bytes / uplink->batch.count;
+    pace_sent(&uplink->pace, clock_mono_ms(), uplink_asked(uplink));
     int rc = uplink_exchange_send(uplink, &outcome);
     /* A batch that changed between the passes was never sent whole; the next one reads anew. */
     uplink->changes = rc == E_CHANGED ? uplink->changes + 1 : 0;
@@ -235,17 +237,19 @@ static int open_parts(struct uplink *uplink)
         rc = open_route(uplink);
     if (rc == E_OK)
         rc = open_batch(uplink);
-    if (rc == E_OK)
+    if (rc == E_OK && !uplink_stores(&uplink->options))
         rc = open_client(uplink);
     if (rc < 0)
         return rc;
-    uplink->delivered = calloc(uplink->batch.options.limits.records / 8 + 1, 1);
+    size_t answers =
+        uplink_makes_objects(&uplink->options) ? 1 : uplink->batch.options.limits.records;
+    uplink->delivered = calloc(answers / 8 + 1, 1);
     return uplink->delivered == NULL ? E_NO_MEMORY : E_OK;
 }
 
 int uplink_open(const struct uplink_options *options, struct uplink **ret_uplink)
 {
-    if (options->dest == NULL || options->host == NULL)
+    if (options->dest == NULL || (!uplink_stores(options) && options->host == NULL))
         return E_INVALID;
     struct uplink *uplink = calloc(1, sizeof *uplink);
     if (uplink == NULL)

@@ -48,7 +48,8 @@ struct uplink_options {
     int64_t age_ms[LANE_COUNT]; /* how long a record may wait for its batch to fill */
     const char *device;
 
-    struct dest *dest;                        /* the uplink's from a successful uplink_open on */
+    struct dest *dest; /* the uplink's from a successful uplink_open on */
+    /* From here to silence_ms nothing is asked of one that stores by itself. */
     struct credentials_provider *credentials; /* the caller's; NULL: it needs none */
     const char *region;
     const char *host;
@@ -102,13 +103,14 @@ struct uplink_status {
     uint64_t retried;   /* records that were sent and have to be sent again */
     uint64_t throttled; /* replies that called the batch, or records of it, too fast */
     uint64_t refused;   /* records that no request can carry; they are dead */
-    uint64_t bytes_out, bytes_in; /* on the wire, TLS included */
+    uint64_t bytes_out, bytes_in; /* on the wire, TLS included; or written to an archive */
     uint64_t handshakes, resumed;
     uint64_t dns_failures; /* a name server gave no address; those of before were used if any */
 };
 
-/** Opens the spool's route as well. E_INVALID: no destination or host; E_FULL: too many
- *  routes; E_NO_MEMORY, error_sys, and what http_client_open returns. */
+/** Opens the spool's route as well. E_INVALID: no destination, or no host or credentials where it
+ *  wants them; E_FULL: too many routes; E_NO_MEMORY, error_sys, and what http_client_open returns.
+ */
 int uplink_open(const struct uplink_options *options, struct uplink **ret_uplink);
 
 /** Starts the thread. error_sys. */

@@ -6,7 +6,10 @@
 #include "platform/base/error.h"
 #include "platform/stop.h"
 
-enum { WAKE_GAP_MS = 20 }; /* records that trickle in wake the thread at most so often */
+enum {
+    WAKE_GAP_MS = 20,   /* records that trickle in wake the thread at most so often */
+    RECORD_BYTES = 200, /* of JSON, for all that is known before the first batch */
+};
 
 /* What is there and when it is due. */
 struct look {
@@ -36,12 +39,21 @@ static int64_t lane_due_mono_ms(struct uplink *uplink, enum lane lane)
     return uplink->lane_due_mono_ms[lane];
 }
 
+/* No number of records fills an object, but its bytes, which the spool knows only encoded. */
+static uint64_t object_records(const struct uplink *uplink)
+{
+    uint64_t each_bytes = uplink->record_bytes > 0 ? uplink->record_bytes : RECORD_BYTES;
+    return uplink->batch.options.limits.bytes / each_bytes + 1;
+}
+
 /* How much there is when a batch is full. Records that are packed become many times shorter, so no
  * number of them tells; they go when what RAM holds for all of them is half full, for beyond it
  * flash is written. */
 static uint64_t full_records(const struct uplink *uplink)
 {
     const struct batch_options *batch = &uplink->batch.options;
+    if (uplink_makes_objects(&uplink->options))
+        return object_records(uplink);
     return batch->pack == BATCH_PACK_NONE ? batch->limits.records : UINT64_MAX / 2;
 }
 
@@ -78,12 +90,13 @@ static void count_lanes(struct uplink *uplink, struct look *ret_look)
 /* Whether a batch is due; the oldest records are asked for only where the amount does not tell. */
 static bool is_due(struct uplink *uplink, struct look *look)
 {
-    if (look->gap)
-        return true;
+    bool drain = atomic_load(&uplink->drain);
+    if (look->gap && (drain || !uplink_makes_objects(&uplink->options)))
+        return true; /* but it gets no object of its own */
     if (look->records == 0)
         return false;
-    if (atomic_load(&uplink->drain) || look->records >= full_records(uplink) ||
-        look->bytes >= full_bytes(uplink) || batch_has_backlog(&uplink->batch))
+    if (drain || look->records >= full_records(uplink) || look->bytes >= full_bytes(uplink) ||
+        batch_has_backlog(&uplink->batch))
         return true;
     for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
         int64_t due = INT64_MAX;

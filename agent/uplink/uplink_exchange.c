@@ -7,6 +7,8 @@
 #include "platform/base/error.h"
 #include "platform/hash.h"
 
+_Static_assert((int)DEST_FAULT_BYTES == (int)HTTP_FAULT_BYTES, "one becomes the other");
+
 enum {
     SKEW_MS = 240 * 1000, /* AWS allows 5 min; SDKs correct from 4 min on */
     DATE_MIDDLE_MS = 500, /* a Date header is cut to the second */
@@ -78,11 +80,15 @@ static int write_head(struct uplink *uplink, const struct batch_summary *batch, 
     const struct uplink_options *options = &uplink->options;
     struct dest_head head = {0};
     options->dest->operations->head(options->dest, batch, &head);
-    const struct request request = {.host = options->host,
+    const char *host = head.host != NULL ? head.host : options->host;
+    int rc = http_client_point(uplink->client, host);
+    if (rc < 0)
+        return rc;
+    const struct request request = {.host = host,
                                     .port = options->port,
                                     .tls = options->tls,
                                     .head = &head,
-                                    .region = options->region,
+                                    .region = head.region != NULL ? head.region : options->region,
                                     .user_agent = options->user_agent,
                                     .credentials = has_keys ? &uplink->credentials : NULL,
                                     .wall_ms = signing_wall_ms(uplink),
@@ -97,11 +103,32 @@ static int64_t total_ms(uint64_t body_bytes)
     return TOTAL_MS + (int64_t)(body_bytes * 1000 / BYTES_PER_S_MIN);
 }
 
+/* As an exchange: the place answers if it is there. It takes all or nothing. */
+static int store(struct uplink *uplink, struct http_outcome *ret_outcome)
+{
+    struct dest *dest = uplink->options.dest;
+    size_t entries = uplink_asked(uplink);
+    struct dest_stored stored;
+    ret_outcome->sent_mono_ms = clock_mono_ms();
+    int rc = dest->operations->store(dest, &uplink->batch.summary, write_body, uplink, &stored);
+    ret_outcome->done_mono_ms = clock_mono_ms();
+    ret_outcome->sent = ret_outcome->reply_begun = stored.present;
+    memcpy(ret_outcome->fault, stored.fault, sizeof stored.fault);
+    uplink_report_stored(uplink, stored.bytes);
+    if (rc < 0)
+        return rc;
+    memset(uplink->delivered, 0xff, (entries + 7) / 8);
+    uplink->answer.body = (struct dest_reply){.understood = true, .delivered = entries};
+    return E_OK;
+}
+
 int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome)
 {
     struct dest *dest = uplink->options.dest;
     *ret_outcome = (struct http_outcome){0};
     uplink->answer = (struct uplink_answer){.head = {.retry_after_ms = -1}};
+    if (uplink_stores(&uplink->options))
+        return store(uplink, ret_outcome);
     int head_bytes = write_head(uplink, &uplink->batch.summary, true,
                                 uplink->batch.summary.body_hash, uplink->batch.summary.body_bytes);
     if (head_bytes < 0) {
@@ -117,7 +144,7 @@ int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome
                                          .on_head = on_head,
                                          .on_body = on_body,
                                          .context = uplink};
-    dest->operations->reply_start(dest, uplink->batch.summary.entry_count, uplink->delivered);
+    dest->operations->reply_start(dest, uplink_asked(uplink), uplink->delivered);
     int rc = http_client_exchange(uplink->client, &request, ret_outcome);
     dest->operations->reply_end(dest, &uplink->answer.head, &uplink->answer.body);
     return rc;

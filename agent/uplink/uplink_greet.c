@@ -6,7 +6,7 @@
 #include "platform/random.h"
 #include "platform/stop.h"
 
-enum { FRESH_BOOT_MS = 3 * 60 * 1000, BAFFLED_MAX = 2 };
+enum { FRESH_BOOT_MS = 3 * 60 * 1000, BAFFLED_MAX = 2, TIME_LOOK_MS = 1000 };
 
 /* A start of the program alone concerns no other gateway. To drain ends the wait, and so does any
  * signal to this thread: both are rare. */
@@ -28,7 +28,8 @@ int uplink_greet_delay(struct uplink *uplink)
 static bool knows_time(const struct uplink *uplink)
 {
     const struct uplink_options *options = &uplink->options;
-    return !options->tls || options->knows_time == NULL || options->knows_time(options->context);
+    bool asks = options->tls || uplink_stores(options);
+    return !asks || options->knows_time == NULL || options->knows_time(options->context);
 }
 
 static bool lacks_time(const struct uplink *uplink)
@@ -64,12 +65,23 @@ int64_t uplink_greet_wall_ms(void *context, bool *ret_known)
     return wall_ms;
 }
 
+/* Some other route, or the kernel, may learn it. */
+static void wait_for_time(struct uplink *uplink)
+{
+    uplink_report_state(uplink, UPLINK_IDLE, "waits for somebody to tell the time: time_wait", 0);
+    (void)stop_wait(&uplink->soft, -1, 0, clock_mono_ms() + TIME_LOOK_MS);
+}
+
 bool uplink_greet(struct uplink *uplink)
 {
     struct http_outcome outcome;
     bool paused = uplink->asks_time;
     if (!paused && !lacks_time(uplink))
         return true;
+    if (uplink_stores(&uplink->options)) {
+        wait_for_time(uplink);
+        return false;
+    }
     int rc = uplink_exchange_ask(uplink, &outcome);
     if (paused && outcome.sent_mono_ms != 0)
         uplink_budget_asked(uplink, rc == E_OK);

@@ -39,7 +39,8 @@ static void succeed(struct uplink *uplink, size_t delivered)
 {
     if (is_down(uplink))
         uplink->batch.fresh_from = spool_next_sequence(uplink->options.spool);
-    uplink->clock_fixed = uplink->refreshed = false;
+    uplink->clock_fixed = uplink->refreshed = uplink->moved = false;
+    uplink->alike_records = 0;
     backoff_reset(&uplink->backoff);
     fit_passed(&uplink->fit, uplink->batch.options.limits.bytes);
     bisect_taken(&uplink->bisect, delivered);
@@ -122,6 +123,8 @@ static bool aid(struct uplink *uplink, enum verdict verdict)
         given = &uplink->clock_fixed;
     else if (verdict == VERDICT_REFRESH_CREDENTIALS && uplink->options.credentials != NULL)
         given = &uplink->refreshed;
+    else if (verdict == VERDICT_ELSEWHERE)
+        given = &uplink->moved;
     else
         return false;
     if (verdict == VERDICT_REFRESH_CREDENTIALS) {
@@ -182,6 +185,7 @@ static struct verdict_question question_of(const struct uplink *uplink, int rc,
                                      .understood = answer->body.understood,
                                      .code = code,
                                      .message = answer->body.message,
+                                     .moved = answer->body.moved,
                                      .skewed = answer->skewed};
 }
 
@@ -200,6 +204,18 @@ static bool is_broken_off(const struct uplink *uplink, int rc, const struct http
            uplink->batch.data_bytes > BROKEN_BYTES;
 }
 
+/* An object may be there by now. The same records make the same, of which that will be said. */
+static void note_unknown(struct uplink *uplink, enum verdict verdict,
+                         const struct http_outcome *outcome)
+{
+    if (!uplink->options.dest->operations->objects)
+        return;
+    if (verdict == VERDICT_RETRY_BATCH && outcome->sent)
+        uplink->alike_records = uplink->batch.count;
+    else if (verdict == VERDICT_BISECT || verdict == VERDICT_TOO_LARGE)
+        uplink->alike_records = 0;
+}
+
 /* Nothing is known to be delivered: the whole batch stays. */
 static void keep(struct uplink *uplink, enum verdict verdict,
                  const struct verdict_question *question, const struct http_outcome *outcome)
@@ -208,10 +224,11 @@ static void keep(struct uplink *uplink, enum verdict verdict,
     size_t sent = outcome->sent_mono_ms != 0 ? uplink->batch.count : 0;
     size_t sent_before = outcome->sent_twice ? uplink->batch.count : 0;
     describe(uplink, question, outcome->fault, error);
+    note_unknown(uplink, verdict, outcome);
     uplink_report_exchange(uplink, 0, sent + sent_before, verdict == VERDICT_THROTTLE);
     /* One request may have met a moment that others made busy, which its own wait is for. */
     if (verdict == VERDICT_THROTTLE && uplink->backoff.failures > 0)
-        pace_answered(&uplink->pace, clock_mono_ms(), 0, uplink->batch.summary.entry_count);
+        pace_answered(&uplink->pace, clock_mono_ms(), 0, uplink_asked(uplink));
     if (verdict == VERDICT_FIX_CLOCK)
         learn_from_message(uplink);
     if (is_broken_off(uplink, question->error, outcome))
@@ -248,6 +265,8 @@ static size_t least(size_t a, size_t b)
 size_t uplink_judge_records_max(const struct uplink *uplink)
 {
     size_t most = is_down(uplink) ? PROBE_RECORDS : SIZE_MAX;
+    if (uplink->alike_records > 0)
+        return least(uplink->alike_records, bisect_records_max(&uplink->bisect));
     return least(most, bisect_records_max(&uplink->bisect));
 }
 

@@ -36,18 +36,33 @@ void uplink_report_state(struct uplink *uplink, enum uplink_state state, const c
     log_state(uplink, state, shared->status.error);
 }
 
-void uplink_report_exchange(struct uplink *uplink, size_t delivered, size_t again, bool throttled)
+void uplink_report_stored(struct uplink *uplink, uint64_t bytes)
+{
+    (void)pthread_mutex_lock(&uplink->mutex);
+    uplink->shared.status.requests++;
+    uplink->shared.status.bytes_out += bytes;
+    (void)pthread_mutex_unlock(&uplink->mutex);
+}
+
+static void report_http_locked(struct uplink *uplink)
 {
     struct http_statistics http;
     struct uplink_status *status = &uplink->shared.status;
     http_client_get_statistics(uplink->client, &http);
-    (void)pthread_mutex_lock(&uplink->mutex);
     status->requests = http.requests;
     status->bytes_out = http.bytes_out;
     status->bytes_in = http.bytes_in;
     status->handshakes = http.handshakes;
     status->resumed = http.resumed;
     status->dns_failures = http.dns_failures;
+}
+
+void uplink_report_exchange(struct uplink *uplink, size_t delivered, size_t again, bool throttled)
+{
+    struct uplink_status *status = &uplink->shared.status;
+    (void)pthread_mutex_lock(&uplink->mutex);
+    if (uplink->client != NULL)
+        report_http_locked(uplink);
     status->retried += again;
     status->throttled += throttled;
     if (delivered > 0) {

@@ -27,6 +27,18 @@ struct uplink_shared {
     int64_t due_mono_ms;
 };
 
+/* Whether the destination stores by itself: no host, no keys, nobody to ask for the time. */
+static inline bool uplink_stores(const struct uplink_options *options)
+{
+    return options->dest->operations->store != NULL;
+}
+
+/* Objects come whole: one is what their destination answers for, and what its pace counts. */
+static inline bool uplink_makes_objects(const struct uplink_options *options)
+{
+    return options->dest->operations->objects;
+}
+
 /* The reply to the request in flight. */
 struct uplink_answer {
     struct http_reply head;
@@ -72,6 +84,9 @@ struct uplink {
     int64_t signed_offset_ms; /* likewise, of the time that was signed last */
     bool clock_fixed;         /* since the last success */
     bool refreshed;           /* likewise */
+    bool moved;               /* likewise: the destination said where to go instead */
+    uint64_t record_bytes;    /* of a record, as the last batch had them */
+    size_t alike_records;     /* so many went out, and nobody said what became of them; 0: none */
     bool keys_refused;        /* those that were had last */
     unsigned changes;
     enum uplink_state state_logged;
@@ -85,11 +100,20 @@ struct uplink {
     struct batch batch;
 };
 
+/* How many things a reply to the batch answers for. */
+static inline size_t uplink_asked(const struct uplink *uplink)
+{
+    return uplink_makes_objects(&uplink->options) ? 1 : uplink->batch.summary.entry_count;
+}
+
 /* ---- uplink_report.c: what uplink_get_status tells ---- */
 
 /** ERROR is foreign in parts: nothing in it may end the quotes that the log puts around it. */
 void uplink_report_state(struct uplink *uplink, enum uplink_state state, const char *error,
                          int64_t wait_ms);
+
+/** A destination that stores by itself was asked to, and wrote so many BYTES. */
+void uplink_report_stored(struct uplink *uplink, uint64_t bytes);
 
 /** What an exchange came to: so many records delivered, so many to be sent AGAIN. */
 void uplink_report_exchange(struct uplink *uplink, size_t delivered, size_t again, bool throttled);

@@ -21,6 +21,7 @@ struct row {
 #define KMS_KEY    "check the encryption key of the stream and who may use it"
 #define ADDRESS    "check endpoint and region"
 #define SECRET     "check the secret access key and the region"
+#define REGION     "the bucket is in another region: correct it"
 #define RECORD     "one of the records is refused: see the message"
 #define CLOCK      "set the clock"
 #define TOO_LARGE  "the request is too large for something on the way: lower batch.bytes"
@@ -79,8 +80,13 @@ static const struct row rows[] = {
     {"ResourceInUse", 0, VERDICT_OPERATOR, "wait until the stream is active"},
     {"InvalidSource", 0, VERDICT_OPERATOR, "the stream has a source of its own: choose another"},
     {"NoSuchBucket", 0, VERDICT_OPERATOR, "check the bucket's name"},
-    {"PermanentRedirect", 0, VERDICT_OPERATOR, "the bucket is in another region: correct it"},
+    {"PermanentRedirect", 0, VERDICT_OPERATOR, REGION},
+    {"TemporaryRedirect", 0, VERDICT_OPERATOR, REGION},
+    {"IllegalLocationConstraint", 0, VERDICT_OPERATOR, REGION},
     {"AuthorizationHeaderMalformed", 0, VERDICT_OPERATOR, "correct the region"},
+    {"InvalidBucketName", 0, VERDICT_OPERATOR, "check the bucket's name"},
+    {"InvalidStorageClass", 0, VERDICT_OPERATOR, "correct storage_class"},
+    {"NotImplemented", 0, VERDICT_OPERATOR, "this service lacks something that S3 has"},
     {"KMSAccessDenied", 0, VERDICT_OPERATOR, KMS_KEY},
     {"KMSDisabled", 0, VERDICT_OPERATOR, KMS_KEY},
     {"KMSInvalidState", 0, VERDICT_OPERATOR, KMS_KEY},
@@ -192,6 +198,8 @@ enum verdict verdict_of_request(const struct verdict_question *question)
         return VERDICT_DELIVERED;
     if (blames_token(question))
         return VERDICT_REFRESH_CREDENTIALS;
+    if (question->moved)
+        return VERDICT_ELSEWHERE;
     const struct row *row = find_row(question->code, question->status);
     if (row == NULL)
         return verdict_of_status(question->status);

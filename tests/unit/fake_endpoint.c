@@ -17,6 +17,7 @@ enum { FIRST_FD = 5000, FDS_MAX = 64, BODY_BYTES = 1 << 20 };
 struct fake_endpoint fake_endpoint;
 
 static bool signalled[FDS_MAX];
+static char pointed_at[FAKE_HOST_BYTES];
 static int next_fd;
 static void (*thread_run)(void *context);
 static void *thread_context;
@@ -168,6 +169,13 @@ void http_client_close(struct http_client *client)
         fake_endpoint.opened = false;
 }
 
+int http_client_point(struct http_client *client, const char *host)
+{
+    assert_non_null(client);
+    (void)snprintf(pointed_at, sizeof pointed_at, "%s", host);
+    return E_OK;
+}
+
 void http_client_disconnect(struct http_client *client)
 {
     assert_non_null(client);
@@ -209,11 +217,30 @@ static bool is_failing(const struct fake_step *step, size_t index)
     return index < 64 && (step->failing >> index & 1) != 0;
 }
 
+/* An object has a record in each line. */
+static size_t take_lines(const struct fake_step *step, const char *body, bool store)
+{
+    size_t index = 0;
+    for (const char *at = body; *at != '\0'; index++) {
+        size_t count = strcspn(at, "\n");
+        if (store) {
+            struct fake_stored *stored = stored_of(at, count);
+            stored->times++;
+            stored->times_lost += step->lost;
+        }
+        at += count;
+        assert_int_equal(*at++, '\n');
+    }
+    return index;
+}
+
 /* Goes through the records of BODY and stores those that do not fail. Returns their number. */
 static size_t take_records(const struct fake_step *step, const char *body, bool store)
 {
     static const char before[] = "{\"Data\":\"";
     size_t index = 0;
+    if (strncmp(body, "{\"Stream", 8) != 0)
+        return take_lines(step, body, store);
     for (const char *at = strstr(body, before); at != NULL; at = strstr(at, before)) {
         at += sizeof before - 1;
         if (store && !is_failing(step, index)) {
@@ -256,7 +283,12 @@ static void answer(const struct fake_step *step, size_t records, const struct ht
     reply.date_ms = now / 1000 * 1000;
     (void)snprintf(reply.error_type, sizeof reply.error_type, "%s",
                    step->error_type == NULL ? "" : step->error_type);
+    (void)snprintf(reply.bucket_region, sizeof reply.bucket_region, "%s",
+                   step->region == NULL ? "" : step->region);
+    strcpy(reply.request_id, "r-1");
     (void)request->on_head(request->context, &reply);
+    if (strncmp(request->head, "PUT ", 4) == 0 && step->body == NULL)
+        return;
     if (step->body != NULL)
         (void)request->on_body(request->context, (const uint8_t *)step->body, strlen(step->body));
     else
@@ -282,7 +314,10 @@ static struct fake_request *note_request(const struct http_request *request)
     note->mono_ms = fake_endpoint.mono_ms;
     assert_non_null(date);
     memcpy(note->date, date + 12, 16);
-    note->question = request->body_bytes == strlen("{\"StreamName\":\"telemetry\",\"Records\":[]}");
+    (void)sscanf(request->head, "%*s %199s", note->path);
+    (void)snprintf(note->host, sizeof note->host, "%s", pointed_at);
+    note->question = strncmp(request->head, "GET ", 4) == 0 ||
+                     request->body_bytes == strlen("{\"StreamName\":\"telemetry\",\"Records\":[]}");
     assert_int_equal(strlen(request->head), request->head_bytes);
     return note;
 }

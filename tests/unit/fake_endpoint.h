@@ -19,6 +19,7 @@ enum {
     FAKE_DATA_BYTES = 256,
     FAKE_REQUESTS_MAX = 600
 };
+enum { FAKE_PATH_BYTES = 200, FAKE_HOST_BYTES = 80 };
 
 /** What happens to one request. Zeroed: all records are stored and said to be. */
 struct fake_step {
@@ -28,6 +29,7 @@ struct fake_step {
     int status;       /* 0: 200 */
     const char *body; /* instead of one that answers for the records; nothing is stored then */
     const char *error_type;
+    const char *region;     /* where the bucket is said to be */
     uint64_t failing;       /* a bit for each of the first 64 records: not stored */
     const char *code;       /* of the failing ones */
     int64_t retry_after_ms; /* 0: none */
@@ -39,10 +41,12 @@ struct fake_request {
     size_t records;
     char date[17]; /* its X-Amz-Date */
     bool question; /* it asked for the time alone */
+    char path[FAKE_PATH_BYTES];
+    char host[FAKE_HOST_BYTES];
 };
 
 struct fake_stored {
-    char data[FAKE_DATA_BYTES]; /* as it came, in base64 */
+    char data[FAKE_DATA_BYTES]; /* as it came: in base64, or a line of an object */
     unsigned times;
     unsigned times_lost; /* of these, how often the reply was lost */
 };

@@ -137,10 +137,11 @@ static void test_question_has_no_body(void **state)
 
 static void test_compressed(void **state)
 {
-    const struct dest_api api = {.gzip = true};
-    struct dest *dest = open_api(&api, false);
+    const struct dest_options options = {.api = {.path = "/prod/records"}, .gzip = true};
+    struct dest *dest = NULL;
     struct dest_head head;
     (void)state;
+    assert_int_equal(dest_open("apigateway", &options, &dest), E_OK);
     dest->operations->head(dest, &some_batch, &head);
     assert_int_equal(head.header_count, 1);
     assert_string_equal(head.headers[0].name, "Content-Encoding");

@@ -445,6 +445,26 @@ static void test_disconnect(void **state)
     end(scene);
 }
 
+static void test_another_host(void **state)
+{
+    static const struct step steps[] = {
+        {ACCEPT, NULL}, {READ_REQUEST, NULL}, {SEND, ok}, {READ_TO_END, NULL},
+        {ACCEPT, NULL}, {READ_REQUEST, NULL}, {SEND, ok}, {READ_REQUEST, NULL},
+        {SEND, ok},     {END, NULL}};
+    struct scene *scene = begin(steps);
+    struct http_client *client = scene->peer.client;
+    (void)state;
+    assert_int_equal(post_small(&scene->peer), 0);
+    assert_int_equal(http_client_point(client, "localhost"), E_OK);
+    assert_int_equal(post_small(&scene->peer), 0);
+    assert_false(scene->peer.outcome.reused);
+    assert_int_equal(http_client_point(client, "localhost"), E_OK); /* it is there already */
+    assert_int_equal(http_client_point(client, "s3.eu-west-1.amazonaws.com"), E_REFUSED);
+    assert_int_equal(post_small(&scene->peer), 0);
+    assert_true(scene->peer.outcome.reused);
+    end(scene);
+}
+
 /* 15 s of idleness are too many, also if they passed while the system was suspended. */
 static void test_idle_connection_is_replaced(void **state)
 {
@@ -1133,6 +1153,7 @@ int main(void)
         cmocka_unit_test(test_exchange),
         cmocka_unit_test(test_keep_alive),
         cmocka_unit_test(test_disconnect),
+        cmocka_unit_test(test_another_host),
         cmocka_unit_test(test_idle_connection_is_replaced),
         cmocka_unit_test(test_spoilt_connections),
         cmocka_unit_test(test_bytes_behind_the_reply),

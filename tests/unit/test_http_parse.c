@@ -333,6 +333,8 @@ static void test_texts(void **state)
     assert_string_equal(seen.reply.request_id, "r-1");
     parse_header("x-amz-request-id: r-2", &seen);
     assert_string_equal(seen.reply.request_id, "r-2");
+    parse_header("X-Amz-Bucket-Region: eu-west-1", &seen);
+    assert_string_equal(seen.reply.bucket_region, "eu-west-1");
     memset(value, 'v', sizeof value);
     value[sizeof value - 1] = '\0';
     (void)snprintf(header, sizeof header, "content-type: %s", value);

@@ -43,6 +43,7 @@ struct apigateway {
     struct dest dest;
     struct dest_operations operations;
     struct dest_api api;
+    bool gzip;
     size_t sent;
     uint8_t *delivered;
     struct statement statement;
@@ -160,14 +161,15 @@ static void authorize(const struct dest_api *api, struct dest_head *head)
 static void head(const struct dest *dest, const struct batch_summary *batch,
                  struct dest_head *ret_head)
 {
-    const struct dest_api *api = &((const struct apigateway *)(const void *)dest)->api;
+    const struct apigateway *apigateway = (const void *)dest;
+    const struct dest_api *api = &apigateway->api;
     *ret_head = (struct dest_head){.method = batch != NULL ? "POST" : "GET",
                                    .path = api->path,
                                    .query = api->query != NULL ? api->query : "",
                                    .host_header = api->host_header};
     if (batch != NULL)
         ret_head->content_type = bodies[api->body].content_type;
-    if (batch != NULL && api->gzip)
+    if (batch != NULL && apigateway->gzip)
         add_header(ret_head, "Content-Encoding", "gzip");
     add_header(ret_head, "x-apigw-api-id", api->api_id);
     authorize(api, ret_head);
@@ -416,6 +418,7 @@ int apigateway_open(const struct dest_options *options, struct dest **ret_dest)
     if (apigateway == NULL)
         return E_NO_MEMORY;
     apigateway->api = *api;
+    apigateway->gzip = options->gzip;
     set_operations(apigateway, options->strict);
     if (api->per_record)
         apigateway->results = calloc(RESULTS_FORMS, sizeof *apigateway->results);

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "agent/uplink/dest/apigateway.h"
+#include "agent/uplink/dest/archive.h"
 #include "agent/uplink/dest/firehose.h"
 #include "agent/uplink/dest/kinesis.h"
+#include "agent/uplink/dest/s3.h"
 #include "platform/base/error.h"
 
 static const struct {
@@ -20,6 +22,12 @@ static const struct {
 #endif
 #ifdef CONFIG_DEST_APIGATEWAY
     {"apigateway", apigateway_open},
+#endif
+#ifdef CONFIG_DEST_S3
+    {"s3", s3_open},
+#endif
+#ifdef CONFIG_DEST_ARCHIVE
+    {"archive", archive_open},
 #endif
     {NULL, NULL},
 };

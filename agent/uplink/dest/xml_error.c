@@ -32,6 +32,8 @@ static int on_token(void *context, const struct xml_token *token)
         append(error->code, sizeof error->code, &error->code_bytes, token);
     else if (token->event == XML_TEXT && strcasecmp(token->name, "Message") == 0)
         append(error->message, sizeof error->message, &error->message_bytes, token);
+    else if (token->event == XML_TEXT && strcmp(token->name, "Region") == 0)
+        append(error->region, sizeof error->region, &error->region_bytes, token);
     else if (token->event == XML_END && is_code)
         error->has_code = true;
     return 0;

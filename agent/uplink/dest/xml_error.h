@@ -5,6 +5,8 @@
 #include "agent/aws/xml_scan.h"
 #include "agent/uplink/dest/dest.h"
 
+enum { XML_ERROR_REGION_BYTES = 48 };
+
 /**
  * The error in a reply that is XML: <Error><Code> of S3, <ErrorResponse><Error><Code> of the query
  * services, <SomeException><Message> of what stands before the JSON services and finds a request
@@ -16,6 +18,8 @@ struct xml_error {
     size_t code_bytes, message_bytes;
     char code[DEST_CODE_BYTES];
     char message[DEST_MESSAGE_BYTES];
+    size_t region_bytes;
+    char region[XML_ERROR_REGION_BYTES]; /* what S3 says of where a bucket is; cut; or "" */
     struct xml_scan scan;
 };
 
