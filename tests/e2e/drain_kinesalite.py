@@ -8,26 +8,14 @@ JSON lines from a file through `runnel run --drain` into kinesalite, a Kinesis t
 import json
 import pathlib
 import subprocess
-import sys
 
 import harness
 from harness import check
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
-import npm  # noqa: E402
 
 import botocore.config
 import botocore.session
 
 VERSION = "3.3.3"
-
-
-def install(package="kinesalite", version=VERSION):
-    """The modules of a package of npm."""
-    try:
-        return npm.install(package, version)
-    except npm.Unable as why:
-        raise harness.Skip(str(why)) from None
 
 
 def start(run, modules):
@@ -75,7 +63,7 @@ def read_records(client, shard):
 
 
 def drain(run, count):
-    modules = install()
+    modules = harness.modules_of("kinesalite", VERSION)
     endpoint, ca = start(run, modules)
     client = connect(endpoint, ca)
     shards = create_stream(client, 4)
@@ -90,7 +78,8 @@ def drain(run, count):
         for stored in read_records(client, shard):
             record = json.loads(stored["Data"])
             number = record["data"]["id"]
-            check(record["data"] == json.loads(lines[number]), f"line {number} was changed: {record}")
+            check(record["data"] == json.loads(lines[number]),
+                  f"line {number} was changed: {record}")
             seen[number] = seen.get(number, 0) + 1
             load += 1
         loads.append(load)

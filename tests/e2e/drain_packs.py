@@ -95,7 +95,7 @@ def drain(run, case, client, endpoint, ca, source):
     agent = harness.Agent(run, endpoint, ca, name=name, sensors=[harness.lines_sensor(source)],
                           routes=[dict(case)])
     check(agent.drain(600) == 0, f"the agent did not deliver: {agent.tail()}")
-    modules = kinesalite.install("aws-kinesis-agg", AGGREGATION_VERSION)
+    modules = harness.modules_of("aws-kinesis-agg", AGGREGATION_VERSION)
     seen, loads = [], []
     for shard, bounds in bounds_of(client).items():
         control(bounds)
@@ -121,7 +121,7 @@ def drain(run, case, client, endpoint, ca, source):
 
 
 def scenario(run, count):
-    modules = kinesalite.install()
+    modules = harness.modules_of("kinesalite", kinesalite.VERSION)
     endpoint, ca = kinesalite.start(run, modules)
     client = kinesalite.connect(endpoint, ca)
     source = harness.lines_file(run.folder / "lines.jsonl", count)

@@ -24,6 +24,9 @@ import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/tools"))
+import npm  # noqa: E402
+
 ACCESS_KEY = "AKIDEXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 SKIPPED = 77
@@ -39,6 +42,14 @@ class Failure(Exception):
 
 class Skip(Exception):
     """Why a scenario cannot run on this machine."""
+
+
+def modules_of(name, version):
+    """The folder of the modules of a package of npm."""
+    try:
+        return npm.install(name, version)
+    except npm.Unable as why:
+        raise Skip(str(why)) from None
 
 
 def check(condition, message):
@@ -230,10 +241,14 @@ class Agent:
     @staticmethod
     def fill_route(route, endpoint, ca):
         streams = {"kinesis": "telemetry", "firehose": "telemetry-lake"}
-        stream = streams.get(route.get("destination", "kinesis"))
-        defaults = {"name": "live", "destination": "kinesis", "start_delay": "0s"}
-        if stream is not None:
-            defaults |= {"region": "us-east-1", "stream": stream, "endpoint": endpoint}
+        destination = route.setdefault("destination", "kinesis")
+        route.setdefault("name", "live")
+        if destination == "archive":
+            return
+        defaults = {"start_delay": "0s"}
+        if destination in streams:
+            defaults |= {"region": "us-east-1", "stream": streams[destination],
+                         "endpoint": endpoint}
         for key, value in defaults.items():
             route.setdefault(key, value)
         if ca is not None:

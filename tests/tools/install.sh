@@ -3,7 +3,8 @@
 # Installs the Debian packages that a step needs and that are missing; says what and why.
 #
 # usage: install.sh GROUP...
-# groups: build | checks | clang | armhf | e2e | node | aws | velocity | cloud | network | bench | chroot
+# groups: build | checks | clang | armhf | e2e | node | aws | velocity | cloud | network | bench |
+#         chroot
 #
 # Returns at once when nothing is missing. Needs root or sudo only when something is.
 set -euo pipefail
