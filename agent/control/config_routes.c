@@ -105,23 +105,38 @@ static void check_name(const struct config_route *subject, size_t index)
         }
 }
 
-static void (*const resolvers[])(const struct config_route *subject) = {
+static void resolve_destination(const struct config_route *subject)
+{
+    switch (subject->route->destination) {
 #ifdef CONFIG_DEST_KINESIS
-    [CFG_DESTINATION_KINESIS] = config_route_kinesis,
+    case CFG_DESTINATION_KINESIS:
+        config_route_kinesis(subject);
+        return;
 #endif
 #ifdef CONFIG_DEST_FIREHOSE
-    [CFG_DESTINATION_FIREHOSE] = config_route_firehose,
+    case CFG_DESTINATION_FIREHOSE:
+        config_route_firehose(subject);
+        return;
 #endif
 #ifdef CONFIG_DEST_APIGATEWAY
-    [CFG_DESTINATION_APIGATEWAY] = config_route_api,
+    case CFG_DESTINATION_APIGATEWAY:
+        config_route_api(subject);
+        return;
 #endif
 #ifdef CONFIG_DEST_S3
-    [CFG_DESTINATION_S3] = config_route_s3,
+    case CFG_DESTINATION_S3:
+        config_route_s3(subject);
+        return;
 #endif
 #ifdef CONFIG_DEST_ARCHIVE
-    [CFG_DESTINATION_ARCHIVE] = config_route_archive,
+    case CFG_DESTINATION_ARCHIVE:
+        config_route_archive(subject);
+        return;
 #endif
-};
+    default: /* this program lacks it: its route was not read any further */
+        return;
+    }
+}
 
 /* A route to a destination that this program lacks was not read any further. */
 static void resolve(struct config_reader *reader, const struct json_node *node, size_t index)
@@ -132,7 +147,7 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
         return;
     check_name(&subject, index);
     resolve_credentials(&subject); /* their profile may know the region */
-    resolvers[route->destination](&subject);
+    resolve_destination(&subject);
     resolve_sts(&subject);
     resolve_files(&subject);
     check_order(&subject);

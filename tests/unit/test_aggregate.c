@@ -42,7 +42,7 @@ static size_t write_aggregate(const struct vector *vector, uint8_t *to)
     aggregate_finish(&aggregate, to);
     to += HASH_MD5_BYTES;
     assert_int_equal(to - start, expected);
-    return expected;
+    return (size_t)expected;
 }
 
 static void test_vectors(void **state)

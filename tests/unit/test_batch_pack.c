@@ -218,7 +218,8 @@ static void test_aggregates_are_cut(void **state)
         options.entry_bytes = bytes;
         open_batch(fixture, &options);
         build(fixture);
-        size_t each = (bytes - 28) / 8; /* 4 + 2 + 3 + 16 and the key outside; 8 for a record */
+        size_t each =
+            (size_t)(bytes - 28) / 8; /* 4 + 2 + 3 + 16 and the key outside; 8 for a record */
         assert_int_equal(fixture->batch.summary.entry_count, (40 + each - 1) / each);
         batch_close(&fixture->batch);
     }
