@@ -320,8 +320,8 @@ CHECKS = {
         ("Action: [dynamodb:BatchGetItem, dynamodb:PutItem]", "Action: dynamodb:PutItem"),
         ("Action: secretsmanager:GetSecretValue\n                Resource: !Ref Auth",
          "Action: secretsmanager:DescribeSecret\n                Resource: !Ref Auth"),
-        ("- {Effect: Allow, Action: firehose:PutRecordBatch, Resource: !GetAtt DeliveryStream.Arn}"
-         "\n              - !If", "- !Ref AWS::NoValue\n              - !If")],
+        ("{Effect: Allow, Action: firehose:PutRecordBatch, Resource: !GetAtt DeliveryStream.Arn}\n"
+         "              - !If", "!Ref AWS::NoValue\n              - !If")],
     check_retries: [
         ("MaximumRetryAttempts: -1", "MaximumRetryAttempts: 100"),
         ("MaximumRecordAgeInSeconds: -1", "MaximumRecordAgeInSeconds: 3600"),
@@ -346,14 +346,17 @@ CHECKS = {
          "ApiKeyAuth: !And [!Condition HasApi, !Condition UserPoolAuth]")],
     check_user_pool: [
         ("AllowedOAuthFlows: [client_credentials]", "AllowedOAuthFlows: [code]"),
-        ("{ScopeName: write,", "{ScopeName: put,"), ("GenerateSecret: true", "GenerateSecret: false"),
+        ("{ScopeName: write,", "{ScopeName: put,"),
+        ("GenerateSecret: true", "GenerateSecret: false"),
         ("[UserPoolAuth, [!Sub \"${AWS::StackName}/write\"], !Ref AWS::NoValue]",
          "[UserPoolAuth, [], !Ref AWS::NoValue]")],
     check_firewall: [
-        ('"48": {Bytes: 49152}', '"48": {Bytes: 48000}'), ("ResponseCode: 413", "ResponseCode: 403"),
+        ('"48": {Bytes: 49152}', '"48": {Bytes: 48000}'),
+        ("ResponseCode: 413", "ResponseCode: 403"),
         ("KB_${WafBodyKiB}", "KB_16"), ("ActionToUse: {Count: {}}", "ActionToUse: {Block: {}}")],
     check_keys: [
-        ("KeyId: !If [CustomerKey, !GetAtt Key.Arn, alias/aws/kinesis]", "KeyId: alias/aws/kinesis"),
+        ("KeyId: !If [CustomerKey, !GetAtt Key.Arn, alias/aws/kinesis]",
+         "KeyId: alias/aws/kinesis"),
         ("KmsMasterKeyId: !If [CustomerKey, !GetAtt Key.Arn, !Ref AWS::NoValue]",
          "VisibilityTimeout: 30"),
         ("{SSEAlgorithm: aws:kms, KMSMasterKeyID: !GetAtt Key.Arn}", "{SSEAlgorithm: aws:kms}"),
@@ -361,14 +364,16 @@ CHECKS = {
     check_bucket: [
         ("TransitionInDays: !Ref ArchiveAfterDays", "TransitionInDays: 30"),
         ("ExpirationInDays: !Ref ExpireAfterDays", "ExpirationInDays: 30"),
-        ("VersioningConfiguration: {Status: Enabled}", "VersioningConfiguration: {Status: Suspended}")],
+        ("VersioningConfiguration: {Status: Enabled}",
+         "VersioningConfiguration: {Status: Suspended}")],
     check_watch: [
         ("MetricName: IteratorAge\n", "MetricName: Duration\n"),
         ("s3: {Success: DeliveryToS3.Success,", "s3: {Success: DeliveryToS3.Records,"),
         ("AlarmActions: [!Ref Alarms]", "AlarmActions: []"),
         ("MetricName: ApproximateNumberOfMessagesVisible", "MetricName: NumberOfMessagesSent")],
     check_firehose: [
-        ("ToRedshift: !Equals [!Ref FirehoseTo, redshift]", "ToRedshift: !Equals [!Ref FirehoseTo, http]"),
+        ("ToRedshift: !Equals [!Ref FirehoseTo, redshift]",
+         "ToRedshift: !Equals [!Ref FirehoseTo, http]"),
         ("{OrcSerDe: {Compression: SNAPPY}}", "{OrcSerDe: {Compression: ZLIB}}"),
         ("S3BackupMode: !If [BacksUp, AllData, FailedDataOnly]", "S3BackupMode: FailedDataOnly"),
         ("FromStream: !And [!Condition HasStream, !Equals [!Ref Firehose, stream]]",

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 platform/aws/template.yaml, for every choice of its parameters, against AWS's specification of
-resources (npm @aws-cdk/aws-service-spec, read by spec.mjs), and then with planted bugs.
+resources (npm @aws-cdk/aws-service-spec, read by spec.mjs), and then with planted bugs: the whole
+for every pair of values, each resource in every form that it can have (variants.py).
 """
 import json
 import pathlib
@@ -30,6 +31,9 @@ PLANTED = (
     ("ThrottlingRateLimit: !Ref ApiThrottleRate", "ThrottlingRateLimit: [1]", "is no number"),
     ("Rules: [{ObjectOwnership: BucketOwnerEnforced}]", "Rules: {Id: x}", "is no list"),
     ("EnableKeyRotation: true", "EnableKeyRotation: 7", "is no boolean"),
+    # Only in forms that the few sets below do not have.
+    ("ErrorOutputPrefix: errors/source-", "ErrorOutputPrefixes: errors/source-",
+     "no property ErrorOutputPrefixes"),
 )
 
 
@@ -48,26 +52,34 @@ def line_of(template, given):
     return json.dumps({"resources": packaged(result["Resources"]), "references": references})
 
 
+def lines_of(template, sets):
+    """The template for each of SETS, then each form of each resource."""
+    yield from (line_of(template, given) for given in sets)
+    for name, resource in variants.each_resource(template):
+        yield json.dumps({"resources": packaged({name: resource}), "references": []})
+
+
 def faults_of(template, sets, modules):
-    """All that the specification says against any of SETS."""
-    lines = "".join(line_of(template, given) + "\n" for given in sets)
+    """(all that the specification says, how many templates and resources it was asked about)."""
+    lines = list(lines_of(template, sets))
     script = pathlib.Path(__file__).parent / "spec.mjs"
-    result = subprocess.run(["node", script, modules], input=lines, capture_output=True, text=True,
-                            check=True, timeout=240)
+    result = subprocess.run(["node", script, modules], input="\n".join(lines), capture_output=True,
+                            text=True, check=True, timeout=240)
     answers = [json.loads(line) for line in result.stdout.splitlines()]
-    if len(answers) != len(sets):
-        raise RuntimeError(f"{len(answers)} answers to {len(sets)} questions: {result.stderr}")
-    return sorted({fault for answer in answers for fault in answer})
+    if len(answers) != len(lines):
+        raise RuntimeError(f"{len(answers)} answers to {len(lines)} questions: {result.stderr}")
+    return sorted({fault for answer in answers for fault in answer}), len(lines)
 
 
-def planted_faults(sets, modules):
+def planted_faults(modules):
     """What was planted and not found."""
     text = variants.TEMPLATE.read_text("utf-8")
+    few = [{"Waf": "on", "FirehoseFormat": "parquet", "Encryption": "kms", "ApiAuth": "api-key"}]
     for old, new, said in PLANTED:
         if old not in text:
             yield f"the template has no {old!r}"
             continue
-        found = faults_of(cfn.parse(text.replace(old, new)), sets, modules)
+        found, _ = faults_of(cfn.parse(text.replace(old, new)), few, modules)
         if not any(said in fault for fault in found):
             yield f"{new!r} is not found ({found[:2]})"
 
@@ -81,10 +93,10 @@ def main():
         return SKIPPED
     template = cfn.load(variants.TEMPLATE)
     sets = variants.pairwise(template)[0]
-    faults = faults_of(template, sets, modules)
-    few = [{"Waf": "on", "FirehoseFormat": "parquet", "Encryption": "kms", "ApiAuth": "api-key"}]
-    faults += planted_faults(few, modules)
-    print("\n".join(faults) or f"{len(sets)} sets of parameters, {len(PLANTED)} planted bugs found")
+    faults, asked = faults_of(template, sets, modules)
+    faults += planted_faults(modules)
+    print("\n".join(faults) or f"{len(sets)} sets of parameters, {asked - len(sets)} forms of "
+          f"resources, {len(PLANTED)} planted bugs found")
     return 1 if faults else 0
 
 

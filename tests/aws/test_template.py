@@ -321,6 +321,20 @@ class Checks(checks.Planted, unittest.TestCase):
 
     CHECKS = CHECKS
 
+    def test_forms(self):
+        """In every form of every resource, conversion and prefixes are as they must be; the control
+        is a buffer that only a combination of two has."""
+        def found(text):
+            for name, one in variants.each_resource(cfn.parse(text)):
+                template = {"Resources": {name: one}}
+                yield from check_conversion(template)
+                yield from check_prefixes(template)
+
+        self.assertEqual(list(found(TEXT)), [])
+        planted = TEXT.replace("SizeInMBs: !Ref FirehoseBufferMiB", "SizeInMBs: !If [ByEvent, "
+                               "!If [BacksUp, 32, !Ref FirehoseBufferMiB], 64]", 1)
+        self.assertEqual(set(found(planted)), {"a buffer below 64 MiB"})
+
     def test_reach(self):
         """The sets have each condition both ways and each resource at least once."""
         conditions, resources = {}, set()

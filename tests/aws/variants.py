@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Sets of parameters of platform/aws/template.yaml that between them have every value of every
-parameter, and every pair of values of two parameters unless a rule of the template refuses it.
+Sets of parameters of platform/aws/template.yaml: for the template as a whole such that between them
+have every pair of values of two parameters, unless a rule of the template refuses it; for each
+resource by itself every combination of all that its conditions ask for.
 """
 import itertools
+import json
 import pathlib
 import random
+import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -81,3 +84,74 @@ def resolved(template, given):
     """(resolver, resolved template) for GIVEN."""
     resolver = cfn.Resolver(template, {**PLACES, **given})
     return resolver, resolver.all()
+
+
+def _named(value):
+    """(what, name) of every condition and every reference in VALUE, in its unresolved form."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _named(one)
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            if key in ("Ref", "Condition") and isinstance(one, str):
+                yield key, one
+            elif key == "Fn::If":
+                yield "Condition", one[0]
+            elif key == "Fn::GetAtt":
+                yield "Ref", one[0]
+            elif key == "Fn::Sub":
+                text = one if isinstance(one, str) else one[0]
+                yield from (("Ref", name.split(".")[0])
+                            for name in re.findall(r"\$\{([^!}]+)\}", text))
+            yield from _named(one)
+
+
+def _of_condition(template, name):
+    """The parameters that a condition asks for."""
+    for kind, one in _named(template["Conditions"][name]):
+        if kind == "Condition":
+            yield from _of_condition(template, one)
+        elif one in template["Parameters"]:
+            yield one
+
+
+def _parameters_of(template, resource):
+    """(parameters that decide what there is of a resource, those that are merely handed on)."""
+    deciding, handed = set(), set()
+    for kind, name in _named(resource):
+        other = template["Resources"].get(name, {}) if kind == "Ref" else {"Condition": name}
+        if "Condition" in other:
+            deciding.update(_of_condition(template, other["Condition"]))
+        elif name in template["Parameters"]:
+            handed.add(name)
+    for call in re.findall(r'"Fn::FindInMap": \[[^][]*\]', json.dumps(resource)):
+        deciding.update(re.findall(r'"Ref": "(\w+)"', call))
+    return sorted(deciding), sorted(handed - deciding)
+
+
+def _sets_of(template, resource):
+    """Every combination of what decides; of what is handed on each value once."""
+    values = choices(template)
+    deciding, handed = ([(name, values[name]) for name in some if name in values]
+                        for some in _parameters_of(template, resource))
+    for some in itertools.product(*(values for _, values in deciding)):
+        yield dict(zip((name for name, _ in deciding), some))
+    for name, some in handed:
+        for value in some:
+            yield {name: value}
+
+
+def each_resource(template):
+    """(logical id, resolved resource) of every form that a resource can have. Raises cfn.Fault
+    where one refers to what is then not there."""
+    for name, resource in template["Resources"].items():
+        seen = set()
+        for given in _sets_of(template, resource):
+            resolver = cfn.Resolver(template, {**PLACES, **given})
+            if name not in resolver.resources or resolver.refusals():
+                continue
+            result = resolver.one(name)
+            text = json.dumps(result, sort_keys=True)
+            if text not in seen:
+                seen.add(text)
+                yield name, result

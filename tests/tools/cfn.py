@@ -203,10 +203,7 @@ class Resolver:
 
     def all(self):
         """The whole template, resolved."""
-        resources = {}
-        for name, one in self.resources.items():
-            self.where = name
-            resources[name] = self._resource(one)
+        resources = {name: self.one(name) for name in self.resources}
         outputs = {}
         for name, one in self.template.get("Outputs", {}).items():
             self.where = f"Outputs.{name}"
@@ -216,7 +213,10 @@ class Resolver:
         return {"Parameters": self.parameters, "Conditions": self.conditions,
                 "Resources": resources, "Outputs": outputs}
 
-    def _resource(self, one):
+    def one(self, name):
+        """The resource NAME, resolved."""
+        self.where = name
+        one = self.resources[name]
         resolved = {key: self.resolve(value) for key, value in one.items() if key != "Condition"}
         wanted = one.get("DependsOn", [])
         # Nobody writes down what CloudFormation does where the other is left out: not relied on.
