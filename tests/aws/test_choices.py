@@ -308,8 +308,8 @@ def check_stream(template):
         return
     mode = {"shards": "PROVISIONED", "on-demand": "ON_DEMAND"}[given["StreamMode"]]
     shards = given["Shards"] if mode == "PROVISIONED" else None
-    if stream["StreamModeDetails"] != {"StreamMode": mode} or stream.get("ShardCount") != shards or \
-            stream["RetentionPeriodHours"] != given["StreamHours"]:
+    if (stream["StreamModeDetails"], stream.get("ShardCount"), stream["RetentionPeriodHours"]) != \
+            ({"StreamMode": mode}, shards, given["StreamHours"]):
         yield f"{stream}"
 
 

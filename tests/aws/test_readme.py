@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What platform/aws/README.md says of the template, its costs and a gateway's settings."""
-import json
+"""What platform/aws/README.md says of the template and of its costs."""
 import pathlib
 import re
 import subprocess
@@ -23,11 +22,6 @@ def values_of(declared):
     if "MaxValue" in declared:
         return f"{declared['MinValue']} to {declared['MaxValue']}"
     return f"from {declared['MinValue']}" if "MinValue" in declared else "text"
-
-
-def blocks():
-    """The indented blocks."""
-    return re.findall(r"(?:^ {4}.*\n(?:\n(?= {4}))?)+", README, re.MULTILINE)
 
 
 class Tables(unittest.TestCase):
@@ -87,26 +81,11 @@ class Costs(unittest.TestCase):
                                gib * 2 / 60 * 0.029 + objects)
 
 
-class Blocks(unittest.TestCase):
-    """What a reader would copy."""
+class Names(unittest.TestCase):
+    """Names of files and outputs."""
 
-    def test_settings(self):
-        """runnel.json fits the stack's names."""
-        settings = [json.loads(block) for block in blocks() if block.lstrip().startswith("{")]
-        self.assertEqual(len(settings), 1)
-        outputs = cfn.resolve(TEMPLATE)["Outputs"]
-        credentials = settings[0]["credentials"]["default"]
-        self.assertEqual(credentials["role_alias"], outputs["RoleAlias"]["Value"])
-        self.assertEqual(settings[0]["routes"][0]["stream"], outputs["StreamName"]["Value"])
-
-    def test_commands(self):
-        """Commands are a shell's, name the stack's things and files that are there."""
-        commands = [block for block in blocks() if re.match(r" +(aws|cd|query=|platform)", block)]
-        self.assertEqual(len(commands), 5)
-        for block in commands:
-            subprocess.run(["bash", "-n"], input=block, text=True, check=True)
-        self.assertIn("attach-policy --policy-name "
-                      + cfn.resolve(TEMPLATE)["Outputs"]["PolicyName"]["Value"], README)
+    def test_files(self):
+        """Files that the page names are there."""
         for name in re.findall(r"(?:platform|tests)/[\w./]+\w", README):
             if name != "tests/run":
                 self.assertTrue((variants.ROOT / name).exists(), name)

@@ -25,6 +25,7 @@ PSEUDO = {
 
 # The property that names a resource where Ref is that name, and its ARN after the partition.
 NAMED = {
+    "AWS::Athena::WorkGroup": ("Name", "athena:{place}:workgroup/{name}"),
     "AWS::DynamoDB::Table": ("TableName", "dynamodb:{place}:table/{name}"),
     "AWS::IAM::Role": ("RoleName", "iam::{account}:role/{name}"),
     "AWS::IoT::Policy": ("PolicyName", "iot:{place}:policy/{name}"),

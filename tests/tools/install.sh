@@ -41,7 +41,7 @@ group() {
         ;;
     aws)
         why="to read the CloudFormation template and check what its functions ask of AWS"
-        packages="python3 python3-yaml python3-botocore"
+        packages="openssl python3 python3-yaml python3-botocore"
         ;;
     cloud)
         why="to run the far side on loopback"

@@ -50,7 +50,7 @@ SUITES = (
     Suite("tools", "style, include rules, the build itself", target=None, packages=("checks",)),
     Suite("unit", "one program per module"),
     Suite("fuzz", "recorded inputs through every parser of foreign bytes"),
-    Suite("aws", "the far side: the template and its functions", target=None,
+    Suite("aws", "the far side: the template and its functions", target="runnel",
           packages=("aws", "velocity", "node")),
     Suite("cloud", "the far side on loopback, alone and behind the agent",
           packages=("cloud", "node")),
