@@ -19,7 +19,8 @@ GIB = 1 << 30
 # US dollars in us-east-1, as remembered on 2026-11-28 and not looked up: check them at
 # https://aws.amazon.com/pricing/ for your region.
 PRICES = {
-    "api_request": 3.50e-6,             # REST, the first 333 millions
+    "api_request": ((333e6, 3.50e-6), (667e6, 2.80e-6), (19e9, 2.38e-6), (math.inf, 1.51e-6)),
+                                        # REST; the first 333 millions of a month, the next ...
     "api_log_gb": 0.50,                 # access logs, CloudWatch
     "shard_hour": 0.015,
     "payload_unit": 0.014e-6,           # 25 KiB of one record
@@ -39,7 +40,8 @@ BASE64 = 4 / 3
 KPL_BYTES = 8               # what an aggregate adds to a reading
 LOG_BYTES = 350             # one line of the access log
 FUNCTION_GB = 0.5
-CALL_S = 0.25               # one call of the consumer: reads, writes and commits
+CHUNK_S = 0.25              # a chunk of the consumer: read, announce, write, commit
+CHUNK_PAGES = 90            # delivery.MAX_PAGES
 READING_S = 30e-6           # and what each reading adds
 WINDOW_S = 60               # ConsumerWindowSeconds
 BATCH_RECORDS = 1000        # BatchSize
@@ -112,15 +114,17 @@ def consumer_calls(load):
 def consumer_cost(fleet, load, partition):
     """The function, the table of identities, the objects."""
     calls = consumer_calls(load)
-    duration = calls * CALL_S + fleet.readings * READING_S
-    cost = calls * PRICES["lambda_request"] + duration * FUNCTION_GB * PRICES["lambda_gb_s"]
     # By `even`, the records of one request may reach every shard, and each shard's calls its page.
     spread = 1 if partition == "device" else min(shards(load), load.records / fleet.requests)
     pages = min(fleet.requests * spread, calls * fleet.gateways)
-    # A page: read, and written in a transaction; the shard's own item: written twice.
+    chunks = max(calls, pages / CHUNK_PAGES)
+    duration = chunks * CHUNK_S + fleet.readings * READING_S
+    cost = calls * PRICES["lambda_request"] + duration * FUNCTION_GB * PRICES["lambda_gb_s"]
+    # A transaction's write counts twice. A page: read, and written once; a chunk: the shard's item
+    # read, and written to announce and to commit; an object.
     cost += pages * (PRICES["dynamodb_read"] + 2 * PRICES["dynamodb_write"])
-    cost += calls * (PRICES["dynamodb_read"] + 3 * PRICES["dynamodb_write"])
-    return cost + calls * PRICES["s3_put"]
+    cost += chunks * (PRICES["dynamodb_read"] + 4 * PRICES["dynamodb_write"])
+    return cost + chunks * PRICES["s3_put"]
 
 
 def storage_cost(fleet):
@@ -135,9 +139,20 @@ def firehose_cost(load):
     return billed / GIB * PRICES["firehose_gb"] + objects * PRICES["s3_put"]
 
 
+def tiered(count, tiers):
+    """COUNT at the prices of TIERS, ((how many, price of one), ...)."""
+    cost = 0
+    for size, price in tiers:
+        part = min(count, size)
+        cost += part * price
+        count -= part
+    return cost
+
+
 def api_cost(fleet):
     """Requests and their lines in the access log."""
-    return fleet.requests * (PRICES["api_request"] + LOG_BYTES / GIB * PRICES["api_log_gb"])
+    return tiered(fleet.requests, PRICES["api_request"]) + \
+        fleet.requests * LOG_BYTES / GIB * PRICES["api_log_gb"]
 
 
 def to_stream(fleet, packing, partition="even"):
