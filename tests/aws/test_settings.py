@@ -121,6 +121,23 @@ class Settings(unittest.TestCase):
                 self.assertEqual(code, BAD)
                 self.assertIn(key + "s", complaint)
 
+    def test_objects(self):
+        """The agent's own objects lie where the table raw looks, and where its role may write."""
+        if "CONFIG_DEST_S3" not in self.features:
+            self.skipTest("not in this program")
+        code, said, _ = self.check(self.with_route(dict(routes())["s3"]))
+        self.assertEqual(code, 0)
+        keys = re.search(r"keys (\S+)", said)[1]
+        resources = cfn.resolve(TEMPLATE)["Resources"]
+        table = resources["RawTable"]["Properties"]["TableInput"]["Parameters"]
+        place = table["storage.location.template"].removeprefix("s3://Bucket/")
+        for name, value in (("thing", "gw-17"), ("dt", "..."), ("hour", "...")):
+            place = place.replace("${" + name + "}", value)
+        self.assertTrue(keys.startswith(place), (keys, place))
+        written = [statement["Resource"] for statement in resources["GatewayRole"]["Properties"][
+            "Policies"][0]["PolicyDocument"]["Statement"] if statement["Action"] == "s3:PutObject"]
+        self.assertEqual(written, ["arn:aws:s3:::Bucket/raw/${credentials-iot:ThingName}/*"])
+
     def test_table(self):
         """The table names the keys that the routes have, and no other."""
         table = README[README.index("| destination | settings |"):README.index("`runnel check`")]
