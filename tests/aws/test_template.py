@@ -338,8 +338,7 @@ class Checks(checks.Planted, unittest.TestCase):
     def test_reach(self):
         """The sets have each condition both ways and each resource at least once."""
         conditions, resources = {}, set()
-        for given in self.sets:
-            result = variants.resolved(self.template, given)[1]
+        for _, result in self.resolved:
             resources |= set(result["Resources"])
             for name, value in result["Conditions"].items():
                 conditions.setdefault(name, set()).add(value)
