@@ -8,6 +8,8 @@ import ast
 import unittest
 
 import checks
+import fakes  # finds the functions
+import consumer
 import variants
 from checks import listed, of_type
 
@@ -388,6 +390,12 @@ class Checks(checks.Planted, unittest.TestCase):
     """Every check over every set, and its planted bugs."""
 
     CHECKS = CHECKS
+
+    def test_default_days(self):
+        """Who sets no IDENTITY_DAYS, as the KCL consumer, remembers for longer than any stream."""
+        settings = consumer.settings_of({"TABLE": "t", "OUTPUT_BUCKET": "b", "DEAD_LETTERS": "q"})
+        most = self.template["Parameters"]["StreamHours"]["MaxValue"]
+        self.assertGreater(settings.days * 24, most)
 
 
 if __name__ == "__main__":
