@@ -195,6 +195,18 @@ void credentials_fetch_write_member(struct writer *out, const char *name, const 
     }
 }
 
+void credentials_fetch_name_session(const char *wanted, char ret_session[CREDENTIALS_SESSION_BYTES])
+{
+    static const char in_session[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789_+=,.@-";
+    if (strlen(wanted) < 2)
+        wanted = "runnel";
+    size_t count = 0;
+    for (; wanted[count] != '\0' && count < CREDENTIALS_SESSION_BYTES - 1; count++)
+        ret_session[count] = strchr(in_session, wanted[count]) != NULL ? wanted[count] : '-';
+    ret_session[count] = '\0';
+}
+
 /* ---- keys ---- */
 
 static bool has_word(const char *text, const char *word)
@@ -229,10 +241,8 @@ int credentials_fetch_refuse(const char *host, int status, const char *code, con
         remedy == NULL || remedy[0] == '\0' ? "" : ": ", remedy == NULL ? "" : remedy);
 }
 
-/* The time that is trusted, where somebody knows one. */
-static int64_t wall_ms(const struct credentials_request *request)
+int64_t credentials_fetch_wall_ms(const struct tls_options *tls)
 {
-    const struct tls_options *tls = &request->tls_options;
     bool known = false;
     return tls->wall_ms != NULL ? tls->wall_ms(tls->wall_context, &known) : clock_wall_ms();
 }
@@ -244,7 +254,9 @@ static int take(const struct credentials_request *request, const struct credenti
     const char *host = request->host;
     int64_t life_ms = reply->life_ms;
     if (reply->form != CREDENTIALS_FORM_OAUTH2)
-        life_ms = reply->expiration_ms - (answer->has_date ? answer->date_ms : wall_ms(request));
+        life_ms =
+            reply->expiration_ms -
+            (answer->has_date ? answer->date_ms : credentials_fetch_wall_ms(&request->tls_options));
     if (life_ms <= 0)
         return credentials_fault(
             fault, E_CREDENTIALS, "%s gave keys that had expired %lld s before, by %s clock", host,
@@ -262,10 +274,12 @@ static bool is_success(const struct credentials_reply *reply)
            strcmp(reply->code, "Success") == 0;
 }
 
-static int judge_keys(const struct credentials_request *request,
-                      const struct credentials_remedy *remedies, struct credentials_reply *reply,
-                      const struct credentials_answer *answer, char fault[CREDENTIALS_FAULT_BYTES],
-                      struct credentials *ret_credentials)
+int credentials_fetch_judge(const struct credentials_request *request,
+                            const struct credentials_remedy *remedies,
+                            struct credentials_reply *reply,
+                            const struct credentials_answer *answer,
+                            char fault[CREDENTIALS_FAULT_BYTES],
+                            struct credentials *ret_credentials)
 {
     int rc = credentials_reply_end(reply);
     if (answer->status == 200 && rc == 0 && is_success(reply))
@@ -287,6 +301,14 @@ static int feed_reply(void *context, const uint8_t *bytes, size_t count)
     return 0;
 }
 
+int credentials_fetch_reply(const struct credentials_request *request,
+                            struct credentials_reply *reply, int64_t deadline_ms,
+                            char fault[CREDENTIALS_FAULT_BYTES],
+                            struct credentials_answer *ret_answer)
+{
+    return credentials_fetch(request, deadline_ms, feed_reply, reply, fault, ret_answer);
+}
+
 int credentials_fetch_keys(const struct credentials_request *request, enum credentials_form form,
                            const struct credentials_remedy *remedies, int64_t deadline_ms,
                            char fault[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials)
@@ -296,9 +318,9 @@ int credentials_fetch_keys(const struct credentials_request *request, enum crede
     if (reply == NULL)
         return credentials_fault(fault, E_NO_MEMORY, "out of memory");
     credentials_reply_start(reply, form);
-    int rc = credentials_fetch(request, deadline_ms, feed_reply, reply, fault, &answer);
+    int rc = credentials_fetch_reply(request, reply, deadline_ms, fault, &answer);
     if (rc == 0)
-        rc = judge_keys(request, remedies, reply, &answer, fault, ret_credentials);
+        rc = credentials_fetch_judge(request, remedies, reply, &answer, fault, ret_credentials);
     credentials_reply_wipe(reply);
     free(reply);
     return rc;

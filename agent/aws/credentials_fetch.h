@@ -71,6 +71,30 @@ int credentials_fetch_keys(const struct credentials_request *request, enum crede
                            char fault[CREDENTIALS_FAULT_BYTES],
                            struct credentials *ret_credentials);
 
+/** The two halves of credentials_fetch_keys, for who looks at a reply that has none: REPLY, which
+ *  the caller starts before and wipes behind, ... */
+int credentials_fetch_reply(const struct credentials_request *request,
+                            struct credentials_reply *reply, int64_t deadline_ms,
+                            char fault[CREDENTIALS_FAULT_BYTES],
+                            struct credentials_answer *ret_answer);
+
+/** ... and the keys in it. */
+int credentials_fetch_judge(const struct credentials_request *request,
+                            const struct credentials_remedy *remedies,
+                            struct credentials_reply *reply,
+                            const struct credentials_answer *answer,
+                            char fault[CREDENTIALS_FAULT_BYTES],
+                            struct credentials *ret_credentials);
+
+/** The time that is trusted where somebody knows one, in ms since 1970 UTC. */
+int64_t credentials_fetch_wall_ms(const struct tls_options *tls);
+
+/** WANTED made into a RoleSessionName of STS, [\w+=,.@-]{2,64}, so that the trail in CloudTrail
+ *  says which device it was. */
+enum { CREDENTIALS_SESSION_BYTES = 65 };
+void credentials_fetch_name_session(const char *wanted,
+                                    char ret_session[CREDENTIALS_SESSION_BYTES]);
+
 /** A member of a form (application/x-www-form-urlencoded), as NAME says: "&Scope=". */
 void credentials_fetch_write_member(struct writer *out, const char *name, const char *value);
 

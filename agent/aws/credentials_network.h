@@ -87,4 +87,27 @@ struct credentials_web_identity_options {
 int credentials_web_identity_open(const struct credentials_web_identity_options *options,
                                   struct credentials_provider **ret_provider); /* E_NO_MEMORY */
 
+/**
+ * AssumeRole at STS, signed with the keys of SOURCE, the caller's, which is a cache and outlives
+ * the provider. The session is called after DEVICE. Keys that STS calls expired or unknown are
+ * asked for anew, and a clock that it calls wrong is corrected by its Date, once each in a get: so
+ * it works also where nobody knows the time. Source: STS API Reference, "AssumeRole".
+ */
+struct credentials_assume_role_options {
+    struct credentials_provider *source;
+    const char *role_arn;
+    const char *external_id; /* NULL: none */
+    const char *device;
+    const char *region; /* that STS at HOST is of */
+    bool tls;
+    const char *host;
+    uint16_t port;
+    struct tls_options tls_options;
+    struct http_proxy proxy;
+    const struct http_meter *meter; /* of the data budget; NULL: nobody counts */
+    const struct stop *stop;
+};
+int credentials_assume_role_open(const struct credentials_assume_role_options *options,
+                                 struct credentials_provider **ret_provider); /* E_NO_MEMORY */
+
 #endif

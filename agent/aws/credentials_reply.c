@@ -144,7 +144,7 @@ static int on_json(void *context, const struct json_token *token)
 
 /* ---- XML ---- */
 
-#ifdef CONFIG_CREDENTIALS_WEB_IDENTITY
+#ifdef CONFIG_CREDENTIALS_STS
 /* Both the result and the error stand in elements of their own; what else there is may use the same
  * names. */
 static bool is_around(const char *name)
@@ -191,7 +191,7 @@ void credentials_reply_start(struct credentials_reply *reply, enum credentials_f
     memset(reply, 0, sizeof *reply);
     reply->form = form;
     reply->field = FIELD_NONE;
-#ifdef CONFIG_CREDENTIALS_WEB_IDENTITY
+#ifdef CONFIG_CREDENTIALS_STS
     if (form == CREDENTIALS_FORM_STS) {
         xml_scan_start(&reply->in.xml, on_xml, reply);
         return;
@@ -206,7 +206,7 @@ int credentials_reply_feed(struct credentials_reply *reply, const void *bytes, s
     int rc;
     if (reply->error < 0)
         return reply->error;
-#ifdef CONFIG_CREDENTIALS_WEB_IDENTITY
+#ifdef CONFIG_CREDENTIALS_STS
     if (reply->form == CREDENTIALS_FORM_STS) {
         rc = xml_scan_feed(&reply->in.xml, bytes, count);
         return rc < 0 ? fail(reply, rc, "is no XML of STS") : 0;
@@ -221,7 +221,7 @@ static int end_scan(struct credentials_reply *reply)
 {
     if (reply->error < 0)
         return reply->error;
-#ifdef CONFIG_CREDENTIALS_WEB_IDENTITY
+#ifdef CONFIG_CREDENTIALS_STS
     if (reply->form == CREDENTIALS_FORM_STS)
         return xml_scan_end(&reply->in.xml);
 #endif

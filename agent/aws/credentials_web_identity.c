@@ -11,13 +11,12 @@
 enum {
     TIME_MS = 20 * 1000,
     TOKEN_BYTES = 20001, /* STS takes 20,000 */
-    SESSION_BYTES = 65,
 };
 
 struct web_identity {
     struct credentials_provider provider;
     struct credentials_web_identity_options options;
-    char session[SESSION_BYTES];
+    char session[CREDENTIALS_SESSION_BYTES];
     bool warned; /* that others may read the token */
 };
 
@@ -114,23 +113,6 @@ static void close_web_identity(struct credentials_provider *provider)
     free(provider);
 }
 
-static const char in_session[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                                 "_+=,.@-";
-
-/* [\w+=,.@-]{2,64}, so that the trail in CloudTrail says which device it was. */
-static void name_session(struct web_identity *identity, const char *wanted)
-{
-    size_t count = strlen(wanted);
-    if (count < 2) {
-        wanted = "runnel";
-        count = strlen(wanted);
-    }
-    count = count < SESSION_BYTES ? count : SESSION_BYTES - 1;
-    for (size_t i = 0; i < count; i++)
-        identity->session[i] = strchr(in_session, wanted[i]) != NULL ? wanted[i] : '-';
-    identity->session[count] = '\0';
-}
-
 static const char *or_variable(const char *text, const char *name)
 {
     return text != NULL ? text : credentials_variable(name);
@@ -150,7 +132,7 @@ int credentials_web_identity_open(const struct credentials_web_identity_options 
     identity->options.role_arn = or_variable(options->role_arn, "AWS_ROLE_ARN");
     const char *session = or_variable(options->session_name, "AWS_ROLE_SESSION_NAME");
     session = session != NULL ? session : options->device;
-    name_session(identity, session != NULL ? session : "");
+    credentials_fetch_name_session(session != NULL ? session : "", identity->session);
     *ret_provider = &identity->provider;
     return 0;
 }

@@ -536,6 +536,31 @@ static void test_imds_absent(void **state)
     credentials_close(provider);
 }
 
+/* ---- errors ---- */
+
+struct error_row {
+    int status;
+    const char *body;
+    int result;
+    const char *words;
+};
+
+/* Each answer is one question's, and is told with what helps. */
+static void check_errors(struct credentials_provider *provider, const struct error_row *rows,
+                         size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct fake_http_step step = {
+            .status = rows[i].status, .date_ms = DATE_MS, .body = rows[i].body};
+        expect_fault(get_once(provider, step), rows[i].result, rows[i].words);
+        assert_int_equal(fake_http.count, 1);
+    }
+}
+
+#define STS_ERROR(code)                                                                            \
+    "<ErrorResponse><Error><Type>Sender</Type><Code>" code "</Code>"                               \
+    "<Message>why</Message></Error></ErrorResponse>"
+
 /* ---- web identity ---- */
 
 static const struct fake_http_step sts_step = {.date_ms = DATE_MS, .body = sts_keys};
@@ -614,38 +639,218 @@ static void test_web_identity_settings(void **state)
 
 static void test_web_identity_errors(void **state)
 {
-    static const struct {
-        int status;
-        const char *code;
-        int result;
-        const char *remedy;
-    } rows[] = {
-        {400, "ExpiredTokenException", E_CREDENTIALS, "has expired"},
-        {400, "InvalidIdentityToken", E_CREDENTIALS, "identity provider"},
-        {400, "IDPCommunicationError", E_TIMEOUT, "issuer"},
-        {403, "IDPRejectedClaim", E_CREDENTIALS, "withdrawn"},
-        {403, "AccessDenied", E_CREDENTIALS, "sts:AssumeRoleWithWebIdentity"},
-        {400, "ValidationError", E_CREDENTIALS, "role_arn"},
-        {403, "RegionDisabledException", E_CREDENTIALS, "region"},
-        {400, "SomethingNew", E_CREDENTIALS, "400 (SomethingNew: why)"},
-        {500, "InternalFailure", E_TIMEOUT, "answered 500"},
-        {200, "", E_CREDENTIALS, "answered 200"},
+    static const struct error_row rows[] = {
+        {400, STS_ERROR("ExpiredTokenException"), E_CREDENTIALS, "has expired"},
+        {400, STS_ERROR("InvalidIdentityToken"), E_CREDENTIALS, "identity provider"},
+        {400, STS_ERROR("IDPCommunicationError"), E_TIMEOUT, "issuer"},
+        {403, STS_ERROR("IDPRejectedClaim"), E_CREDENTIALS, "withdrawn"},
+        {403, STS_ERROR("AccessDenied"), E_CREDENTIALS, "sts:AssumeRoleWithWebIdentity"},
+        {400, STS_ERROR("ValidationError"), E_CREDENTIALS, "role_arn"},
+        {403, STS_ERROR("RegionDisabledException"), E_CREDENTIALS, "region"},
+        {400, STS_ERROR("SomethingNew"), E_CREDENTIALS, "400 (SomethingNew: why)"},
+        {500, STS_ERROR("InternalFailure"), E_TIMEOUT, "answered 500"},
+        {200, STS_ERROR(""), E_CREDENTIALS, "answered 200"},
+        {0, "<html>", E_TIMEOUT, "is cut off"},
+        {0, "{}", E_TIMEOUT, "no XML"},
     };
     use_token("HUSH");
     struct credentials_provider *provider = open_web_identity(false, "sts");
     (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char body[256];
-        (void)snprintf(body, sizeof body,
-                       "<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code>"
-                       "<Message>why</Message></Error></ErrorResponse>",
-                       rows[i].code);
-        struct fake_http_step step = {.status = rows[i].status, .body = body};
-        expect_fault(get_once(provider, step), rows[i].result, rows[i].remedy);
+    check_errors(provider, rows, sizeof rows / sizeof *rows);
+    credentials_close(provider);
+}
+
+/* ---- roles ---- */
+
+/* Who gives what a role is assumed with: others once they were called expired, if there are any. */
+static struct {
+    struct credentials_provider provider;
+    const char *token;
+    const char *next_token;
+    int expired; /* how often */
+    int other_rc;
+} source;
+
+static int get_source(struct credentials_provider *provider, int64_t deadline_ms,
+                      char why[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials)
+{
+    (void)provider;
+    assert_true(deadline_ms > mono_ms && deadline_ms <= mono_ms + 30000);
+    if (source.token == NULL)
+        return credentials_fault(why, E_NOT_FOUND, "nobody has keys");
+    *ret_credentials = (struct credentials){.access_key_id = "AKIA1",
+                                            .secret_access_key = "HUSH/secret+key",
+                                            .expires_mono_ms = INT64_MAX};
+    (void)strcpy(ret_credentials->session_token, source.token);
+    return 0;
+}
+
+static int get_other_source(struct credentials_provider *provider, int64_t deadline_ms,
+                            char why[CREDENTIALS_FAULT_BYTES], struct credentials *ret_credentials)
+{
+    assert_true(source.expired > 0);
+    if (source.other_rc < 0)
+        return credentials_fault(why, source.other_rc, "no others yet");
+    if (source.next_token != NULL)
+        source.token = source.next_token;
+    return get_source(provider, deadline_ms, why, ret_credentials);
+}
+
+static void expire_source(struct credentials_provider *provider, const struct credentials *used)
+{
+    assert_ptr_equal(provider, &source.provider);
+    assert_string_equal(used->access_key_id, "AKIA1");
+    assert_string_equal(used->session_token, source.token);
+    source.expired++;
+}
+
+static struct credentials_provider *open_role(const char *token, const char *external_id)
+{
+    static const struct credentials_operations operations = {.name = "source",
+                                                             .get = get_source,
+                                                             .get_other = get_other_source,
+                                                             .expire = expire_source};
+    struct credentials_provider *provider;
+    const struct credentials_assume_role_options options = {
+        .source = &source.provider,
+        .role_arn = "arn:aws:iam::123456789012:role/a+b",
+        .external_id = external_id,
+        .device = "gw 17/\xc3\xa9~",
+        .region = "eu-west-1",
+        .tls = true,
+        .host = "sts.eu-west-1.amazonaws.com",
+        .port = 443};
+    memset(&source, 0, sizeof source);
+    source.provider.operations = &operations;
+    source.token = token;
+    wall_ms = DATE_MS;
+    assert_int_equal(credentials_assume_role_open(&options, &provider), 0);
+    assert_true(provider->operations->slow);
+    return provider;
+}
+
+#define ROLE_FORM                                                                                  \
+    "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3aaws%3aiam%3a%3a123456789012%3arole%2fa%2b" \
+    "b&RoleSessionName=gw-17----&DurationSeconds=3600"
+#define ROLE_HEAD                                                                                  \
+    "POST / HTTP/1.1\r\nHost: sts.eu-west-1.amazonaws.com\r\nAccept: */*\r\n"                      \
+    "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n"                           \
+    "X-Amz-Date: 20180118T081806Z\r\n"
+#define ROLE_SCOPE                                                                                 \
+    "Authorization: AWS4-HMAC-SHA256 "                                                             \
+    "Credential=AKIA1/20180118/eu-west-1/sts/aws4_request, SignedHeaders="
+
+/* The signatures are botocore's (SigV4Auth, frozen at that date). */
+static void test_role(void **state)
+{
+    (void)state;
+    struct credentials_provider *provider = open_role("", NULL);
+    for (fake_http.piece = 0; fake_http.piece < 5; fake_http.piece++) {
+        assert_int_equal(get_once(provider, sts_step), 0);
+        check_keys(HOUR_MS);
     }
-    expect_fault(get_once(provider, (struct fake_http_step){.body = "<html>"}), E_TIMEOUT,
-                 "is cut off");
-    expect_fault(get_once(provider, (struct fake_http_step){.body = "{}"}), E_TIMEOUT, "no XML");
+    expect_head(0, ROLE_HEAD ROLE_SCOPE
+                "content-type;host;x-amz-date, Signature="
+                "daf6e91036ea918eb79adcc22e38ea474dd27cbed3a45504925aae094f9c4398\r\n"
+                "Content-Length: 140\r\n\r\n");
+    assert_string_equal(fake_http.requests[0].body, ROLE_FORM);
+    assert_true(fake_http.requests[0].tls);
+    credentials_close(provider);
+    provider = open_role("HUSHSOURCE", "x:1");
+    assert_int_equal(get_once(provider, sts_step), 0);
+    expect_head(0, ROLE_HEAD "X-Amz-Security-Token: HUSHSOURCE\r\n" ROLE_SCOPE
+                             "content-type;host;x-amz-date;x-amz-security-token, Signature="
+                             "82394e19d909d2f1795dae0e36a48189f78ca0130f2a879b5995883166e9f1e3\r\n"
+                             "Content-Length: 157\r\n\r\n");
+    assert_string_equal(fake_http.requests[0].body, ROLE_FORM "&ExternalId=x%3a1");
+    assert_int_equal(source.expired, 0);
+    credentials_close(provider);
+    provider = open_role(NULL, NULL);
+    expect_fault(get_once(provider, sts_step), E_NOT_FOUND, "nobody has keys");
+    assert_int_equal(fake_http.count, 0);
+    credentials_close(provider);
+}
+
+static void test_role_errors(void **state)
+{
+    static const struct error_row rows[] = {
+        {403, STS_ERROR("AccessDenied"), E_CREDENTIALS, "trust policy"},
+        {403, STS_ERROR("ExpiredToken"), E_CREDENTIALS, "have expired"},
+        {403, STS_ERROR("InvalidClientTokenId"), E_CREDENTIALS, "access key"},
+        {403, STS_ERROR("SignatureDoesNotMatch"), E_CREDENTIALS, "secret key"},
+        {400, STS_ERROR("ValidationError"), E_CREDENTIALS, "role_arn"},
+        {403, STS_ERROR("RegionDisabledException"), E_CREDENTIALS, "AWS_ENDPOINT_URL_STS"},
+        {400, STS_ERROR("MalformedPolicyDocument"), E_CREDENTIALS,
+         "400 (MalformedPolicyDocument: why)"},
+        {400, STS_ERROR("Throttling"), E_TIMEOUT, "too often"},
+        {400, STS_ERROR("RequestLimitExceeded"), E_TIMEOUT, "too often"},
+        {429, "", E_TIMEOUT, "answered 429"},
+        {500, STS_ERROR("InternalFailure"), E_TIMEOUT, "answered 500"},
+        {200, "<html>", E_TIMEOUT, "is cut off"},
+        {200, "{}", E_TIMEOUT, "no XML"},
+        {200, "<R/>", E_CREDENTIALS, "without saying why"},
+    };
+    struct credentials_provider *provider = open_role("HUSHSOURCE", NULL);
+    (void)state;
+    check_errors(provider, rows, sizeof rows / sizeof *rows);
+    assert_int_equal(source.expired, 2);
+    expect_fault(get_once(provider, (struct fake_http_step){.error = E_TIMEOUT, .silent = true}),
+                 E_TIMEOUT, "sts.eu-west-1");
+    expect_fault(
+        get_once(provider, (struct fake_http_step){.error = E_CERTIFICATE, .silent = true}),
+        E_CREDENTIALS, "sts.eu-west-1");
+    credentials_close(provider);
+}
+
+/* The source is asked for others once; without any, its own reason is told. */
+static void test_role_with_expired_keys(void **state)
+{
+    static const struct fake_http_step steps[] = {
+        {.status = 403, .date_ms = DATE_MS, .body = STS_ERROR("ExpiredToken")},
+        {.date_ms = DATE_MS, .body = sts_keys}};
+    struct credentials_provider *provider = open_role("HUSHOLD", NULL);
+    (void)state;
+    source.next_token = "HUSHNEW";
+    script(steps, 2);
+    assert_int_equal(get(provider), 0);
+    check_keys(HOUR_MS);
+    assert_int_equal(fake_http.count, 2);
+    assert_non_null(strstr(fake_http.requests[0].head, "Token: HUSHOLD\r\n"));
+    assert_non_null(strstr(fake_http.requests[1].head, "Token: HUSHNEW\r\n"));
+    source.other_rc = E_TIMEOUT;
+    expect_fault(get_once(provider, steps[0]), E_TIMEOUT, "no others yet");
+    assert_int_equal(fake_http.count, 1);
+    assert_int_equal(source.expired, 2);
+    credentials_close(provider);
+}
+
+/* In 1970, or an hour off, the refusal's Date is signed with; a right clock is not corrected. */
+static void test_role_with_a_wrong_clock(void **state)
+{
+    static const int64_t clocks_ms[] = {0, DATE_MS - HOUR_MS, DATE_MS + HOUR_MS};
+    static const struct fake_http_step steps[] = {
+        {.status = 403, .date_ms = DATE_MS, .body = STS_ERROR("SignatureDoesNotMatch")},
+        {.date_ms = DATE_MS, .body = sts_keys}};
+    struct credentials_provider *provider = open_role("", NULL);
+    (void)state;
+    for (size_t i = 0; i < sizeof clocks_ms / sizeof *clocks_ms; i++) {
+        wall_ms = clocks_ms[i];
+        script(steps, 2);
+        assert_int_equal(get(provider), 0);
+        check_keys(HOUR_MS);
+        assert_int_equal(fake_http.count, 2);
+        assert_null(strstr(fake_http.requests[0].head, "Date: 20180118T081806Z\r\n"));
+        assert_non_null(strstr(fake_http.requests[1].head, "Date: 20180118T081806Z\r\n"));
+    }
+    wall_ms = DATE_MS + 60000;
+    script(steps, 2);
+    expect_fault(get(provider), E_CREDENTIALS, "secret key");
+    assert_int_equal(fake_http.count, 1);
+    wall_ms = 0;
+    struct fake_http_step undated = steps[0];
+    undated.date_ms = 0;
+    expect_fault(get_once(provider, undated), E_CREDENTIALS, "the clock");
+    assert_int_equal(fake_http.count, 1);
     credentials_close(provider);
 }
 
@@ -701,12 +906,7 @@ static void test_oauth2(void **state)
 
 static void test_oauth2_errors(void **state)
 {
-    static const struct {
-        int status;
-        const char *body;
-        int code;
-        const char *remedy;
-    } rows[] = {
+    static const struct error_row rows[] = {
         {400, "{\"error\":\"invalid_client\"}", E_CREDENTIALS, "\"client_secret_file\""},
         {401, "{\"error\":\"invalid_client\",\"error_description\":\"d\"}", E_CREDENTIALS,
          "401 (invalid_client: d): check \"client_id\""},
@@ -730,10 +930,7 @@ static void test_oauth2_errors(void **state)
     };
     struct credentials_provider *provider = open_oauth2(NULL);
     (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct fake_http_step step = {.status = rows[i].status, .body = rows[i].body};
-        expect_fault(get_once(provider, step), rows[i].code, rows[i].remedy);
-    }
+    check_errors(provider, rows, sizeof rows / sizeof *rows);
     expect_fault(get_once(provider, (struct fake_http_step){.error = E_TIMEOUT, .silent = true}),
                  E_TIMEOUT, "d.auth.test");
     expect_fault(
@@ -782,6 +979,10 @@ int main(void)
         IN_FOLDER(test_web_identity),
         IN_FOLDER(test_web_identity_settings),
         IN_FOLDER(test_web_identity_errors),
+        IN_FOLDER(test_role),
+        IN_FOLDER(test_role_errors),
+        IN_FOLDER(test_role_with_expired_keys),
+        IN_FOLDER(test_role_with_a_wrong_clock),
         IN_FOLDER(test_oauth2),
         IN_FOLDER(test_oauth2_errors),
         IN_FOLDER(test_oauth2_secret),
