@@ -13,6 +13,7 @@ struct links {
     struct agent *agent;
     const struct cfg_credentials *config;
     const struct stop *stop;
+    struct credentials_provider *keys; /* to assume a role with */
     struct credentials_provider *all[LINKS_MAX];
     size_t count;
 };
@@ -46,7 +47,7 @@ struct http_proxy agent_credentials_proxy(const struct cfg_proxy *proxy)
         .host = proxy->host, .port = proxy->port, .user = proxy->user, .password = proxy->password};
 }
 
-#if defined CONFIG_CREDENTIALS_IOT || defined CONFIG_CREDENTIALS_WEB_IDENTITY ||                   \
+#if defined CONFIG_CREDENTIALS_IOT || defined CONFIG_CREDENTIALS_STS ||                            \
     defined CONFIG_CREDENTIALS_OAUTH2
 /* With the device's certificate, if IDENTIFIED. */
 static struct tls_options tls_options(const struct links *links,
@@ -78,6 +79,27 @@ static int open_web_identity(struct links *links)
         .meter = link_meter(links->agent->link),
         .stop = links->stop};
     return credentials_web_identity_open(&options, &links->all[links->count]);
+}
+#endif
+
+#ifdef CONFIG_CREDENTIALS_ASSUME_ROLE
+static int open_assume_role(struct links *links)
+{
+    const struct cfg_credentials *config = links->config;
+    const struct credentials_assume_role_options options = {
+        .source = links->keys,
+        .role_arn = config->role_arn,
+        .external_id = config->external_id,
+        .device = links->agent->config->device,
+        .region = config->region,
+        .tls = config->sts.tls,
+        .host = config->sts.host,
+        .port = config->sts.port,
+        .tls_options = tls_options(links, config, false),
+        .proxy = agent_credentials_proxy(&config->sts.proxy),
+        .meter = link_meter(links->agent->link),
+        .stop = links->stop};
+    return credentials_assume_role_open(&options, &links->all[links->count]);
 }
 #endif
 
@@ -173,6 +195,9 @@ static const struct {
 #ifdef CONFIG_CREDENTIALS_TOKEN_FILE
     {CFG_PROVIDER_TOKEN_FILE, open_token_file},
 #endif
+#ifdef CONFIG_CREDENTIALS_ASSUME_ROLE
+    {CFG_PROVIDER_ASSUME_ROLE, open_assume_role},
+#endif
     {CFG_PROVIDER_CHAIN, NULL},
 };
 
@@ -199,10 +224,10 @@ static int open_links(struct links *links)
 }
 
 static int open_source(struct agent *agent, const struct agent_credentials *credentials,
-                       struct credentials_provider **ret_source)
+                       struct credentials_provider *keys, struct credentials_provider **ret_source)
 {
     struct links links = {
-        .agent = agent, .config = credentials->config, .stop = &credentials->stop};
+        .agent = agent, .config = credentials->config, .stop = &credentials->stop, .keys = keys};
     int rc = open_links(&links);
     if (rc == E_OK && links.count == 1) {
         *ret_source = links.all[0]; /* whose name then stands in the log */
@@ -216,8 +241,9 @@ static int open_source(struct agent *agent, const struct agent_credentials *cred
     return rc;
 }
 
-int agent_credentials_open(struct agent *agent, const struct cfg_credentials *config,
-                           struct credentials_provider **ret_credentials)
+static int open_cache(struct agent *agent, const struct cfg_credentials *config,
+                      struct credentials_provider *keys,
+                      struct credentials_provider **ret_credentials)
 {
     struct credentials_provider *source;
     struct agent_credentials *credentials = &agent->credentials[agent->credentials_count];
@@ -230,7 +256,7 @@ int agent_credentials_open(struct agent *agent, const struct cfg_credentials *co
         .config = config,
         .progress = {.every_ms = agent->watchdog.every_ms},
         .stop = {.fd = agent->credentials_stop.fd, .progress = &credentials->progress}};
-    int rc = open_source(agent, credentials, &source);
+    int rc = open_source(agent, credentials, keys, &source);
     if (rc < 0)
         return rc;
     rc = credentials_cache_open(source, &credentials->cache);
@@ -241,6 +267,14 @@ int agent_credentials_open(struct agent *agent, const struct cfg_credentials *co
     agent->credentials_count++;
     *ret_credentials = credentials->cache;
     return E_OK;
+}
+
+int agent_credentials_open(struct agent *agent, const struct cfg_credentials *config,
+                           struct credentials_provider **ret_credentials)
+{
+    struct credentials_provider *keys = NULL;
+    int rc = config->source == NULL ? E_OK : open_cache(agent, config->source, NULL, &keys);
+    return rc < 0 ? rc : open_cache(agent, config, keys, ret_credentials);
 }
 
 int agent_credentials_start(struct agent *agent)
@@ -265,7 +299,6 @@ bool agent_credentials_stop(struct agent *agent, int64_t deadline_ms)
 
 void agent_credentials_close(struct agent *agent)
 {
-    for (size_t i = 0; i < agent->credentials_count; i++)
-        credentials_close(agent->credentials[i].cache);
-    agent->credentials_count = 0;
+    while (agent->credentials_count > 0) /* what a role is assumed with stands before it */
+        credentials_close(agent->credentials[--agent->credentials_count].cache);
 }

@@ -78,8 +78,9 @@ struct agent {
     struct collect_sensor *sensors; /* config->sensor_count of them */
     struct tag *tags;
     struct collect *collect;
-    struct agent_credentials credentials[CFG_ROUTES_MAX]; /* those that a route uses */
-    size_t credentials_count;
+    struct agent_credentials credentials[2 * CFG_ROUTES_MAX]; /* those that a route uses, and */
+    size_t credentials_count;                                 /* before a role what it is assumed
+                                                                 with */
     struct stop credentials_stop; /* of the conversations of all of them */
     struct link *link;            /* the budget that they share */
     struct uplink *uplinks[CFG_ROUTES_MAX];
@@ -127,7 +128,8 @@ void agent_time_recall(struct agent *agent);
 
 /* ---- agent_credentials.c ---- */
 
-/** The cache over what CONFIG names; routes with the same CONFIG get the same. E_NO_MEMORY,
+/** The cache over what CONFIG names, and before it the one over its source if it is a role; who
+ *  has the same CONFIG gets the same. E_NO_MEMORY,
  *  E_TOO_BIG, error_sys. */
 int agent_credentials_open(struct agent *agent, const struct cfg_credentials *config,
                            struct credentials_provider **ret_credentials);

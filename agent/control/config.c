@@ -30,8 +30,9 @@ const char *config_sse_name(enum cfg_sse sse)
 
 const char *config_provider_name(enum cfg_provider provider)
 {
-    static const char *const names[] = {"chain", "env",          "file",   "iot",       "container",
-                                        "imds",  "web_identity", "oauth2", "token_file"};
+    static const char *const names[] = {"chain",      "env",        "file",         "iot",
+                                        "container",  "imds",       "web_identity", "oauth2",
+                                        "token_file", "assume_role"};
     return names[provider];
 }
 

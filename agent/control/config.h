@@ -53,9 +53,10 @@ enum cfg_provider {
     CFG_PROVIDER_CONTAINER,
     CFG_PROVIDER_IMDS,
     CFG_PROVIDER_WEB_IDENTITY,
-    /* Those of a route alone, which sign nothing: */
+    /* Those of a route alone, of which tokens sign nothing: */
     CFG_PROVIDER_OAUTH2,
     CFG_PROVIDER_TOKEN_FILE,
+    CFG_PROVIDER_ASSUME_ROLE,
 };
 enum cfg_auth {
     CFG_AUTH_IAM,
@@ -142,12 +143,14 @@ struct cfg_credentials {
     const char *cert_file;
     const char *key_file;
     const char *ca_file;     /* NULL: as tls_options has it */
-    struct cfg_endpoint sts; /* of web identities; host NULL: no region is known */
+    struct cfg_endpoint sts; /* of web identities and roles; host NULL: no region is known */
     const char *role_arn;    /* these NULL: as the AWS_* variables say */
     const char *session_name;
     const char *token_file;
-    const char *region;
-    struct cfg_endpoint oauth2; /* url: without its query */
+    const char *region;                   /* where STS is asked; of a role always known */
+    const struct cfg_credentials *source; /* what a role is assumed with; else NULL */
+    const char *external_id;              /* of a role, or NULL */
+    struct cfg_endpoint oauth2;           /* url: without its query */
     const char *oauth2_path;
     const char *oauth2_query; /* NULL: none */
     const char *client_id;
@@ -218,6 +221,8 @@ struct cfg_route {
     const char *proxy_url; /* as it is written: has a secret */
     const char *credentials_name;
     const struct cfg_credentials *credentials; /* NULL: none are needed */
+    const char *role_arn;                      /* NULL: none; it has become credentials */
+    const char *external_id;
     struct cfg_api api;
 };
 

@@ -116,7 +116,7 @@ static void take_endpoint(const struct subject *subject, const char *source, con
                                               .port = endpoint.port};
         config_proxy_resolve(subject->reader, subject->node, subject->credentials->proxy_url,
                              ret_endpoint);
-    } else if (source != NULL && subject->credentials->provider == CFG_PROVIDER_WEB_IDENTITY)
+    } else if (source != NULL && subject->credentials->provider != CFG_PROVIDER_CHAIN)
         config_fault(subject->reader->faults, NULL, source,
                      "is no endpoint; write it like https://host or https://host:port");
     else if (source == NULL)
@@ -175,10 +175,11 @@ void config_credentials_resolve_sts(struct config_reader *reader,
     static const char *const sources[] = {"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"};
     const struct subject subject = {reader, NULL, credentials};
     char url[CONFIG_ENDPOINT_URL_BYTES];
-    bool web = credentials->provider == CFG_PROVIDER_WEB_IDENTITY;
+    bool asked_for = credentials->provider == CFG_PROVIDER_WEB_IDENTITY ||
+                     credentials->provider == CFG_PROVIDER_ASSUME_ROLE;
     bool chain = credentials->provider == CFG_PROVIDER_CHAIN &&
                  config_variable(reader->options, "AWS_WEB_IDENTITY_TOKEN_FILE") != NULL;
-    if (credentials->sts.host != NULL || (!web && !chain))
+    if (credentials->sts.host != NULL || (!asked_for && !chain))
         return;
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
         if (config_variable(reader->options, sources[i]) != NULL) {

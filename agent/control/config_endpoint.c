@@ -86,3 +86,28 @@ int config_endpoint_build_s3(const char *bucket, const char *region, bool fips, 
                    dual_stack ? ".dualstack" : "", region, partition->suffix);
     return 0;
 }
+
+/* What stands behind SERVICE as the first label, or as another one; NULL: it is none. */
+static const char *behind(const char *service, const char *host)
+{
+    size_t count = strlen(service);
+    while (!starts_with(host, service) ||
+           (host[count] != '.' && !starts_with(host + count, "-fips."))) {
+        host = strchr(host, '.');
+        if (host == NULL)
+            return NULL;
+        host++;
+    }
+    return strchr(host, '.') + 1;
+}
+
+bool config_endpoint_region(const char *service, const char *host,
+                            char ret_region[CONFIG_REGION_BYTES])
+{
+    const char *region = behind(service, host);
+    size_t count = region == NULL ? 0 : strcspn(region, ".");
+    if (count == 0 || count >= CONFIG_REGION_BYTES || region[count] != '.')
+        return false;
+    (void)snprintf(ret_region, CONFIG_REGION_BYTES, "%.*s", (int)count, region);
+    return true;
+}

@@ -7,7 +7,11 @@
 #include <stdint.h>
 
 /** Where an AWS service is reached. */
-enum { CONFIG_ENDPOINT_HOST_BYTES = 256, CONFIG_ENDPOINT_URL_BYTES = 272 };
+enum {
+    CONFIG_ENDPOINT_HOST_BYTES = 256,
+    CONFIG_ENDPOINT_URL_BYTES = 272,
+    CONFIG_REGION_BYTES = 41
+};
 
 struct config_endpoint {
     bool tls;
@@ -34,5 +38,10 @@ int config_endpoint_build(const char *service, const char *region, bool fips, bo
  */
 int config_endpoint_build_s3(const char *bucket, const char *region, bool fips, bool dual_stack,
                              char ret_url[CONFIG_ENDPOINT_URL_BYTES]);
+
+/** The region in the name of HOST, SERVICE.REGION.amazonaws.com with whatever before it, and the
+ *  like with FIPS and of VPC endpoints. False: there is none. */
+bool config_endpoint_region(const char *service, const char *host,
+                            char ret_region[CONFIG_REGION_BYTES]);
 
 #endif

@@ -124,15 +124,22 @@ static void print_destination(const struct cfg_route *route, FILE *to)
                       route->endpoint.url);
 }
 
+static void print_source(const struct cfg_credentials *source, FILE *to)
+{
+    (void)fprintf(to, "; credentials %s (%s)", source->name,
+                  config_provider_name(source->provider));
+}
+
 static void print_credentials(const struct cfg_route *route, FILE *to)
 {
     const struct cfg_credentials *credentials = route->credentials;
     if (route->destination == CFG_DESTINATION_APIGATEWAY && route->api.auth != CFG_AUTH_IAM)
         (void)fprintf(to, "; auth %s", config_auth_name(route->api.auth));
     else if (credentials != NULL)
-        (void)fprintf(to, "; credentials %s (%s)", credentials->name,
-                      config_provider_name(credentials->provider));
+        print_source(credentials->source != NULL ? credentials->source : credentials, to);
     (void)fprintf(to, "%s\n", route->hold ? "" : "; nothing is kept for it");
+    if (credentials != NULL && credentials->source != NULL)
+        (void)fprintf(to, "         as %s, by %s\n", credentials->role_arn, credentials->sts.url);
 }
 
 static void print_route(const struct cfg_route *route, FILE *to)

@@ -2,13 +2,14 @@
 #ifndef RUNNEL_AGENT_CONTROL_CONFIG_ROUTE_H
 #define RUNNEL_AGENT_CONTROL_CONFIG_ROUTE_H
 
+#include "agent/control/config_endpoint.h"
 #include "agent/control/config_reader.h"
 
 /**
  * For the files config_route*.c, which finish a route behind config_read_object: what goes with
  * what, and what the environment says. What is wrong is reported, and they go on.
  */
-enum { CONFIG_REGION_BYTES = 41, CONFIG_ACCOUNT_BYTES = 13 };
+enum { CONFIG_ACCOUNT_BYTES = 13 };
 
 /** A route and the object that it was read from (NULL: Kconfig's). */
 struct config_route {
@@ -81,6 +82,11 @@ void config_route_s3(const struct config_route *subject);
 
 /** A directory: path, mount, size. */
 void config_route_archive(const struct config_route *subject);
+
+/* ---- config_route_role.c ---- */
+
+/** A role to assume, in place of the credentials with which it is; behind all else. */
+void config_route_role(const struct config_route *subject);
 
 /* ---- config_route_records.c ---- */
 

@@ -65,22 +65,6 @@ static bool take_url(const struct config_route *subject, const char *key, const 
     return true;
 }
 
-/* Of ID.execute-api.REGION.amazonaws.com and the names of VPC endpoints. */
-static void region_of(const char *host, char ret_region[CONFIG_REGION_BYTES])
-{
-    static const char *const services[] = {".execute-api.", ".execute-api-fips."};
-    ret_region[0] = '\0';
-    for (size_t i = 0; i < sizeof services / sizeof services[0]; i++) {
-        const char *at = strstr(host, services[i]);
-        if (at == NULL)
-            continue;
-        at += strlen(services[i]);
-        size_t count = strcspn(at, ".");
-        if (count > 0 && count < CONFIG_REGION_BYTES && at[count] == '.')
-            (void)snprintf(ret_region, CONFIG_REGION_BYTES, "%.*s", (int)count, at);
-    }
-}
-
 static void resolve_url(const struct config_route *subject)
 {
     struct cfg_route *route = subject->route;
@@ -111,6 +95,7 @@ static const struct {
     bool required;
 } members[] = {
     {"region", CFG_AUTH_IAM, false},          {"credentials", CFG_AUTH_IAM, false},
+    {"role_arn", CFG_AUTH_IAM, false},        {"external_id", CFG_AUTH_IAM, false},
     {"api_key_file", CFG_AUTH_API_KEY, true}, {"token_url", CFG_AUTH_OAUTH2, true},
     {"client_id", CFG_AUTH_OAUTH2, true},     {"client_secret_file", CFG_AUTH_OAUTH2, true},
     {"scope", CFG_AUTH_OAUTH2, false},        {"token_file", CFG_AUTH_BEARER, true},
@@ -159,7 +144,7 @@ static void resolve_region(const struct config_route *subject)
     struct cfg_route *route = subject->route;
     char region[CONFIG_REGION_BYTES] = "";
     if (route->endpoint.host != NULL)
-        region_of(route->endpoint.host, region);
+        config_endpoint_region("execute-api", route->endpoint.host, region);
     if (region[0] != '\0' && route->region != NULL && strcmp(route->region, region) != 0)
         config_route_fault(subject, "region", "differs from the region in \"url\"; remove it");
     else

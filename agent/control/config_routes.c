@@ -154,6 +154,9 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
     config_route_records(&subject);
     if (route->endpoint.host != NULL)
         config_proxy_resolve(reader, node, route->proxy_url, &route->endpoint);
+#ifdef CONFIG_CREDENTIALS_ASSUME_ROLE
+    config_route_role(&subject);
+#endif
 }
 
 /* CONFIG_STREAM alone is enough for a route. */

@@ -168,7 +168,25 @@ static const struct schema_key network_keys[] = {
      .symbol = "CONFIG_HTTP_PROXY",
      .help = "an HTTP proxy"},
 #endif
-    {.name = "role_arn", .kind = SCHEMA_ABSENT, .help = "a role to assume"},
+#ifdef CONFIG_CREDENTIALS_ASSUME_ROLE
+    {.name = "role_arn",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, role_arn),
+     .help = "a role to assume with the keys of \"credentials\", as of another account"},
+    {.name = "external_id",
+     .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, external_id),
+     .help = "what the trust policy of role_arn wants to hear, if it wants something"},
+#else
+    {.name = "role_arn",
+     .kind = SCHEMA_ABSENT,
+     .symbol = "CONFIG_CREDENTIALS_ASSUME_ROLE",
+     .help = "a role to assume"},
+    {.name = "external_id",
+     .kind = SCHEMA_ABSENT,
+     .symbol = "CONFIG_CREDENTIALS_ASSUME_ROLE",
+     .help = "for the role's trust policy"},
+#endif
     {.name = NULL},
 };
 

@@ -538,13 +538,6 @@ static void test_what_is_not_in_this_program(void **state)
         "3:47: sensors[0].transforms: is not available in this version; remove it\n"
         "4:37: credentials.x.provider: \"oauth2\" gives tokens, which sign nothing; write "
         "\"auth\": \"oauth2\" at a route with \"destination\": \"apigateway\"\n");
-    expect_faults(*state,
-                  "{ \"device\": \"d\", \"routes\": [\n"
-                  "\n"
-                  "{ \"name\": \"k\", \"destination\": \"kinesis\", \"stream\": \"s\", \"region\": "
-                  "\"eu-west-1\", \"order\": \"fifo\",\n\n\n"
-                  "\"role_arn\": \"r\" } ] }",
-                  "6:1: routes[0].role_arn: is not available in this version; remove it\n");
 }
 
 #ifndef CONFIG_DEST_S3
@@ -1113,6 +1106,10 @@ static void test_api_faults(void **state)
          "2:9: routes[0].auth: \"api_key\" is none of iam, api-key, oauth2, bearer, header, none; "
          "did "
          "you mean \"api-key\"?\n"},
+#ifdef CONFIG_CREDENTIALS_ASSUME_ROLE
+        {"\"role_arn\": \"arn:aws:iam::123456789012:role/r\", \"auth\": \"none\", " ELSEWHERE,
+         "2:13: routes[0].role_arn: " ALONE("iam")},
+#endif
 #ifdef CONFIG_CREDENTIALS_OAUTH2
         {ELSEWHERE ", \"auth\": \"oauth2\"",
          NEEDS("token_url", "oauth2") NEEDS("client_id", "oauth2")
@@ -1276,6 +1273,168 @@ static void test_web_identity_credentials(void **state)
                   "2:41: credentials.default.role_arn: is no ARN of a role; write it like "
                   "arn:aws:iam::ACCOUNT:role/NAME\n"
                   "2:56: credentials.default.region: is no region; write it like \"eu-west-1\"\n");
+}
+#endif
+
+#ifdef CONFIG_CREDENTIALS_ASSUME_ROLE
+#define STREAM(name) "{ \"name\": \"" name "\", \"destination\": \"kinesis\", \"stream\": \"s\""
+#define ROLE         ", \"role_arn\": \"arn:aws:iam::123456789012:role/path/r\""
+#define ROUTES(text) "{ \"device\": \"d\", \"routes\": [\n" text " ] }"
+
+static void test_role(void **state)
+{
+    static const char *const variables[] = {"AWS_REGION=us-east-2", NULL};
+    struct fixture *fixture = *state;
+    fixture->variables = variables;
+    const struct config *config = expect_good(
+        fixture, ROUTES(STREAM("k") ", \"region\": \"eu-west-1\"" ROLE ", \"external_id\": \"x:1\","
+                                    " \"ca_file\": \"c\" }"));
+    const struct cfg_credentials *role = config->routes[0].credentials;
+    assert_int_equal(role->provider, CFG_PROVIDER_ASSUME_ROLE);
+    assert_string_equal(role->name, "k");
+    assert_string_equal(role->role_arn, "arn:aws:iam::123456789012:role/path/r");
+    assert_string_equal(role->external_id, "x:1");
+    assert_string_equal(role->region, "eu-west-1");
+    assert_string_equal(role->sts.host, "sts.eu-west-1.amazonaws.com");
+    assert_true(role->sts.tls);
+    assert_string_equal(role->ca_file, "c");
+    assert_ptr_equal(role->source, &config->credentials[0]);
+    expect_printed(config, "; credentials default (chain)\n"
+                           "         as arn:aws:iam::123456789012:role/path/r, by "
+                           "https://sts.eu-west-1.amazonaws.com\n");
+}
+
+/* Where STS is asked, and for which region that is signed. */
+static void test_role_regions(void **state)
+{
+    static const struct {
+        const char *variables[3];
+        const char *host;
+        const char *region;
+    } rows[] = {
+        {{NULL}, "sts.us-gov-west-1.amazonaws.com", "us-gov-west-1"},
+        {{"AWS_USE_DUALSTACK_ENDPOINT=true"}, "sts.us-gov-west-1.api.aws", "us-gov-west-1"},
+        {{"AWS_ENDPOINT_URL_STS=https://sts.amazonaws.com"}, "sts.amazonaws.com", "us-east-1"},
+        {{"AWS_ENDPOINT_URL_STS=https://sts-fips.us-west-2.amazonaws.com"},
+         "sts-fips.us-west-2.amazonaws.com",
+         "us-west-2"},
+        {{"AWS_ENDPOINT_URL_STS=https://v-1.sts.eu-west-3.vpce.amazonaws.com"},
+         "v-1.sts.eu-west-3.vpce.amazonaws.com",
+         "eu-west-3"},
+        {{"AWS_ENDPOINT_URL=http://localhost:99"}, "localhost", "us-gov-west-1"},
+    };
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        fixture->variables = rows[i].variables;
+        const struct cfg_credentials *role =
+            expect_good(fixture,
+                        ROUTES(STREAM("k") ", \"region\": \"us-gov-west-1\", \"role_arn\": "
+                                           "\"arn:aws-us-gov:iam::123456789012:role/r\" }"))
+                ->routes[0]
+                .credentials;
+        assert_string_equal(role->sts.host, rows[i].host);
+        assert_string_equal(role->region, rows[i].region);
+    }
+}
+
+/* One for all routes that want the same, another for each that wants another. */
+static void test_roles_are_shared(void **state)
+{
+    static const char *const wants[] = {ROLE,
+                                        ROLE ", \"external_id\": \"id\"",
+                                        ROLE ", \"credentials\": \"b\"",
+                                        ROLE ", \"ca_file\": \"c\"",
+                                        ", \"role_arn\": \"arn:aws:iam::123456789012:role/q\"",
+                                        "",
+                                        ROLE};
+    enum { LAST = sizeof wants / sizeof *wants - 1 };
+    char text[2048];
+    int used = snprintf(text, sizeof text,
+                        "{ \"device\": \"d\", \"credentials\": { \"b\": { \"provider\": \"chain\" "
+                        "} }, \"routes\": [");
+    for (size_t i = 0; i <= LAST; i++)
+        used += snprintf(text + used, sizeof text - (size_t)used,
+                         "{ \"name\": \"r%zu\", \"destination\": \"kinesis\", \"stream\": \"s\","
+                         " \"region\": \"eu-west-1\"%s }%s",
+                         i, wants[i], i < LAST ? "," : "] }");
+    const struct cfg_route *routes = expect_good(*state, text)->routes;
+    for (size_t i = 0; i < LAST; i++)
+        for (size_t j = 0; j < i; j++)
+            assert_ptr_not_equal(routes[i].credentials, routes[j].credentials);
+    assert_ptr_equal(routes[LAST].credentials, routes[0].credentials);
+    assert_null(routes[LAST - 1].credentials->source);
+    assert_ptr_equal(routes[0].credentials->source, routes[LAST - 1].credentials);
+}
+
+#ifdef CONFIG_HTTP_PROXY
+/* STS is reached as the route's endpoint is; what is wrong with that is told once. */
+static void test_role_by_a_proxy(void **state)
+{
+#define BY(proxy) ROUTES(STREAM("k") ", \"region\": \"eu-west-1\"" ROLE proxy " }")
+    static const char *const variables[] = {"HTTPS_PROXY=a.example",
+                                            "NO_PROXY=sts.eu-west-1.amazonaws.com", NULL};
+    static const char *const only_proxy[] = {"HTTPS_PROXY=a.example", NULL};
+    static const char written[] = BY(", \"proxy\": \"http://u:p@b.example:8080\"");
+    struct fixture *fixture = *state;
+    fixture->variables = only_proxy;
+    const struct cfg_route *route = &expect_good(fixture, BY(""))->routes[0];
+    assert_string_equal(route->credentials->sts.proxy.host, "a.example");
+    fixture->variables = variables;
+    route = &expect_good(fixture, BY(""))->routes[0];
+    assert_string_equal(route->endpoint.proxy.host, "a.example");
+    assert_null(route->credentials->sts.proxy.host);
+    route = &expect_good(fixture, written)->routes[0];
+    assert_string_equal(route->credentials->sts.proxy.host, "b.example");
+    assert_string_equal(route->credentials->sts.proxy.password, "p");
+    route = &expect_good(fixture, BY(", \"proxy\": \"none\""))->routes[0];
+    assert_null(route->credentials->sts.proxy.host);
+    expect_faults(fixture, BY(",\n\"proxy\": \"b.example\""),
+                  "3:10: routes[0].proxy: is no proxy; write it like http://user:password@host:port"
+                  "\n");
+#undef BY
+}
+#endif
+
+static void test_role_faults(void **state)
+{
+    static const char *const bad[] = {"r",
+                                      "arn:aws:iam::1:role/r",
+                                      "arn:aws:iam:eu-west-1:123456789012:role/r",
+                                      "arn:aws:iam::1234567890123:role/r",
+                                      "arn:aws:iam::12345678901x:role/r",
+                                      "arn:aws:iam::123456789012:role/",
+                                      "arn:aws:iam::123456789012:role/path/",
+                                      "arn:aws:iam::123456789012:role/a b",
+                                      "arn:aws:iam::123456789012:user/r",
+                                      "arn:aws:sts::123456789012:assumed-role/r/s",
+                                      "arn:gcp:iam::123456789012:role/r"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[300];
+        (void)snprintf(text, sizeof text,
+                       ROUTES(STREAM("k") ", \"region\": \"eu-west-1\",\n\"role_arn\": \"%s\" }"),
+                       bad[i]);
+        expect_faults(*state, text,
+                      "3:13: routes[0].role_arn: is no ARN of a role; write it like "
+                      "arn:aws:iam::123456789012:role/NAME\n");
+    }
+    expect_faults(*state,
+                  ROUTES(STREAM("k") ", \"region\": \"eu-west-1\",\n\"external_id\": \"a b\" }"),
+                  "3:16: routes[0].external_id: is no external id; use at least 2 letters, digits "
+                  "and _+=,.@:/-\n"
+                  "3:16: routes[0].external_id: goes with \"role_arn\" alone; remove it, or write "
+                  "that\n");
+}
+#else
+static void test_roles_are_left_out(void **state)
+{
+    expect_faults(*state,
+                  "{ \"device\": \"d\", \"routes\": [\n"
+                  "{ \"name\": \"k\", \"destination\": \"kinesis\", \"stream\": \"s\","
+                  " \"region\": \"eu-west-1\",\n\"role_arn\": \"r\", \"external_id\": \"x\" } ] }",
+                  "3:1: routes[0].role_arn: is not in this program; enable "
+                  "CONFIG_CREDENTIALS_ASSUME_ROLE\n"
+                  "3:18: routes[0].external_id: is not in this program; enable "
+                  "CONFIG_CREDENTIALS_ASSUME_ROLE\n");
 }
 #endif
 
@@ -1817,6 +1976,8 @@ static void test_service_urls(void **state)
          "https://firehose.eusc-de-east-1.api.amazonwebservices.eu"},
         {"sts", "us-gov-west-1", true, false, "https://sts.us-gov-west-1.amazonaws.com"},
         {"sts", "us-gov-west-1", true, true, "https://sts-fips.us-gov-west-1.api.aws"},
+        {"sts", "us-east-1", true, false, "https://sts-fips.us-east-1.amazonaws.com"},
+        {"sts", "us-east-1", false, true, "https://sts.us-east-1.api.aws"},
     };
     char url[CONFIG_ENDPOINT_URL_BYTES];
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -2007,6 +2168,17 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_iot_credentials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_faulty_iot_credentials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_web_identity_credentials, set_up, tear_down),
+#endif
+#ifdef CONFIG_CREDENTIALS_ASSUME_ROLE
+        cmocka_unit_test_setup_teardown(test_role, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_role_regions, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_roles_are_shared, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_role_faults, set_up, tear_down),
+#ifdef CONFIG_HTTP_PROXY
+        cmocka_unit_test_setup_teardown(test_role_by_a_proxy, set_up, tear_down),
+#endif
+#else
+        cmocka_unit_test_setup_teardown(test_roles_are_left_out, set_up, tear_down),
 #endif
         cmocka_unit_test_setup_teardown(test_lanes_and_windows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_link, set_up, tear_down),
