@@ -43,7 +43,8 @@ struct file_provider {
     char profile[PROFILE_BYTES];
     bool profile_asked;
     bool path_asked;
-    bool warned; /* that others may read it */
+    bool warned;   /* that others may read it */
+    bool has_role; /* the profile names one instead of keys */
     size_t source_count;
     size_t decided; /* how many of them had to be read */
     struct source sources[SOURCES];
@@ -93,6 +94,7 @@ static int take_key(void *context, const struct ini_key *key)
     const struct look *look = context;
     struct file_provider *file = look->file;
     size_t bytes = 0;
+    file->has_role |= ini_is(key, "role_arn");
     char *place = place_of(&file->slots[1 - file->used], key, &bytes);
     if (place == NULL)
         return 0;
@@ -192,6 +194,7 @@ static int read_sources(struct file_provider *file, char fault[CREDENTIALS_FAULT
 {
     int rc =
         credentials_fault(fault, E_NOT_FOUND, "HOME is not set: set AWS_SHARED_CREDENTIALS_FILE");
+    file->has_role = false;
     for (file->decided = 0; rc == E_NOT_FOUND && file->decided < file->source_count;)
         rc = read_source(file, &file->sources[file->decided++], fault);
     return rc;
@@ -250,10 +253,17 @@ static bool go_on_with_old(struct file_provider *file, const char *fault)
     return true;
 }
 
-/* What is missing is no fault unless somebody asked for it by name. */
+/* What is missing is no fault unless somebody asked for it by name. A profile that names a role is
+ * there, and whoever wrote it wants no other keys. */
 static int explain_missing(const struct file_provider *file, char fault[CREDENTIALS_FAULT_BYTES])
 {
     int code = file->profile_asked || file->path_asked ? E_CREDENTIALS : E_NOT_FOUND;
+    if (file->has_role)
+        return credentials_fault(fault, E_CREDENTIALS,
+                                 "profile [%s] names a role, which is not assumed from there: "
+                                 "write its \"role_arn\" at the route, and \"profile\": its "
+                                 "source_profile at \"credentials\"",
+                                 file->profile);
     if (file->source_count < 2)
         return code; /* the one file's fault says it all */
     return credentials_fault(fault, code, "profile [%s] has no aws_access_key_id in %s or %s",

@@ -357,6 +357,22 @@ static void test_long_lines(void **state)
     check("AKID", "HUSH", "");
 }
 
+/* Who wrote that profile wants the role, not whatever other keys there are. */
+static void test_role_in_a_profile(void **state)
+{
+    (void)state;
+    write_file(".aws/credentials", 0600, plain);
+    write_file(".aws/config", 0600,
+               "[profile p]\nrole_arn = arn:aws:iam::123456789012:role/r\n"
+               "source_profile = default\n");
+    assert_int_equal(get_file(NULL, NULL), 0);
+    assert_int_equal(get_file(NULL, "p"), E_CREDENTIALS);
+    assert_non_null(strstr(fault, "profile [p] names a role"));
+    write_file(".aws/credentials", 0600, "[default]\nrole_arn = r\n");
+    assert_int_equal(get_file(NULL, NULL), E_CREDENTIALS);
+    assert_non_null(strstr(fault, "profile [default] names a role"));
+}
+
 /* Every prefix of a file, as if its writer were in the middle of it: never half of a key pair. */
 static void test_every_prefix(void **state)
 {
@@ -926,6 +942,7 @@ int main(void)
         IN_HOME(test_no_home),
         IN_HOME(test_faulty_files),
         IN_HOME(test_long_lines),
+        IN_HOME(test_role_in_a_profile),
         IN_HOME(test_every_prefix),
         IN_HOME(test_rotation),
         IN_HOME(test_half_written),
