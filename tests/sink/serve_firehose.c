@@ -5,6 +5,9 @@
 #include "tests/sink/exchange.h"
 #include "tests/sink/firehose.h"
 
+/* 224 characters, as the service has them. */
+#define RECORD_ID "{\"RecordId\":\"%s%s%s%s\""
+
 static int fails(struct sink *sink)
 {
     return faults_chance(&sink->generator, sink->faults.record_failure_rate);
@@ -50,7 +53,7 @@ static void put_result(struct exchange *exchange, const char *data, size_t count
     char sequence[STREAM_SEQUENCE_BYTES];
     if (!fails(sink)) {
         store(sink, data, count, lost, sequence);
-        buffer_format(&exchange->body, "{\"RecordId\":\"%s\"}", sequence);
+        buffer_format(&exchange->body, RECORD_ID "}", sequence, sequence, sequence, sequence);
         return;
     }
     ++*failed;
@@ -92,7 +95,8 @@ static int put_single_locked(struct exchange *exchange, const struct firehose_ca
     store(sink, call->data.bytes, call->ends[0], exchange_begin_batch(exchange, &sink->lake),
           sequence);
     exchange_end_batch(exchange, 1, sink->lake_dump);
-    buffer_format(&exchange->body, "{\"RecordId\":\"%s\",\"Encrypted\":false}", sequence);
+    buffer_format(&exchange->body, RECORD_ID ",\"Encrypted\":false}", sequence, sequence, sequence,
+                  sequence);
     return 0;
 }
 

@@ -146,7 +146,7 @@ static void write_reply(struct exchange *exchange, int status, const char *type,
     char headers[256];
     snprintf(headers, sizeof headers,
              "%sx-amzn-RequestId: 00000000-0000-4000-8000-%012" PRIx64 "\r\n"
-             "x-amz-id-2: runnel-sink/%" PRIu64 "\r\n",
+             "x-amz-id-2: runnel-sink/%076" PRIu64 "\r\n",
              type, exchange->number, exchange->number);
     http_reply(reply, status, headers, exchange->now_ms, exchange->request->keep_alive,
                &exchange->body);
