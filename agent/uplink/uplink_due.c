@@ -87,6 +87,19 @@ static void count_lanes(struct uplink *uplink, struct look *ret_look)
     }
 }
 
+static bool is_full(const struct uplink *uplink, const struct look *look)
+{
+    return look->records > 0 &&
+           (look->records >= full_records(uplink) || look->bytes >= full_bytes(uplink));
+}
+
+bool uplink_due_is_full(struct uplink *uplink)
+{
+    struct look look;
+    count_lanes(uplink, &look);
+    return is_full(uplink, &look);
+}
+
 /* Whether a batch is due; the oldest records are asked for only where the amount does not tell. */
 static bool is_due(struct uplink *uplink, struct look *look)
 {
@@ -95,8 +108,7 @@ static bool is_due(struct uplink *uplink, struct look *look)
         return true; /* but it gets no object of its own */
     if (look->records == 0)
         return false;
-    if (drain || look->records >= full_records(uplink) || look->bytes >= full_bytes(uplink) ||
-        batch_has_backlog(&uplink->batch))
+    if (drain || is_full(uplink, look) || batch_has_backlog(&uplink->batch))
         return true;
     for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
         int64_t due = INT64_MAX;

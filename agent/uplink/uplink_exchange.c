@@ -122,6 +122,12 @@ static int store(struct uplink *uplink, struct http_outcome *ret_outcome)
     return E_OK;
 }
 
+int uplink_exchange_head(struct uplink *uplink)
+{
+    const struct batch_summary *batch = &uplink->batch.summary;
+    return write_head(uplink, batch, true, batch->body_hash, batch->body_bytes);
+}
+
 int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome)
 {
     struct dest *dest = uplink->options.dest;
@@ -129,8 +135,7 @@ int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome
     uplink->answer = (struct uplink_answer){.head = {.retry_after_ms = -1}};
     if (uplink_stores(&uplink->options))
         return store(uplink, ret_outcome);
-    int head_bytes = write_head(uplink, &uplink->batch.summary, true,
-                                uplink->batch.summary.body_hash, uplink->batch.summary.body_bytes);
+    int head_bytes = uplink_exchange_head(uplink);
     if (head_bytes < 0) {
         (void)snprintf(ret_outcome->fault, sizeof ret_outcome->fault,
                        "the request cannot be written: check region, path and credentials");

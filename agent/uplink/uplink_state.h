@@ -143,7 +143,13 @@ void uplink_budget_asked(struct uplink *uplink, bool answered);
 /** Waits until there is something to send, or to ask (asks_time): 0, E_STOP, or error_sys. */
 int uplink_due_wait(struct uplink *uplink);
 
+/** Whether there is so much that a batch is full. */
+bool uplink_due_is_full(struct uplink *uplink);
+
 /* ---- uplink_exchange.c ---- */
+
+/** Signs the batch, which is built, and writes the head into uplink->head. Its bytes, or < 0. */
+int uplink_exchange_head(struct uplink *uplink);
 
 /** Signs and sends the batch; uplink->answer has the reply. As http_client_exchange; E_INVALID: the
  *  request cannot be written. */
