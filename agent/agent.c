@@ -237,24 +237,28 @@ static void set_object_options(const struct cfg_route *config, struct uplink_opt
         options->link = NULL;
 }
 
+int agent_route_prepare(struct agent *agent, const struct cfg_route *config,
+                        struct uplink_options *ret_options)
+{
+    const struct dest_options dest_options = destination_options(agent, config);
+    *ret_options = route_options(agent, config);
+    set_object_options(config, ret_options);
+    return dest_open(config_destination_name(config->destination), &dest_options,
+                     &ret_options->dest);
+}
+
 static int open_route(struct agent *agent, size_t index)
 {
     const struct cfg_route *config = &agent->config->routes[index];
-    const struct dest_options dest_options = destination_options(agent, config);
-    struct uplink_options options = route_options(agent, config);
+    struct uplink_options options;
     char fault[64 + ERROR_TEXT_BYTES];
-    int rc = E_OK;
-    set_object_options(config, &options);
-    if (config->credentials != NULL)
+    int rc = agent_route_prepare(agent, config, &options);
+    if (rc == E_OK && config->credentials != NULL)
         rc = agent_credentials_open(agent, config->credentials, &options.credentials);
     if (rc == E_OK)
-        rc = dest_open(config_destination_name(config->destination), &dest_options, &options.dest);
-    if (rc == E_OK) {
         rc = uplink_open(&options, &agent->uplinks[index]);
-        if (rc < 0)
-            dest_close(options.dest);
-    }
     if (rc < 0) {
+        dest_close(options.dest);
         (void)snprintf(fault, sizeof fault, "route %s: %s", config->name, ERROR_TEXT(rc));
         return fail_start(agent, fault, rc);
     }

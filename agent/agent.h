@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "agent/control/config.h"
 #include "agent/control/control_client.h"
@@ -32,5 +33,13 @@ int agent_run(const struct agent_options *options);
  */
 int agent_spool(const struct config *config, const struct control_spool *spool,
                 struct control_spooled *ret_spooled);
+
+/**
+ * What CONFIG costs in a month of 30 days, printed to TO, one line a thing, NAME=NUMBER. The
+ * sensors are asked, and what they say goes through a spool, in RAM alone, and through the batches
+ * of each route, faster than time passes; nothing is sent. E_AGAIN: RAM does not hold what waits
+ * for its batches; E_NO_MEMORY; error_sys; what batch_build and uplink_open return.
+ */
+int agent_estimate(const struct config *config, FILE *to);
 
 #endif

@@ -95,6 +95,13 @@ struct agent {
     struct inspect inspects[CONFIG_CONTROL_CONNECTIONS];
 };
 
+/* ---- agent.c ---- */
+
+/** What an uplink is opened with, its keys left out; the destination is the caller's. As dest_open,
+ *  and ret_options->dest is NULL on failure. */
+int agent_route_prepare(struct agent *agent, const struct cfg_route *config,
+                        struct uplink_options *ret_options);
+
 /* ---- agent_clock.c ---- */
 
 /** For spool_options.clock; CONTEXT is the struct agent_clock. */
