@@ -269,23 +269,29 @@ def describe():
 
 
 def print_table(rows):
-    shown = ("case", "records", "seconds", "cpu_s", "cpu_s_per_million", "wire_bytes_per_record",
-             "flash_bytes_per_record", "flash_bytes", "private_dirty_peak_kib", "rss_peak_kib",
-             "context_switches")
-    names = ("case", "records", "s", "CPU s", "CPU s/M", "wire B/rec", "flash B/rec", "flash B",
-             "dirty KiB", "RSS KiB", "switches")
-    table = [names] + [tuple(str(row[column]) or "-" for column in shown) for row in rows]
-    widths = [max(len(line[i]) for line in table) for i in range(len(names))]
+    print_columns(rows, (
+        ("case", "case"), ("records", "records"), ("seconds", "s"), ("cpu_s", "CPU s"),
+        ("cpu_s_per_million", "CPU s/M"), ("wire_bytes_per_record", "wire B/rec"),
+        ("flash_bytes_per_record", "flash B/rec"), ("flash_bytes", "flash B"),
+        ("private_dirty_peak_kib", "dirty KiB"), ("rss_peak_kib", "RSS KiB"),
+        ("context_switches", "switches")))
+
+
+def print_columns(rows, columns):
+    """COLUMNS: a name in each row, and its title."""
+    table = [tuple(title for _, title in columns)]
+    table += [tuple(str(row[name]) or "-" for name, _ in columns) for row in rows]
+    widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
     for line in table:
         print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
 
 
-def append(path, rows):
+def append(path, rows, columns=COLUMNS):
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        table = csv.DictWriter(file, columns, lineterminator="\n")
         if is_new:
             table.writeheader()
         table.writerows(rows)
