@@ -59,9 +59,14 @@ static const struct {
      "check \"url\", and whether the API wants an API key (\"auth\": \"api-key\"), a client "
      "certificate, or a firewall refuses bodies of this size: batch.bytes"},
 
+    {400, NULL, "Invalid request body", ANY,
+     "the API's model refuses it: choose the \"body\" that \"url\" takes, or correct the model"},
     {404, NULL, NULL, ANY, "no such path, method or stage: check \"url\""},
     {405, NULL, NULL, ANY, "nothing there takes POST: check \"url\""},
     {415, NULL, NULL, ANY, "let the API take this content type, or choose another \"body\""},
+    {429, NULL, "Too Many Requests", ANY,
+     "raise the throttling of the API's stage, method or usage plan, or send fewer and larger "
+     "requests: batch, age"},
 };
 
 static bool has_code(const char *code, const char *wanted)
