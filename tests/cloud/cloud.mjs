@@ -58,7 +58,7 @@ async function direct(request, cloud) {
   if (before) return { ...failure(500, 'InternalFailure', ''), spoil: 'lost' }
   const reply = await cloud.services.serve(service, request)
   cloud.count(reply.status)
-  const spoil = cloud.faults.first('lost', 'cut')
+  const spoil = cloud.faults.first('lost', 'cut', 'silent')
   return spoil === undefined ? reply : { ...reply, spoil }
 }
 
@@ -68,15 +68,16 @@ function endpointsOf(ports) {
 }
 
 class Cloud {
-  constructor(template, local) {
+  constructor(template, local, faults) {
     const [access, secret] = options.key.split(':')
     const endpoints = endpointsOf(local.ports)
     Object.assign(this, { template, region: REGION, local, endpoints, authorized: new Map(),
       statuses: {}, keys: { [access]: { secret } }, vpcEndpoint: undefined,
-      faults: new Faults(Number(options.seed ?? 1)) })
-    this.functions = new Functions(template, options.code, endpoints, this.faults)
+      faults })
+    this.functions = new Functions(template, options.code, endpoints, faults)
+    local.dynamo.kill = () => this.functions.kill()
     this.firehose = new Firehose(template, this.functions, new Store(local.ports.s3))
-    this.services = new Services(local.ports.kinesis, this.firehose, this.faults)
+    this.services = new Services(local.kinesis, this.firehose, faults)
     this.tokens = new Tokens(template)
     this.setApi()
   }
@@ -100,9 +101,10 @@ function inner(cloud) {
 
 async function main() {
   const template = new Template(JSON.parse(fs.readFileSync(options.template, 'utf8')))
+  const faults = new Faults(Number(options.seed ?? 1))
   const local = await startServices(template, `${options.folder}/s3`,
-    options.shards && Number(options.shards))
-  const cloud = new Cloud(template, local)
+    options.shards && Number(options.shards), faults)
+  const cloud = new Cloud(template, local, faults)
   const [innerPort, aws, tokens, adminPort] = await Promise.all([inner(cloud),
     secure((request) => direct(request, cloud)), secure((request) => cloud.tokens.answer(request)),
     listen(http.createServer(answering((request) => admin(request, cloud))))])

@@ -37,13 +37,14 @@ def resolve(**parameters):
 
 class Cloud:
     """
-    All of it; RESOLVED is what resolve() gives, changed as a test needs it. Ends with the scenario.
+    All of it; RESOLVED is what resolve() gives, and CODE the functions' folder, changed as a test
+    needs them. Ends with the scenario.
 
     url(path), aws (Kinesis and Firehose), token_url, ca      where clients go
     api_keys, clients {id: secret}                            what a user looks up on the console
     """
 
-    def __init__(self, run, resolved, *options, name="cloud"):
+    def __init__(self, run, resolved, *options, name="cloud", code=CODE):
         self.folder = run.folder / name
         self.folder.mkdir()
         self.resources = resolved["Resources"]
@@ -52,7 +53,7 @@ class Cloud:
                        check=True)
         self.ca = certificates / "ca.pem"
         (self.folder / "template.json").write_text(json.dumps(resolved))
-        self.process = self.start(certificates, options)
+        self.process = self.start(certificates, code, options)
         line = self.process.popen.stdout.readline()
         check(line, f"the cloud did not start: {self.process.tail()}")
         self.told = json.loads(line)
@@ -64,13 +65,13 @@ class Cloud:
         self.mappings = None
         self.read = 0  # of the records of Firehose's source
 
-    def start(self, certificates, options):
+    def start(self, certificates, code, options):
         try:
             modules = npm.install_locked(HERE)
         except npm.Unable as why:
             raise harness.Skip(str(why)) from None
         command = ["node", HERE / "cloud.mjs", "--template", self.folder / "template.json",
-                   "--code", CODE, "--certificates", certificates, "--folder", self.folder,
+                   "--code", code, "--certificates", certificates, "--folder", self.folder,
                    "--key", f"{harness.ACCESS_KEY}:{harness.SECRET_KEY}", *options]
         # Its standard input ends with this program, and it with that.
         return harness.Process(

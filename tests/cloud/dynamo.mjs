@@ -13,8 +13,8 @@ const typed = (reply) => ({ ...reply, headers: { 'content-type': TYPE } })
 
 export class Dynamo {
   /** PORT: dynalite's; KEYS: {table: [names of its key]}; SIGNED: headers that it wants to see. */
-  constructor(port, keys, signed) {
-    Object.assign(this, { port, keys, signed, last: Promise.resolve(), done: new Map() })
+  constructor(port, keys, signed, faults) {
+    Object.assign(this, { port, keys, signed, faults, last: Promise.resolve(), done: new Map() })
   }
 
   answer(request) {
@@ -25,6 +25,13 @@ export class Dynamo {
   async one(request) {
     const target = request.headers['x-amz-target'] ?? ''
     if (target !== TARGET + 'TransactWriteItems') return this.forward(target, request.body)
+    if (this.faults.strikes('killed')) {
+      this.kill()
+      return { status: 503, headers: {}, spoil: 'lost' }
+    }
+    if (this.faults.strikes('denied')) {
+      return typed(failure(400, 'AccessDeniedException', 'not authorized to perform: PutItem'))
+    }
     const { TransactItems: writes, ClientRequestToken: token } = JSON.parse(request.body)
     if (writes.length > WRITES_MAX) {
       return typed(failure(400, 'ValidationException', 'more than 100 actions'))

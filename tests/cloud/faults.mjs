@@ -6,12 +6,16 @@
  * html         200 with a page, nothing stored       portal       302 of a captive portal, ditto
  * reset        the connection ends, nothing stored   empty        stored, and answered 202 empty
  * lost         stored, and the connection ends       cut          stored, and half the reply
+ * silent       stored, and no reply as long as the client waits
  * error        500 of the service behind             slow_down    the service behind throttles
  * records      single records of the service behind fail
+ * away         the service behind takes no connections
  * lambda       an invocation fails before the code   lambda_after it fails when the code has run
+ * denied       the functions' table refuses a transaction, as for want of a permission
+ * killed       the functions are killed where one of them begins a transaction
  */
 export const KINDS = ['throttle', 'unavailable', 'html', 'portal', 'reset', 'empty', 'lost', 'cut',
-  'error', 'slow_down', 'records', 'lambda', 'lambda_after']
+  'silent', 'error', 'slow_down', 'records', 'away', 'lambda', 'lambda_after', 'denied', 'killed']
 
 // mulberry32: 32 bits of state are enough to choose victims.
 function generator(seed) {
@@ -31,7 +35,10 @@ export class Faults {
     this.injected = {}
   }
 
-  /** Replaces all plans: {kind: N}, the next N times, {kind: {rate: R}} or {kind: {at: N}}. */
+  /**
+   * Replaces all plans: {kind: N}, the next N times, {kind: {rate: R}}, or {kind: {at, times}}: from
+   * the time AT on, or from each time in the array AT, TIMES (1) of them.
+   */
   set(plans) {
     for (const kind of Object.keys(plans)) {
       if (!KINDS.includes(kind)) throw new Error(`there is no fault ${kind}`)
@@ -43,7 +50,8 @@ export class Faults {
     if (typeof plan === 'number') return plan > 0
     if (plan.rate !== undefined) return this.draw() < plan.rate
     plan.seen = (plan.seen ?? 0) + 1
-    return plan.seen === plan.at
+    const within = (at) => plan.seen >= at && plan.seen < at + (plan.times ?? 1)
+    return [plan.at].flat().some(within)
   }
 
   /** Does KIND strike now? Counts it where it does. */

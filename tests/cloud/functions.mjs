@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 
 const RUNTIME = fileURLToPath(new URL('lambda_runtime.py', import.meta.url))
 const PYTHON = '/usr/bin/python3'
+const KILLED = { errorType: 'Runtime.ExitError', errorMessage: 'RequestId: 0 Error: killed' }
 
 /** A function's process; its invocations come one after the other. */
 class Function {
@@ -14,15 +15,13 @@ class Function {
     this.process = spawn(PYTHON, ['-B', RUNTIME, folder, handler],
       { env: { PATH: process.env.PATH, ...environment }, stdio: ['pipe', 'pipe', 'inherit'] })
     createInterface({ input: this.process.stdout }).on('line', (line) =>
-      this.waiting.shift().resolve(JSON.parse(line)))
-    this.process.on('exit', (code) => {
-      for (const one of this.waiting) one.reject(new Error(`${handler} ended with ${code}`))
-    })
+      this.waiting.shift()(JSON.parse(line)))
+    this.process.on('exit', () => this.waiting.forEach((resolve) => resolve(KILLED)))
   }
 
   invoke(event) {
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ resolve, reject })
+    return new Promise((resolve) => {
+      this.waiting.push(resolve)
       this.process.stdin.write(JSON.stringify(event) + '\n')
     })
   }
@@ -65,11 +64,16 @@ export class Functions {
     return this.call(id ?? name, event)
   }
 
+  /** Ends all processes at once, whatever they are at; the next event finds a new one. */
+  kill() {
+    for (const one of this.running.values()) one.process.kill('SIGKILL')
+    this.running.clear()
+  }
+
   async call(id, event) {
     if (this.template.properties(id) === undefined) throw new Error(`there is no function ${id}`)
-    const failure = { errorType: 'Runtime.ExitError', errorMessage: 'RequestId: 0 Error: killed' }
-    if (this.faults.strikes('lambda')) return failure
+    if (this.faults.strikes('lambda')) return KILLED
     const answer = await this.start(id).invoke(event)
-    return this.faults.strikes('lambda_after') ? failure : answer
+    return this.faults.strikes('lambda_after') ? KILLED : answer
   }
 }

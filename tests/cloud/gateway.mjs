@@ -30,6 +30,7 @@ const AFTERWARDS = {
   empty: () => ({ status: 202, headers: {} }),
   lost: (reply) => ({ ...reply, spoil: 'lost' }),
   cut: (reply) => ({ ...reply, spoil: 'cut' }),
+  silent: (reply) => ({ ...reply, spoil: 'silent' }),
 }
 
 function describe(request, cloud) {

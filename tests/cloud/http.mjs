@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests that are whole, and replies, for every server of the cloud.
 import http from 'node:http'
+import net from 'node:net'
 
 /** A reply that ends the handling of a request early. */
 export class Refusal extends Error {
@@ -36,9 +37,10 @@ async function wholeRequest(incoming, limitBytes) {
 
 /**
  * Writes REPLY { status, headers, body } as its `spoil` says: `lost` ends the connection without a
- * word, `cut` in the middle of the body, which its length announces whole.
+ * word, `cut` in the middle of the body, which its length announces whole, `silent` does nothing.
  */
 function send(outgoing, reply) {
+  if (reply.spoil === 'silent') return
   if (reply.spoil === 'lost') {
     outgoing.socket.destroy()
     return
@@ -85,10 +87,26 @@ export function ask(port, method, path, headers, body) {
   })
 }
 
-/** Listens on a free port of loopback; resolves to the port. */
-export function listen(server) {
+/** Listens on a free port of loopback, or on PORT; resolves to the port. */
+export function listen(server, port = 0) {
   return new Promise((resolve, reject) => {
     server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => resolve(server.address().port))
+    // Not what a server may have put in its place, which begins with an empty store.
+    net.Server.prototype.listen.call(server, port, '127.0.0.1',
+      () => resolve(server.address().port))
   })
+}
+
+/** A server that can go away and come back on its port, with all that it holds. */
+export class Absence {
+  constructor(server, port) {
+    Object.assign(this, { server, port })
+  }
+
+  /** Resolves when connections are refused (AWAY), or taken again. */
+  async set(away) {
+    if (away !== this.server.listening) return
+    if (!away) return listen(this.server, this.port)
+    await new Promise((resolve) => http.Server.prototype.close.call(this.server, resolve))
+  }
 }

@@ -4,7 +4,7 @@
 import { GatewayError } from './responses.mjs'
 import { MappingError, render } from './mapping.mjs'
 import { verdict } from './policy.mjs'
-import { failure } from './services.mjs'
+import { Unreachable, failure } from './services.mjs'
 import { ACCOUNT, REGION } from './template.mjs'
 
 const PAYLOAD_BYTES_MAX = 6 << 20 // of an invocation
@@ -84,7 +84,12 @@ async function askService(call, cloud) {
   if (type !== 'application/x-amz-json-1.1') {
     return failure(400, 'SerializationException', `Content-Type ${type}`)
   }
-  return cloud.services.call(service, action, body)
+  try {
+    return await cloud.services.call(service, action, body)
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error
+    throw new GatewayError('INTEGRATION_FAILURE', 'Network error communicating with endpoint')
+  }
 }
 
 /** The integration response whose pattern STATUS matches whole; the default has none. */

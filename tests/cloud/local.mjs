@@ -3,7 +3,7 @@
 // much of SQS and Secrets Manager as its functions use.
 import http from 'node:http'
 import { createHash, randomUUID } from 'node:crypto'
-import { answering, ask, json, listen } from './http.mjs'
+import { Absence, answering, ask, json, listen } from './http.mjs'
 import { Dynamo } from './dynamo.mjs'
 import { S3rver, dynalite, kinesalite } from './modules.mjs'
 import { failure } from './services.mjs'
@@ -27,10 +27,10 @@ async function startKinesis(template, shards) {
     await rpc(port, 'Kinesis_20131202.CreateStream', 'application/x-amz-json-1.1',
       { StreamName: template.name(id), ShardCount: shards ?? Number(stream.ShardCount ?? 4) })
   }
-  return port
+  return new Absence(server, port)
 }
 
-async function startDynamo(template) {
+async function startDynamo(template, faults) {
   const port = await listen(dynalite({ createTableMs: 0 }))
   for (const [id, table] of template.all('AWS::DynamoDB::Table')) {
     const { AttributeDefinitions, KeySchema } = table
@@ -40,7 +40,8 @@ async function startDynamo(template) {
   }
   const keys = Object.fromEntries(template.all('AWS::DynamoDB::Table').map(([id, table]) =>
     [template.name(id), table.KeySchema.map((one) => one.AttributeName)]))
-  return plain(new Dynamo(port, keys, SIGNED))
+  const dynamo = new Dynamo(port, keys, SIGNED, faults)
+  return { dynamo, port: await plain(dynamo) }
 }
 
 async function startS3(template, directory) {
@@ -127,12 +128,13 @@ function plain(handler) {
   return listen(http.createServer(answering((request) => handler.answer(request))))
 }
 
-/** Starts all of it; resolves to the ports by their services' names, with queues and secrets. */
-export async function startServices(template, directory, shards) {
+/** Starts all of it; resolves to the ports by their services' names, and what stands behind some. */
+export async function startServices(template, directory, shards, faults) {
   const queues = new Queues()
   const secrets = new Secrets()
-  const [kinesis, dynamodb, s3, sqs, secretsmanager] = await Promise.all([
-    startKinesis(template, shards), startDynamo(template), startS3(template, directory),
+  const [kinesis, table, s3, sqs, secretsmanager] = await Promise.all([
+    startKinesis(template, shards), startDynamo(template, faults), startS3(template, directory),
     plain(queues), plain(secrets)])
-  return { ports: { kinesis, dynamodb, s3, sqs, secretsmanager }, queues, secrets }
+  return { ports: { kinesis: kinesis.port, dynamodb: table.port, s3, sqs, secretsmanager },
+    kinesis, dynamo: table.dynamo, queues, secrets }
 }

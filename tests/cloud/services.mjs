@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Kinesis and Firehose as callers see them, directly or through API Gateway: one call, one reply,
 // and what goes wrong on the way.
-import { ask, json } from './http.mjs'
+import { Refusal, ask, json } from './http.mjs'
 import { verdict } from './policy.mjs'
 import { ACCOUNT, REGION } from './template.mjs'
 
@@ -29,16 +29,35 @@ export function failure(status, code, message) {
 const SIGNED = { 'x-amz-date': '20150101T000000Z', authorization: 'AWS4-HMAC-SHA256 Credential=' +
   'AKID/20150101/us-east-1/kinesis/aws4_request, SignedHeaders=host, Signature=0' }
 
+/** Nobody is there: who asked directly has no connection. */
+export class Unreachable extends Refusal {
+  constructor() {
+    super({ status: 503, headers: {}, spoil: 'lost' })
+  }
+}
+
 export class Services {
-  /** KINESIS: kinesalite's port; FIREHOSE: what answers (action, parameters). */
+  /** KINESIS: kinesalite's Absence; FIREHOSE: what answers (action, parameters). */
   constructor(kinesis, firehose, faults) {
     Object.assign(this, { kinesis, firehose, faults })
   }
 
-  forward(service, action, parameters) {
-    if (service === 'firehose') return this.firehose.answer(action, parameters)
-    return ask(this.kinesis, 'POST', '/', { ...SIGNED, 'content-type': TYPE, connection: 'close',
-      'x-amz-target': `${TARGETS.kinesis}.${action}` }, JSON.stringify(parameters))
+  async forward(service, action, parameters) {
+    const away = this.faults.strikes('away')
+    if (service === 'kinesis') return this.forwardToKinesis(action, parameters, away)
+    if (away) throw new Unreachable()
+    return this.firehose.answer(action, parameters)
+  }
+
+  async forwardToKinesis(action, parameters, away) {
+    await this.kinesis.set(away)
+    try {
+      return await ask(this.kinesis.port, 'POST', '/', { ...SIGNED, 'content-type': TYPE,
+        connection: 'close', 'x-amz-target': `${TARGETS.kinesis}.${action}` },
+      JSON.stringify(parameters))
+    } catch (error) {
+      throw error.code === 'ECONNREFUSED' ? new Unreachable() : error
+    }
   }
 
   /** Forwards those records of a batch that no fault strikes; the others fail in the reply. */

@@ -395,6 +395,8 @@ def check_partial(cloud, client):
 
 def check_replies(cloud, client):
     """Before the method, and after it."""
+    before = len(list(cloud.stored()))
+
     def send():
         return client.send(cloud.url("/single"), record(1))
 
@@ -408,12 +410,25 @@ def check_replies(cloud, client):
             raise harness.Failure(f"{fault}: a whole reply: {send()}")
         except (http.client.HTTPException, OSError):
             pass
-    check(len(list(cloud.stored())) == 3, "empty, lost and cut are stored, and nothing else")
+    check(len(list(cloud.stored())) == before + 3,
+          "empty, lost and cut are stored, and nothing else")
+
+
+def check_away(cloud, client):
+    """Kinesis comes back with what it had."""
+    before = len(list(cloud.stored()))
+    cloud.faults(away={"at": 2, "times": 2})
+    for status in (200, 504, 504, 200):
+        expect(client.send(cloud.url("/single"), record(1)), status)
+    check(len(list(cloud.stored())) == before + 2, "what came before it went away is gone")
+    cloud.faults(away=1)
+    expect(client.send(cloud.url("/firehose/single"), record(1)), 504, None, "Network error")
 
 
 def faults(run):
     cloud = Cloud(run, resolve(), name="faults")
     client = signer(cloud)
+    check_away(cloud, client)
     check_throttled(cloud, client)
     check_replies(cloud, client)
     check_partial(cloud, client)

@@ -276,11 +276,15 @@ class Agent:
             notifications.wait_for("READY=1", self.process)
         return self.process
 
+    def begin_drain(self):
+        """runnel run --drain, of which the caller waits for the end."""
+        self.process = Process(self.command("run", "-c", self.config_file, "--drain"), self.log,
+                               env=self.environment, stdout=subprocess.DEVNULL)
+        return self.process
+
     def drain(self, timeout_s=600):
         """runnel run --drain: its exit code."""
-        process = Process(self.command("run", "-c", self.config_file, "--drain"), self.log,
-                          env=self.environment, stdout=subprocess.DEVNULL)
-        return process.wait(timeout_s)
+        return self.begin_drain().wait(timeout_s)
 
     def set_sensors(self, sensors):
         """Those of the next start; returns the ones until now."""
