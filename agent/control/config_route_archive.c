@@ -11,13 +11,35 @@ static void check_path(const struct config_route *subject, const char *key, cons
         config_route_fault(subject, key, "is no whole path; begin it with \"/\"");
 }
 
+/* The bytes of PATH without what is only a "/" at its end. */
+static size_t path_bytes(const char *path)
+{
+    size_t count = strlen(path);
+    while (count > 0 && path[count - 1] == '/')
+        count--;
+    return count;
+}
+
+static bool is_same(const char *path, const char *other)
+{
+    size_t count = path_bytes(path);
+    return path_bytes(other) == count && strncmp(path, other, count) == 0;
+}
+
+/* "/media" holds "/media/usb", but "/med" does not. */
+static bool is_in(const char *path, const char *mount)
+{
+    size_t count = path_bytes(mount);
+    return strncmp(path, mount, count) == 0 && (path[count] == '/' || path[count] == '\0');
+}
+
 /* Two would take the room for the other's objects. */
 static void check_alone(const struct config_route *subject)
 {
     const struct config *config = subject->reader->config;
     const struct cfg_route *route = subject->route;
     for (const struct cfg_route *other = config->routes; other < route; other++)
-        if (other->path != NULL && route->path != NULL && strcmp(other->path, route->path) == 0)
+        if (other->path != NULL && route->path != NULL && is_same(other->path, route->path))
             config_route_fault(subject, "path",
                                "is the archive of another route already; each needs its own");
 }
@@ -27,8 +49,7 @@ static void check_mount(const struct config_route *subject)
     const struct cfg_route *route = subject->route;
     if (route->mount == NULL || route->path == NULL)
         return;
-    size_t count = strlen(route->mount);
-    if (strncmp(route->path, route->mount, count) != 0)
+    if (!is_in(route->path, route->mount))
         config_route_fault(subject, "mount", "does not hold \"path\"; write where that is mounted");
 }
 

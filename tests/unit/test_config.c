@@ -704,10 +704,14 @@ static void test_archive_faults(void **state)
     expect_faults(*state, ARCHIVE_WITH("\"usb\",\n\"mount\": \"/media\""),
                   "2:9: routes[0].path: is no whole path; begin it with \"/\"\n"
                   "3:10: routes[0].mount: does not hold \"path\"; write where that is mounted\n");
+    expect_faults(*state, ARCHIVE_WITH("\"/media/usb\",\n\"mount\": \"/med\""),
+                  "3:10: routes[0].mount: does not hold \"path\"; write where that is mounted\n");
+    (void)expect_good(*state, ARCHIVE_WITH("\"/media\", \"mount\": \"/media/\""));
+    (void)expect_good(*state, ARCHIVE_WITH("\"/media\", \"mount\": \"/\""));
     expect_faults(
         *state,
         ARCHIVE_WITH("\"/a\" },\n{ \"name\": \"b\", \"destination\": \"archive\",\n\"path\": "
-                     "\"/a\""),
+                     "\"/a/\""),
         "4:9: routes[1].path: is the archive of another route already; each needs its "
         "own\n");
     expect_faults(
