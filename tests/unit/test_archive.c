@@ -15,7 +15,8 @@
 
 #define HASH "bffaac563f091c61dc28d2f37cd74d0b19be0c45e3b1e32ced6a93eed7725862"
 
-enum { BODY_BYTES = 100, PATH_BYTES = 512, STEPS_MAX = 64, SIZE_BYTES = 350 };
+/* A body is a whole block wherever this runs. Three find room. */
+enum { BODY_BYTES = 4096, PATH_BYTES = 512, STEPS_MAX = 64, SIZE_BYTES = 7 * BODY_BYTES / 2 };
 enum { HOUR_MS = 3600 * 1000 };
 static const int64_t noon_ms = 1768478400000; /* 2026-01-15T12:00:00Z */
 
@@ -141,15 +142,20 @@ static int write_body(void *context, struct writer *out)
     return medium.write_rc < 0 ? medium.write_rc : out->error;
 }
 
-static struct dest *open_with(const char *mount)
+static struct dest *open_sized(const char *mount, uint64_t size_bytes)
 {
     const struct dest_options options = {
         .device = "gw-17",
         .gzip = true,
-        .archive = {.path = medium.root, .mount = mount, .size_bytes = SIZE_BYTES}};
+        .archive = {.path = medium.root, .mount = mount, .size_bytes = size_bytes}};
     struct dest *dest = NULL;
     assert_int_equal(dest_open("archive", &options, &dest), E_OK);
     return dest;
+}
+
+static struct dest *open_with(const char *mount)
+{
+    return open_sized(mount, SIZE_BYTES);
 }
 
 /* The object with the records from NUMBER on, taken in the hour HOUR from noon on. */
@@ -252,11 +258,11 @@ static void test_order(void **state)
     struct dest *dest = open_with(NULL);
     (void)state;
     assert_stores(dest, 10, 0);
-    assert_string_equal(medium.steps, "dddwfrd"); /* three directories were made */
+    assert_string_equal(medium.steps, "dddwfrd"); /* for three directories */
     memset(medium.steps, 0, sizeof medium.steps);
     medium.step_count = 0;
     assert_stores(dest, 20, 0);
-    assert_string_equal(medium.steps, "wfrd");
+    assert_string_equal(medium.steps, "dddwfrd"); /* whoever made them */
     dest_close(dest);
 }
 
@@ -454,10 +460,90 @@ static void test_files_of_others_stay(void **state)
     dest_close(dest);
 }
 
+/* Who collects objects makes room by that, and loses none of those that come behind. */
+static void test_objects_that_were_taken_away(void **state)
+{
+    char path[PATH_BYTES];
+    struct dest *dest = open_with(NULL);
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_stores(dest, (uint64_t)i * 10, i);
+        path_of((uint64_t)i * 10, i, path);
+        assert_int_equal(unlink(path), 0);
+    }
+    for (int i = 3; i < 6; i++)
+        assert_stores(dest, (uint64_t)i * 10, i);
+    assert_int_equal(count_files(), 3);
+    dest_close(dest);
+}
+
+/* Somebody else's objects of this device count as soon as they would be too many. */
+static void test_objects_that_were_brought(void **state)
+{
+    struct dest *dest = open_with(NULL), *other = open_with(NULL);
+    (void)state;
+    assert_stores(dest, 10, 0);
+    assert_stores(dest, 20, 1);
+    assert_stores(other, 30, 2);
+    assert_stores(dest, 40, 3);
+    assert_stores(other, 50, 4);
+    assert_int_equal(count_files(), 3);
+    assert_true(is_whole(30, 2) && is_whole(40, 3) && is_whole(50, 4));
+    dest_close(other);
+    dest_close(dest);
+}
+
+/* A directory with the name of an object is none. */
+static void test_directories_like_objects(void **state)
+{
+    char path[PATH_BYTES];
+    struct dest *dest = open_with(NULL);
+    (void)state;
+    assert_stores(dest, 10, 0);
+    path_of(5, 0, path);
+    assert_int_equal(mkdir(path, 0755), 0);
+    for (int i = 2; i < 6; i++)
+        assert_stores(dest, (uint64_t)i * 10, i);
+    assert_int_equal(count_files(), 3);
+    assert_int_equal(access(path, F_OK), 0);
+    dest_close(dest);
+}
+
+/* A 32nd is made free at once, so that not each object has all of them measured. */
+static void test_room_for_several(void **state)
+{
+    static const uint64_t size_bytes = 64 * BODY_BYTES;
+    struct dest *dest = open_sized(NULL, size_bytes);
+    (void)state;
+    for (uint64_t i = 0; i < 64; i++)
+        assert_stores(dest, i * 10, 0);
+    assert_int_equal(count_files(), 64);
+    assert_stores(dest, 640, 0);
+    assert_int_equal(count_files(), 63);
+    assert_false(is_whole(10, 0));
+    assert_true(is_whole(20, 0));
+    assert_stores(dest, 650, 0);
+    assert_int_equal(count_files(), 64);
+    dest_close(dest);
+}
+
+static void test_something_else_has_the_name(void **state)
+{
+    struct dest *dest = open_with(NULL);
+    struct dest_stored stored;
+    (void)state;
+    put_file("dt=2026-01-15");
+    assert_int_equal(store(dest, 10, 0, &stored), error_sys(ENOTDIR));
+    assert_non_null(strstr(stored.fault, "move it away"));
+    dest_close(dest);
+}
+
 static void test_object_larger_than_size(void **state)
 {
     const struct dest_options options = {
-        .device = "gw-17", .gzip = true, .archive = {.path = medium.root, .size_bytes = 99}};
+        .device = "gw-17",
+        .gzip = true,
+        .archive = {.path = medium.root, .size_bytes = BODY_BYTES - 1}};
     struct dest *usual = open_with(NULL);
     struct dest *dest = NULL;
     struct dest_stored stored;
@@ -516,6 +602,11 @@ int main(void)
         TEST(test_oldest_give_way),
         TEST(test_oldest_give_way_after_a_restart),
         TEST(test_files_of_others_stay),
+        TEST(test_objects_that_were_taken_away),
+        TEST(test_objects_that_were_brought),
+        TEST(test_directories_like_objects),
+        TEST(test_room_for_several),
+        TEST(test_something_else_has_the_name),
         TEST(test_object_larger_than_size),
         TEST(test_another_medium),
         TEST(test_open_faults),

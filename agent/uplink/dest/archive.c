@@ -16,20 +16,20 @@
 #include "platform/fs.h"
 
 enum { BUFFER_BYTES = 4096, FILE_MODE = 0640, DIRECTORY_MODE = 0750 };
+enum { BELIEVED_PART = 32 };
 
 struct archive {
     struct dest dest;
     struct dest_archive options;
     bool gzip;
     char device[OBJECT_DEVICE_BYTES];
-    /* What this device's objects take, as far as it was measured in the directory that was there
-     * then: */
-    bool measured;
+    /* What may be stored in the directory that was there last until it is measured again. */
+    uint64_t room_bytes;
     dev_t file_system;
     ino_t directory;
-    uint64_t total_bytes;
 
     uint64_t written_bytes; /* of the object in hand */
+    uint64_t taken_bytes;   /* likewise, on the medium */
     int fd;                 /* likewise */
     uint8_t buffer[BUFFER_BYTES];
 };
@@ -63,6 +63,9 @@ static const char *remedy(int code)
     case ENXIO:
     case ESTALE:
         return "check the medium and its cable";
+    case ENOTDIR:
+    case ELOOP:
+        return "something else has the name of a directory; move it away";
     default:
         return "check the medium";
     }
@@ -90,7 +93,7 @@ static bool is_on_mount(const struct archive *archive, const struct stat *root)
 static void recognize(struct archive *archive, const struct stat *root)
 {
     if (archive->file_system != root->st_dev || archive->directory != root->st_ino)
-        archive->measured = false;
+        archive->room_bytes = 0;
     archive->file_system = root->st_dev;
     archive->directory = root->st_ino;
 }
@@ -103,13 +106,14 @@ static int open_root(struct archive *archive, struct dest_stored *stored, int *r
     if (root < 0 && errno != ENOENT)
         return fail(archive, error_sys(errno), stored);
     if (root < 0) {
-        archive->measured = false;
+        archive->room_bytes = 0;
         (void)snprintf(stored->fault, sizeof stored->fault,
                        "%.128s is not there; put the medium back, or make this directory on it",
                        path);
         return E_NOT_FOUND;
     }
     if (fstat(root, &status) < 0 || !is_on_mount(archive, &status)) {
+        archive->room_bytes = 0;
         (void)close(root);
         (void)snprintf(stored->fault, sizeof stored->fault,
                        "%.128s is not on what is mounted at %.100s; mount the medium", path,
@@ -134,13 +138,13 @@ static int sync_directory(int directory)
     return syncfs(directory) < 0 ? error_sys(errno) : E_OK;
 }
 
-/* Opens PARENT/NAME, which is made if it is not there. */
+/* Opens PARENT/NAME, which is made if it is not there. Who made it may have been kept from syncing
+ * that. */
 static int enter(int parent, const char *name, int *ret_child)
 {
-    int made = mkdirat(parent, name, DIRECTORY_MODE);
-    if (made < 0 && errno != EEXIST)
+    if (mkdirat(parent, name, DIRECTORY_MODE) < 0 && errno != EEXIST)
         return error_sys(errno);
-    int rc = made == 0 ? sync_directory(parent) : E_OK;
+    int rc = sync_directory(parent);
     if (rc < 0)
         return rc;
     int child = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -171,23 +175,36 @@ static int open_hour(const struct storing *storing, int *ret_directory)
 
 /* ---- room ---- */
 
+/* What may be stored now, by what is there now. */
+static int measure_room(struct archive *archive, int root, uint64_t wanted_bytes,
+                        uint64_t *ret_room_bytes)
+{
+    const uint64_t size_bytes = archive->options.size_bytes;
+    uint64_t room_bytes = size_bytes / BELIEVED_PART;
+    uint64_t total_bytes = 0;
+    if (room_bytes < wanted_bytes)
+        room_bytes = wanted_bytes;
+    int rc = archive_room_measure(root, archive->device, &total_bytes);
+    if (rc == E_OK && total_bytes + wanted_bytes > size_bytes)
+        rc = archive_room_give(root, archive->device, total_bytes + room_bytes - size_bytes);
+    else if (rc == E_OK && total_bytes + room_bytes > size_bytes)
+        room_bytes = size_bytes - total_bytes;
+    if (rc == E_OK)
+        *ret_room_bytes = room_bytes;
+    return rc;
+}
+
+/* Others may take objects away, bring some, or change the medium, so nothing is deleted but by what
+ * was measured just before. That is believed for a part of the size, for which room is made at
+ * once: an archive of many objects is not measured for each. */
 static int make_room(struct archive *archive, int root, uint64_t wanted_bytes)
 {
-    int rc = E_OK;
     if (wanted_bytes > archive->options.size_bytes)
         return E_FULL;
-    if (!archive->measured)
-        rc = archive_room_measure(root, archive->device, &archive->total_bytes);
-    archive->measured = rc == E_OK;
-    while (rc == E_OK && archive->total_bytes + wanted_bytes > archive->options.size_bytes) {
-        uint64_t given_bytes;
-        rc = archive_room_give(root, archive->device, &given_bytes);
-        if (rc == E_OK)
-            archive->total_bytes -= given_bytes;
-    }
-    if (rc < 0)
-        archive->measured = false;
-    return rc == E_END ? E_FULL : rc;
+    if (wanted_bytes <= archive->room_bytes)
+        return E_OK;
+    archive->room_bytes = 0;
+    return measure_room(archive, root, wanted_bytes, &archive->room_bytes);
 }
 
 /* ---- an object ---- */
@@ -230,9 +247,17 @@ static int write_temporary(const struct storing *storing)
     int rc = write_body(storing);
     if (rc == E_OK && fsync(archive->fd) < 0)
         rc = error_sys(errno);
+    if (rc == E_OK)
+        rc = archive_room_taken(archive->fd, &archive->taken_bytes);
     if (close(archive->fd) < 0 && rc == E_OK)
         rc = error_sys(errno);
     return rc;
+}
+
+static void take_room(struct archive *archive)
+{
+    bool fits = archive->taken_bytes < archive->room_bytes;
+    archive->room_bytes = fits ? archive->room_bytes - archive->taken_bytes : 0;
 }
 
 static int put_object(const struct storing *storing, int directory)
@@ -247,7 +272,7 @@ static int put_object(const struct storing *storing, int directory)
         (void)unlinkat(storing->root, storing->temporary, 0);
         return rc;
     }
-    archive->total_bytes += storing->batch->body_bytes;
+    take_room(archive);
     return sync_directory(directory);
 }
 

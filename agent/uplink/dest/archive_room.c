@@ -14,7 +14,7 @@
 /* From the archive down: days, hours, devices, objects. */
 enum level { LEVEL_DAY, LEVEL_HOUR, LEVEL_DEVICE, LEVEL_OBJECT };
 
-enum { NAME_BYTES = 256 };
+enum { NAME_BYTES = 256, STAT_BLOCK_BYTES = 512 };
 
 /* A digit for each d of FORM. */
 static bool has_form(const char *name, const char *form)
@@ -80,13 +80,40 @@ static int next_name(int directory, enum level level, const char *device, const 
     return rc;
 }
 
+/* A small file takes a whole block, which on a card may have 64 KiB. */
+static uint64_t bytes_of(const struct stat *status)
+{
+    uint64_t blocks_bytes = (uint64_t)status->st_blocks * STAT_BLOCK_BYTES;
+    uint64_t size_bytes = (uint64_t)status->st_size;
+    return blocks_bytes > size_bytes ? blocks_bytes : size_bytes;
+}
+
+/* E_END: it is no file, or somebody has just taken it away. */
 static int size_of(int directory, const char *name, uint64_t *ret_bytes)
 {
     struct stat status;
     if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
-        return error_sys(errno);
-    *ret_bytes = (uint64_t)status.st_size;
+        return errno == ENOENT ? E_END : error_sys(errno);
+    if (!S_ISREG(status.st_mode))
+        return E_END;
+    *ret_bytes = bytes_of(&status);
     return E_OK;
+}
+
+int archive_room_taken(int file, uint64_t *ret_bytes)
+{
+    struct stat status;
+    if (fstat(file, &status) < 0)
+        return error_sys(errno);
+    *ret_bytes = bytes_of(&status);
+    return E_OK;
+}
+
+/* Somebody else's, or gone by now. */
+static bool is_no_directory(int code)
+{
+    return error_errno(code) == ENOTDIR || error_errno(code) == ELOOP ||
+           error_errno(code) == ENOENT;
 }
 
 /* ---- measuring ---- */
@@ -100,13 +127,11 @@ static int measure_child(int directory, const char *name, enum level level, cons
     if (level == LEVEL_OBJECT) {
         int rc = size_of(directory, name, &size);
         *bytes += size;
-        return rc;
+        return rc == E_END ? E_OK : rc;
     }
     int child = open_child(directory, name);
-    if (error_errno(child) == ENOTDIR || error_errno(child) == ELOOP)
-        return E_OK; /* somebody else's */
     if (child < 0)
-        return child;
+        return is_no_directory(child) ? E_OK : child;
     int rc = measure(child, level + 1, device, bytes);
     (void)close(child);
     return rc;
@@ -162,7 +187,7 @@ static int delete_below(int directory, const char *name, enum level level, const
 {
     int child = open_child(directory, name);
     if (child < 0)
-        return error_errno(child) == ENOTDIR || error_errno(child) == ELOOP ? E_END : child;
+        return is_no_directory(child) ? E_END : child;
     int rc = delete_oldest(child, level + 1, device, ret_bytes);
     (void)close(child);
     (void)unlinkat(directory, name, AT_REMOVEDIR);
@@ -183,7 +208,14 @@ static int delete_oldest(int directory, enum level level, const char *device, ui
     return rc;
 }
 
-int archive_room_give(int root, const char *device, uint64_t *ret_bytes)
+int archive_room_give(int root, const char *device, uint64_t bytes)
 {
-    return delete_oldest(root, LEVEL_DAY, device, ret_bytes);
+    uint64_t given_bytes = 0;
+    int rc = E_OK;
+    for (uint64_t left_bytes = bytes; rc == E_OK && left_bytes > 0;) {
+        rc = delete_oldest(root, LEVEL_DAY, device, &given_bytes);
+        if (rc == E_OK)
+            left_bytes -= given_bytes < left_bytes ? given_bytes : left_bytes;
+    }
+    return rc == E_END ? E_OK : rc; /* the others are gone by now */
 }
