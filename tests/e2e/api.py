@@ -13,7 +13,7 @@ import ssl
 import threading
 import urllib.parse
 
-import signatures
+import signer
 
 PATH = "/prod/records"
 REGION = "eu-west-1"
@@ -59,15 +59,15 @@ def check_header(api, headers, *_ignored):
 
 def check_signature(api, headers, path, body):
     """As IAM does, with botocore's signature of the same request."""
-    given = headers.get("authorization", "")
-    found = re.match(r"AWS4-HMAC-SHA256 Credential=(\w+)/\d{8}/([^/]*)/execute-api/", given)
-    if not found:
-        raise forbidden("MissingAuthenticationTokenException", "Missing Authentication Token")
-    if found.group(2) != REGION:
+    try:
+        _, region, service, _ = signer.named(headers.get("authorization", ""))
+    except signer.Unsigned:
+        raise forbidden("MissingAuthenticationTokenException",
+                        "Missing Authentication Token") from None
+    if (region, service) != (REGION, "execute-api"):
         raise forbidden("InvalidSignatureException",
                         "Credential should be scoped to a valid region. ")
-    if signatures.sign(headers, body, None, signatures.At(headers["x-amz-date"]), path=path,
-                       service="execute-api", region=REGION) != given:
+    if signer.sign(headers, body, "POST", path, service, region) != headers["authorization"]:
         raise forbidden("InvalidSignatureException",
                         "The request signature we calculated does not match")
 
@@ -136,7 +136,8 @@ FAULTS = {"throttle": (False, THROTTLED), "typed": (False, TYPED), "page": (Fals
 class Api:
     """
     Listens from its making until stop(). requests: one (status, headers, body) for each; stored:
-    the texts of all records that were, in order; unknown: those of which a reply could not tell.
+    the texts of all records that were, in order; unknown: those of which a reply could not tell;
+    paths: what was asked for, with queries.
     """
 
     def __init__(self, certificates, auth="none", kind="records", secret="", client_ca=None):
@@ -148,7 +149,7 @@ class Api:
         self.client = ("client", "top/secret", "api/write")
         self.faults = []  # of FAULTS, one a request
         self.always = None  # an answer to all of them
-        self.requests, self.stored, self.unknown = [], [], []
+        self.requests, self.stored, self.unknown, self.paths = [], [], [], set()
         self.errors = []
         self.lock = threading.Lock()
         self.server = self.make_server(certificates, client_ca)
@@ -227,7 +228,8 @@ class Api:
         return answer
 
     def take(self, path, headers, body):
-        if path != PATH:
+        self.paths.add(path)
+        if path.partition("?")[0] != PATH:
             raise forbidden("MissingAuthenticationTokenException", "Missing Authentication Token")
         CHECKS[self.auth](self, headers, path, body)
         if len(body) > self.body_bytes_max:

@@ -3,17 +3,19 @@
 """
 Every request that the agent renders, against the models of the services in botocore.
 
-The sink records what the agent sends. Each request becomes the parameters that a program would give
-to botocore, which must accept them: names, types, what is required, and, beyond what botocore
-checks by itself, how long things may be and of which characters. Requests with one mistake each
-must be refused, or this test would see nothing.
+The sink and the bucket record what the agent sends. Each request becomes the parameters that a
+program would give to botocore, which must accept them: names, types, what is required, and, beyond
+what botocore checks by itself, how long things may be, of which characters, and which of a few
+words. Requests with one mistake each must be refused, or this test would see nothing.
 """
 import base64
 import binascii
 import copy
 import json
 import re
+import urllib.parse
 
+import bucket
 import harness
 from harness import check
 
@@ -28,7 +30,14 @@ ROUTES = {
     "PutRecords by ARN": {"stream": ARN},
     "PutRecord": {"order": "strict", "partition": "sensor"},
     "PutRecordBatch": {"destination": "firehose"},
+    "PutObject": {"destination": "s3"},
+    "PutObject by AES256": {"destination": "s3", "sse": "AES256", "compress": "none"},
+    "PutObject by KMS": {
+        "destination": "s3", "sse": "aws:kms", "kms_key_id": "alias/telemetry", "bucket_key": True,
+        "expected_bucket_owner": "123456789012", "storage_class": "STANDARD_IA"},
+    "PutObject by KMS twice": {"destination": "s3", "sse": "aws:kms:dsse"},
 }
+BUCKET, PREFIX, DEVICE = "tele.metry", "raw/v=1/", "plant@7:gw"
 
 
 # ---- requests ----
@@ -64,6 +73,8 @@ def excesses(shape, value, path=""):
         yield f"{path}: {len(value)} is more than {limits['max']}"
     if isinstance(value, str) and not re.fullmatch(limits.get("pattern", "(?s).*"), value):
         yield f"{path}: {value!r} is not like {limits['pattern']}"
+    if value not in (getattr(shape, "enum", None) or [value]):
+        yield f"{path}: {value!r} is none of {shape.enum}"
     if shape.type_name == "structure" and isinstance(value, dict):
         for name in shape.members.keys() & value.keys():
             yield from excesses(shape.members[name], value[name], f"{path}.{name}")
@@ -102,31 +113,110 @@ def read_json_call(head, body):
     return None
 
 
-# Each makes a Call of (head, body), or None if the request is none of its kind.
-READERS = (read_json_call,)
-
-
-def read_request(path):
+def read_recorded(path):
     head, _, body = path.read_bytes().partition(b"\r\n\r\n")
     head = head.decode("ascii") + "\r\n"
-    calls = [call for call in (reader(head, body) for reader in READERS) if call is not None]
-    check(len(calls) == 1, f"{path.name}: {len(calls)} services would take it: {head}")
-    return calls[0]
+    call = read_json_call(head, body)
+    check(call is not None, f"{path.name}: no service would take it: {head}")
+    return call
+
+
+# ---- S3 ----
+
+# What HTTP and the signature need, and what this model may be too old for.
+NO_MEMBERS = {"host", "user-agent", "authorization", "x-amz-date", "x-amz-content-sha256"}
+TOO_NEW = {"if-none-match": "*"}
+MEMBERS = {"sse": "ServerSideEncryption", "kms_key_id": "SSEKMSKeyId",
+           "bucket_key": "BucketKeyEnabled", "storage_class": "StorageClass",
+           "expected_bucket_owner": "ExpectedBucketOwner"}
+
+
+def from_header(shape, value):
+    """VALUE as its type; what is wrong stays text."""
+    if shape.type_name in ("integer", "long") and value.isdigit():
+        return int(value)
+    if shape.type_name == "boolean":
+        return {"true": True, "false": False}.get(value, value)
+    return value
+
+
+def read_put_object(request):
+    """The call of a PUT; a header that is no member's is a parameter that there is not."""
+    _, bucket_name, key = urllib.parse.unquote(request.path, errors="strict").split("/", 2)
+    call = Call("s3", "PutObject", {"Bucket": bucket_name, "Key": key, "Body": request.body})
+    members = {shape.serialization["name"].lower(): (name, shape)
+               for name, shape in call.operation.input_shape.members.items()
+               if shape.serialization.get("location") == "header"}
+    for header, value in request.headers.items():
+        if header in NO_MEMBERS or (header not in members and TOO_NEW.get(header) == value):
+            continue
+        name, shape = members.get(header, (header, None))
+        call.params[name] = value if shape is None else from_header(shape, value)
+    return call
+
+
+def check_put_object(call, route):
+    """Besides, that it says what the route says."""
+    for key, member in MEMBERS.items():
+        check(call.params.get(member) == route.get(key), f"{member}: {call.params.get(member)}")
+    gzip = route.get("compress") != "none"
+    check(call.params.get("ContentEncoding") == ("gzip" if gzip else None), "another encoding")
+    check(re.fullmatch(PREFIX + r"dt=\d{4}-\d\d-\d\d/hour=\d\d/plant=407=3Agw/[0-9a-f]{16}-"
+                       r"\d{16}-\d{16}-[0-9a-f]{16}\.ndjson(\.gz)?", call.params["Key"]) and
+          call.params["Bucket"] == BUCKET, f"another key: {call.params['Key']}")
+
+
+def check_headers(request):
+    """A header that is misspelt or has another word is seen."""
+    for header, name, value in (("x-amz-storage-class", "x-amz-storageclass", None),
+                                ("x-amz-server-side-encryption", None, "aws-kms"),
+                                ("x-amz-server-side-encryption-bucket-key-enabled", None, "yes"),
+                                ("content-length", None, "few")):
+        headers = dict(request.headers)
+        headers[name or header] = value or headers.get(header, "STANDARD")
+        if name:
+            headers.pop(header, None)
+        wrong = read_put_object(request._replace(headers=headers))
+        check(wrong.faults(), f"PutObject: {name or header}: {value} was not seen")
+
+
+# ---- what is sent ----
+
+def drain(run, folder, endpoint, ca, route, **config):
+    source = harness.lines_file(run.folder / f"{folder}.jsonl", LINES)
+    agent = harness.Agent(run, endpoint, ca, name=f"{folder}-agent",
+                          sensors=[harness.lines_sensor(source)],
+                          routes=[{**harness.NO_QUESTION, **route}], **config)
+    check(agent.drain() == 0, f"the agent did not deliver: {agent.tail()}")
+
+
+def sent_to_bucket(run, folder, route):
+    certificates = run.folder / "certificates"
+    if not certificates.exists():
+        harness.make_certificates(certificates)
+    place = bucket.Bucket(certificates)
+    drain(run, folder, None, place.ca,
+          {"region": place.region, "endpoint": place.endpoint, "bucket": BUCKET, "prefix": PREFIX,
+           "batch": {"bytes": "4KiB"}, **route}, device=DEVICE)
+    check(place.refused == 0, f"{place.refused} requests were refused")
+    calls = [read_put_object(request) for request in place.requests]
+    for call in calls:
+        check_put_object(call, route)
+    check_headers(place.requests[-1])
+    return calls
 
 
 def sent_by(run, name, route):
     """The calls of an agent that drains some lines by ROUTE."""
     folder = name.replace(" ", "-")
+    if route.get("destination") == "s3":
+        return sent_to_bucket(run, folder, route)
     recorded = run.folder / f"{folder}-requests"
     sink = harness.Sink(run, "--record", recorded, name=folder)
-    source = harness.lines_file(run.folder / f"{folder}.jsonl", LINES)
-    agent = harness.Agent(run, sink.endpoint, sink.ca, name=f"{folder}-agent",
-                          sensors=[harness.lines_sensor(source)],
-                          routes=[{**harness.NO_QUESTION, "batch": {"records": 15}, **route}])
-    check(agent.drain() == 0, f"the agent did not deliver: {agent.tail()}")
+    drain(run, folder, sink.endpoint, sink.ca, {"batch": {"records": 15}, **route})
     summary = sink.stop()
     check(summary["rejected"] == 0, f"{name}: {summary}")
-    return [read_request(path) for path in sorted(recorded.glob("*.request"))]
+    return [read_recorded(path) for path in sorted(recorded.glob("*.request"))]
 
 
 # ---- mistakes ----
@@ -169,6 +259,12 @@ MISTAKES = {
         rename("DeliveryStreamName", "StreamName"), many, change("DeliveryStreamName", LONG),
         rename("Records", "Record"), in_first(rename("Data", "data")),
         in_first(change("PartitionKey", "key")), in_first(change("Data", bytes(1024001)))),
+    "PutObject": (
+        rename("Key", "key"), rename("Bucket", "BucketName"), change("Key", ""),
+        change("Body", 7), rename("ChecksumSHA256", "ChecksumSha256"),
+        change("StorageClass", "STANDARD_AI"), change("ServerSideEncryption", "aes256"),
+        change("BucketKeyEnabled", "true"), change("SSEKMSKeyId", 7),
+        change("ExpectedBucketOwner", 123456789012), change("ContentLength", "9")),
 }
 
 
@@ -181,16 +277,19 @@ def check_mistakes(call):
         check(wrong.faults(), f"{call.operation.name}: mistake {number} was not seen")
 
 
-def knows_arns():
-    """Older models of Kinesis do not."""
-    shape = Call.model("kinesis").operation_model("PutRecords").input_shape
-    return "StreamARN" in shape.members
+def is_known(route):
+    """Older models know no ARNs of streams, and not every encryption."""
+    stream = Call.model("kinesis").operation_model("PutRecords").input_shape
+    put = Call.model("s3").operation_model("PutObject").input_shape
+    choices = put.members["ServerSideEncryption"].enum
+    return ("stream" not in route or "StreamARN" in stream.members) and \
+        route.get("sse", choices[0]) in choices
 
 
 def scenario(run):
     for name, route in ROUTES.items():
-        if "stream" in route and not knows_arns():
-            print(f"{name}: left out, this botocore is older than StreamARN")
+        if not is_known(route):
+            print(f"{name}: left out, this botocore is older than that")
             continue
         calls = sent_by(run, name, route)
         operation = name.split(maxsplit=1)[0]

@@ -3,99 +3,142 @@
 """
 Live requests of the agent against botocore's signatures, byte for byte.
 
-The sink records every request. botocore signs each again, from the recorded headers and body at the
-recorded time, and must come to the same Authorization header. With and without a session token.
+Towards Kinesis and Firehose the sink records every request; botocore signs each again, from the
+recorded headers and body at the recorded time, and must come to the same Authorization header. With
+and without a session token. A bucket and an API sign each request again themselves and refuse it
+where that differs: paths that S3 signs as they are sent, a stage and a query of an API. Another
+secret, body, path or way of encoding must be seen.
 """
-import datetime
-import re
-
+import api
+import bucket
 import harness
-from harness import check
+import signer
+from harness import check, wait_until
 
 import botocore.auth
-import botocore.awsrequest
-import botocore.credentials
 
 TOKEN = "IQoJb3JpZ2luX2VjEXAMPLE//////////wEaCXVzLWVhc3QtMSJHMEUCIQDexample+token/With=Chars"
-REQUIRED = {"content-type", "host", "x-amz-date", "x-amz-target"}
-BATCHES = 5
+BATCHES, LINES = 5, 500
+BATCH = {**harness.NO_QUESTION, "batch": {"records": LINES // BATCHES}}
+# Not in the order in which they are signed, nor written as they are.
+QUERIES = ("", "?b=2&a=1%202&a=1%2F2&flag&B=")
 
 
 def parse(raw):
     """(headers with their names in lower case, body) of a recorded request."""
     head, _, body = raw.partition(b"\r\n\r\n")
-    lines = head.decode("ascii").split("\r\n")
-    check(lines[0] == "POST / HTTP/1.1", lines[0])
-    headers = {}
-    for line in lines[1:]:
-        name, _, value = line.partition(":")
-        check(name.lower() not in headers, f"{name} comes twice")
-        headers[name.lower()] = value.strip()
-    return headers, body
+    first, *lines = head.decode("ascii").split("\r\n")
+    check(first == "POST / HTTP/1.1", first)
+    return signer.lower(line.split(":", 1) for line in lines), body
 
 
-class At:
-    """The clock that botocore reads, stopped at one moment."""
-
-    def __init__(self, stamp):
-        self.moment = datetime.datetime.strptime(stamp, "%Y%m%dT%H%M%SZ")
-        self.datetime = self
-
-    def utcnow(self):
-        return self.moment
+def drain(run, name, endpoint, ca, route, **environment):
+    lines = harness.lines_file(run.folder / f"{name}.jsonl", LINES)
+    agent = harness.Agent(run, endpoint, ca, name=f"{name}-agent", routes=[route],
+                          sensors=[harness.lines_sensor(lines)])
+    agent.environment.update(environment)
+    check(agent.drain(30) == 0, f"{name}: the agent did not deliver: {agent.tail()}")
 
 
-def sign(headers, body, token, at, path="/", service="kinesis", region="us-east-1"):
-    """What botocore would send as Authorization."""
-    signed = re.search(r"SignedHeaders=([^,]+)", headers["authorization"]).group(1).split(";")
-    required = REQUIRED | ({"x-amz-security-token"} if token else set())
-    if service != "kinesis":
-        required -= {"x-amz-target"}
-    check(required <= set(signed), f"not signed: {required - set(signed)}")
-    request = botocore.awsrequest.AWSRequest(
-        "POST", f"https://{headers['host']}{path}", data=body,
-        headers={name: headers[name] for name in signed})
-    credentials = botocore.credentials.Credentials(harness.ACCESS_KEY, harness.SECRET_KEY, token)
-    real, botocore.auth.datetime = botocore.auth.datetime, at
-    try:
-        botocore.auth.SigV4Auth(credentials, service, region).add_auth(request)
-    finally:
-        botocore.auth.datetime = real
-    return request.headers["Authorization"]
+def check_recorded(path, token, service):
+    headers, body = parse(path.read_bytes())
+    check(headers.get("x-amz-security-token") == token, headers)
+    check("x-amz-target" in headers, f"no target: {headers}")
+    expected = signer.sign(headers, body, service=service)
+    check(headers["authorization"] == expected,
+          f"{path.name}: sent {headers['authorization']}, botocore says {expected}")
+    # That it can tell: one byte more in the body is another signature.
+    check(signer.sign(headers, body + b" ", service=service) != expected,
+          "the comparison sees nothing")
 
 
-def verify(run, name, token):
+def verify_stream(run, name, token=None, service="kinesis"):
     options = [] if token is None else ["--session-token", token]
     recorded = run.folder / f"{name}-requests"
     sink = harness.Sink(run, "--record", recorded, *options, name=name)
-    lines = harness.lines_file(run.folder / f"{name}.jsonl", BATCHES * 100)
-    agent = harness.Agent(run, sink.endpoint, sink.ca, name=f"{name}-agent",
-                          sensors=[harness.lines_sensor(lines)],
-                          routes=[{**harness.NO_QUESTION, "batch": {"records": 100}}])
-    if token is not None:
-        agent.environment["AWS_SESSION_TOKEN"] = token
-    check(agent.drain() == 0, f"the agent did not deliver: {agent.tail()}")
+    environment = {} if token is None else {"AWS_SESSION_TOKEN": token}
+    drain(run, name, sink.endpoint, sink.ca, {"destination": service, **BATCH}, **environment)
     summary = sink.stop()
-    check(summary["records"] == BATCHES * 100, summary)
     check(summary["signature_failures"] == 0, summary)
-
     requests = sorted(recorded.glob("*.request"))
     check(len(requests) == summary["requests"] >= BATCHES, f"{len(requests)} requests")
     for path in requests:
-        headers, body = parse(path.read_bytes())
-        check(headers.get("x-amz-security-token") == token, headers)
-        at = At(headers["x-amz-date"])
-        expected = sign(headers, body, token, at)
-        check(headers["authorization"] == expected,
-              f"{path.name}: sent {headers['authorization']}, botocore says {expected}")
-        # That it can tell: one byte more in the body is another signature.
-        check(sign(headers, body + b" ", token, at) != expected, "the comparison sees nothing")
+        check_recorded(path, token, service)
     print(f"{name}: {len(requests)} requests agree with botocore", flush=True)
 
 
+# ---- S3 ----
+
+def s3_route(place):
+    return {"destination": "s3", "region": place.region, "bucket": "tele.metry",
+            "prefix": "v=1/a-b_c/", "endpoint": place.endpoint, **harness.NO_QUESTION,
+            "batch": {"bytes": "16KiB"}, "sse": "aws:kms", "kms_key_id": "alias/k",
+            "expected_bucket_owner": "123456789012"}
+
+
+def sign_again(place, request, **change):
+    given = {"body": request.body, "path": request.path, **change}
+    return signer.sign(request.headers, method="PUT", service="s3", region=place.region, **given)
+
+
+def verify_bucket(run, certificates):
+    """The path is signed as it is sent, with each "=" of the key encoded once."""
+    place = bucket.Bucket(certificates)
+    drain(run, "s3", None, place.ca, s3_route(place), AWS_SESSION_TOKEN=TOKEN)
+    check(place.refused == 0 and len(place.requests) >= BATCHES,
+          f"{place.refused} requests were refused, {len(place.requests)} were not")
+    for request in place.requests:
+        check("/tele.metry/v%3D1/a-b_c/dt%3D" in request.path, f"another path: {request.path}")
+        right = request.headers["authorization"]
+        check(sign_again(place, request) == right, "the bucket saw nothing")
+        check(sign_again(place, request, path=request.path.replace("%3D", "=")) != right and
+              sign_again(place, request, auth=botocore.auth.SigV4Auth) != right,
+              "one encoding is as good as another")
+    print(f"s3: {len(place.requests)} requests agree with botocore", flush=True)
+
+
+def refuse_wrong_secret(run, certificates):
+    """The bucket can tell, and the agent passes on what it was told."""
+    place = bucket.Bucket(certificates)
+    agent = harness.Agent(run, None, place.ca, name="wrong", routes=[s3_route(place)],
+                          sensors=[{"name": "proc", "driver": "proc", "interval": "1s"}])
+    agent.config["routes"][0]["every"] = "1s"
+    agent.write_config()
+    agent.environment["AWS_SECRET_ACCESS_KEY"] = harness.SECRET_KEY[:-1]
+    agent.start()
+    said = wait_until("a refusal", lambda: place.refused and
+                      agent.status()["routes"]["live"]["error"])
+    check("SignatureDoesNotMatch" in said, said)
+    check(not place.objects, "something was stored")
+    agent.stop()
+
+
+# ---- API Gateway ----
+
+def verify_api(run, certificates):
+    for number, query in enumerate(QUERIES):
+        place = api.Api(certificates, "iam")
+        drain(run, f"api-{number}", None, certificates / "ca.pem",
+              {"destination": "apigateway", "auth": "iam", "region": api.REGION,
+               "url": place.url + query, **BATCH})
+        check(place.paths == {api.PATH + query}, f"asked for {place.paths}")
+        check(place.statuses(403) == 0 and len(place.stored) >= LINES,
+              f"{place.statuses(403)} requests were refused")
+        _, headers, body = place.requests[-1]
+        check(signer.sign(headers, body, "POST", api.PATH + query + "?x", "execute-api", api.REGION)
+              != headers["authorization"], "the comparison sees nothing")
+        place.stop()
+        print(f"{api.PATH + query}: {len(place.requests)} requests agree with botocore", flush=True)
+
+
 def scenario(run):
-    verify(run, "permanent", None)
-    verify(run, "session", TOKEN)
+    verify_stream(run, "permanent")
+    verify_stream(run, "session", TOKEN)
+    verify_stream(run, "firehose", service="firehose")
+    certificates = harness.make_certificates(run.folder / "certificates")
+    verify_bucket(run, certificates)
+    refuse_wrong_secret(run, certificates)
+    verify_api(run, certificates)
 
 
 if __name__ == "__main__":
