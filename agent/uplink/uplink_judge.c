@@ -97,11 +97,19 @@ int uplink_judge_pace(struct uplink *uplink)
     return rc == E_TIMEOUT ? E_OK : rc;
 }
 
+/* The destination knows better than a table for all, but not what time it is. */
+static const char *remedy_of(const struct uplink *uplink, const struct verdict_question *question)
+{
+    const char *own = uplink->answer.body.remedy;
+    bool knows =
+        question->error == E_OK && own != NULL && verdict_of_request(question) != VERDICT_FIX_CLOCK;
+    return knows ? own : verdict_remedy(question);
+}
+
 static void describe(struct uplink *uplink, const struct verdict_question *question,
                      const char *fault, char ret_error[UPLINK_ERROR_BYTES])
 {
-    const char *own = uplink->answer.body.remedy;
-    const char *remedy = question->error == E_OK && own != NULL ? own : verdict_remedy(question);
+    const char *remedy = remedy_of(uplink, question);
     const char *message = question->message[0] != '\0' ? question->message : "no message";
     const char *code = question->code[0] != '\0' ? question->code : "without an error code";
     if (question->error != E_OK)
@@ -185,6 +193,7 @@ static struct verdict_question question_of(const struct uplink *uplink, int rc,
                                      .understood = answer->body.understood,
                                      .code = code,
                                      .message = answer->body.message,
+                                     .whole = uplink_makes_objects(&uplink->options),
                                      .moved = answer->body.moved,
                                      .skewed = answer->skewed};
 }

@@ -86,6 +86,7 @@ static const struct row rows[] = {
     {"AuthorizationHeaderMalformed", 0, VERDICT_OPERATOR, "correct the region"},
     {"InvalidBucketName", 0, VERDICT_OPERATOR, "check the bucket's name"},
     {"InvalidStorageClass", 0, VERDICT_OPERATOR, "correct storage_class"},
+    {"InvalidRequest", 0, VERDICT_OPERATOR, "see the message"},
     {"NotImplemented", 0, VERDICT_OPERATOR, "this service lacks something that S3 has"},
     {"KMSAccessDenied", 0, VERDICT_OPERATOR, KMS_KEY},
     {"KMSDisabled", 0, VERDICT_OPERATOR, KMS_KEY},
@@ -208,7 +209,7 @@ enum verdict verdict_of_request(const struct verdict_question *question)
     /* "Records size exceeds 5 MB limit": the same code as for a record. */
     if (row->verdict == VERDICT_BISECT && strstr(question->message, "size exceeds") != NULL)
         return VERDICT_TOO_LARGE;
-    return row->verdict;
+    return row->verdict == VERDICT_BISECT && question->whole ? VERDICT_OPERATOR : row->verdict;
 }
 
 enum verdict verdict_of_record(const char *code)

@@ -30,6 +30,7 @@ struct verdict_question {
     bool understood;     /* it answers for exactly the records that were sent */
     const char *code;    /* of the request: __type or x-amzn-ErrorType; "" if there is none */
     const char *message; /* likewise */
+    bool whole;          /* no record of it can be to blame: it is one object */
     bool moved;          /* the destination learnt from it where to go instead */
     bool skewed;         /* its Date differs by more than 4 min from the time that was signed */
 };

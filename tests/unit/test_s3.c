@@ -317,6 +317,32 @@ static void test_replies(void **state)
     dest_close(dest);
 }
 
+/* NULL: what is said everywhere. */
+static void assert_remedy(const char *owner, const char *body, const char *words)
+{
+    const struct dest_s3 s3 = {
+        .bucket = "my-bucket", .region = "eu-west-1", .expected_bucket_owner = owner};
+    const struct http_reply head = {.status = 400, .request_id = "r"};
+    struct dest *dest = open_s3(&s3);
+    const struct result result = read_reply(dest, &head, body);
+    if (words == NULL)
+        assert_null(result.reply.remedy);
+    else
+        assert_non_null(strstr(result.reply.remedy, words));
+    dest_close(dest);
+}
+
+static void test_remedies(void **state)
+{
+    (void)state;
+    assert_remedy(NULL, ERROR_BODY("AccessDenied"), "s3:PutObject");
+    assert_remedy(NULL, ERROR_BODY("AccessDenied"), "kms:GenerateDataKey");
+    assert_remedy("123456789012", ERROR_BODY("AccessDenied"), "check \"expected_bucket_owner\"");
+    assert_remedy(NULL, ERROR_BODY("KMS.DisabledException"), "\"kms_key_id\"");
+    assert_remedy(NULL, ERROR_BODY("InvalidArgument"), "a setting of the route");
+    assert_remedy(NULL, ERROR_BODY("SlowDown"), NULL);
+}
+
 static void test_endless_reply(void **state)
 {
     static const uint8_t piece[4096];
@@ -422,6 +448,7 @@ int main(void)
         cmocka_unit_test(test_longest_head),
         cmocka_unit_test(test_open_faults),
         cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_remedies),
         cmocka_unit_test(test_endless_reply),
         cmocka_unit_test(test_other_region),
         cmocka_unit_test(test_back_again),

@@ -58,6 +58,7 @@ static void test_every_code(void **state)
         {400, "SerializationException", VERDICT_OPERATOR},
         {400, "UnknownOperationException", VERDICT_OPERATOR},
         {400, "InvalidArgumentException", VERDICT_BISECT},
+        {400, "InvalidRequest", VERDICT_OPERATOR},
         {400, "ValidationException", VERDICT_BISECT},
         {400, "InvalidSourceException", VERDICT_OPERATOR},
         {400, "InvalidKMSResourceException", VERDICT_OPERATOR},
@@ -206,6 +207,18 @@ static void test_skew_explains_refusals(void **state)
     assert_int_equal(verdict_of_request(&other), VERDICT_OPERATOR);
 }
 
+/* An object is refused for what the route or the bucket is, never for a record. */
+static void test_nothing_in_an_object_is_looked_for(void **state)
+{
+    struct verdict_question question = {.status = 400, .code = "InvalidArgument", .message = ""};
+    (void)state;
+    assert_int_equal(verdict_of_request(&question), VERDICT_BISECT);
+    question.whole = true;
+    assert_int_equal(verdict_of_request(&question), VERDICT_OPERATOR);
+    question.code = "EntityTooLarge";
+    assert_int_equal(verdict_of_request(&question), VERDICT_TOO_LARGE);
+}
+
 static void test_statuses_without_a_code(void **state)
 {
     static const struct {
@@ -328,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_transport_errors),
         cmocka_unit_test(test_records),
         cmocka_unit_test(test_remedies),
+        cmocka_unit_test(test_nothing_in_an_object_is_looked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

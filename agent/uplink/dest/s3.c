@@ -204,6 +204,24 @@ static bool is_stored(const struct s3 *s3, const struct http_reply *reply, const
     return reply->status == 200 && s3->reply_bytes == 0 && reply->request_id[0] != '\0';
 }
 
+#define MAY_PUT                                                                                    \
+    "allow s3:PutObject on the bucket's objects for this key, and kms:GenerateDataKey on a "       \
+    "customer key"
+
+/* S3 says AccessDenied of the bucket, of its key and of another owner. NULL: what helps everywhere
+ * helps here. */
+static const char *remedy(const struct s3 *s3, const char *code)
+{
+    bool has_owner = s3->options.expected_bucket_owner != NULL;
+    if (strcmp(code, "AccessDenied") == 0)
+        return has_owner ? MAY_PUT "; check \"expected_bucket_owner\"" : MAY_PUT;
+    if (strncmp(code, "KMS.", 4) == 0)
+        return "check \"kms_key_id\", or the bucket's own key, and that it is enabled";
+    if (strcmp(code, "InvalidArgument") == 0 || strcmp(code, "InvalidRequest") == 0)
+        return "the bucket refuses a setting of the route: see the message";
+    return NULL;
+}
+
 static void reply_end(struct dest *dest, const struct http_reply *head,
                       struct dest_reply *ret_reply)
 {
@@ -216,6 +234,7 @@ static void reply_end(struct dest *dest, const struct http_reply *head,
         reply.delivered = s3->sent;
     } else
         reply.moved = learn_region(s3, head, reply.code);
+    reply.remedy = remedy(s3, reply.code);
     *ret_reply = reply;
 }
 
