@@ -188,26 +188,36 @@ def judge(options, failures):
     return 1 if failures else 0
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def read_options(description, load):
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--programs", type=pathlib.Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1000000))
-    parser.add_argument("--load", default="powercut_load")
+    parser.add_argument("--load", default=load)
     parser.add_argument("--must-find", metavar="REGEX", help="a control: a failure of this kind")
-    options = parser.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="runnel-ext4-"))
+    return parser.parse_args()
+
+
+def in_file_system(prefix, work):
+    """WORK(folder, file system): the exit code of it, or that this machine cannot do it."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
     try:
         if os.geteuid() != 0:
             raise Skip("mounting a loop device needs root")
         with FileSystem(folder) as file_system:
-            return judge(options, run_rounds(options, folder, file_system))
+            return work(folder, file_system)
     except Skip as reason:
         print(f"SKIP: {reason}")
         return SKIPPED
     finally:
         if not os.path.ismount(folder / "mount"):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def main():
+    options = read_options(__doc__, "powercut_load")
+    return in_file_system("runnel-ext4-", lambda folder, file_system: judge(
+        options, run_rounds(options, folder, file_system)))
 
 
 if __name__ == "__main__":
