@@ -53,6 +53,15 @@ static void check_mount(const struct config_route *subject)
         config_route_fault(subject, "mount", "does not hold \"path\"; write where that is mounted");
 }
 
+/* One that does not fit keeps the route waiting until somebody comes. */
+static void check_size(const struct config_route *subject)
+{
+    const struct cfg_route *route = subject->route;
+    if (route->size_bytes < route->batch_bytes)
+        config_route_fault(subject, "size",
+                           "may be less than one object; raise it, or lower batch.bytes");
+}
+
 /* What no route waits for is gone when the others have it, so it is taken before they do. */
 static void resolve_every(const struct config_route *subject)
 {
@@ -94,6 +103,7 @@ void config_route_archive(const struct config_route *subject)
     check_path(subject, "mount", subject->route->mount);
     check_alone(subject);
     check_mount(subject);
+    check_size(subject);
     resolve_every(subject);
     warn_of_missing(subject);
 }

@@ -706,6 +706,11 @@ static void test_archive_faults(void **state)
                   "3:10: routes[0].mount: does not hold \"path\"; write where that is mounted\n");
     expect_faults(*state, ARCHIVE_WITH("\"/media/usb\",\n\"mount\": \"/med\""),
                   "3:10: routes[0].mount: does not hold \"path\"; write where that is mounted\n");
+    expect_faults(*state, ARCHIVE_WITH("\"/a\",\n\"size\": \"1MiB\""),
+                  "3:9: routes[0].size: may be less than one object; raise it, or lower "
+                  "batch.bytes\n");
+    (void)expect_good(
+        *state, ARCHIVE_WITH("\"/a\", \"size\": \"1MiB\", \"batch\": { \"bytes\": \"1MiB\" }"));
     (void)expect_good(*state, ARCHIVE_WITH("\"/media\", \"mount\": \"/media/\""));
     (void)expect_good(*state, ARCHIVE_WITH("\"/media\", \"mount\": \"/\""));
     expect_faults(
