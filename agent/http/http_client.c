@@ -671,6 +671,11 @@ int http_client_point(struct http_client *client, const char *host)
     return E_OK;
 }
 
+const char *http_client_host(const struct http_client *client)
+{
+    return client->host;
+}
+
 void http_client_close(struct http_client *client)
 {
     if (client == NULL)

@@ -97,6 +97,9 @@ int http_client_exchange(struct http_client *client, const struct http_request *
  */
 int http_client_point(struct http_client *client, const char *host);
 
+/** The endpoint's host, until it is another. */
+const char *http_client_host(const struct http_client *client);
+
 /** Drops the connection, so that the next exchange makes a new one. */
 void http_client_disconnect(struct http_client *client);
 

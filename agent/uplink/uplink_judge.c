@@ -118,7 +118,7 @@ static void describe(struct uplink *uplink, const struct verdict_question *quest
                        remedy != NULL ? "; " : "", remedy != NULL ? remedy : "");
     else
         (void)snprintf(ret_error, UPLINK_ERROR_BYTES, "%s answered %d %s (%s)%s%s",
-                       uplink->options.host, question->status, code, message,
+                       http_client_host(uplink->client), question->status, code, message,
                        remedy != NULL ? "; " : "", remedy != NULL ? remedy : "");
     clean(uplink, ret_error);
 }

@@ -176,6 +176,12 @@ int http_client_point(struct http_client *client, const char *host)
     return E_OK;
 }
 
+const char *http_client_host(const struct http_client *client)
+{
+    assert_non_null(client);
+    return pointed_at;
+}
+
 void http_client_disconnect(struct http_client *client)
 {
     assert_non_null(client);

@@ -263,11 +263,15 @@ static void test_other_region(void **state)
 }
 
 static enum uplink_state seen_state;
+static char seen_error[UPLINK_ERROR_BYTES];
 
 static void see_state(int64_t deadline_ms)
 {
-    if (deadline_ms > fake_endpoint.mono_ms + 1000 && deadline_ms != INT64_MAX)
-        seen_state = status_now().state;
+    if (deadline_ms <= fake_endpoint.mono_ms + 1000 || deadline_ms == INT64_MAX)
+        return;
+    const struct uplink_status status = status_now();
+    seen_state = status.state;
+    (void)snprintf(seen_error, sizeof seen_error, "%s", status.error);
 }
 
 static void test_regions_that_blame_each_other(void **state)
@@ -282,6 +286,7 @@ static void test_regions_that_blame_each_other(void **state)
     run_steps(steps, 2);
     assert_all_stored_once();
     assert_int_equal(seen_state, UPLINK_NEEDS_OPERATOR);
+    assert_non_null(strstr(seen_error, "b-1.s3.us-west-2.amazonaws.com answered 301"));
 }
 
 static void test_question(void **state)
@@ -397,7 +402,6 @@ static void test_place(void **state)
     assert_int_equal(status_now().bytes_in, 0);
 }
 
-static char seen_error[UPLINK_ERROR_BYTES];
 static enum uplink_state seen_states[STORES_MAX];
 
 static void see_each_state(int64_t deadline_ms)
