@@ -31,6 +31,7 @@ enum member {
 struct statement {
     struct json_scan scan;
     uint64_t bytes;
+    bool blank;  /* but for white space, empty */
     bool broken; /* no JSON */
     bool error;  /* __type, or a function's error */
     bool failed; /* of the records, some */
@@ -53,8 +54,8 @@ struct apigateway {
 enum { RESULTS_KINESIS, RESULTS_FIREHOSE, RESULTS_FORMS };
 
 static const struct results_names names[RESULTS_FORMS] = {
-    [RESULTS_KINESIS] = {"Records", "FailedRecordCount", "SequenceNumber"},
-    [RESULTS_FIREHOSE] = {"RequestResponses", "FailedPutCount", "RecordId"},
+    [RESULTS_KINESIS] = {"Records", "FailedRecordCount", "SequenceNumber", .any_success = true},
+    [RESULTS_FIREHOSE] = {"RequestResponses", "FailedPutCount", "RecordId", .any_success = true},
 };
 
 /* ---- request ---- */
@@ -216,7 +217,7 @@ static void on_member(struct statement *statement, const struct json_token *toke
         results_copy_text(reply->message, sizeof reply->message, token->text);
     else if (statement->member == MEMBER_TYPE || statement->member == MEMBER_FUNCTION_TYPE ||
              statement->member == MEMBER_FUNCTION_MESSAGE) {
-        statement->error |= token->event != JSON_NULL;
+        statement->error |= token->event != JSON_NULL && !(text && token->text_bytes == 0);
         if (text && statement->member == MEMBER_FUNCTION_MESSAGE)
             results_copy_text(reply->message, sizeof reply->message, token->text);
         else if (text)
@@ -246,8 +247,17 @@ static int on_token(void *context, const struct json_token *token)
 
 static void statement_start(struct statement *statement)
 {
-    *statement = (struct statement){.broken = false};
+    *statement = (struct statement){.blank = true};
     json_scan_start(&statement->scan, on_token, statement);
+}
+
+/* Frameworks end a text with a line break, also one that is empty. */
+static bool is_blank(const uint8_t *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (memchr(" \t\r\n", bytes[i], 4) == NULL)
+            return false;
+    return true;
 }
 
 static int statement_feed(struct statement *statement, const uint8_t *bytes, size_t count)
@@ -255,6 +265,7 @@ static int statement_feed(struct statement *statement, const uint8_t *bytes, siz
     statement->bytes += count;
     if (statement->bytes > REPLY_BYTES)
         return E_TOO_BIG;
+    statement->blank = statement->blank && is_blank(bytes, count);
     if (!statement->broken && json_scan_feed(&statement->scan, bytes, count) < 0)
         statement->broken = true;
     return E_OK;
@@ -275,17 +286,17 @@ static void tell_stranger(struct dest_reply *reply, const char *content_type)
 {
     reply->code[0] = '\0';
     (void)snprintf(reply->message, sizeof reply->message,
-                   "neither empty nor JSON, but of the type \"%.100s\"", content_type);
-    reply->remedy = "somebody answers in the API's place, or \"url\" leads elsewhere";
+                   "neither empty nor whole JSON; its type is \"%.100s\"", content_type);
+    reply->remedy = "let the API answer with JSON or nothing, unless \"url\" leads elsewhere or "
+                    "somebody answers in the API's place";
 }
 
 static void statement_end(struct statement *statement, const struct http_reply *head)
 {
     struct dest_reply *reply = &statement->reply;
     bool success = is_success(head->status);
-    bool empty = statement->bytes == 0;
-    bool json = !empty && !statement->broken && json_scan_end(&statement->scan) == E_OK;
-    bool strange = !empty && (!json || is_page(head));
+    bool json = !statement->broken && json_scan_end(&statement->scan) == E_OK;
+    bool strange = !statement->blank && (!json || is_page(head));
     reply->understood = success && !strange && !statement->error && !statement->failed;
     if (strange && success)
         tell_stranger(reply, head->content_type);
@@ -339,8 +350,15 @@ static void take_statement(struct apigateway *apigateway, struct dest_reply *ret
     ret_reply->delivered = apigateway->sent;
 }
 
+/* It says that some failed, but not which, or nothing of them. */
 static void tell_unanswered(const struct apigateway *apigateway, struct dest_reply *reply)
 {
+    if (apigateway->statement.failed) {
+        (void)snprintf(reply->message, sizeof reply->message,
+                       "its count of failed records is not that of its results");
+        reply->remedy = "let the API pass on the reply of Kinesis or Firehose as it is";
+        return;
+    }
     (void)snprintf(reply->message, sizeof reply->message,
                    "it has no result for each of the %zu records", apigateway->sent);
     reply->remedy = "\"success\": \"status\" asks for none";

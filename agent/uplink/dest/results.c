@@ -182,11 +182,16 @@ int results_feed(struct results *results, const uint8_t *bytes, size_t count)
     return E_OK;
 }
 
-/* A whole reply of status 200 that tells no error of the request. */
+static bool is_success(const struct results *results, int status)
+{
+    return results->names->any_success ? status >= 200 && status < 300 : status == 200;
+}
+
+/* A whole reply of success that tells no error of the request. */
 static bool is_sound(struct results *results, const struct http_reply *head)
 {
-    return head->status == 200 && !results->broken && json_scan_end(&results->scan) == E_OK &&
-           !results->type_seen;
+    return is_success(results, head->status) && !results->broken &&
+           json_scan_end(&results->scan) == E_OK && !results->type_seen;
 }
 
 /* Of a reply that is not understood only the request's own error is worth anything. */

@@ -13,7 +13,7 @@
  *                                     {"ErrorCode":"InternalFailure","ErrorMessage":"..."}]}
  *
  * An entry is delivered when its result has an id and no ErrorCode. The reply is understood when
- * its status is 200, it is whole, has as many results as entries were sent, a count of failures
+ * its status is 200, or any 2xx where somebody may have mapped it, it is whole, has as many results as entries were sent, a count of failures
  * that agrees with them or none, and no error of the whole request (__type). Of any other reply
  * only that error is worth anything, be it JSON or XML. Pure.
  */
@@ -24,6 +24,7 @@ struct results_names {
     const char *list;   /* "Records" */
     const char *failed; /* "FailedRecordCount" */
     const char *id;     /* "SequenceNumber" */
+    bool any_success;   /* any 2xx will do; else 200 alone */
 };
 
 /** What the scanner is in, at top level and within a result. */
