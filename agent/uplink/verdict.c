@@ -19,7 +19,7 @@ struct row {
 #define KEYS       "check the access key and that it is active"
 #define PERMISSION "allow the action on this resource for this key"
 #define KMS_KEY    "check the encryption key of the stream and who may use it"
-#define ADDRESS    "check endpoint and region"
+#define ADDRESS    "check endpoint or url, and the region"
 #define SECRET     "check the secret access key and the region"
 #define REGION     "the bucket is in another region: correct it"
 #define RECORD     "one of the records is refused: see the message"

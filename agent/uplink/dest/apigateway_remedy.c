@@ -14,6 +14,11 @@ enum {
     ANY = IAM | API_KEY | OAUTH2 | BEARER | HEADER | NONE,
 };
 
+#define NO_PATH "no such path, method or stage: check \"url\""
+#define ALLOW_KEYS                                                                                 \
+    "allow these keys execute-api:Invoke on this API, in IAM and in its resource policy"
+#define DENIED "the API's authorizer or its resource policy denies it: see there"
+
 /* API Gateway Developer Guide, "Gateway response types"; HTTP APIs say no code. The first row that
  * fits is taken. */
 static const struct {
@@ -23,22 +28,22 @@ static const struct {
     unsigned auths;
     const char *remedy;
 } rows[] = {
-    {403, NULL, "Missing Authentication Token", IAM,
-     "no such path, method or stage: check \"url\""},
+    {403, NULL, "Missing Authentication Token", IAM, NO_PATH},
     {403, NULL, "Missing Authentication Token", ANY,
-     "no such path, method or stage: check \"url\"; or the API wants \"auth\": \"iam\""},
-    {403, "MissingAuthenticationToken", NULL, ANY, "no such path, method or stage: check \"url\""},
+     NO_PATH "; or the API wants \"auth\": \"iam\""},
+    {403, "MissingAuthenticationToken", NULL, ANY, NO_PATH},
     {403, NULL, "scoped to a valid region", IAM, "correct \"region\", for which it is signed"},
     {403, NULL, "not a valid key=value pair", OAUTH2 | BEARER | HEADER,
-     "no such path, method or stage: check \"url\"; or the API wants \"auth\": \"iam\""},
+     NO_PATH "; or the API wants \"auth\": \"iam\""},
     {403, "InvalidSignature", NULL, IAM,
      "check the secret access key, \"region\", and with a private API \"host\""},
     {403, "IncompleteSignature", NULL, OAUTH2 | BEARER | HEADER,
-     "no such path, method or stage: check \"url\"; or the API wants \"auth\": \"iam\""},
-    {403, "AccessDenied", NULL, IAM,
-     "allow these keys execute-api:Invoke on this API, in IAM and in the API's resource policy"},
-    {403, "AccessDenied", NULL, ANY,
-     "the API's authorizer or its resource policy denies it: see there"},
+     NO_PATH "; or the API wants \"auth\": \"iam\""},
+    {403, "AccessDenied", NULL, IAM, ALLOW_KEYS},
+    {403, "AccessDenied", NULL, ANY, DENIED},
+
+    {403, NULL, "is not authorized to", IAM, ALLOW_KEYS},
+    {403, NULL, "is not authorized to", ANY, DENIED},
 
     {401, NULL, NULL, IAM, "the API wants a token, not a signature: check \"auth\""},
     {401, NULL, NULL, API_KEY, "the API wants a token, not an API key: check \"auth\""},
@@ -61,7 +66,8 @@ static const struct {
 
     {400, NULL, "Invalid request body", ANY,
      "the API's model refuses it: choose the \"body\" that \"url\" takes, or correct the model"},
-    {404, NULL, NULL, ANY, "no such path, method or stage: check \"url\""},
+    {404, NULL, NULL, ANY, NO_PATH},
+    {410, NULL, NULL, ANY, NO_PATH},
     {405, NULL, NULL, ANY, "nothing there takes POST: check \"url\""},
     {415, NULL, NULL, ANY, "let the API take this content type, or choose another \"body\""},
     {429, NULL, "Too Many Requests", ANY,
