@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "agent/control/config_route.h"
 #include "platform/base/url.h"
@@ -31,9 +32,26 @@ struct place {
 static bool is_visible(const char *text)
 {
     for (; *text != '\0'; text++)
-        if (*text <= ' ' || *text >= 0x7f || *text == '#')
+        if (*text <= ' ' || *text >= 0x7f)
             return false;
     return true;
+}
+
+/* Why TEXT cannot be used; NULL: it can. */
+static const char *fault_of_url(const char *text, const char *otherwise, struct url *ret_url)
+{
+    const char *host = strstr(text, "://");
+    host = host != NULL ? host + strlen("://") : text;
+    if (memchr(host, '@', strcspn(host, "/?#")) != NULL)
+        return "holds a user name, which is not sent; remove it, and see \"auth\"";
+    if (strchr(text, '#') != NULL)
+        return "holds a fragment, which is never sent; remove it from the \"#\" on";
+    if (url_parse(text, ret_url) < 0 || !is_visible(ret_url->rest) ||
+        strcspn(text, "?") >= API_URL_BYTES)
+        return otherwise;
+    if (!ret_url->tls && !net_is_loopback(ret_url->host))
+        return "plain http leads only to this machine itself; write https://";
+    return NULL;
 }
 
 /* The values are not shown: people write keys into URLs. False: reported. */
@@ -43,13 +61,9 @@ static bool take_url(const struct config_route *subject, const char *key, const 
     struct url url;
     char plain[API_URL_BYTES];
     size_t plain_bytes = strcspn(text, "?");
-    if (url_parse(text, &url) < 0 || !is_visible(url.rest) || plain_bytes >= sizeof plain) {
-        config_route_fault(subject, key, otherwise);
-        return false;
-    }
-    if (!url.tls && !net_is_loopback(url.host)) {
-        config_route_fault(subject, key,
-                           "plain http leads only to this machine itself; write https://");
+    const char *fault = fault_of_url(text, otherwise, &url);
+    if (fault != NULL) {
+        config_route_fault(subject, key, fault);
         return false;
     }
     memcpy(plain, text, plain_bytes);
@@ -130,13 +144,32 @@ static void check_members(const struct config_route *subject)
     }
 }
 
+/* Those that a request has anyway, or that say where it ends or what becomes of its connection. */
+static bool is_taken(const char *name)
+{
+    static const char *const taken[] = {
+        "Host",    "Content-Type", "Content-Encoding", "Content-Length",   "Transfer-Encoding",
+        "TE",      "Trailer",      "Connection",       "Proxy-Connection", "Keep-Alive",
+        "Upgrade", "Expect",       "User-Agent",       "X-Apigw-Api-Id",   "Proxy-Authorization"};
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+        if (strcasecmp(taken[i], name) == 0)
+            return true;
+    return false;
+}
+
 /* RFC 9110, 5.6.2. */
 static void check_header(const struct config_route *subject)
 {
     const char *name = subject->route->api.header;
-    if (name != NULL && (name[0] == '\0' || name[strspn(name, LETTERS "!#$%&'*+-.^_`|~")] != '\0'))
+    if (name == NULL)
+        return;
+    if (name[0] == '\0' || name[strspn(name, LETTERS "!#$%&'*+-.^_`|~")] != '\0')
         config_route_fault(subject, "header",
                            "is no name of a header; write it like \"X-Device-Token\"");
+    else if (is_taken(name))
+        config_route_fault(subject, "header",
+                           "is one that the request itself needs; choose another, like "
+                           "\"X-Device-Token\"");
 }
 
 static void resolve_region(const struct config_route *subject)

@@ -1085,6 +1085,18 @@ static void test_api_faults(void **state)
         {"\"url\": \"https://h/a b?key=secret\", \"auth\": \"none\"",
          "2:8: routes[0].url: is no URL; write it like "
          "https://ID.execute-api.REGION.amazonaws.com/STAGE/RESOURCE\n"},
+        {"\"url\": \"https://me:secret@h/a\", \"auth\": \"none\"",
+         "2:8: routes[0].url: holds a user name, which is not sent; remove it, and see \"auth\"\n"},
+        {"\"url\": \"https://h/a@b#c\", \"auth\": \"none\"",
+         "2:8: routes[0].url: holds a fragment, which is never sent; remove it from the \"#\" "
+         "on\n"},
+        {"\"header\": \"content-length\", \"auth\": \"header\", \"header_value_file\": "
+         "\"v\", " ELSEWHERE,
+         "2:11: routes[0].header: is one that the request itself needs; choose another, like "
+         "\"X-Device-Token\"\n"},
+        {"\"header\": \"HOST\", \"auth\": \"header\", \"header_value_file\": \"v\", " ELSEWHERE,
+         "2:11: routes[0].header: is one that the request itself needs; choose another, like "
+         "\"X-Device-Token\"\n"},
         {"\"url\": \"http://h/a\", \"auth\": \"none\"",
          "2:8: routes[0].url: plain http leads only to this machine itself; write https://\n"},
         {ELSEWHERE,
