@@ -17,25 +17,54 @@ static const char usage[] =
     "  -c FILE      instead of $RUNNEL_CONFIG, else /etc/runnel/runnel.json\n"
     "  --estimate   what it costs in a month as well: requests, link, bill and flash\n";
 
-/* They may come later, so they are no faults; but a route without them does not connect. */
-static void warn_of_file(const struct cfg_route *route, const char *key, const char *path)
+struct file {
+    const char *key;
+    const char *path; /* NULL: not wanted */
+};
+
+/* They may come later, so they are no faults; but what needs them does not work without. */
+static void warn_of_files(const char *what, const char *name, const struct file *files,
+                          size_t count)
 {
     char byte;
-    int rc = path == NULL ? 0 : fs_read_file(path, &byte, sizeof byte);
-    if (rc < 0 && rc != E_TOO_BIG)
-        (void)fprintf(
-            stderr, "warning: route %s: %s: %s: %s; the route does not connect until it is there\n",
-            route->name, key, path, ERROR_TEXT(rc));
+    for (size_t i = 0; i < count; i++) {
+        int rc = files[i].path == NULL ? 0 : fs_read_file(files[i].path, &byte, sizeof byte);
+        if (rc < 0 && rc != E_TOO_BIG)
+            (void)fprintf(stderr,
+                          "warning: %s %s: %s: %s: %s; it does not work until it can be read\n",
+                          what, name, files[i].key, files[i].path, ERROR_TEXT(rc));
+    }
 }
 
-static void warn_of_files(const struct config *config)
+static void check_route_files(const struct cfg_route *route)
 {
-    for (size_t i = 0; i < config->route_count; i++) {
-        const struct cfg_route *route = &config->routes[i];
-        warn_of_file(route, "ca_file", route->ca_file);
-        warn_of_file(route, "cert_file", route->cert_file);
-        warn_of_file(route, "key_file", route->key_file);
-    }
+    const struct file files[] = {
+        {"ca_file", route->ca_file},
+        {"cert_file", route->cert_file},
+        {"key_file", route->key_file},
+        {"api_key_file", route->api.api_key_file},
+        {"client_secret_file", route->api.client_secret_file},
+        {"token_file", route->api.token_file},
+        {"header_value_file", route->api.header_value_file},
+    };
+    warn_of_files("route", route->name, files, sizeof files / sizeof files[0]);
+}
+
+static void check_credentials_files(const struct cfg_credentials *credentials)
+{
+    const struct file files[] = {{"ca_file", credentials->ca_file},
+                                 {"cert_file", credentials->cert_file},
+                                 {"key_file", credentials->key_file},
+                                 {"token_file", credentials->token_file}};
+    warn_of_files("credentials", credentials->name, files, sizeof files / sizeof files[0]);
+}
+
+static void check_files(const struct config *config)
+{
+    for (size_t i = 0; i < config->route_count; i++)
+        check_route_files(&config->routes[i]);
+    for (size_t i = 0; i < config->credentials_count; i++)
+        check_credentials_files(&config->credentials[i]);
 }
 
 /* Without its mount the state directory cannot be judged; that may come later as well. */
@@ -72,7 +101,7 @@ static int check(const char *path, bool estimates)
         (void)fprintf(stderr, "runnel: the configuration cannot be read: %s\n", ERROR_TEXT(rc));
         return CLI_FAILED;
     }
-    warn_of_files(config);
+    check_files(config);
     int code = check_ground(config);
     if (code == CLI_DONE)
         config_print(config, stdout);

@@ -116,13 +116,27 @@ def check_send(agent):
 
 
 def check_files(agent):
-    """A PEM file that is not there may come later; check says so all the same."""
-    agent.config_file.write_text(GOOD.replace('"telemetry"',
-                                              '"telemetry", "ca_file": "/absent.pem"'))
-    result = agent.call("check", "-c", agent.config_file)
-    check_code(result, 0)
-    check("warning: route live: ca_file: /absent.pem: No such file" in result.stderr,
-          result.stderr)
+    """A file that is not there may come later; check says so all the same."""
+    good = json.loads(GOOD.partition("\n")[2])
+
+    def warned(words, **changes):
+        agent.config_file.write_text(json.dumps({**good, **changes}))
+        result = agent.call("check", "-c", agent.config_file)
+        check_code(result, 0)
+        check(f"warning: {words}: No such file" in result.stderr, result.stderr)
+
+    warned("route live: ca_file: /absent.pem",
+           routes=[{**good["routes"][0], "ca_file": "/absent.pem"}])
+    warned("credentials default: token_file: /absent", credentials={
+        "default": {"provider": "web_identity", "token_file": "/absent",
+                    "role_arn": "arn:aws:iam::123456789012:role/gate"}})
+    api = {"name": "gate", "destination": "apigateway", "url": "https://api.test/in"}
+    client = {"client_id": "me", "token_url": "https://auth.test/token"}
+    for auth, key, more in (("api-key", "api_key_file", {}), ("bearer", "token_file", {}),
+                            ("header", "header_value_file", {"header": "X-Token"}),
+                            ("oauth2", "client_secret_file", client)):
+        warned(f"route gate: {key}: /absent",
+               routes=[{**api, **more, "auth": auth, key: "/absent"}])
     agent.config_file.write_text(GOOD)
 
 
