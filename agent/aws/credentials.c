@@ -94,6 +94,40 @@ int credentials_fault(char fault[CREDENTIALS_FAULT_BYTES], int code, const char 
     return code;
 }
 
+enum { KNOWN_BYTES = 16 }; /* by which a secret is known: the text may be cut behind them */
+
+/* How much of TEXT is SECRET, or another that begins like it, as session tokens of AWS do. */
+static size_t secret_bytes(const char *secret, const char *text)
+{
+    size_t same = 0;
+    while (secret[same] != '\0' && text[same] == secret[same])
+        same++;
+    return same + strspn(text + same, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                      "0123456789-._~+/=%");
+}
+
+static void hide(const char *secret, char *text)
+{
+    static const char stars[] = "***";
+    size_t known = strnlen(secret, KNOWN_BYTES);
+    char *at = text;
+    while (known > 0 && (at = memmem(at, strlen(at), secret, known)) != NULL) {
+        size_t bytes = secret_bytes(secret, at);
+        size_t left = bytes < sizeof stars - 1 ? bytes : sizeof stars - 1;
+        memcpy(at, stars, left);
+        memmove(at + left, at + bytes, strlen(at + bytes) + 1);
+        at += left;
+    }
+}
+
+void credentials_hide(const char *secret, char *text)
+{
+    const char *blank = strrchr(secret, ' ');
+    hide(secret, text);
+    if (blank != NULL)
+        hide(blank + 1, text);
+}
+
 const char *credentials_variable(const char *name)
 {
     const char *value = getenv(name);

@@ -109,6 +109,10 @@ int credentials_read_value(const char *path, bool *warned, char *value, size_t v
 int credentials_fault(char fault[CREDENTIALS_FAULT_BYTES], int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/** Writes "***" in TEXT, which somebody else wrote, for SECRET, for one that begins like it, and
+ *  for its part behind a blank: some servers quote what they refuse. "" is no secret. */
+void credentials_hide(const char *secret, char *text);
+
 /** AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. E_NO_MEMORY. */
 int credentials_env_open(struct credentials_provider **ret_provider);
 

@@ -109,11 +109,13 @@ static int get_oauth2(struct credentials_provider *provider, int64_t deadline_ms
                                     sizeof secret, fault);
     if (rc >= 0)
         rc = write_basic(options->client_id, secret, basic);
-    hash_wipe(secret, sizeof secret);
     if (rc == E_TOO_BIG)
         rc = credentials_fault(fault, E_CREDENTIALS, "\"client_id\" is too long");
-    if (rc == E_OK)
+    if (rc == E_OK) {
         rc = ask(oauth2, basic, deadline_ms, fault, ret_credentials);
+        credentials_hide(secret, fault);
+    }
+    hash_wipe(secret, sizeof secret);
     hash_wipe(basic, sizeof basic);
     return rc;
 }

@@ -272,6 +272,8 @@ static int check_token(struct credentials_reply *reply)
         return fail(reply, E_SYNTAX, "has a token with a character that no token has");
     if (life_bytes > 0 && parse_unsigned(reply->date, life_bytes, &life_s) < 0)
         return fail(reply, E_SYNTAX, "does not say in seconds how long its token lives");
+    if (life_s == 0)
+        return fail(reply, E_UNSUPPORTED, "has a token that has expired already");
     reply->life_ms = (int64_t)(life_s < LIFE_MAX_S ? life_s : LIFE_MAX_S) * 1000;
     return 0;
 }

@@ -13,7 +13,6 @@ enum {
     PROBE_FAILURES = 3, /* so many failures in a row, and only */
     PROBE_RECORDS = 10, /* so many records are sent until one succeeds */
     BROKEN_BYTES = 16384,
-    TOKEN_BYTES = 16, /* by which a session token is known */
 };
 
 void uplink_judge_back_off(struct uplink *uplink, enum backoff_kind kind, enum uplink_state state,
@@ -48,14 +47,10 @@ static void succeed(struct uplink *uplink, size_t delivered)
 }
 
 /* Foreign words end no quotes of the log. Some services quote what was signed, and a session token
- * is a secret; of those that AWS gives, the beginning is the same. */
+ * is a secret. */
 static void clean(const struct uplink *uplink, char text[UPLINK_ERROR_BYTES])
 {
-    const char *token = uplink->credentials.session_token;
-    size_t known = strnlen(token, TOKEN_BYTES);
-    char *at = known == 0 ? NULL : memmem(text, strlen(text), token, known);
-    if (at != NULL)
-        (void)snprintf(at, UPLINK_ERROR_BYTES - (size_t)(at - text), "(a session token)");
+    credentials_hide(uplink->credentials.session_token, text);
     for (; *text != '\0'; text++)
         if (*text == '"')
             *text = '\'';

@@ -53,8 +53,9 @@ def check_bearer(api, headers, *_ignored):
 
 
 def check_header(api, headers, *_ignored):
-    if headers.get("x-device-token") != api.secret:
-        raise unauthorized()
+    given = headers.get("x-device-token")
+    if given != api.secret:
+        raise unauthorized(f"Unauthorized: '{given}'")
 
 
 def check_signature(api, headers, path, body):
@@ -268,7 +269,8 @@ class Api:
         form = dict(urllib.parse.parse_qsl(body.decode(), strict_parsing=True))
         self.token_requests += 1
         if [urllib.parse.unquote(part) for part in given.split(":")] != [name, secret]:
-            return answer_json(400, {"error": "invalid_client"})
+            return answer_json(400, {"error": "invalid_client",
+                                     "error_description": f"{given} is not known"})
         if form.get("grant_type") != "client_credentials" or form.get("scope") != scope:
             return answer_json(400, {"error": "invalid_scope"})
         token = f"eyJhbGciOiJSUzI1NiJ9.{self.token_requests:04}.{'x' * 900}"

@@ -79,10 +79,14 @@ class World:
         return agent
 
     def check_silence(self, agent, api):
-        """No secret is told."""
-        text = agent.log.read_text()
-        for secret in [*self.secrets, *api.tokens, *api.revoked]:
-            check(secret not in text, f"the log tells a secret: {secret[:20]}")
+        """No secret is told, also where the server quotes it."""
+        told = {"log": agent.log.read_text()}
+        for command in (("status", "--json"), ("status",), ("check", "-c", agent.config_file)):
+            result = agent.call(*command)
+            told[command[0]] = told.get(command[0], "") + result.stdout + result.stderr
+        for where, text in told.items():
+            for secret in [*self.secrets, *api.tokens, *api.revoked]:
+                check(secret not in text, f"{where} tells a secret: {secret[:20]}")
 
 
 def check_exact(api, count, source):

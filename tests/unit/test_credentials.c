@@ -853,6 +853,33 @@ static void write_token(const char *text, mode_t mode)
     assert_int_equal(chmod(path, mode), 0);
 }
 
+/* Session tokens of AWS all begin alike, so an older one is hidden as well. */
+static void test_hide(void **state)
+{
+    static const struct {
+        const char *secret, *text, *shown;
+    } rows[] = {
+        {"", "nothing to hide", "nothing to hide"},
+        {"HUSH", "no secret", "no secret"},
+        {"HUSH", "HUSH", "***"},
+        {"HUSH", "a HUSH, HUSH.x b", "a ***, *** b"},
+        {"HU", "HU", "**"},
+        {"*", "a * b", "a * b"},
+        {"HUSH/x:y", "not HUSH/x:y: remedy", "not ***: remedy"},
+        {"0123456789abcdefOLD", "0123456789abcdefNEW/+= b", "*** b"},
+        {"0123456789abcdefOLD", "cut: 0123456789abcdef", "cut: ***"},
+        {"0123456789abcdefOLD", "0123456789abcde", "0123456789abcde"},
+        {"Basic HUSHx=", "'HUSHx=' or 'Basic HUSHx='", "'***' or '***'"},
+    };
+    char text[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        (void)snprintf(text, sizeof text, "%s", rows[i].text);
+        credentials_hide(rows[i].secret, text);
+        assert_string_equal(text, rows[i].shown);
+    }
+}
+
 static void test_token_file(void **state)
 {
     char path[PATH_BYTES];
@@ -924,6 +951,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #ifdef CONFIG_CREDENTIALS_TOKEN_FILE
+        cmocka_unit_test(test_hide),
         IN_HOME(test_token_file),
         IN_HOME(test_token_files_of_no_use),
         IN_HOME(test_value_with_blanks),

@@ -925,7 +925,10 @@ static void test_oauth2_errors(void **state)
         {200, "", E_TIMEOUT, "is cut off"},
         {200, "{}", E_CREDENTIALS, "\"token_url\""},
         {200, "{\"access_token\":\"a\",\"token_type\":\"mac\"}", E_CREDENTIALS, "than Bearer"},
-        {200, "{\"access_token\":\"a\",\"expires_in\":0}", E_CREDENTIALS, "had expired"},
+        {200, "{\"access_token\":\"a\",\"expires_in\":0}", E_CREDENTIALS,
+         "d.auth.test answered has a token that has expired already"},
+        {401, "{\"error\":\"invalid_client\",\"error_description\":\"not HUSH/x:y, no\"}",
+         E_CREDENTIALS, "401 (invalid_client: not ***, no): check \"client_id\""},
         {500, "{\"access_token\":\"a\",\"expires_in\":60}", E_TIMEOUT, "answered 500"},
     };
     struct credentials_provider *provider = open_oauth2(NULL);

@@ -97,7 +97,7 @@ static void test_tokens_of_oauth2(void **state)
         {"{\"access_token\":\"eyJ.x_y-z\",\"token_type\":\"BEARER\"}", 300000},
         {"{\"access_token\":\"eyJ.x_y-z\",\"expires_in\":null,\"x\":{\"error\":\"1\"}}", 300000},
         {"{\"access_token\":\"eyJ.x_y-z\",\"expires_in\":4294967296}", 86400000},
-        {"{\"access_token\":\"old\",\"access_token\":\"eyJ.x_y-z\",\"expires_in\":0}", 0},
+        {"{\"access_token\":\"old\",\"access_token\":\"eyJ.x_y-z\",\"expires_in\":1}", 1000},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -121,6 +121,7 @@ static void test_tokens_of_no_use(void **state)
     expect(form, "{\"access_token\":\"a\",\"token_type\":\"Bearer-and-much-more\"}", E_UNSUPPORTED);
     expect(form, "{\"access_token\":\"a b\"}", E_SYNTAX);
     expect(form, "{\"access_token\":\"a\",\"expires_in\":-1}", E_SYNTAX);
+    expect(form, "{\"access_token\":\"a\",\"expires_in\":0}", E_UNSUPPORTED);
     expect(form, "{\"access_token\":\"a\",\"expires_in\":\"soon\"}", E_SYNTAX);
     expect(form, "{\"access_token\":\"a\"", E_SYNTAX);
     expect(form, "<html>", E_SYNTAX);
