@@ -12,6 +12,7 @@ both, exactly and with faults; what is wrong is told with what to do about it.
   mistakes   a wrong key, secret, region, path, scope and so on
 """
 import collections
+import concurrent.futures
 import json
 import os
 import struct
@@ -122,18 +123,28 @@ def make_api(world, auth, kind="records"):
     return api
 
 
+def together(*parts):
+    """Each waits most of its time, as an agent does behind a failure."""
+    with concurrent.futures.ThreadPoolExecutor(len(parts)) as pool:
+        for future in [pool.submit(*part) for part in parts]:
+            future.result()
+
+
+def deliver_by(world, auth, kind, changes):
+    api = make_api(world, auth, kind)
+    api.faults = list(FAULTS)
+    world.drain(f"deliver-{auth}", api, **changes)
+    check(not api.faults, f"{auth}: faults were left: {api.faults}")
+    check(api.statuses(403) == api.statuses(401) == 0, f"{auth}: refused")
+    packed = [request for request in api.requests if request[1].get("content-encoding")]
+    expected = len(api.requests) if changes else 0
+    check(len(packed) == expected, f"{auth}: {len(packed)} in gzip")
+    print(f"{auth}, {kind} {changes}: {len(api.stored)} records in {len(api.requests)} "
+          f"requests, {len(api.unknown)} of them unknown", flush=True)
+
+
 def deliver(world):
-    for auth, (kind, changes) in MODES.items():
-        api = make_api(world, auth, kind)
-        api.faults = list(FAULTS)
-        world.drain(f"deliver-{auth}", api, **changes)
-        check(not api.faults, f"{auth}: faults were left: {api.faults}")
-        check(api.statuses(403) == api.statuses(401) == 0, f"{auth}: refused")
-        packed = [request for request in api.requests if request[1].get("content-encoding")]
-        expected = len(api.requests) if changes else 0
-        check(len(packed) == expected, f"{auth}: {len(packed)} in gzip")
-        print(f"{auth}, {kind} {changes}: {len(api.stored)} records in {len(api.requests)} "
-              f"requests, {len(api.unknown)} of them unknown", flush=True)
+    together(*((deliver_by, world, auth, *how) for auth, how in MODES.items()))
 
 
 # ---- answers ----
@@ -151,24 +162,27 @@ def check_parts(world):
     check(len(api.stored) == LINES, "a record came twice")
 
 
-def check_sizes(world):
-    """A body that is too large is made smaller; one that has a bound is never larger."""
+def check_too_large(world):
+    """A body that is too large is made smaller."""
     api = world.api(kind="array")
     api.body_bytes_max = 8192
     world.drain("too-large", api, batch={"records": 60})
     check(api.statuses(413) > 0, "no body was too large")
-    for kind in ("records", "lines", "array"):
-        api = world.api(kind=kind)
-        api.body_bytes_max = 8192
-        world.drain(f"bounded-{kind}", api, count=200, batch={"bytes": "8KiB"})
-        sizes = [len(body) for _, _, body in api.requests]
-        check(api.statuses(413) == 0, f"{kind}: {max(sizes)} bytes")
-        check(max(sizes) > 7500, f"{kind}: no body has more than {max(sizes)} bytes")
+
+
+def check_bounded(world, kind):
+    """One that has a bound is never larger."""
+    api = world.api(kind=kind)
+    api.body_bytes_max = 8192
+    world.drain(f"bounded-{kind}", api, count=200, batch={"bytes": "8KiB"})
+    sizes = [len(body) for _, _, body in api.requests]
+    check(api.statuses(413) == 0, f"{kind}: {max(sizes)} bytes")
+    check(max(sizes) > 7500, f"{kind}: no body has more than {max(sizes)} bytes")
 
 
 def answers(world):
-    check_parts(world)
-    check_sizes(world)
+    together((check_parts, world), (check_too_large, world),
+             *((check_bounded, world, kind) for kind in ("records", "lines", "array")))
 
 
 # ---- tokens ----
@@ -242,9 +256,7 @@ def check_certificate(world):
 
 def tokens(world):
     check_refused_token(world)
-    check_changed_file(world)
-    check_early_renewal(world)
-    check_certificate(world)
+    together((check_changed_file, world), (check_early_renewal, world), (check_certificate, world))
 
 
 # ---- mistakes ----
