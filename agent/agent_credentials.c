@@ -50,14 +50,22 @@ struct http_proxy agent_credentials_proxy(const struct cfg_proxy *proxy)
 #if defined CONFIG_CREDENTIALS_IOT || defined CONFIG_CREDENTIALS_STS ||                            \
     defined CONFIG_CREDENTIALS_OAUTH2
 /* With the device's certificate, if IDENTIFIED. */
-static struct tls_options tls_options(const struct links *links,
-                                      const struct cfg_credentials *config, bool identified)
+static struct credentials_server server_of(const struct links *links,
+                                           const struct cfg_endpoint *endpoint, bool identified)
 {
-    return (struct tls_options){.ca_file = config->ca_file,
-                                .cert_file = identified ? config->cert_file : NULL,
-                                .key_file = identified ? config->key_file : NULL,
-                                .wall_ms = agent_time_wall,
-                                .wall_context = links->agent};
+    const struct cfg_credentials *config = links->config;
+    return (struct credentials_server){
+        .tls = endpoint->tls,
+        .host = endpoint->host,
+        .port = endpoint->port,
+        .tls_options = {.ca_file = config->ca_file,
+                        .cert_file = identified ? config->cert_file : NULL,
+                        .key_file = identified ? config->key_file : NULL,
+                        .wall_ms = agent_time_wall,
+                        .wall_context = links->agent},
+        .proxy = agent_credentials_proxy(&endpoint->proxy),
+        .meter = link_meter(links->agent->link),
+        .stop = links->stop};
 }
 #endif
 
@@ -71,13 +79,7 @@ static int open_web_identity(struct links *links)
         .role_arn = config->role_arn,
         .session_name = config->session_name,
         .device = links->agent->config->device,
-        .tls = config->sts.tls,
-        .host = config->sts.host,
-        .port = config->sts.port,
-        .tls_options = tls_options(links, config, false),
-        .proxy = agent_credentials_proxy(&config->sts.proxy),
-        .meter = link_meter(links->agent->link),
-        .stop = links->stop};
+        .server = server_of(links, &config->sts, false)};
     return credentials_web_identity_open(&options, &links->all[links->count]);
 }
 #endif
@@ -92,13 +94,7 @@ static int open_assume_role(struct links *links)
         .external_id = config->external_id,
         .device = links->agent->config->device,
         .region = config->region,
-        .tls = config->sts.tls,
-        .host = config->sts.host,
-        .port = config->sts.port,
-        .tls_options = tls_options(links, config, false),
-        .proxy = agent_credentials_proxy(&config->sts.proxy),
-        .meter = link_meter(links->agent->link),
-        .stop = links->stop};
+        .server = server_of(links, &config->sts, false)};
     return credentials_assume_role_open(&options, &links->all[links->count]);
 }
 #endif
@@ -107,15 +103,9 @@ static int open_assume_role(struct links *links)
 static int open_iot(struct links *links)
 {
     const struct cfg_credentials *config = links->config;
-    const struct credentials_iot_options options = {.host = config->iot.host,
-                                                    .port = config->iot.port,
+    const struct credentials_iot_options options = {.server = server_of(links, &config->iot, true),
                                                     .role_alias = config->role_alias,
-                                                    .thing = config->thing,
-                                                    .tls_options = tls_options(links, config, true),
-                                                    .proxy =
-                                                        agent_credentials_proxy(&config->iot.proxy),
-                                                    .meter = link_meter(links->agent->link),
-                                                    .stop = links->stop};
+                                                    .thing = config->thing};
     return config->iot.host == NULL ? E_NOT_FOUND
                                     : credentials_iot_open(&options, &links->all[links->count]);
 }
@@ -142,18 +132,12 @@ static int open_oauth2(struct links *links)
 {
     const struct cfg_credentials *config = links->config;
     const struct credentials_oauth2_options options = {
-        .tls = config->oauth2.tls,
-        .host = config->oauth2.host,
-        .port = config->oauth2.port,
+        .server = server_of(links, &config->oauth2, false),
         .path = config->oauth2_path,
         .query = config->oauth2_query,
         .client_id = config->client_id,
         .client_secret_file = config->client_secret_file,
-        .scope = config->scope,
-        .tls_options = tls_options(links, config, false),
-        .proxy = agent_credentials_proxy(&config->oauth2.proxy),
-        .meter = link_meter(links->agent->link),
-        .stop = links->stop};
+        .scope = config->scope};
     return credentials_oauth2_open(&options, &links->all[links->count]);
 }
 #endif

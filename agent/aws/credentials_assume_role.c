@@ -103,10 +103,10 @@ static void hash_form(struct assume_role *role, char ret_hex[2 * HASH_SHA256_BYT
 
 static int write_host(struct talk *talk)
 {
-    const struct credentials_assume_role_options *options = &talk->role->options;
+    const struct credentials_server *server = &talk->role->options.server;
     struct writer out;
     writer_to_memory(&out, talk->host, sizeof talk->host);
-    http_write_host(&out, options->host, options->port, options->tls);
+    http_write_host(&out, server->host, server->port, server->tls);
     return writer_finish(&out);
 }
 
@@ -144,7 +144,7 @@ static int sign(struct talk *talk)
 {
     talk->signed_ms = talk->clock_corrected
                           ? clock_mono_ms() + talk->offset_ms
-                          : credentials_fetch_wall_ms(&talk->role->options.tls_options);
+                          : credentials_fetch_wall_ms(&talk->role->options.server.tls_options);
     sigv4_date(talk->signed_ms, talk->date);
     hash_form(talk->role, talk->body_hash);
     int rc = write_host(talk);
@@ -153,19 +153,14 @@ static int sign(struct talk *talk)
     return rc == 0 ? 0
                    : credentials_fault(talk->fault, E_CREDENTIALS,
                                        "the request to %s cannot be signed (%s): check the region",
-                                       talk->role->options.host, ERROR_TEXT(rc));
+                                       talk->role->options.server.host, ERROR_TEXT(rc));
 }
 
 static int ask(struct talk *talk, struct credentials *ret_credentials)
 {
     const struct credentials_assume_role_options *options = &talk->role->options;
     const struct credentials_request request = {
-        .tls = options->tls,
-        .host = options->host,
-        .port = options->port,
-        .tls_options = options->tls_options,
-        .proxy = options->proxy,
-        .meter = options->meter,
+        .server = options->server,
         .method = "POST",
         .path = "/",
         .headers = {{"Content-Type", CONTENT_TYPE},
@@ -174,8 +169,7 @@ static int ask(struct talk *talk, struct credentials *ret_credentials)
                     {"Authorization", talk->authorization}},
         .write_body = write_form,
         .context = talk->role,
-        .time_ms = TIME_MS,
-        .stop = options->stop};
+        .time_ms = TIME_MS};
     credentials_reply_wipe(&talk->reply);
     credentials_reply_start(&talk->reply, CREDENTIALS_FORM_STS);
     talk->answer = (struct credentials_answer){0};

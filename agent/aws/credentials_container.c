@@ -101,15 +101,13 @@ static int fetch(struct container *container, const struct url *url, int64_t dea
         rc = read_token(container, &token, fault);
     if (rc < 0)
         return rc;
-    const struct credentials_request request = {.tls = url->tls,
-                                                .host = url->host,
-                                                .port = url->port,
-                                                .method = "GET",
-                                                .path = path,
-                                                .query = query,
-                                                .headers = {{"Authorization", token}},
-                                                .time_ms = TIME_MS,
-                                                .stop = container->stop};
+    const struct credentials_request request = {
+        .server = {.tls = url->tls, .host = url->host, .port = url->port, .stop = container->stop},
+        .method = "GET",
+        .path = path,
+        .query = query,
+        .headers = {{"Authorization", token}},
+        .time_ms = TIME_MS};
     rc = E_TIMEOUT;
     for (int i = 0; i < TRIES && (rc == E_TIMEOUT || rc == E_NOT_FOUND); i++)
         rc = credentials_fetch_keys(&request, CREDENTIALS_FORM_FLAT, remedies, deadline_ms, fault,

@@ -78,7 +78,7 @@ static int write_head(const struct credentials_request *request, uint64_t body_b
     char host[HOST_BYTES];
     struct writer out;
     writer_to_memory(&out, host, sizeof host);
-    http_write_host(&out, request->host, request->port, request->tls);
+    http_write_host(&out, request->server.host, request->server.port, request->server.tls);
     int rc = writer_finish(&out);
     if (rc < 0)
         return rc;
@@ -99,20 +99,20 @@ static int write_head(const struct credentials_request *request, uint64_t body_b
 static int open_client(const struct credentials_request *request, int64_t time_ms,
                        char fault[CREDENTIALS_FAULT_BYTES], struct http_client **ret_client)
 {
-    const struct http_client_options options = {.tls = request->tls,
-                                                .host = request->host,
-                                                .port = request->port,
-                                                .tls_options = request->tls_options,
-                                                .proxy = request->proxy,
-                                                .meter = request->meter,
+    const struct http_client_options options = {.tls = request->server.tls,
+                                                .host = request->server.host,
+                                                .port = request->server.port,
+                                                .tls_options = request->server.tls_options,
+                                                .proxy = request->server.proxy,
+                                                .meter = request->server.meter,
                                                 .connect_ms = time_ms,
                                                 .idle_ms = time_ms,
                                                 .total_ms = time_ms,
-                                                .stop = request->stop};
+                                                .stop = request->server.stop};
     int rc = http_client_open(&options, ret_client);
     if (rc < 0)
         return credentials_fault(fault, rc == E_NO_MEMORY ? rc : E_CREDENTIALS,
-                                 "%s may not be asked: %s", request->host,
+                                 "%s may not be asked: %s", request->server.host,
                                  rc == E_REFUSED ? "plain HTTP leads only to this machine and to "
                                                    "AWS's metadata addresses"
                                                  : ERROR_TEXT(rc));
@@ -160,13 +160,14 @@ int credentials_fetch(const struct credentials_request *request, int64_t deadlin
     int64_t left_ms = deadline_ms - clock_mono_ms();
     int64_t time_ms = left_ms < request->time_ms ? left_ms : request->time_ms;
     if (time_ms <= 0)
-        return credentials_fault(fault, E_TIMEOUT, "no time was left to ask %s", request->host);
+        return credentials_fault(fault, E_TIMEOUT, "no time was left to ask %s",
+                                 request->server.host);
     fetch.sent_bytes = measure_body(request);
     int rc = write_head(request, fetch.sent_bytes, head);
     if (rc < 0)
         rc = credentials_fault(fault, E_CREDENTIALS,
                                "the request to %s cannot be written (%s): check its settings",
-                               request->host, ERROR_TEXT(rc));
+                               request->server.host, ERROR_TEXT(rc));
     size_t head_bytes = rc < 0 ? 0 : (size_t)rc;
     if (rc >= 0)
         rc = open_client(request, time_ms, fault, &client);
@@ -251,12 +252,12 @@ static int take(const struct credentials_request *request, const struct credenti
                 const struct credentials_answer *answer, char fault[CREDENTIALS_FAULT_BYTES],
                 struct credentials *ret_credentials)
 {
-    const char *host = request->host;
+    const char *host = request->server.host;
     int64_t life_ms = reply->life_ms;
     if (reply->form != CREDENTIALS_FORM_OAUTH2)
-        life_ms =
-            reply->expiration_ms -
-            (answer->has_date ? answer->date_ms : credentials_fetch_wall_ms(&request->tls_options));
+        life_ms = reply->expiration_ms -
+                  (answer->has_date ? answer->date_ms
+                                    : credentials_fetch_wall_ms(&request->server.tls_options));
     if (life_ms <= 0)
         return credentials_fault(
             fault, E_CREDENTIALS, "%s gave keys that had expired %lld s before, by %s clock", host,
@@ -285,13 +286,13 @@ int credentials_fetch_judge(const struct credentials_request *request,
     if (answer->status == 200 && rc == 0 && is_success(reply))
         return take(request, reply, answer, fault, ret_credentials);
     if (answer->status == 200 && rc == E_UNSUPPORTED)
-        return credentials_fault(fault, E_CREDENTIALS, "what %s answered %s", request->host,
+        return credentials_fault(fault, E_CREDENTIALS, "what %s answered %s", request->server.host,
                                  reply->why);
     if (answer->status == 200 && rc == E_SYNTAX)
-        return credentials_fault(fault, E_TIMEOUT, "what %s answered %s", request->host,
+        return credentials_fault(fault, E_TIMEOUT, "what %s answered %s", request->server.host,
                                  reply->why);
-    return credentials_fetch_refuse(request->host, answer->status, reply->code, reply->message,
-                                    remedies, fault);
+    return credentials_fetch_refuse(request->server.host, answer->status, reply->code,
+                                    reply->message, remedies, fault);
 }
 
 /* What cannot be read is told from the status and at the end: an error's page may be anything. */

@@ -2,9 +2,8 @@
 #ifndef RUNNEL_AGENT_AWS_CREDENTIALS_FETCH_H
 #define RUNNEL_AGENT_AWS_CREDENTIALS_FETCH_H
 
-#include "agent/aws/credentials.h"
+#include "agent/aws/credentials_network.h"
 #include "agent/aws/credentials_reply.h"
-#include "agent/http/http_client.h"
 
 /**
  * One request to somebody who gives temporary keys, over a connection of its own: it is made some
@@ -18,12 +17,7 @@ struct credentials_header {
 enum { CREDENTIALS_HEADERS_MAX = 4 };
 
 struct credentials_request {
-    bool tls;
-    const char *host;
-    uint16_t port;
-    struct tls_options tls_options;
-    struct http_proxy proxy;
-    const struct http_meter *meter; /* or NULL */
+    struct credentials_server server;
     const char *method;
     const char *path;
     const char *query;                                          /* or NULL */
@@ -31,7 +25,6 @@ struct credentials_request {
     int (*write_body)(void *context, struct writer *out);       /* twice the same; or NULL */
     void *context;
     int64_t time_ms; /* for all of it */
-    const struct stop *stop;
 };
 
 struct credentials_answer {

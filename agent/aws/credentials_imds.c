@@ -78,14 +78,14 @@ static struct credentials_request request_of(const struct look *look, const char
 {
     const struct imds *imds = look->imds;
     return (struct credentials_request){
-        .tls = look->url.tls,
-        .host = look->url.host,
-        .port = look->url.port,
+        .server = {.tls = look->url.tls,
+                   .host = look->url.host,
+                   .port = look->url.port,
+                   .stop = imds->stop},
         .method = method,
         .path = path,
         .headers = {{"x-aws-ec2-metadata-token", imds->token[0] != '\0' ? imds->token : NULL}},
-        .time_ms = TIME_MS,
-        .stop = imds->stop};
+        .time_ms = TIME_MS};
 }
 
 static int take_text(void *context, const uint8_t *bytes, size_t count)
@@ -120,7 +120,7 @@ static int fetch_text(const struct look *look, const struct credentials_request 
     for (const char *at = to; answer.status == 200 && *at != '\0'; at++)
         if (*at <= ' ' || *at >= 0x7f)
             return credentials_fault(look->fault, E_TIMEOUT, "what %s answered is none of EC2",
-                                     request->host);
+                                     request->server.host);
     return answer.status;
 }
 

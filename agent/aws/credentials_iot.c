@@ -50,23 +50,16 @@ static int get_iot(struct credentials_provider *provider, int64_t deadline_ms,
     char path[PATH_BYTES];
     if (write_path(options->role_alias, path) < 0)
         return credentials_fault(fault, E_CREDENTIALS, "\"role_alias\" is too long");
-    int rc = options->tls_options.key_file == NULL
-                 ? 0
-                 : credentials_check_file(options->tls_options.key_file, &iot->warned, fault);
+    const char *key_file = options->server.tls_options.key_file;
+    int rc = key_file == NULL ? 0 : credentials_check_file(key_file, &iot->warned, fault);
     if (rc < 0)
         return rc;
     const struct credentials_request request = {
-        .tls = true,
-        .host = options->host,
-        .port = options->port,
-        .tls_options = options->tls_options,
-        .proxy = options->proxy,
-        .meter = options->meter,
+        .server = options->server,
         .method = "GET",
         .path = path,
         .headers = {{"x-amzn-iot-thingname", options->thing}},
-        .time_ms = TIME_MS,
-        .stop = options->stop};
+        .time_ms = TIME_MS};
     rc = credentials_fetch_keys(&request, CREDENTIALS_FORM_IOT, remedies, deadline_ms, fault,
                                 ret_credentials);
     return rc == E_NOT_FOUND ? E_TIMEOUT : rc;
@@ -87,6 +80,7 @@ int credentials_iot_open(const struct credentials_iot_options *options,
         return E_NO_MEMORY;
     iot->provider.operations = &operations;
     iot->options = *options;
+    iot->options.server.tls = true;
     *ret_provider = &iot->provider;
     return 0;
 }

@@ -12,17 +12,23 @@
  * E_TIMEOUT, what somebody has to mend is E_CREDENTIALS, with the remedy in FAULT.
  */
 
-/** AWS IoT Core's credentials provider: GET /role-aliases/ALIAS/credentials with the device's
- *  certificate. The key's file is looked at each time: others may not write it. */
-struct credentials_iot_options {
+/** Where they are asked for. */
+struct credentials_server {
+    bool tls;
     const char *host;
     uint16_t port;
-    const char *role_alias;
-    const char *thing; /* NULL: the policy asks for none */
     struct tls_options tls_options;
     struct http_proxy proxy;
     const struct http_meter *meter; /* of the data budget; NULL: nobody counts */
     const struct stop *stop;
+};
+
+/** AWS IoT Core's credentials provider: GET /role-aliases/ALIAS/credentials with the device's
+ *  certificate. The key's file is looked at each time: others may not write it. */
+struct credentials_iot_options {
+    struct credentials_server server; /* by TLS in any case */
+    const char *role_alias;
+    const char *thing; /* NULL: the policy asks for none */
 };
 int credentials_iot_open(const struct credentials_iot_options *options,
                          struct credentials_provider **ret_provider); /* E_NO_MEMORY */
@@ -45,22 +51,16 @@ int credentials_imds_open(bool asked_for, const struct stop *stop,
 
 /**
  * A token for a client, as Cognito and others give it (RFC 6749, 4.4, with the secret as in 2.3.1):
- * POST to TLS://HOST:PORT PATH?QUERY. It becomes session_token alone. The secret is read from its
+ * POST to PATH?QUERY at SERVER. It becomes session_token alone. The secret is read from its
  * file each time.
  */
 struct credentials_oauth2_options {
-    bool tls;
-    const char *host;
-    uint16_t port;
+    struct credentials_server server;
     const char *path;
     const char *query; /* NULL: none */
     const char *client_id;
     const char *client_secret_file;
     const char *scope; /* NULL: what the client has without asking */
-    struct tls_options tls_options;
-    struct http_proxy proxy;
-    const struct http_meter *meter; /* of the data budget; NULL: nobody counts */
-    const struct stop *stop;
 };
 int credentials_oauth2_open(const struct credentials_oauth2_options *options,
                             struct credentials_provider **ret_provider); /* E_NO_MEMORY */
@@ -76,13 +76,7 @@ struct credentials_web_identity_options {
     const char *role_arn;
     const char *session_name;
     const char *device;
-    bool tls; /* of STS; NULL as host: no region is known */
-    const char *host;
-    uint16_t port;
-    struct tls_options tls_options;
-    struct http_proxy proxy;
-    const struct http_meter *meter; /* of the data budget; NULL: nobody counts */
-    const struct stop *stop;
+    struct credentials_server server; /* STS; NULL as host: no region is known */
 };
 int credentials_web_identity_open(const struct credentials_web_identity_options *options,
                                   struct credentials_provider **ret_provider); /* E_NO_MEMORY */
@@ -98,14 +92,8 @@ struct credentials_assume_role_options {
     const char *role_arn;
     const char *external_id; /* NULL: none */
     const char *device;
-    const char *region; /* that STS at HOST is of */
-    bool tls;
-    const char *host;
-    uint16_t port;
-    struct tls_options tls_options;
-    struct http_proxy proxy;
-    const struct http_meter *meter; /* of the data budget; NULL: nobody counts */
-    const struct stop *stop;
+    struct credentials_server server; /* STS */
+    const char *region;               /* that it is of */
 };
 int credentials_assume_role_open(const struct credentials_assume_role_options *options,
                                  struct credentials_provider **ret_provider); /* E_NO_MEMORY */

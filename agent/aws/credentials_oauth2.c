@@ -76,12 +76,7 @@ static int ask(struct oauth2 *oauth2, const char *basic, int64_t deadline_ms,
 {
     const struct credentials_oauth2_options *options = &oauth2->options;
     const struct credentials_request request = {
-        .tls = options->tls,
-        .host = options->host,
-        .port = options->port,
-        .tls_options = options->tls_options,
-        .proxy = options->proxy,
-        .meter = options->meter,
+        .server = options->server,
         .method = "POST",
         .path = options->path,
         .query = options->query,
@@ -89,8 +84,7 @@ static int ask(struct oauth2 *oauth2, const char *basic, int64_t deadline_ms,
                     {"Content-Type", "application/x-www-form-urlencoded"}},
         .write_body = write_form,
         .context = oauth2,
-        .time_ms = TIME_MS,
-        .stop = options->stop};
+        .time_ms = TIME_MS};
     int rc = credentials_fetch_keys(&request, CREDENTIALS_FORM_OAUTH2, remedies, deadline_ms, fault,
                                     ret_credentials);
     return rc == E_NOT_FOUND ? E_TIMEOUT : rc;

@@ -55,19 +55,13 @@ static int send_form(const struct web_identity *identity, const char *token, int
     const struct credentials_web_identity_options *options = &identity->options;
     struct form form = {identity, token};
     const struct credentials_request request = {
-        .tls = options->tls,
-        .host = options->host,
-        .port = options->port,
-        .tls_options = options->tls_options,
-        .proxy = options->proxy,
-        .meter = options->meter,
+        .server = options->server,
         .method = "POST",
         .path = "/",
         .headers = {{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}},
         .write_body = write_form,
         .context = &form,
-        .time_ms = TIME_MS,
-        .stop = options->stop};
+        .time_ms = TIME_MS};
     int rc = credentials_fetch_keys(&request, CREDENTIALS_FORM_STS, remedies, deadline_ms, fault,
                                     ret_credentials);
     return rc == E_NOT_FOUND ? E_TIMEOUT : rc;
@@ -82,7 +76,7 @@ static int check_settings(const struct web_identity *identity, char fault[CREDEN
     if (options->role_arn == NULL)
         return credentials_fault(fault, E_CREDENTIALS,
                                  "AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not");
-    if (options->host == NULL)
+    if (options->server.host == NULL)
         return credentials_fault(fault, E_CREDENTIALS,
                                  "no region is known to ask STS in: set AWS_REGION");
     return 0;

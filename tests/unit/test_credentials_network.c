@@ -151,11 +151,11 @@ static struct credentials_provider *open_iot(const char *thing)
     struct credentials_provider *provider;
     write_file("key", 0600, "a key");
     (void)strcpy(key, in_folder("key"));
-    const struct credentials_iot_options options = {.host = "x.credentials.iot.test",
-                                                    .port = 443,
-                                                    .role_alias = "runnel,a=b@c",
-                                                    .thing = thing,
-                                                    .tls_options = {.key_file = key}};
+    const struct credentials_iot_options options = {
+        .server = {.host = "x.credentials.iot.test", .port = 443, .tls_options = {.key_file = key}},
+        .role_alias = "runnel,a=b@c",
+        .thing = thing,
+    };
     assert_int_equal(credentials_iot_open(&options, &provider), 0);
     assert_true(provider->operations->slow);
     return provider;
@@ -568,11 +568,10 @@ static const struct fake_http_step sts_step = {.date_ms = DATE_MS, .body = sts_k
 static struct credentials_provider *open_web_identity(bool asked_for, const char *host)
 {
     struct credentials_provider *provider;
-    const struct credentials_web_identity_options options = {.asked_for = asked_for,
-                                                             .tls = true,
-                                                             .host = host,
-                                                             .port = 443,
-                                                             .device = "gw 17/\xc3\xa9~"};
+    const struct credentials_web_identity_options options = {
+        .asked_for = asked_for,
+        .server = {.tls = true, .host = host, .port = 443},
+        .device = "gw 17/\xc3\xa9~"};
     assert_int_equal(credentials_web_identity_open(&options, &provider), 0);
     return provider;
 }
@@ -717,9 +716,7 @@ static struct credentials_provider *open_role(const char *token, const char *ext
         .external_id = external_id,
         .device = "gw 17/\xc3\xa9~",
         .region = "eu-west-1",
-        .tls = true,
-        .host = "sts.eu-west-1.amazonaws.com",
-        .port = 443};
+        .server = {.tls = true, .host = "sts.eu-west-1.amazonaws.com", .port = 443}};
     memset(&source, 0, sizeof source);
     source.provider.operations = &operations;
     source.token = token;
@@ -862,14 +859,13 @@ static struct credentials_provider *open_oauth2(const char *scope)
     struct credentials_provider *provider;
     write_file("key", 0600, "HUSH/x:y\n");
     (void)strcpy(secret, in_folder("key"));
-    const struct credentials_oauth2_options options = {.tls = true,
-                                                       .host = "d.auth.test",
-                                                       .port = 443,
-                                                       .path = "/oauth2/token",
-                                                       .query = "a=b",
-                                                       .client_id = "id+1",
-                                                       .client_secret_file = secret,
-                                                       .scope = scope};
+    const struct credentials_oauth2_options options = {
+        .server = {.tls = true, .host = "d.auth.test", .port = 443},
+        .path = "/oauth2/token",
+        .query = "a=b",
+        .client_id = "id+1",
+        .client_secret_file = secret,
+        .scope = scope};
     assert_int_equal(credentials_oauth2_open(&options, &provider), 0);
     assert_true(provider->operations->slow);
     return provider;
