@@ -38,7 +38,7 @@ static void succeed(struct uplink *uplink, size_t delivered)
 {
     if (is_down(uplink))
         uplink->batch.fresh_from = spool_next_sequence(uplink->options.spool);
-    uplink->clock_fixed = uplink->refreshed = uplink->moved = false;
+    uplink->clock_fixed = uplink->refreshed = uplink->otherwise = false;
     uplink->alike_records = 0;
     backoff_reset(&uplink->backoff);
     fit_passed(&uplink->fit, uplink->batch.options.limits.bytes);
@@ -126,8 +126,8 @@ static bool aid(struct uplink *uplink, enum verdict verdict)
         given = &uplink->clock_fixed;
     else if (verdict == VERDICT_REFRESH_CREDENTIALS && uplink->options.credentials != NULL)
         given = &uplink->refreshed;
-    else if (verdict == VERDICT_ELSEWHERE)
-        given = &uplink->moved;
+    else if (verdict == VERDICT_OTHERWISE)
+        given = &uplink->otherwise;
     else
         return false;
     if (verdict == VERDICT_REFRESH_CREDENTIALS) {
@@ -189,7 +189,7 @@ static struct verdict_question question_of(const struct uplink *uplink, int rc,
                                      .code = code,
                                      .message = answer->body.message,
                                      .whole = uplink_makes_objects(&uplink->options),
-                                     .moved = answer->body.moved,
+                                     .otherwise = answer->body.otherwise,
                                      .skewed = answer->skewed};
 }
 

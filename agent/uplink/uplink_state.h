@@ -84,7 +84,7 @@ struct uplink {
     int64_t signed_offset_ms; /* likewise, of the time that was signed last */
     bool clock_fixed;         /* since the last success */
     bool refreshed;           /* likewise */
-    bool moved;               /* likewise: the destination said where to go instead */
+    bool otherwise;           /* likewise: the destination said how to ask instead */
     uint64_t record_bytes;    /* of a record, as the last batch had them */
     size_t alike_records;     /* so many went out, and nobody said what became of them; 0: none */
     bool keys_refused;        /* those that were had last */

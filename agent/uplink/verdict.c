@@ -199,8 +199,8 @@ enum verdict verdict_of_request(const struct verdict_question *question)
         return VERDICT_DELIVERED;
     if (blames_token(question))
         return VERDICT_REFRESH_CREDENTIALS;
-    if (question->moved)
-        return VERDICT_ELSEWHERE;
+    if (question->otherwise)
+        return VERDICT_OTHERWISE;
     const struct row *row = find_row(question->code, question->status);
     if (row == NULL)
         return verdict_of_status(question->status);

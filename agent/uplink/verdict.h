@@ -17,7 +17,7 @@ enum verdict {
     VERDICT_THROTTLE,            /* again, more slowly */
     VERDICT_REFRESH_CREDENTIALS, /* get new ones, then again at once, once */
     VERDICT_FIX_CLOCK,           /* learn the time from the reply, then again at once, once */
-    VERDICT_ELSEWHERE,           /* the reply said where to: there at once, once */
+    VERDICT_OTHERWISE,           /* the reply said how to ask instead: so at once, once */
     VERDICT_TOO_LARGE,           /* the request as a whole: send less at once */
     VERDICT_BISECT,              /* something in the batch is refused: find it by halving */
     VERDICT_OPERATOR,            /* somebody must act; again, slowly */
@@ -31,7 +31,7 @@ struct verdict_question {
     const char *code;    /* of the request: __type or x-amzn-ErrorType; "" if there is none */
     const char *message; /* likewise */
     bool whole;          /* no record of it can be to blame: it is one object */
-    bool moved;          /* the destination learnt from it where to go instead */
+    bool otherwise;      /* the destination learnt from it how to ask instead */
     bool skewed;         /* its Date differs by more than 4 min from the time that was signed */
 };
 

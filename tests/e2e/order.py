@@ -7,7 +7,7 @@ stored.
 fresh-first: after an outage a backlog goes out slowly; what is sent meanwhile is in one of the next
 requests behind it, long before the backlog is gone, and every full request gives the backlog its
 share. strict: with 20 % of the records failing, each lane is stored in the order of its sequence
-numbers. Nothing is lost, nothing comes twice.
+numbers; a stream that was made anew costs one request more. Nothing is lost, nothing comes twice.
 """
 import base64
 import json
@@ -150,11 +150,38 @@ def strict(run):
           f"{summary['requests']} requests", flush=True)
 
 
+def made_anew(run):
+    """A stream in place of another of its name knows none of the numbers that the agent has."""
+    count = 3
+    sink = harness.Sink(run, name="anew")
+    agent = harness.Agent(run, sink.endpoint, sink.ca, name="anew-agent",
+                          routes=[{**harness.NO_QUESTION, "order": "strict",
+                                   "partition": "sensor"}])
+    agent.start()
+
+    def send(start):
+        lines = [json.dumps({"id": start + number}) for number in range(count)]
+        check(agent.send("door", lines, "--lane", "alarm") == 0, f"not taken: {agent.tail()}")
+        wait_until("all to be delivered", lambda: stored(agent, "alarm") == 0)
+
+    send(0)
+    check(sink.stop()["ordered"] == count - 1, "not ordered behind another")
+    sink = harness.Sink(run, "--port", str(sink.port), name="anew")
+    send(count)
+    counters = agent.counters(lane="alarm")
+    check(counters["delivered"] == 2 * count and counters["dead"] == 0, f"{counters}")
+    check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
+    summary = sink.stop()
+    check(summary["records"] == count and summary["ordered"] == count - 1, f"{summary}")
+    check(summary["rejected"] == 1, f"{summary}")
+
+
 if __name__ == "__main__":
     options = harness.arguments(__doc__, (("--lines",), {"type": int, "default": 100000}))
 
     def scenario(run):
         fresh_first(run, options.lines)
         strict(run)
+        made_anew(run)
 
     harness.main(options, scenario)

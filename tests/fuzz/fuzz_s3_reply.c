@@ -48,17 +48,17 @@ static void check(const struct http_reply *head, size_t count, const struct resu
     static const char before[] = "b.s3.", behind[] = ".amazonaws.com";
     const struct dest_reply *reply = &result->reply;
     size_t host_bytes = strlen(result->host);
-    if (reply->understood != (result->delivered != 0) || (reply->understood && reply->moved))
+    if (reply->understood != (result->delivered != 0) || (reply->understood && reply->otherwise))
         abort();
     if (reply->understood && head->status == 200 && count > 0)
         abort();
     if (reply->understood && head->status != 200 && strcmp(reply->code, "PreconditionFailed") != 0)
         abort();
-    if (!reply->moved && host_bytes > 0)
+    if (!reply->otherwise && host_bytes > 0)
         abort();
-    if (reply->moved && (strncmp(result->host, before, strlen(before)) != 0 ||
-                         strcmp(result->host + host_bytes - strlen(behind), behind) != 0 ||
-                         strcspn(result->host, "/:@ ") != host_bytes))
+    if (reply->otherwise && (strncmp(result->host, before, strlen(before)) != 0 ||
+                             strcmp(result->host + host_bytes - strlen(behind), behind) != 0 ||
+                             strcspn(result->host, "/:@ ") != host_bytes))
         abort();
 }
 

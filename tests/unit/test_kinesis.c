@@ -447,6 +447,7 @@ static struct result answer(struct dest *dest, const char *text)
     return read_pieces(dest, 1, text, strlen(text), strlen(text) / 2);
 }
 
+#define REFUSED       "{\"__type\":\"InvalidArgumentException\",\"message\":\"m\"}"
 #define AFTER(number) ",\"SequenceNumberForOrdering\":\"" number "\""
 #define GAVE(number)  "{\"ShardId\":\"shardId-000000000000\",\"SequenceNumber\":\"" number "\"}"
 
@@ -454,7 +455,10 @@ static struct result answer(struct dest *dest, const char *text)
 static void test_strict(void **state)
 {
     struct dest *dest = open_strict();
+    char buffer[64];
+    struct writer question;
     (void)state;
+    writer_to_memory(&question, buffer, sizeof buffer);
     assert_target(dest, "Kinesis_20131202.PutRecord");
     assert_int_equal(dest->operations->limits.records, 1);
     assert_single(dest, "a", "");
@@ -471,9 +475,42 @@ static void test_strict(void **state)
     assert_string_equal(result.reply.code, "ProvisionedThroughputExceededException");
     assert_int_equal(result.delivered[0], 0);
     assert_single(dest, "a", AFTER("495"));
-    (void)answer(dest, "{\"__type\":\"InvalidArgumentException\",\"message\":\"m\"}");
+    assert_false(result.reply.otherwise);
+    result = answer(dest, REFUSED);
+    assert_true(result.reply.otherwise);
     assert_single(dest, "a", "");
+    result = answer(dest, REFUSED);
+    assert_false(result.reply.otherwise); /* it is the record */
     assert_single(dest, "b", AFTER("700"));
+    dest->operations->frame.begin(dest, &question);
+    assert_false(answer(dest, REFUSED).reply.otherwise);
+    assert_single(dest, "b", AFTER("700"));
+    dest_close(dest);
+}
+
+/* Of a stream that takes none it is not tried for ever. */
+static void test_strict_without_numbers(void **state)
+{
+    struct dest *dest = open_strict();
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        assert_single(dest, "a", "");
+        (void)answer(dest, GAVE("495"));
+        if (i >= 3)
+            continue;
+        assert_single(dest, "a", AFTER("495"));
+        assert_true(answer(dest, REFUSED).reply.otherwise);
+    }
+    dest_close(dest);
+    dest = open_strict();
+    for (int i = 0; i < 5; i++) {
+        assert_single(dest, "a", "");
+        (void)answer(dest, GAVE("495"));
+        assert_single(dest, "a", AFTER("495"));
+        (void)answer(dest, GAVE("496"));
+        assert_single(dest, "a", AFTER("496"));
+        assert_true(answer(dest, REFUSED).reply.otherwise);
+    }
     dest_close(dest);
 }
 
@@ -538,6 +575,7 @@ int main(void)
         cmocka_unit_test(test_endless_reply),
         cmocka_unit_test(test_largest_reply),
         cmocka_unit_test(test_strict),
+        cmocka_unit_test(test_strict_without_numbers),
         cmocka_unit_test(test_strict_replies_that_are_not_understood),
         cmocka_unit_test(test_strict_many_keys),
     };

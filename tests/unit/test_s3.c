@@ -312,7 +312,7 @@ static void test_replies(void **state)
         const struct result result = read_reply(dest, &head, cases[i].body);
         assert_int_equal(result.delivered, cases[i].delivered);
         assert_string_equal(result.reply.code, cases[i].code);
-        assert_false(result.reply.moved);
+        assert_false(result.reply.otherwise);
     }
     dest_close(dest);
 }
@@ -366,11 +366,11 @@ static void assert_moved(int status, const char *region, const char *body)
     struct dest_head next;
     (void)snprintf(head.bucket_region, sizeof head.bucket_region, "%s", region);
     const struct result result = read_reply(dest, &head, body);
-    assert_true(result.reply.moved);
+    assert_true(result.reply.otherwise);
     dest->operations->head(dest, &two_lines, &next);
     assert_string_equal(next.region, "us-west-2");
     assert_string_equal(next.host, "my-bucket.s3.us-west-2.amazonaws.com");
-    assert_false(read_reply(dest, &head, body).reply.moved); /* we are there */
+    assert_false(read_reply(dest, &head, body).reply.otherwise); /* we are there */
     dest_close(dest);
 }
 
@@ -393,8 +393,8 @@ static void test_back_again(void **state)
     struct dest *dest = open_usual();
     struct dest_head head;
     (void)state;
-    assert_true(read_reply(dest, &west, "").reply.moved);
-    assert_true(read_reply(dest, &home, "").reply.moved);
+    assert_true(read_reply(dest, &west, "").reply.otherwise);
+    assert_true(read_reply(dest, &home, "").reply.otherwise);
     dest->operations->head(dest, &two_lines, &head);
     assert_string_equal(head.host, "my-bucket.s3.eu-west-1.amazonaws.com");
     dest_close(dest);
@@ -413,7 +413,7 @@ static void test_no_other_region(void **state)
     struct dest_head head;
     (void)state;
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
-        assert_false(read_reply(dest, &heads[i], "").reply.moved);
+        assert_false(read_reply(dest, &heads[i], "").reply.otherwise);
     dest->operations->head(dest, &two_lines, &head);
     assert_null(head.host);
     assert_null(head.region);
@@ -428,7 +428,8 @@ static void test_endpoint_stays(void **state)
     struct dest *dest = open_s3(&s3);
     struct dest_head head;
     (void)state;
-    assert_true(read_reply(dest, &west, ERROR_BODY("AuthorizationHeaderMalformed")).reply.moved);
+    assert_true(
+        read_reply(dest, &west, ERROR_BODY("AuthorizationHeaderMalformed")).reply.otherwise);
     dest->operations->head(dest, &two_lines, &head);
     assert_null(head.host);
     assert_string_equal(head.region, "us-west-2");

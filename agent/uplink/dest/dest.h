@@ -48,7 +48,7 @@ struct dest_head {
 /** What a reply said. */
 struct dest_reply {
     bool understood; /* it answers for exactly the entries that were sent, and its status agrees */
-    bool moved;      /* it said where to go instead, and the next head leads there */
+    bool otherwise; /* it said how to ask instead, and the next request is so: led elsewhere, say */
     size_t delivered;
     size_t failed;
     size_t throttled;                 /* of the failed ones, those that came too fast */

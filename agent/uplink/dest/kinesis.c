@@ -8,7 +8,7 @@
 #include "platform/base/error.h"
 #include "platform/json/json_write.h"
 
-enum { ORDERED_KEYS = 32 };
+enum { ORDERED_KEYS = 32, REFUSED_MAX = 3 };
 
 /* The last sequence number of a partition key, which is told by its hash. */
 struct ordered_key {
@@ -17,7 +17,9 @@ struct ordered_key {
 };
 
 struct ordering {
-    uint64_t hash; /* of the key of the record in flight */
+    uint64_t hash;    /* of the key of the record in flight */
+    bool numbered;    /* and whether it names the one before */
+    unsigned refused; /* such requests, since one was taken */
     struct ordered_key keys[ORDERED_KEYS];
 };
 
@@ -42,6 +44,14 @@ static struct ordered_key *place_of(struct ordering *ordering, uint64_t hash)
     return &ordering->keys[hash % ORDERED_KEYS];
 }
 
+/* A question has no record. */
+static void begin_single(const void *context, struct writer *out)
+{
+    const struct kinesis *kinesis = context;
+    kinesis->ordering->numbered = false;
+    records_begin_stream(context, out);
+}
+
 static void record_begin_single(const void *context, struct writer *out, size_t index)
 {
     (void)context;
@@ -56,9 +66,11 @@ static void record_end_single(const void *context, struct writer *out, const cha
     struct ordering *ordering = kinesis->ordering;
     ordering->hash = hash_of(key, key_bytes);
     const struct ordered_key *last = place_of(ordering, ordering->hash);
+    ordering->numbered = ordering->refused < REFUSED_MAX && last->hash == ordering->hash &&
+                         last->sequence[0] != '\0';
     writer_text(out, "\",\"PartitionKey\":");
     json_write_string(out, key, key_bytes);
-    if (last->hash != ordering->hash || last->sequence[0] == '\0')
+    if (!ordering->numbered)
         return;
     writer_text(out, ",\"SequenceNumberForOrdering\":");
     json_write_string(out, last->sequence, strlen(last->sequence));
@@ -74,16 +86,28 @@ static void end_single(const void *context, struct writer *out)
 
 static void remember(struct ordering *ordering, const char *sequence)
 {
+    if (ordering->numbered)
+        ordering->refused = 0;
     struct ordered_key *last = place_of(ordering, ordering->hash);
     last->hash = ordering->hash;
     memcpy(last->sequence, sequence, sizeof last->sequence);
 }
 
-/* A number that the stream does not know must not be sent for ever. */
-static void forget_refused(struct ordering *ordering, const char *code)
+static bool begins_with(const char *text, const char *beginning)
 {
-    if (strncmp(code, "InvalidArgument", strlen("InvalidArgument")) == 0)
-        place_of(ordering, ordering->hash)->sequence[0] = '\0';
+    return strncmp(text, beginning, strlen(beginning)) == 0;
+}
+
+/* The same code may mean the record or its number: one of a stream that was made anew is not known,
+ * and one that spreads records by itself takes none. Whether the record is asked for without. */
+static bool forget_refused(struct ordering *ordering, const char *code)
+{
+    if (!ordering->numbered ||
+        !(begins_with(code, "InvalidArgument") || begins_with(code, "Validation")))
+        return false;
+    place_of(ordering, ordering->hash)->sequence[0] = '\0';
+    ordering->refused++;
+    return true;
 }
 
 /* What is no number says nothing. */
@@ -96,8 +120,10 @@ static void reply_end_single(struct dest *dest, const struct http_reply *head,
     results_end_single(&kinesis->records.results, head, stored, ret_reply);
     if (ret_reply->understood)
         remember(kinesis->ordering, sequence);
-    else
-        forget_refused(kinesis->ordering, ret_reply->code);
+    else if (forget_refused(kinesis->ordering, ret_reply->code)) {
+        ret_reply->otherwise = true;
+        ret_reply->remedy = "it is sent without the number of the one before";
+    }
 }
 
 /* ---- open and close ---- */
@@ -136,7 +162,7 @@ static const struct dest_operations operations = {
 static const struct dest_operations operations_single = {
     .name = "kinesis",
     .limits = {.records = 1, .bytes = 1024 * 1024, .record_bytes = 1024 * 1024},
-    .frame = {.begin = records_begin_stream,
+    .frame = {.begin = begin_single,
               .record_begin = record_begin_single,
               .record_end = record_end_single,
               .end = end_single},

@@ -18,8 +18,10 @@
  *   {"StreamName":"telemetry","Data":"e30=","PartitionKey":"k","SequenceNumberForOrdering":"495"}
  *
  * where the number is what the last reply for that key said. The numbers of a few keys are kept: a
- * key without one, as all are at the start, goes without, and so does the retry behind an
- * InvalidArgument, since a stream that was made anew does not know the old one's.
+ * key without one, as all are at the start, goes without. So does the retry behind an
+ * InvalidArgument, at once, before that is said of the record: a stream that was made anew does not
+ * know the old one's numbers, and one that spreads records by itself takes none (where three were
+ * refused in a row, none is sent any more).
  */
 int kinesis_open(const struct dest_options *options, struct dest **ret_dest);
 

@@ -13,9 +13,10 @@
  *                                     {"ErrorCode":"InternalFailure","ErrorMessage":"..."}]}
  *
  * An entry is delivered when its result has an id and no ErrorCode. The reply is understood when
- * its status is 200, or any 2xx where somebody may have mapped it, it is whole, has as many results as entries were sent, a count of failures
- * that agrees with them or none, and no error of the whole request (__type). Of any other reply
- * only that error is worth anything, be it JSON or XML. Pure.
+ * its status is 200, or any 2xx where somebody may have mapped it, it is whole, has as many results
+ * as entries were sent, a count of failures that agrees with them or none, and no error of the
+ * whole request (__type). Of any other reply only that error is worth anything, be it JSON or XML.
+ * Pure.
  */
 enum { RESULTS_ID_BYTES = 136 }; /* a SequenceNumber has at most 129 digits */
 

@@ -233,7 +233,7 @@ static void reply_end(struct dest *dest, const struct http_reply *head,
         memset(s3->delivered, 0xff, (s3->sent + 7) / 8);
         reply.delivered = s3->sent;
     } else
-        reply.moved = learn_region(s3, head, reply.code);
+        reply.otherwise = learn_region(s3, head, reply.code);
     reply.remedy = remedy(s3, reply.code);
     *ret_reply = reply;
 }
