@@ -32,11 +32,13 @@ static int bury(struct uplink *uplink, const struct batch_refusal *refusal, cons
 void uplink_refuse_unfit(struct uplink *uplink)
 {
     const struct batch_refusal *refusal = &uplink->batch.refusal;
+    const struct dest_operations *operations = uplink->options.dest->operations;
+    uint64_t most = uplink->batch.options.limits.record_bytes;
+    bool own = most < operations->limits.record_bytes; /* who set it may have set it too low */
     char reason[SPOOL_REASON_BYTES];
     (void)snprintf(reason, sizeof reason, "%s: %" PRIu64 " bytes, %s takes %" PRIu64,
                    ERROR_TEXT(refusal->reason), refusal->bytes,
-                   uplink->options.dest->operations->name,
-                   uplink->batch.options.limits.record_bytes);
+                   own ? "with batch.bytes as it is the route" : operations->name, most);
     int rc = bury(uplink, refusal, reason);
     if (rc < 0)
         give_up_unkept(uplink, refusal, rc);

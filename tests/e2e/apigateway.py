@@ -180,8 +180,22 @@ def check_bounded(world, kind):
     check(max(sizes) > 7500, f"{kind}: no body has more than {max(sizes)} bytes")
 
 
+def check_unfit(world):
+    """A record that no body has room for is given up, with what leaves it none."""
+    api = world.api(kind="lines")
+    source = harness.lines_file(world.run.folder / "unfit.jsonl", LINES)
+    with source.open("a") as lines:
+        lines.write(json.dumps({"id": LINES, "text": "x" * 9000}) + "\n")
+    agent = world.agent("unfit", api, [harness.lines_sensor(source)], batch={"bytes": "8KiB"})
+    check(agent.drain(timeout_s=harness.DEADLINE_S) == 0, agent.tail())
+    check(len(api.stored) == LINES, f"{len(api.stored)} were stored")
+    dead = [line for line in agent.log.read_text().splitlines() if "record-dead" in line]
+    check(len(dead) == 1 and "with batch.bytes as it is the route takes 8192" in dead[0], dead)
+    api.stop()
+
+
 def answers(world):
-    together((check_parts, world), (check_too_large, world),
+    together((check_parts, world), (check_too_large, world), (check_unfit, world),
              *((check_bounded, world, kind) for kind in ("records", "lines", "array")))
 
 
