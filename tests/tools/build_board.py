@@ -13,6 +13,13 @@ import tempfile
 
 import tree
 
+# Of destinations and credentials, a function each, and what several of them share.
+SWITCHED = ("kinesis_open", "firehose_open", "apigateway_open", "s3_open", "archive_open",
+            "results_end", "object_name", "credentials_env_open", "credentials_file_open",
+            "credentials_iot_open", "credentials_container_open", "credentials_imds_open",
+            "credentials_web_identity_open", "credentials_oauth2_open",
+            "credentials_token_file_open", "credentials_assume_role_open", "credentials_fetch")
+
 
 def run(*command):
     """Runs it, shows what it says and stops if it fails."""
@@ -45,6 +52,15 @@ def check_program(program):
         print(meaning)
 
 
+def check_switches(board, program):
+    """What is off leaves no code; on the host all of it is on."""
+    symbols = {line.split()[-1] for line in run("nm", program).splitlines()}
+    found = [name for name in SWITCHED if name in symbols]
+    expected = {"host": list(SWITCHED), "all-off": []}.get(board, found)
+    if found != expected:
+        sys.exit(f"{program}: of {', '.join(SWITCHED)} it has {', '.join(found) or 'none'}")
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
@@ -57,6 +73,7 @@ def main():
         run("env", f"DESTDIR={folder}", "cmake", "--install", build, "--strip")
         program = pathlib.Path(folder) / "usr/bin/runnel"
         check_program(program)
+        check_switches(board, build / "runnel")
         print(f"{board}: {program.stat().st_size} bytes stripped")
 
 
