@@ -354,14 +354,20 @@ static bool was_told(const struct told *told, const struct spool_gap *gap)
     return false;
 }
 
+/* A commit may make a gap larger between the two calls; then it is read anew. */
 static void tell_gaps(struct model *model, int r)
 {
     struct told *told = &model->told[r];
-    struct spool_gap gap = {.sequence = 0};
-    while (spool_gap_next(model->routes[r], gap.sequence, &gap) == 0) {
+    struct spool_gap gap;
+    uint64_t after = 0;
+    while (spool_gap_next(model->routes[r], after, &gap) == 0) {
         CHECK(model, gap.count > 0 && gap.first <= gap.last);
         CHECK(model, told->count < TOLD_MAX);
-        CHECK(model, spool_gap_seal(model->routes[r], &gap) == 0);
+        int rc = spool_gap_seal(model->routes[r], &gap);
+        if (rc == E_CHANGED)
+            continue;
+        CHECK(model, rc == E_OK);
+        after = gap.sequence;
         if (!was_told(told, &gap))
             told->gaps[told->count++] = gap;
         spool_gap_acknowledge(model->routes[r], gap.sequence);
