@@ -92,6 +92,12 @@ static void print_archive(const struct cfg_route *route, FILE *to)
     (void)fprintf(to, "\n");
 }
 
+static bool is_of_objects(const struct cfg_route *route)
+{
+    return route->destination == CFG_DESTINATION_S3 ||
+           route->destination == CFG_DESTINATION_ARCHIVE;
+}
+
 static void print_objects(const struct cfg_route *route, FILE *to)
 {
     char every[TEXT_BYTES];
@@ -142,6 +148,37 @@ static void print_credentials(const struct cfg_route *route, FILE *to)
         (void)fprintf(to, "         as %s, by %s\n", credentials->role_arn, credentials->sts.url);
 }
 
+static void print_choice(const char *key, const char *value, bool *is_first, FILE *to)
+{
+    (void)fprintf(to, "%s%s %s", *is_first ? "         " : ", ", key, value);
+    *is_first = false;
+}
+
+/* What a record becomes, as far as it was chosen. */
+static void print_shape(const struct cfg_route *route, FILE *to)
+{
+    static const char *const formats[] = {"json", "raw", "senml"};
+    static const char *const packs[] = {"none", "kpl", "lines"};
+    static const char *const partitions[] = {"even", "device", "sensor", "random"};
+    bool is_first = true;
+    if (route->format != CFG_FORMAT_JSON)
+        print_choice("format", formats[route->format], &is_first, to);
+    if (route->layout == CFG_LAYOUT_FLAT)
+        print_choice("layout", "flat", &is_first, to);
+    if (route->pack != CFG_PACK_NONE)
+        print_choice("pack", packs[route->pack], &is_first, to);
+    if (route->compress == CFG_COMPRESS_GZIP && !is_of_objects(route))
+        print_choice("compress", "gzip", &is_first, to);
+    if (route->partition == CFG_PARTITION_FIELD)
+        print_choice("partition by the field", route->partition_key, &is_first, to);
+    else if (route->partition == CFG_PARTITION_FIXED)
+        print_choice("partition", "fixed", &is_first, to);
+    else if (route->partition != CFG_PARTITION_EVEN)
+        print_choice("partition", partitions[route->partition], &is_first, to);
+    if (!is_first)
+        (void)fprintf(to, "\n");
+}
+
 static void print_route(const struct cfg_route *route, FILE *to)
 {
     char bytes[TEXT_BYTES];
@@ -150,7 +187,7 @@ static void print_route(const struct cfg_route *route, FILE *to)
     for (int i = 0; i < CFG_LANES; i++)
         if (route->lanes[i])
             (void)fprintf(to, " %s", config_lane_name((enum cfg_lane)i));
-    if (route->destination == CFG_DESTINATION_S3 || route->destination == CFG_DESTINATION_ARCHIVE)
+    if (is_of_objects(route))
         print_objects(route, to);
     else if (route->order == CFG_ORDER_STRICT)
         (void)fprintf(to, "; strict, a record a request");
@@ -158,6 +195,7 @@ static void print_route(const struct cfg_route *route, FILE *to)
         (void)fprintf(to, "; at most %u records, %s a request", route->batch_records,
                       size(route->batch_bytes, bytes));
     print_credentials(route, to);
+    print_shape(route, to);
     if (route->endpoint.proxy.host != NULL)
         (void)fprintf(to, "         by the proxy %s, port %u%s\n", route->endpoint.proxy.host,
                       (unsigned)route->endpoint.proxy.port,

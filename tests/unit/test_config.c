@@ -734,6 +734,24 @@ static void test_archive_faults(void **state)
 #define KINESIS                                                                                    \
     "{ \"device\": \"d\", \"routes\": [ { \"name\": \"k\", \"destination\": \"kinesis\",\n"
 
+#define SHAPED(more) KINESIS "\"region\": \"eu-west-1\", \"stream\": \"telemetry\"" more " } ] }"
+
+static void test_print_of_shapes(void **state)
+{
+    struct fixture *fixture = *state;
+    expect_printed(expect_good(fixture, SHAPED(", \"pack\": \"lines\", \"compress\": \"gzip\"")),
+                   "         pack lines, compress gzip\n");
+    expect_printed(
+        expect_good(fixture, SHAPED(", \"format\": \"senml\", \"partition\": \"sensor\"")),
+        "         format senml, partition sensor\n");
+    expect_printed(expect_good(fixture, SHAPED(", \"layout\": \"flat\", "
+                                               "\"partition\": { \"field\": \"site\" }")),
+                   "         layout flat, partition by the field site\n");
+    expect_printed(expect_good(fixture, SHAPED(", \"partition\": { \"fixed\": \"k\" }")),
+                   "         partition fixed\n");
+    expect_printed(expect_good(fixture, SHAPED("")), "credentials default (chain)\n");
+}
+
 static void test_route_faults(void **state)
 {
     expect_faults(*state, KINESIS "\"stream\": \"a/b\", \"region\": \"eu_west\" } ] }",
@@ -2152,6 +2170,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_without_sensors_kconfig_decides, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_everything_set, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_print, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_print_of_shapes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_all_faults_at_once_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown_and_duplicate_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_driver_keys, set_up, tear_down),
