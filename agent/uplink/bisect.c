@@ -22,6 +22,22 @@ bool bisect_set_aside(struct bisect *bisect, const struct bisect_record *record)
     return true;
 }
 
+/* One that is pushed out by many others is asked about twice more. */
+void bisect_doubt(struct bisect *bisect)
+{
+    for (size_t i = 0; i < bisect->aside_count; i++)
+        bisect->doubted[bisect->doubted_count++ % BISECT_DOUBTED_MAX] = bisect->aside[i].sequence;
+    bisect->aside_count = 0;
+}
+
+bool bisect_is_doubted(const struct bisect *bisect, uint64_t sequence)
+{
+    for (size_t i = 0; i < BISECT_DOUBTED_MAX && i < bisect->doubted_count; i++)
+        if (bisect->doubted[i] == sequence)
+            return true;
+    return false;
+}
+
 static bool skip(struct bisect *bisect, uint64_t random)
 {
     uint64_t span = UINT64_C(1) << bisect->skips;

@@ -11,11 +11,12 @@
 /**
  * Finds the records for which a destination refuses whole requests. What is refused is sent again
  * by halves, until one record alone is refused: that one is set aside, and only when another was
- * taken after it is it known that the record is at fault and not everything; then it is refused for
- * good. When many are aside, single records from further and further on are tried. Where nothing
- * is taken all of them go back. Pure.
+ * taken after it may the record be at fault and not everything. Everything may have been mended
+ * meanwhile, so it is tried once more (bisect_doubt), and refused for good if it is refused again;
+ * where order counts it is so at once, for it was passed over. When many are aside, single records
+ * from further and further on are tried. Where nothing is taken all of them go back. Pure.
  */
-enum { BISECT_ASIDE_MAX = 16 };
+enum { BISECT_ASIDE_MAX = 16, BISECT_DOUBTED_MAX = 2 * BISECT_ASIDE_MAX };
 
 struct bisect_record {
     enum lane lane;
@@ -33,6 +34,8 @@ struct bisect {
     unsigned skips;
     size_t aside_count;
     struct bisect_record aside[BISECT_ASIDE_MAX];
+    size_t doubted_count; /* ever; the latest of them are kept */
+    uint64_t doubted[BISECT_DOUBTED_MAX];
 };
 
 /** A struct bisect starts as {0}. A request of COUNT records, the first that there are, was
@@ -42,6 +45,12 @@ bool bisect_refused(struct bisect *bisect, size_t count);
 
 /** False: no more can be set aside. */
 bool bisect_set_aside(struct bisect *bisect, const struct bisect_record *record);
+
+/** Another was taken: those aside are tried again. */
+void bisect_doubt(struct bisect *bisect);
+
+/** Whether SEQUENCE was refused before, and another taken since. */
+bool bisect_is_doubted(const struct bisect *bisect, uint64_t sequence);
 
 /** SEQUENCE was refused: the next request is of a record further on, how far says RANDOM, and
  *  farther each time. False: it was tried often enough. */

@@ -56,22 +56,6 @@ static struct bisect_record record_alone(const struct batch *batch)
                                   .previous = batch->runs[0].previous};
 }
 
-/* Where order counts nothing is passed over but what will never be sent. */
-bool uplink_refuse_request(struct uplink *uplink, const char *error)
-{
-    struct bisect *bisect = &uplink->bisect;
-    uint64_t random;
-    uplink->refusals++;
-    (void)snprintf(uplink->refusal, sizeof uplink->refusal, "%s", error);
-    if (!bisect_refused(bisect, uplink->batch.count))
-        return true;
-    const struct bisect_record record = record_alone(&uplink->batch);
-    if (bisect_set_aside(bisect, &record))
-        return true;
-    random_bytes(&random, sizeof random);
-    return !uplink->options.in_order && bisect_skip(bisect, record.sequence, random);
-}
-
 bool uplink_refuse_nearer(struct uplink *uplink)
 {
     uint64_t random;
@@ -106,8 +90,26 @@ static bool bury_aside(struct uplink *uplink, const struct bisect_record *record
     return true;
 }
 
+/* Where order counts nothing is passed over but what will never be sent. */
+bool uplink_refuse_request(struct uplink *uplink, const char *error)
+{
+    struct bisect *bisect = &uplink->bisect;
+    uint64_t random;
+    uplink->refusals++;
+    (void)snprintf(uplink->refusal, sizeof uplink->refusal, "%s", error);
+    if (!bisect_refused(bisect, uplink->batch.count))
+        return true;
+    const struct bisect_record record = record_alone(&uplink->batch);
+    if (bisect_is_doubted(bisect, record.sequence) && bury_aside(uplink, &record))
+        return true;
+    if (bisect_set_aside(bisect, &record))
+        return true;
+    random_bytes(&random, sizeof random);
+    return !uplink->options.in_order && bisect_skip(bisect, record.sequence, random);
+}
+
 /* What cannot be buried now stays aside, and is tried again with the next success. */
-void uplink_refuse_settle(struct uplink *uplink)
+static void bury_all(struct uplink *uplink)
 {
     struct bisect *bisect = &uplink->bisect;
     size_t kept = 0;
@@ -118,6 +120,15 @@ void uplink_refuse_settle(struct uplink *uplink)
             bisect->aside[kept++] = record;
     }
     bisect->aside_count = kept;
+}
+
+/* Where order counts, those aside were passed over and must not come behind what was taken. */
+void uplink_refuse_settle(struct uplink *uplink)
+{
+    if (uplink->options.in_order)
+        bury_all(uplink);
+    else
+        bisect_doubt(&uplink->bisect);
     uplink->refusals = 0;
 }
 

@@ -192,7 +192,8 @@ bool uplink_refuse_nearer(struct uplink *uplink);
 /** Nothing is taken: no record is at fault by itself, all are sent again. */
 void uplink_refuse_none(struct uplink *uplink);
 
-/** Something was taken: the records that are aside become dead letters. */
+/** Something was taken: the records that are aside are tried again, or, in order, refused for good.
+ */
 void uplink_refuse_settle(struct uplink *uplink);
 
 /** For batch_options.is_aside; CONTEXT is the uplink. */

@@ -41,16 +41,20 @@ static bool send_next(struct bisect *bisect, struct queue *queue)
     queue->requests++;
     if (refused) {
         const struct bisect_record record = {.sequence = places[0] + 1};
-        return !bisect_refused(bisect, count) || bisect_set_aside(bisect, &record) ||
+        if (!bisect_refused(bisect, count))
+            return true;
+        if (bisect_is_doubted(bisect, record.sequence)) {
+            queue->done[places[0]] = true;
+            queue->dead++;
+            return true;
+        }
+        return bisect_set_aside(bisect, &record) ||
                bisect_skip(bisect, record.sequence, next_random());
     }
     bisect_taken(bisect, count);
     for (size_t i = 0; i < count; i++)
         queue->done[places[i]] = true;
-    for (size_t i = 0; i < bisect->aside_count; i++)
-        queue->done[bisect->aside[i].sequence - 1] = true;
-    queue->dead += bisect->aside_count;
-    bisect->aside_count = 0;
+    bisect_doubt(bisect);
     return true;
 }
 
@@ -134,6 +138,25 @@ static void test_all(void **state)
     assert_true(queue.requests < 2 * BISECT_ASIDE_MAX + 20);
 }
 
+/* It was everything, until it was mended, whenever that is: nothing is dead. */
+static void test_all_until_mended(void **state)
+{
+    (void)state;
+    for (size_t mended = 1; mended < 100; mended++) {
+        struct queue queue = {.requests = 0};
+        struct bisect bisect = {0};
+        memset(queue.poison, true, sizeof queue.poison);
+        while (queue.requests < mended && send_next(&bisect, &queue))
+            continue;
+        memset(queue.poison, false, sizeof queue.poison);
+        if (left(&queue) > 0 && bisect.skips == 32)
+            continue; /* given up as everything by then, which the uplink starts anew */
+        while (send_next(&bisect, &queue))
+            continue;
+        assert_int_equal(queue.dead, 0);
+    }
+}
+
 /* A way that lets nothing larger than 8 KB through is found, and seldom tried again. */
 static void test_fit(void **state)
 {
@@ -168,6 +191,7 @@ int main(void)
         cmocka_unit_test(test_several),
         cmocka_unit_test(test_many_before_few),
         cmocka_unit_test(test_all),
+        cmocka_unit_test(test_all_until_mended),
         cmocka_unit_test(test_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -538,6 +538,34 @@ static void test_all_refused(void **state)
     assert_true(request_ms(fake_endpoint.request_count - 1) >= 100000 + 3 * 30000);
 }
 
+static size_t refusals_left;
+
+static const char *refuse_some(const char *body, size_t records)
+{
+    (void)body;
+    (void)records;
+    if (refusals_left == 0)
+        return NULL;
+    refusals_left--;
+    return validation;
+}
+
+/* It is mended at any moment: also while the one at fault is looked for. */
+static void test_all_refused_until_mended(void **state)
+{
+    for (size_t refusals = 1; refusals < 60; refusals++) {
+        open_usual();
+        add(LANE_NORMAL, 100);
+        fake_endpoint.refuse = refuse_some;
+        refusals_left = refusals;
+        run_steps(NULL, 0);
+        assert_all_delivered_once();
+        assert_int_equal(dead_count(), 0);
+        (void)tear_down(state);
+        (void)set_up(state);
+    }
+}
+
 /* Of a record that waits alone it cannot be known; the next one tells. */
 static void another_comes(int64_t deadline_ms)
 {
@@ -1554,6 +1582,7 @@ int main(void)
         TEST(test_poison_is_found),
         TEST(test_poison_is_found_in_packs),
         TEST(test_all_refused),
+        TEST(test_all_refused_until_mended),
         TEST(test_poison_that_is_alone),
         TEST(test_requests_that_are_too_large),
         TEST(test_a_limit_of_a_few_records),
