@@ -8,12 +8,9 @@ the agent stays up, status says what is wrong while it is, and no secret is said
 has the rows and what they mean.
 """
 import concurrent.futures
-import os
 import pathlib
 import re
 import shutil
-import subprocess
-import sys
 import time
 import traceback
 
@@ -25,10 +22,10 @@ import matrix_firehose
 import matrix_http
 import matrix_net
 import matrix_tls
+import own_mounts
 from matrix_world import CASES
 
 JOBS = 4
-INSIDE = "RUNNEL_MATRIX_INSIDE"
 
 
 def chosen(options):
@@ -94,17 +91,6 @@ def judge(options, results):
         raise harness.Skip("; ".join(sorted(skipped)))
 
 
-def enter_name_space():
-    """The same again with mounts of its own; without root the cases that need it skip."""
-    if INSIDE in os.environ:
-        return
-    os.environ[INSIDE] = "1"
-    if os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], capture_output=True,
-                                            check=False).returncode == 0:
-        os.environ[INSIDE] = "mounts"
-        os.execvp("unshare", ["unshare", "-m", sys.executable, "-B", *sys.argv])
-
-
 def main():
     options = harness.arguments(
         __doc__,
@@ -121,7 +107,7 @@ def main():
         for case in CASES:
             print(f"{case.group:<6} {case.title}{' (full)' if case.full else ''}")
         return
-    enter_name_space()
+    own_mounts.enter()  # without them the cases that need a network skip
     matrix_world.PATIENCE_S = options.patience
     harness.main(options, scenario(options))
 

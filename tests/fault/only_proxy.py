@@ -6,31 +6,19 @@ go through it, by HTTPS_PROXY or by "proxy", with names that nobody here resolve
 
 The agent has a network name space of its own, whose firewall drops all but the proxy. Needs root.
 """
-import os
 import pathlib
-import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import credentials
 import harness  # pylint: disable=wrong-import-position
+import own_mounts
 import proxy  # pylint: disable=wrong-import-position
 import wire
 from harness import check  # pylint: disable=wrong-import-position
 
 USER, PASSWORD = "gw", "HUSHproxy"
 IOT, KINESIS = "localhost", "sink.test"
-
-
-def enter_name_space():
-    """The same again with mounts of its own, where name spaces have their names."""
-    if wire.INSIDE in os.environ:
-        return
-    os.environ[wire.INSIDE] = "1"
-    if os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], capture_output=True,
-                                            check=False).returncode == 0:
-        os.environ[wire.INSIDE] = "mounts"
-        os.execvp("unshare", ["unshare", "-m", sys.executable, "-B", *sys.argv])
 
 
 def shut(ends, port):
@@ -80,5 +68,5 @@ def scenario(run):
 
 if __name__ == "__main__":
     options = harness.arguments(__doc__)
-    enter_name_space()
+    own_mounts.enter()
     harness.main(options, scenario)

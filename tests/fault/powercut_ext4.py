@@ -25,6 +25,8 @@ import sys
 import tempfile
 import time
 
+import own_mounts
+
 WORKLOADS = ("append", "drain", "restart", "create", "evict")
 REPORT_BYTES = 24
 IMAGE_BYTES = 64 * 1024 * 1024
@@ -204,6 +206,7 @@ def in_file_system(prefix, work):
     try:
         if os.geteuid() != 0:
             raise Skip("mounting a loop device needs root")
+        own_mounts.enter()
         with FileSystem(folder) as file_system:
             return work(folder, file_system)
     except Skip as reason:

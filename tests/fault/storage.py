@@ -16,9 +16,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import harness  # pylint: disable=wrong-import-position
+import own_mounts
 from harness import check, wait_until  # pylint: disable=wrong-import-position
 
-INSIDE = "RUNNEL_TEST_INSIDE"
 SIM = [{"name": "w", "driver": "sim", "interval": "50ms", "lane": "alarm"}]
 DISK_BYTES = 16 << 20
 
@@ -136,7 +136,7 @@ def scenario(run):
     sink = harness.Sink(run)
     for number in (errno.EROFS, errno.ENOSPC, errno.EIO):
         play(run, sink, number)
-    if os.environ.get(INSIDE) != "root":
+    if not own_mounts.entered():
         print("without root no real disk", flush=True)
         return
     try:
@@ -148,16 +148,6 @@ def scenario(run):
                            check=False)
 
 
-def enter():
-    """As root, the same again in a mount name space."""
-    os.environ[INSIDE] = "user"
-    if os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], capture_output=True,
-                                            check=False).returncode == 0:
-        os.environ[INSIDE] = "root"
-        os.execvp("unshare", ["unshare", "-m", sys.executable, "-B", *sys.argv])
-
-
 if __name__ == "__main__":
-    if INSIDE not in os.environ:
-        enter()
+    own_mounts.enter()
     harness.main(harness.arguments(__doc__), scenario)

@@ -17,8 +17,8 @@ import threading
 import time
 
 import harness
+import own_mounts
 
-INSIDE = "RUNNEL_MATRIX_INSIDE"
 NEAR4, FAR4, OTHER4 = "10.77.0.1", "10.77.0.2", "10.77.0.3"
 NEAR6, FAR6 = "fd77::1", "fd77::2"
 CLONE_NEWNET = 0x40000000
@@ -60,8 +60,8 @@ class Wire:
 
     @classmethod
     def prepare(cls):
-        """Once for a run, whose mounts are its own (matrix.py)."""
-        if os.environ.get(INSIDE) != "mounts":
+        """Once for a run, whose mounts are its own."""
+        if not own_mounts.entered():
             raise harness.Skip("network name spaces need root")
         for tool in ("ip", "iptables", "tc"):
             if shutil.which(tool) is None:
