@@ -23,15 +23,15 @@ static void take_text(const uint8_t **bytes, size_t *count, char text[TEXT_BYTES
     *count -= used;
 }
 
-/* Data goes only where a whole reply of status 200 answers for it, and nothing that is said to a
- * whole request drops any. */
+/* Data goes only where the destination understood a whole reply, and nothing that is said to a
+ * whole request drops any; where it is one object, none of its records is looked for either. */
 static void check_request(const struct verdict_question *question)
 {
     enum verdict verdict = verdict_of_request(question);
-    bool may_deliver = question->error == E_OK && question->status == 200 && question->understood;
+    bool may_deliver = question->error == E_OK && question->understood;
     if ((verdict == VERDICT_DELIVERED) != may_deliver)
         abort();
-    if (verdict == VERDICT_RETRY_RECORD)
+    if (verdict == VERDICT_RETRY_RECORD || (verdict == VERDICT_BISECT && question->whole))
         abort();
     const char *remedy = verdict_remedy(question);
     if (remedy != NULL && remedy[0] == '\0')
@@ -51,6 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
                                         .understood = (bytes[3] & 1) != 0,
                                         .skewed = (bytes[3] & 2) != 0,
                                         .files_unfit = (bytes[3] & 4) != 0,
+                                        .otherwise = (bytes[3] & 8) != 0,
+                                        .whole = (bytes[3] & 16) != 0,
                                         .code = code,
                                         .message = message};
     bytes += 4;
