@@ -138,12 +138,6 @@ static const struct {
                            .keyless = true}},
 };
 
-static void add_header(struct dest_head *head, const char *name, const char *value)
-{
-    if (value != NULL)
-        head->headers[head->header_count++] = (struct dest_header){name, value};
-}
-
 static void authorize(const struct dest_api *api, struct dest_head *head)
 {
     static const char *const prefixes[] = {
@@ -171,8 +165,8 @@ static void head(const struct dest *dest, const struct batch_summary *batch,
     if (batch != NULL)
         ret_head->content_type = bodies[api->body].content_type;
     if (batch != NULL && apigateway->gzip)
-        add_header(ret_head, "Content-Encoding", "gzip");
-    add_header(ret_head, "x-apigw-api-id", api->api_id);
+        dest_add_header(ret_head, "Content-Encoding", "gzip");
+    dest_add_header(ret_head, "x-apigw-api-id", api->api_id);
     authorize(api, ret_head);
 }
 

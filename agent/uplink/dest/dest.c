@@ -40,6 +40,12 @@ int dest_open(const char *name, const struct dest_options *options, struct dest 
     return E_UNSUPPORTED;
 }
 
+void dest_add_header(struct dest_head *head, const char *name, const char *value)
+{
+    if (value != NULL)
+        head->headers[head->header_count++] = (struct dest_header){name, value};
+}
+
 void dest_close(struct dest *dest)
 {
     if (dest != NULL)

@@ -162,6 +162,9 @@ struct dest_options {
     bool strict; /* records are stored in the order in which they are sent */
 };
 
+/** For destinations. VALUE NULL: it is not sent. There is room for DEST_HEADERS_MAX. */
+void dest_add_header(struct dest_head *head, const char *name, const char *value);
+
 /** Opens the destination called NAME. E_UNSUPPORTED: there is none in this program (CONFIG_DEST_*);
  *  E_INVALID: an option is missing; E_NO_MEMORY. */
 int dest_open(const char *name, const struct dest_options *options, struct dest **ret_dest);

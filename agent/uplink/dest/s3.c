@@ -90,24 +90,17 @@ static void write_checksum(struct s3 *s3, const char *hash)
     (void)writer_finish(&out);
 }
 
-/* VALUE NULL: it is not sent. */
-static void add_header(struct dest_head *head, const char *name, const char *value)
-{
-    if (value != NULL)
-        head->headers[head->header_count++] = (struct dest_header){name, value};
-}
-
 static void add_object_headers(const struct s3 *s3, struct dest_head *head)
 {
     const struct dest_s3 *options = &s3->options;
-    add_header(head, "Content-Encoding", s3->gzip ? "gzip" : NULL);
-    add_header(head, "If-None-Match", "*");
-    add_header(head, "x-amz-checksum-sha256", s3->checksum);
-    add_header(head, "x-amz-server-side-encryption", options->sse);
-    add_header(head, "x-amz-server-side-encryption-aws-kms-key-id", options->kms_key_id);
-    add_header(head, "x-amz-server-side-encryption-bucket-key-enabled",
-               options->bucket_key ? "true" : NULL);
-    add_header(head, "x-amz-storage-class", options->storage_class);
+    dest_add_header(head, "Content-Encoding", s3->gzip ? "gzip" : NULL);
+    dest_add_header(head, "If-None-Match", "*");
+    dest_add_header(head, "x-amz-checksum-sha256", s3->checksum);
+    dest_add_header(head, "x-amz-server-side-encryption", options->sse);
+    dest_add_header(head, "x-amz-server-side-encryption-aws-kms-key-id", options->kms_key_id);
+    dest_add_header(head, "x-amz-server-side-encryption-bucket-key-enabled",
+                    options->bucket_key ? "true" : NULL);
+    dest_add_header(head, "x-amz-storage-class", options->storage_class);
 }
 
 /* Without records the bucket is asked for no objects: whether it may be listed or not, the reply
@@ -128,8 +121,8 @@ static void head(const struct dest *dest, const struct batch_summary *batch,
                                    .region = s3->region[0] != '\0' ? s3->region : NULL};
     if (batch != NULL)
         add_object_headers(s3, ret_head);
-    add_header(ret_head, "x-amz-content-sha256", s3->hash);
-    add_header(ret_head, "x-amz-expected-bucket-owner", s3->options.expected_bucket_owner);
+    dest_add_header(ret_head, "x-amz-content-sha256", s3->hash);
+    dest_add_header(ret_head, "x-amz-expected-bucket-owner", s3->options.expected_bucket_owner);
 }
 
 /* ---- reply ---- */
