@@ -136,6 +136,13 @@ static bool is_gzip(const struct cfg_route *config)
     return config->compress == CFG_COMPRESS_GZIP;
 }
 
+/* Else each entry is compressed by itself. */
+static bool is_body_gzip(const struct cfg_route *config)
+{
+    return is_gzip(config) &&
+           (config->destination == CFG_DESTINATION_APIGATEWAY || config_makes_objects(config));
+}
+
 static struct uplink_options route_options(struct agent *agent, const struct cfg_route *config)
 {
     struct uplink_options options = {
@@ -161,8 +168,8 @@ static struct uplink_options route_options(struct agent *agent, const struct cfg
         .format = (enum batch_format)config->format,
         .flat = config->layout == CFG_LAYOUT_FLAT,
         .pack = (enum batch_pack)config->pack,
-        .gzip_entry = is_gzip(config) && config->destination != CFG_DESTINATION_APIGATEWAY,
-        .gzip_body = is_gzip(config) && config->destination == CFG_DESTINATION_APIGATEWAY,
+        .gzip_entry = is_gzip(config) && !is_body_gzip(config),
+        .gzip_body = is_body_gzip(config),
         .partition = (enum partition_kind)config->partition,
         .partition_key = config->partition_key,
         .backlog_percent = config->order == CFG_ORDER_FRESH_FIRST ? config->backlog_share : 0,
@@ -222,18 +229,15 @@ static struct dest_options destination_options(const struct agent *agent,
  * nothing is kept for go before other routes have the records. */
 static void set_object_options(const struct cfg_route *config, struct uplink_options *options)
 {
-    bool archive = config->destination == CFG_DESTINATION_ARCHIVE;
-    if (!archive && config->destination != CFG_DESTINATION_S3)
+    if (!config_makes_objects(config))
         return;
     for (int lane = 0; lane < LANE_COUNT; lane++)
         options->age_ms[lane] = config->every_ms > 0 ? config->every_ms : options->age_ms[lane] / 2;
     options->period_ms = OBJECT_PERIOD_MS;
-    options->gzip_body = options->gzip_entry;
-    options->gzip_entry = false;
     options->batch_records = SIZE_MAX;
     options->partition = PARTITION_FIXED; /* objects have none; one byte each is counted for it */
     options->partition_key = "";
-    if (archive)
+    if (config->destination == CFG_DESTINATION_ARCHIVE)
         options->link = NULL;
 }
 

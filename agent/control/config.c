@@ -22,6 +22,12 @@ const char *config_destination_name(enum cfg_destination destination)
     return names[destination];
 }
 
+bool config_makes_objects(const struct cfg_route *route)
+{
+    return route->destination == CFG_DESTINATION_S3 ||
+           route->destination == CFG_DESTINATION_ARCHIVE;
+}
+
 const char *config_sse_name(enum cfg_sse sse)
 {
     static const char *const names[] = {NULL, "AES256", "aws:kms", "aws:kms:dsse"};

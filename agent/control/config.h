@@ -272,6 +272,9 @@ const char *config_lane_name(enum cfg_lane lane);
 /** "kinesis", "firehose", ... as in runnel.json. */
 const char *config_destination_name(enum cfg_destination destination);
 
+/** Whether a batch becomes an object there, which S3 and an archive store. */
+bool config_makes_objects(const struct cfg_route *route);
+
 /** x-amz-server-side-encryption, or NULL. */
 const char *config_sse_name(enum cfg_sse sse);
 

@@ -92,12 +92,6 @@ static void print_archive(const struct cfg_route *route, FILE *to)
     (void)fprintf(to, "\n");
 }
 
-static bool is_of_objects(const struct cfg_route *route)
-{
-    return route->destination == CFG_DESTINATION_S3 ||
-           route->destination == CFG_DESTINATION_ARCHIVE;
-}
-
 static void print_objects(const struct cfg_route *route, FILE *to)
 {
     char every[TEXT_BYTES];
@@ -167,7 +161,7 @@ static void print_shape(const struct cfg_route *route, FILE *to)
         print_choice("layout", "flat", &is_first, to);
     if (route->pack != CFG_PACK_NONE)
         print_choice("pack", packs[route->pack], &is_first, to);
-    if (route->compress == CFG_COMPRESS_GZIP && !is_of_objects(route))
+    if (route->compress == CFG_COMPRESS_GZIP && !config_makes_objects(route))
         print_choice("compress", "gzip", &is_first, to);
     if (route->partition == CFG_PARTITION_FIELD)
         print_choice("partition by the field", route->partition_key, &is_first, to);
@@ -187,7 +181,7 @@ static void print_route(const struct cfg_route *route, FILE *to)
     for (int i = 0; i < CFG_LANES; i++)
         if (route->lanes[i])
             (void)fprintf(to, " %s", config_lane_name((enum cfg_lane)i));
-    if (is_of_objects(route))
+    if (config_makes_objects(route))
         print_objects(route, to);
     else if (route->order == CFG_ORDER_STRICT)
         (void)fprintf(to, "; strict, a record a request");
