@@ -235,6 +235,8 @@ static void keep(struct uplink *uplink, enum verdict verdict,
         pace_answered(&uplink->pace, clock_mono_ms(), 0, uplink_asked(uplink));
     if (verdict == VERDICT_FIX_CLOCK)
         learn_from_message(uplink);
+    else if (question->error == E_OK)
+        uplink->clock_fixed = false; /* who refuses for another reason has nothing against it */
     if (is_broken_off(uplink, question->error, outcome))
         (void)fit_failed(&uplink->fit, uplink->batch.data_bytes);
     if (question->error == E_CERTIFICATE && uplink_greet_doubt(uplink))

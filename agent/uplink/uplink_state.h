@@ -82,8 +82,8 @@ struct uplink {
     bool time_known;
     int64_t server_offset_ms; /* the endpoint's clock less CLOCK_BOOTTIME */
     int64_t signed_offset_ms; /* likewise, of the time that was signed last */
-    bool clock_fixed;         /* since the last success */
-    bool refreshed;           /* likewise */
+    bool clock_fixed;         /* since the last reply that did not blame the clock */
+    bool refreshed;           /* since the last success */
     bool otherwise;           /* likewise: the destination said how to ask instead */
     uint64_t record_bytes;    /* of a record, as the last batch had them */
     size_t alike_records;     /* so many went out, and nobody said what became of them; 0: none */

@@ -1114,6 +1114,23 @@ static void test_clock_that_is_set_later(void **state)
     assert_string_equal(fake_endpoint.requests[2].date, "20260115T123456Z");
 }
 
+/* Who refuses for another reason has taken the time: the next time that is wrong is new, too. */
+static void test_wrong_clock_again(void **state)
+{
+    static const struct fake_step denied = {.status = 400,
+                                            .body = "{\"__type\":\"AccessDeniedException\"}"};
+    const struct fake_step steps[] = {skew, denied, skew, skew};
+    (void)state;
+    open_usual();
+    add(LANE_NORMAL, 5);
+    run_steps(steps, 4);
+    assert_all_delivered_once();
+    assert_int_equal(request_ms(1), request_ms(0));
+    assert_int_equal(request_ms(2) - request_ms(1), 60000);
+    assert_int_equal(request_ms(3), request_ms(2));
+    assert_int_not_equal(request_ms(4), request_ms(3)); /* but not without end */
+}
+
 /* A difference below four minutes is left alone. */
 static void test_small_skew(void **state)
 {
@@ -1605,6 +1622,7 @@ int main(void)
         TEST(test_no_credentials),
         TEST(test_wrong_clock),
         TEST(test_clock_that_is_set_later),
+        TEST(test_wrong_clock_again),
         TEST(test_small_skew),
         TEST(test_skew_that_stays),
         TEST(test_date_without_tls_is_not_believed),
