@@ -289,16 +289,15 @@ int store_reopen(struct store *store)
 
 /* ---- creation ---- */
 
-/* Zeros, not fallocate(2): unwritten extents would journal at their first use. */
-static int fill_with_zeros(int fd, uint64_t size_bytes, const struct stop *stop)
+static int write_zeros(int fd, const uint8_t zeros[ZEROS_BYTES], uint64_t size_bytes,
+                       const struct stop *stop)
 {
-    static const uint8_t zeros[ZEROS_BYTES];
     off_t at = lseek(fd, 0, SEEK_END);
     if (at < 0)
         return error_sys(errno);
     while ((uint64_t)at < size_bytes) {
         uint64_t left = size_bytes - (uint64_t)at;
-        ssize_t written = write(fd, zeros, left < sizeof zeros ? (size_t)left : sizeof zeros);
+        ssize_t written = write(fd, zeros, left < ZEROS_BYTES ? (size_t)left : ZEROS_BYTES);
         if (written < 0 && errno != EINTR)
             return error_sys(errno);
         at += written > 0 ? written : 0;
@@ -306,6 +305,17 @@ static int fill_with_zeros(int fd, uint64_t size_bytes, const struct stop *stop)
             return E_STOP;
     }
     return fsync(fd) == 0 ? E_OK : error_sys(errno);
+}
+
+/* Zeros, not fallocate(2): unwritten extents would journal at their first use. */
+static int fill_with_zeros(int fd, uint64_t size_bytes, const struct stop *stop)
+{
+    uint8_t *zeros = calloc(1, ZEROS_BYTES); /* a constant would be 64 KB of the program */
+    if (zeros == NULL)
+        return E_NO_MEMORY;
+    int rc = write_zeros(fd, zeros, size_bytes, stop);
+    free(zeros);
+    return rc;
 }
 
 /* A file that nobody else knows yet, at most MAP_BYTES large. */

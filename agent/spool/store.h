@@ -52,8 +52,8 @@ bool store_key_is_block(const struct store_key *key, enum lane lane, uint64_t *r
 
 /**
  * Makes PATH with SIZE_BYTES, zero-filled, and STATE as its only entry: under another name, synced,
- * then renamed, because LMDB's own creation does not survive a power cut. error_sys, E_STOP,
- * LMDB's.
+ * then renamed, because LMDB's own creation does not survive a power cut. E_NO_MEMORY, error_sys,
+ * E_STOP, LMDB's.
  */
 int store_create(const char *path, uint64_t size_bytes, const void *state, size_t state_bytes,
                  const struct stop *stop);
@@ -61,7 +61,7 @@ int store_create(const char *path, uint64_t size_bytes, const void *state, size_
 /**
  * Makes the file PATH, which nobody has open, as large as SIZE_BYTES with zeros behind its end, and
  * syncs it. If that fails it is as large as before; also while it lasts the file can be opened.
- * error_sys.
+ * E_NO_MEMORY, error_sys.
  */
 int store_grow(const char *path, uint64_t size_bytes);
 
