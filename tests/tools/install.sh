@@ -3,8 +3,8 @@
 # Installs the Debian packages that a step needs and that are missing; says what and why.
 #
 # usage: install.sh GROUP...
-# groups: build | checks | clang | armhf | e2e | node | aws | velocity | cloud | network | bench |
-#         chroot
+# groups: build | checks | clang | armhf | arm64 | e2e | node | aws | velocity | cloud | network |
+#         bench | chroot
 #
 # Returns at once when nothing is missing. Needs root or sudo only when something is.
 set -euo pipefail
@@ -28,6 +28,10 @@ group() {
     armhf)
         why="to build for 32-bit ARM and run that under emulation"
         packages="gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user-static"
+        ;;
+    arm64)
+        why="to build for 64-bit ARM and run that under emulation"
+        packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
         ;;
     e2e)
         why="to check requests against an independent AWS client"

@@ -1,22 +1,32 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Puts the libraries of another architecture into build/sysroot/<architecture>, from the Debian
+# All that a build for another architecture needs: installs Debian's cross compiler and emulator
+# where they are missing, and puts the libraries into build/sysroot/<architecture>, from the Debian
 # sources that this machine uses.
 #
-# usage: sysroot.sh ARCHITECTURE      (armhf, arm64, ...)
+# usage: sysroot.sh ARCHITECTURE...      armhf, arm64
 #
-# Nothing is installed and the machine's own apt state is not touched: packages of two architectures
-# may otherwise refuse to live side by side. Needs no root.
+# The libraries are not installed and the machine's own apt state is not touched: packages of two
+# architectures may otherwise refuse to live side by side. Needs root or sudo only for the compiler.
 set -euo pipefail
 
 packages=(libmbedtls-dev liblmdb-dev libcjson-dev zlib1g-dev libcmocka-dev)
 
-[ $# -eq 1 ] || { echo "usage: sysroot.sh ARCHITECTURE" >&2; exit 2; }
+[[ $# -gt 0 && " $* " =~ ^(" "(armhf|arm64))+" "$ ]] ||
+    { echo "usage: sysroot.sh ARCHITECTURE... (armhf, arm64)" >&2; exit 2; }
+if [ $# -gt 1 ]; then
+    for arch; do
+        "$0" "$arch"
+    done
+    exit 0
+fi
 arch=$1
 root=$(cd "$(dirname "$0")/../.." && pwd)
+"$root/tests/tools/install.sh" build "$arch"
 sysroot=$root/build/sysroot/$arch
-stamp=$sysroot/.packages
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "${packages[*]}" ]; then
+stamp=$sysroot/.made
+recipe=$(sha256sum "$0" | cut -d' ' -f1)
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$recipe" ]; then
     exit 0
 fi
 command -v apt-get >/dev/null || {
@@ -43,7 +53,11 @@ fi
 for package in "$work"/cache/archives/*.deb; do
     dpkg-deb -x "$package" "$work/new"
 done
-echo "${packages[*]}" >"$work/new/.packages"
+# /lib/... would be this machine's: the linker would miss a library or take its static twin.
+find "$work/new" -type l -lname '/*' | while read -r link; do
+    ln -sfnr "$work/new$(readlink "$link")" "$link"
+done
+echo "$recipe" >"$work/new/.made"
 rm -rf "$sysroot"
 mkdir -p "$(dirname "$sysroot")"
 cp -a "$work/new" "$sysroot"
