@@ -5,6 +5,7 @@
 usage: kconfig.py configure KCONFIG DEFCONFIG CONFIG HEADER
        kconfig.py save KCONFIG CONFIG DEFCONFIG      write what differs from the defaults
        kconfig.py all-off KCONFIG DEFCONFIG          write a defconfig that turns everything off
+       kconfig.py all-on KCONFIG DEFCONFIG           and one that turns everything on
 
 An unknown symbol, a value out of range or of the wrong type, or one that its dependencies forbid
 ends with status 1 and the place of the mistake.
@@ -117,15 +118,24 @@ def save(path_kconfig, path_config, path_defconfig):
     print(config.write_min_config(path_defconfig, header="".join(header)))
 
 
-def all_off(path_kconfig, path_defconfig):
+def set_all(path_kconfig, path_defconfig, value):
     config = kconfiglib.Kconfig(path_kconfig, warn_to_stderr=False)
     for symbol in config.unique_defined_syms:
         if symbol.orig_type in (kconfiglib.BOOL, kconfiglib.TRISTATE):
-            symbol.set_value(0)
+            symbol.set_value(value)
     config.write_min_config(path_defconfig)
 
 
-COMMANDS = {("configure", 4): configure, ("save", 3): save, ("all-off", 2): all_off}
+def all_off(path_kconfig, path_defconfig):
+    set_all(path_kconfig, path_defconfig, 0)
+
+
+def all_on(path_kconfig, path_defconfig):
+    set_all(path_kconfig, path_defconfig, 2)
+
+
+COMMANDS = {("configure", 4): configure, ("save", 3): save, ("all-off", 2): all_off,
+            ("all-on", 2): all_on}
 
 
 def main():

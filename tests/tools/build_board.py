@@ -3,10 +3,16 @@
 """
 Builds and installs one board from its defconfig and looks at the program that comes out.
 
-usage: build_board.py BOARD      a folder of boards/, or all-off: every switch of Kconfig turned off
+usage: build_board.py BOARD      a folder of boards/, or all-off, all-on: every switch of Kconfig
+
+A board's defconfig says only what differs from the defaults, and its program takes its runnel.json:
+foreign ones run under qemu-user.
 """
+import json
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +25,10 @@ SWITCHED = ("kinesis_open", "firehose_open", "apigateway_open", "s3_open", "arch
             "credentials_iot_open", "credentials_container_open", "credentials_imds_open",
             "credentials_web_identity_open", "credentials_oauth2_open",
             "credentials_token_file_open", "credentials_assume_role_open", "credentials_fetch")
+EMULATORS = {"armhf": "qemu-arm-static", "arm64": "qemu-aarch64-static"}
+CONFIG_FAULT = 78                     # exit code of runnel check
+# What this machine may lack: a serial number, and a disk below /var/lib.
+HERE = {"device": "board", "spool": {"volatile": True}}
 
 
 def run(*command):
@@ -30,13 +40,17 @@ def run(*command):
     return result.stdout
 
 
+def kconfig(command, *arguments):
+    run(sys.executable, tree.ROOT / "platform/cmake/kconfig.py", command, tree.ROOT / "Kconfig",
+        *arguments)
+
+
 def options_of(board, build):
-    if board != "all-off":
+    if board not in ("all-off", "all-on"):
         return [f"-DBOARD={board}"]
     build.mkdir(parents=True, exist_ok=True)
-    defconfig = build / "all-off.defconfig"
-    run(sys.executable, tree.ROOT / "platform/cmake/kconfig.py", "all-off",
-        tree.ROOT / "Kconfig", defconfig)
+    defconfig = build / f"{board}.defconfig"
+    kconfig(board, defconfig)
     return ["-DBOARD=host", f"-DRUNNEL_DEFCONFIG={defconfig}"]
 
 
@@ -56,9 +70,55 @@ def check_switches(board, program):
     """What is off leaves no code; on the host all of it is on."""
     symbols = {line.split()[-1] for line in run("nm", program).splitlines()}
     found = [name for name in SWITCHED if name in symbols]
-    expected = {"host": list(SWITCHED), "all-off": []}.get(board, found)
+    expected = {"host": list(SWITCHED), "all-on": list(SWITCHED), "all-off": []}.get(board, found)
     if found != expected:
         sys.exit(f"{program}: of {', '.join(SWITCHED)} it has {', '.join(found) or 'none'}")
+
+
+def assignments(path):
+    return {line for line in path.read_text().splitlines() if re.match("(# )?CONFIG_", line)}
+
+
+def check_delta(board, build):
+    """What the defconfig says is what differs from the defaults."""
+    least = build / "least.defconfig"
+    kconfig("save", build / ".config", least)
+    idle = assignments(tree.ROOT / "boards" / board / "defconfig") - assignments(least)
+    if idle:
+        sys.exit(f"boards/{board}/defconfig: these are the defaults: {', '.join(sorted(idle))}")
+    print(f"{board}: {len(assignments(least))} lines differ from the defaults")
+
+
+def emulator_of(board):
+    toolchain = tree.ROOT / "boards" / board / "toolchain.cmake"
+    if not toolchain.exists():
+        return []
+    architecture = re.search(r"RUNNEL_ARCHITECTURE (\w+)", toolchain.read_text()).group(1)
+    return [EMULATORS[architecture], "-L", tree.ROOT / "build/sysroot" / architecture]
+
+
+def try_config(command, folder, also):
+    """What `runnel check` makes of the board's runnel.json with ALSO merged into it."""
+    (folder / "runnel.d/here.json").write_text(json.dumps({**HERE, **also}))
+    clean = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8"}
+    return subprocess.run([*command, "check", "-c", folder / "runnel.json"], env=clean, text=True,
+                          capture_output=True, check=False)
+
+
+def check_config(board, program):
+    """The board's program takes the board's runnel.json, and not one with a driver too many."""
+    command = [*emulator_of(board), program]
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / "runnel.d").mkdir()
+        shutil.copy(tree.ROOT / "boards" / board / "runnel.json", folder)
+        good = try_config(command, folder, {})
+        if good.returncode != 0:
+            sys.exit(f"boards/{board}/runnel.json:\n{good.stdout}{good.stderr}")
+        bad = try_config(command, folder, {"sensors": [{"name": "control", "driver": "none"}]})
+        if bad.returncode != CONFIG_FAULT or '"none"' not in bad.stderr:
+            sys.exit(f"a driver that is not there is no fault: {bad.returncode}\n{bad.stderr}")
+    print(f"{board}: takes its runnel.json")
 
 
 def main():
@@ -75,6 +135,9 @@ def main():
         check_program(program)
         check_switches(board, build / "runnel")
         print(f"{board}: {program.stat().st_size} bytes stripped")
+        if (tree.ROOT / "boards" / board).exists():
+            check_delta(board, build)
+            check_config(board, program)
 
 
 main()

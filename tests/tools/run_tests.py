@@ -40,7 +40,7 @@ class Suite:
 
 
 EVERY_TEST = "unit|fuzz|fault|e2e"
-ARMHF = ("tests/tools/sysroot.sh", "armhf")
+SYSROOT = "tests/tools/sysroot.sh"
 MBEDTLS3 = pathlib.Path(os.environ.get("RUNNEL_TEST_CACHE") or
                         pathlib.Path(__file__).resolve().parents[2] / "build/cache") / "mbedtls3"
 UNABLE = 77                           # of what prepares a build: it cannot be done here
@@ -57,7 +57,9 @@ SUITES = (
     Suite("clang", "unit tests, built by the second compiler", "clang",
           ("-DCMAKE_C_COMPILER=clang",), tests="unit|fuzz", packages=("clang",)),
     Suite("armhf", "unit tests on 32-bit ARM, emulated", "armhf", ("-DBOARD=qemu-armv7",), "unit",
-          "unit|fuzz", ("armhf",), ARMHF),
+          "unit|fuzz", ("armhf",), (SYSROOT, "armhf")),
+    Suite("arm64", "unit tests on 64-bit ARM, emulated", "arm64", ("-DBOARD=qemu-aarch64",), "unit",
+          "unit|fuzz", ("arm64",), (SYSROOT, "arm64")),
     Suite("asan", "all of these under AddressSanitizer and UBSan", "asan",
           ("-DRUNNEL_SANITIZE=address,undefined",), tests=EVERY_TEST,
           packages=("e2e", "node", "network")),
@@ -68,7 +70,7 @@ SUITES = (
           ("e2e", "network"),
           ("tests/tools/mbedtls3.sh",)),
     Suite("boards", "every board's defconfig builds and installs", target=None,
-          packages=("armhf",), before=ARMHF),
+          packages=("armhf", "arm64"), before=(SYSROOT, "armhf", "arm64")),
     Suite("fault", "killed, cut off, full and broken", packages=("network",)),
     Suite("e2e", "the program against the sink and independent clients", packages=("e2e", "node")),
     Suite("e2e-full", "the same at full length", packages=("e2e", "node"), is_long=True),

@@ -237,6 +237,16 @@ static void test_existing(void **state)
     assert_string_equal(existing, ".");
 }
 
+/* Under "/" qemu-user shows a folder of its own, which is no mount point. */
+static bool sees_own_root(void)
+{
+    struct stat named;
+    struct stat own;
+    assert_int_equal(stat("/", &named), 0);
+    assert_int_equal(stat("/proc/..", &own), 0);
+    return named.st_dev == own.st_dev && named.st_ino == own.st_ino;
+}
+
 static void test_mount_point(void **state)
 {
     bool mounted = true;
@@ -246,7 +256,7 @@ static void test_mount_point(void **state)
     assert_int_equal(fs_is_mount_point("/proc", &mounted), 0);
     assert_true(mounted);
     mounted = false;
-    assert_int_equal(fs_is_mount_point("/", &mounted), 0);
+    assert_int_equal(fs_is_mount_point(sees_own_root() ? "/" : "/proc/..", &mounted), 0);
     assert_true(mounted);
     assert_int_equal(fs_is_mount_point(in_root("none"), &mounted), error_sys(ENOENT));
 }
