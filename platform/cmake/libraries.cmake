@@ -2,6 +2,12 @@
 # The foreign libraries, each as one target runnel::<name>. pkg-config is a hint at most: Debian's
 # mbedTLS 2.28 and Yocto's LMDB come without it.
 
+# For a device that has no libraries to share; see platform/mbedtls/README.md.
+option(RUNNEL_STATIC "One program with all libraries in it, also that of C" OFF)
+if(RUNNEL_STATIC)
+    set(CMAKE_FIND_LIBRARY_SUFFIXES .a)
+endif()
+
 # runnel_find_library(name header package libraries...): the package is Debian's name for a message.
 function(runnel_find_library name header package)
     find_path(${name}_INCLUDE_DIR ${header})

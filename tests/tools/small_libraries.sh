@@ -1,0 +1,64 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds what a static program of runnel needs and Debian does not have: mbedTLS with no more than
+# platform/mbedtls/small_config.h names, and cJSON as an archive. The rest comes from Debian.
+#
+# usage: small_libraries.sh 2.28|3.6 host|armhf|arm64      into build/cache/small-VERSION-MACHINE
+#
+# Ends with 77 and one line where a source cannot be had. Needs no root.
+set -euo pipefail
+
+usage() {
+    echo "usage: small_libraries.sh 2.28|3.6 host|armhf|arm64" >&2
+    exit 2
+}
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+[ $# -eq 2 ] || usage
+case $1 in
+2.28) suite=bookworm config=config.h ;;
+3.6) suite=trixie config=mbedtls_config.h ;;
+*) usage ;;
+esac
+case $2 in
+host) triple="" board="" ;;
+armhf) triple=arm-linux-gnueabihf- board=qemu-armv7 ;;
+arm64) triple=aarch64-linux-gnu- board=qemu-aarch64 ;;
+*) usage ;;
+esac
+options=(-DCMAKE_BUILD_TYPE=None -DENABLE_PROGRAMS=OFF -DENABLE_TESTING=OFF -DGEN_FILES=OFF)
+if [ -n "$board" ]; then
+    "$root/tests/tools/sysroot.sh" "$2"
+    options+=("-DCMAKE_TOOLCHAIN_FILE=$root/boards/$board/toolchain.cmake")
+fi
+prefix=${RUNNEL_TEST_CACHE:-$root/build/cache}/small-$1-$2
+recipe=$(cat "$0" "$root/platform/mbedtls/small_config.h" | sha256sum | cut -d' ' -f1)
+if [ -f "$prefix/.made" ] && [ "$(cat "$prefix/.made")" = "$recipe" ]; then
+    exit 0
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$root/tests/tools/debian_source.sh" "$suite" mbedtls "$work/mbedtls"
+"$root/tests/tools/debian_source.sh" bookworm cjson "$work/cjson"
+cd "$work"
+flags=(-Os -fPIC -ffunction-sections -fdata-sections)
+export CFLAGS="${flags[*]}"
+cp "$root/platform/mbedtls/small_config.h" "mbedtls/include/mbedtls/$config"
+
+make_all() {
+    cmake -G Ninja -S mbedtls -B build "${options[@]}" -DCMAKE_INSTALL_PREFIX="$work/made" &&
+        ninja -C build install &&
+        "${triple}gcc" "${flags[@]}" -c cjson/cJSON.c -o cJSON.o &&
+        "${triple}ar" rcs made/lib/libcjson.a cJSON.o &&
+        install -D -m 644 cjson/cJSON.h made/include/cjson/cJSON.h
+}
+
+if ! make_all >log 2>&1; then
+    tail -n 30 log >&2
+    exit 1
+fi
+echo "$recipe" >made/.made
+rm -rf "$prefix"
+mkdir -p "$(dirname "$prefix")"
+cp -a made "$prefix"
