@@ -79,8 +79,8 @@ SUITES = (
           ("-DCMAKE_C_COMPILER=clang", "-DRUNNEL_FUZZ=ON", "-DRUNNEL_SANITIZE=address,undefined"),
           "fuzzers", packages=("clang",), is_long=True),
     Suite("fault-full", "power cuts at full length", is_long=True),
-    Suite("bench", "what it costs: CPU, memory, flash, bytes on the wire", packages=("bench",),
-          is_long=True),
+    Suite("bench", "what it costs: CPU, memory, flash, bytes on the wire, program size",
+          packages=("bench", "armhf"), is_long=True),
     Suite("fresh", "both commands of the README in a fresh Debian (needs root)", target=None,
           packages=("chroot",), is_long=True),
 )
