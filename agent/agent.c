@@ -378,6 +378,8 @@ static int open_signals(struct agent *agent)
     (void)sigdelset(&signals, SIGILL);
     (void)sigdelset(&signals, SIGFPE);
     (void)sigdelset(&signals, SIGABRT);
+    (void)sigdelset(&signals, SIGALRM); /* the watchdog where there is no service manager */
+    (void)signal(SIGALRM, SIG_DFL);
     (void)signal(SIGPIPE, SIG_IGN);
     if (pthread_sigmask(SIG_SETMASK, &signals, NULL) != 0)
         return error_sys(EINVAL);

@@ -35,9 +35,10 @@ struct agent_clock {
     bool contradicted; /* kernel and Date have different times: that is in the log */
 };
 
-/** The service manager's; main's alone. */
+/** The service manager's, or the kernel's where there is none; main's alone. */
 struct agent_watchdog {
     int64_t every_ms; /* it is fed so often: half of its patience; 0: there is none */
+    unsigned alarm_s; /* the kernel's patience, alarm(2); 0: a service manager is there */
     int64_t next_ms;
     bool late; /* a thread is, and it is in the log */
 };
@@ -173,7 +174,8 @@ void agent_link_save(struct agent *agent);
 
 void agent_link_fill_status(struct agent *agent, struct status_link *ret_link);
 
-/* ---- agent_watchdog.c: WATCHDOG_USEC, sd_watchdog_enabled(3) ---- */
+/* ---- agent_watchdog.c: WATCHDOG_USEC, sd_watchdog_enabled(3). Without NOTIFY_SOCKET nobody would
+ * look after us: SIGALRM, which nothing but main leaves unblocked, ends us instead ---- */
 
 /** Before the stages are opened, which are told how long their threads may sleep. */
 void agent_watchdog_open(struct agent *agent);

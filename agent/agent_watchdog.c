@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,16 +29,26 @@ static uint64_t wanted_usec(void)
 void agent_watchdog_open(struct agent *agent)
 {
     uint64_t half_ms = wanted_usec() / 2000;
+    uint64_t alarm_s = (half_ms + 499) / 500; /* rounded up: it must not be the less patient */
     agent->watchdog =
         (struct agent_watchdog){.every_ms = half_ms > INT64_MAX ? 0 : (int64_t)half_ms};
+    if (getenv("NOTIFY_SOCKET") == NULL)
+        agent->watchdog.alarm_s = alarm_s > UINT_MAX ? 0 : (unsigned)alarm_s;
+}
+
+static void feed(const struct agent_watchdog *watchdog)
+{
+    notify_send("WATCHDOG=1");
+    if (watchdog->alarm_s > 0)
+        (void)alarm(watchdog->alarm_s);
 }
 
 /* Tells who is late, once until all are in time again. */
 static bool is_late(struct agent *agent, const char *kind, const char *name, int64_t late_ms)
 {
     if (late_ms > 0 && !agent->watchdog.late)
-        log_error("thread-late thread=%s name=%s late_ms=%lld remedy=\"the service manager is to "
-                  "restart the agent\"",
+        log_error("thread-late thread=%s name=%s late_ms=%lld "
+                  "remedy=\"unless it comes back, the watchdog ends the agent\"",
                   kind, name, (long long)late_ms);
     return late_ms > 0;
 }
@@ -107,7 +118,7 @@ int64_t agent_watchdog_look(struct agent *agent)
         log_info("threads-in-time");
     watchdog->late = late;
     if (!late)
-        notify_send("WATCHDOG=1");
+        feed(watchdog);
     watchdog->next_ms = now_ms + watchdog->every_ms;
     return watchdog->next_ms;
 }
@@ -115,5 +126,5 @@ int64_t agent_watchdog_look(struct agent *agent)
 void agent_watchdog_feed(struct agent *agent)
 {
     if (agent->watchdog.every_ms > 0)
-        notify_send("WATCHDOG=1");
+        feed(&agent->watchdog);
 }

@@ -7,6 +7,9 @@ This is the service manager: it restarts the agent when it was not fed for a who
 stops one thread after the other in its next wait, of each kind. Fed twice a period and found late
 within one, the agent is restarted within two: so it may feed three times at most after the thread
 stopped, the one that was under way among them. As a control, nothing is stopped for eight feeds.
+
+Without a service manager the kernel ends it: the same with WATCHDOG_USEC alone, and with the same
+control.
 """
 import pathlib
 import select
@@ -28,6 +31,8 @@ LANES = {"normal": {"age": "100ms"}}
 THREADS = {"route-live": "thread=route name=live", "in-sim": "thread=sensors name=sim",
            "commit": "thread=spool name=commit", "control": "thread=control name=control",
            "runnel": None}
+# One that main notices, and main itself.
+ALONE = ("commit", "runnel")
 
 
 class Manager:
@@ -110,6 +115,23 @@ def freeze(manager, thread):
     check(log.count("thread-late") == (said is not None), f"others are late in\n{log}")
 
 
+def end_alone(manager, thread):
+    """Without NOTIFY_SOCKET."""
+    agent = manager.agent
+    environment = {**manager.environment}
+    del environment["NOTIFY_SOCKET"]
+    manager.freeze.unlink(missing_ok=True)
+    manager.done.unlink(missing_ok=True)
+    agent.process = harness.Process(
+        agent.command("run", "-c", agent.config_file), agent.log, env=environment,
+        stdout=subprocess.DEVNULL)
+    harness.wait_until("three periods without an end",
+                       lambda: (agent.status() or {}).get("uptime_s", 0) > 3 * PERIOD_S)
+    manager.freeze.write_text(thread)
+    harness.wait_until(f"an end because of {thread}", lambda: not agent.process.running())
+    code = agent.process.wait()
+    check(code == -signal.SIGALRM, f"{thread} ended the agent with {code}: {agent.tail()}")
+
 def scenario(run):
     preload = run.build / "tests/fault/libfault_freeze.so"
     if not preload.is_file():
@@ -125,9 +147,11 @@ def scenario(run):
     for thread in THREADS:
         freeze(manager, thread)
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
+    for thread in ALONE:
+        end_alone(manager, thread)
     sink.stop()
     print(f"{FEEDS_OF_CONTROL} feeds without a restart; {manager.restarts} restarts for "
-          f"{len(THREADS)} threads", flush=True)
+          f"{len(THREADS)} threads; {len(ALONE)} ends without a service manager", flush=True)
 
 
 if __name__ == "__main__":
