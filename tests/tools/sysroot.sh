@@ -50,8 +50,15 @@ if ! "${apt[@]}" install -y --no-install-recommends --download-only "${packages[
     cat "$work/update.log" "$work/install.log" >&2
     exit 1
 fi
+# What the packages say of their libraries, so that dpkg-shlibdeps knows whom a program depends on.
+mkdir "$work/new/DEBIAN"
 for package in "$work"/cache/archives/*.deb; do
     dpkg-deb -x "$package" "$work/new"
+    dpkg-deb -e "$package" "$work/control"
+    for file in symbols shlibs; do
+        [ ! -f "$work/control/$file" ] || cat "$work/control/$file" >>"$work/new/DEBIAN/$file"
+    done
+    rm -r "$work/control"
 done
 # /lib/... would be this machine's: the linker would miss a library or take its static twin.
 find "$work/new" -type l -lname '/*' | while read -r link; do

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# What Debian wants in a package beside what is installed: who may copy it, what changed, and man
+# pages that are compressed, byte for byte the same for the same source.
+set(root ${CPACK_TEMPORARY_INSTALL_DIRECTORY})
+set(doc ${root}/usr/share/doc/${CPACK_PACKAGE_NAME})
+
+set(name ${CPACK_PACKAGE_NAME})
+set(version ${CPACK_PACKAGE_VERSION})
+set(maintainer "${CPACK_PACKAGE_CONTACT}")
+string(TIMESTAMP date "%a, %d %b %Y 00:00:00 +0000" UTC)
+configure_file(${CPACK_RUNNEL_SOURCE}/platform/debian/changelog ${doc}/changelog @ONLY)
+configure_file(${CPACK_RUNNEL_SOURCE}/platform/debian/copyright ${doc}/copyright COPYONLY)
+
+file(GLOB pages ${root}/usr/share/man/*/*)
+foreach(file IN LISTS pages ITEMS ${doc}/changelog)
+    execute_process(COMMAND gzip -9nf ${file} RESULT_VARIABLE result)
+    if(NOT result EQUAL 0)
+        message(FATAL_ERROR "gzip ${file}: ${result}")
+    endif()
+endforeach()
