@@ -465,7 +465,7 @@ def main(options, scenario):
     finally:
         end_children()
         if options.keep or code == 1:
-            for log in sorted(folder.rglob("log")):
+            for log in sorted(path for path in folder.rglob("log") if path.is_file()):
                 print(f"--- {log.relative_to(folder)}")
                 print("\n".join(log.read_text(errors="replace").splitlines()[-30:]))
         if options.keep:

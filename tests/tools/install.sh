@@ -4,7 +4,7 @@
 #
 # usage: install.sh GROUP...
 # groups: build | checks | clang | armhf | arm64 | e2e | node | aws | velocity | cloud | network |
-#         bench | chroot
+#         bench | chroot | packages
 #
 # Returns at once when nothing is missing. Needs root or sudo only when something is.
 set -euo pipefail
@@ -66,6 +66,13 @@ group() {
     chroot)
         why="to make a fresh Debian in a folder"
         packages="mmdebstrap git ca-certificates util-linux"
+        ;;
+    packages)
+        why="to make Debian packages and to live with them"
+        packages="dpkg-dev lintian mmdebstrap arch-test qemu-user-static systemd-container
+            util-linux"
+        # Debian has two that exclude each other.
+        if ! command -v busybox >/dev/null; then packages="$packages busybox"; fi
         ;;
     *)
         echo "install.sh: there is no group '$1'" >&2
