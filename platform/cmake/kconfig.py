@@ -4,6 +4,8 @@
 
 usage: kconfig.py configure KCONFIG DEFCONFIG CONFIG HEADER
        kconfig.py save KCONFIG CONFIG DEFCONFIG      write what differs from the defaults
+       kconfig.py merge KCONFIG DEFCONFIG MERGED FRAGMENT...
+                                                     write DEFCONFIG with the fragments laid over it
        kconfig.py all-off KCONFIG DEFCONFIG          write a defconfig that turns everything off
        kconfig.py all-on KCONFIG DEFCONFIG           and one that turns everything on
 
@@ -13,6 +15,9 @@ ends with status 1 and the place of the mistake.
 CONFIG.origin remembers the defconfig that CONFIG was made from and what was made. A CONFIG that
 menuconfig has changed since is kept; one that nobody touched is made anew, so that an edited
 defconfig or another board takes effect.
+
+Of the fragments the last one counts. Symbols that nobody can choose are passed over in them: they
+are what a comparison of two CONFIGs makes.
 """
 import hashlib
 import os
@@ -36,20 +41,32 @@ def places(path_config):
     return found
 
 
-def load(path_kconfig, path_config):
+def has_prompt(symbol):
+    return any(node.prompt for node in symbol.nodes)
+
+
+def load(path_kconfig, path_config, fragments=()):
     """The parsed configuration and what is wrong with it, each fault with its place."""
     config = kconfiglib.Kconfig(path_kconfig, warn_to_stderr=False)
     config.warn_assign_undef = True
     config.load_config(path_config)
     place = places(path_config)
+    config.warn_assign_override = config.warn_assign_redun = False
+    passed_over = set()
+    for fragment in fragments:
+        config.load_config(fragment, replace=False)
+        place.update(places(fragment))
+        passed_over.update(places(fragment))
     faults = []
     for warning in config.warnings:
         named = next((word for word in re.findall(r"\w+", warning) if word in place), None)
-        is_placed = warning.startswith(path_config) or named is None
+        is_placed = warning.startswith((path_config, *fragments)) or named is None
         faults.append(warning if is_placed else f"{place[named]}: {warning}")
     for symbol in config.unique_defined_syms:
         wanted = symbol.user_value
         if wanted is None or symbol.choice is not None:
+            continue
+        if symbol.name in passed_over and not has_prompt(symbol):
             continue
         if symbol.orig_type in (kconfiglib.BOOL, kconfiglib.TRISTATE):
             wanted = kconfiglib.TRI_TO_STR[wanted]
@@ -103,19 +120,30 @@ def configure(path_kconfig, path_defconfig, path_config, path_header):
         file.write(f"{path_defconfig}\n{digest(path_config)}\n")
 
 
-def save(path_kconfig, path_config, path_defconfig):
-    """The comment at the top of DEFCONFIG stays: it says what the board is."""
-    config, faults = load(path_kconfig, path_config)
-    if faults:
-        sys.exit("\n".join(faults))
-    header = []
+def heading(path_defconfig):
+    """The comment at its top: it says what the board is."""
+    lines = []
     if os.path.exists(path_defconfig):
         with open(path_defconfig, encoding="utf-8") as file:
             for line in file:
                 if not line.startswith("#") or line.startswith("# CONFIG_"):
                     break
-                header.append(line)
-    print(config.write_min_config(path_defconfig, header="".join(header)))
+                lines.append(line)
+    return "".join(lines)
+
+
+def save(path_kconfig, path_config, path_defconfig):
+    config, faults = load(path_kconfig, path_config)
+    if faults:
+        sys.exit("\n".join(faults))
+    print(config.write_min_config(path_defconfig, header=heading(path_defconfig)))
+
+
+def merge(path_kconfig, path_defconfig, path_merged, *fragments):
+    config, faults = load(path_kconfig, path_defconfig, fragments)
+    if faults:
+        sys.exit("\n".join(faults))
+    print(config.write_min_config(path_merged, header=heading(path_defconfig)))
 
 
 def set_all(path_kconfig, path_defconfig, value):
@@ -140,6 +168,8 @@ COMMANDS = {("configure", 4): configure, ("save", 3): save, ("all-off", 2): all_
 
 def main():
     command = COMMANDS.get(("".join(sys.argv[1:2]), len(sys.argv) - 2))
+    if sys.argv[1:2] == ["merge"] and len(sys.argv) > 4:
+        command = merge
     if command is None:
         sys.exit(__doc__)
     command(*sys.argv[2:])

@@ -19,7 +19,7 @@ group() {
         ;;
     checks)
         why="to check style and scripts"
-        packages="git clang-format shellcheck python3 python3-kconfiglib"
+        packages="git clang-format shellcheck make python3 python3-kconfiglib python3-yaml"
         ;;
     clang)
         why="to build with a second compiler"

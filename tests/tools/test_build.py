@@ -105,6 +105,35 @@ def case_good_values():
         expect(os.stat(folder.header).st_mtime_ns == before, "an equal header is not touched")
 
 
+def case_merge():
+    with tempfile.TemporaryDirectory() as path:
+        folder = Folder(path, "# A board.\nCONFIG_COUNT=5\nCONFIG_TEXT=\"board\"\n")
+        (folder.path / "Kconfig").write_text(KCONFIG + "\nconfig CHOSEN\n    def_bool SWITCH\n")
+        merged = folder.path / "merged"
+
+        def merge(*texts):
+            fragments = []
+            for number, text in enumerate(texts):
+                fragments.append(folder.path / f"{number}.cfg")
+                fragments[-1].write_text(text)
+            return run(sys.executable, KCONFIG_PY, "merge", folder.path / "Kconfig",
+                       folder.defconfig, merged, *fragments, cwd=folder.path)
+
+        result = merge("CONFIG_COUNT=6\n", "CONFIG_COUNT=7\n# CONFIG_SWITCH is not set\n")
+        expect(result.returncode == 0, f"merged: {result.stderr}")
+        expect(merged.read_text() == "# A board.\n# CONFIG_SWITCH is not set\nCONFIG_COUNT=7\n"
+               "CONFIG_TEXT=\"board\"\n", f"the last one counts: {merged.read_text()}")
+        expect(merge("# CONFIG_CHOSEN is not set\n").returncode == 0,
+               "what nobody can choose is passed over")
+        merged.unlink()
+        for text, words in (("CONFIG_COUNT=6\nCONFIG_SWICH=y\n", "1.cfg:2"),
+                            ("CONFIG_DEPENDENT=3\n", "1.cfg:1"), ("CONFIG_COUNT=10\n", "1.cfg:1")):
+            result = merge("", text)
+            expect(result.returncode == 1 and words in result.stderr,
+                   f"refused with {words}: {result.stderr.strip()}")
+        expect(not merged.exists(), "nothing was written")
+
+
 def case_edit_is_kept():
     with tempfile.TemporaryDirectory() as path:
         folder = Folder(path, "CONFIG_COUNT=5\n")
@@ -188,12 +217,12 @@ def case_savedefconfig():
                "it configures the same")
 
 
-def drive(build, keys):
+def drive(command, keys):
     """Runs menuconfig on a terminal of its own and types KEYS, each when the screen rests."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ.update(TERM="linux", LINES="24", COLUMNS="80")
-        os.execvp("cmake", ["cmake", "--build", str(build), "-t", "menuconfig"])
+        os.execvp(command[0], command)
     shown = ""
     pending = list(keys)
     while True:
@@ -214,19 +243,53 @@ def drive(build, keys):
     return os.waitstatus_to_exitcode(status), shown
 
 
+# Jump to the symbol, turn it off, save under the proposed name, leave.
+TURN_OFF = ["/", "DRIVER_SIM\n", "\n", "n", "s", "\n", "\n", "q"]
+
+
 def case_menuconfig():
     with tempfile.TemporaryDirectory() as path:
         result, build, _ = build_folder(path, "")
         expect(result.returncode == 0, f"configured: {result.stderr}")
         expect("CONFIG_DRIVER_SIM 1" in (build / "autoconf.h").read_text(), "the driver is on")
-        # Jump to the symbol, turn it off, save under the proposed name, leave.
-        status, shown = drive(build, ["/", "DRIVER_SIM\n", "\n", "n", "s", "\n", "\n", "q"])
+        status, shown = drive(["cmake", "--build", str(build), "-t", "menuconfig"], TURN_OFF)
         expect(status == 0, "menuconfig ended well" if status == 0 else shown)
         expect("# CONFIG_DRIVER_SIM is not set" in (build / ".config").read_text(), "it saved")
         result = cmake(build)
         expect(result.returncode == 0 and "kept" in result.stdout, "the edit is kept")
         expect("CONFIG_DRIVER_SIM" not in (build / "autoconf.h").read_text(),
                "the driver is off")
+
+
+def case_menuconfig_by_make():
+    """As Yocto's class cml1 does it: by make in the build folder, then what changed by diff."""
+    with tempfile.TemporaryDirectory() as path:
+        build = pathlib.Path(path) / "build"
+        defconfig = build / "defconfig"
+        build.mkdir()
+        defconfig.write_text("CONFIG_DOCUMENT_KIB=32\n")
+        options = (f"-DRUNNEL_DEFCONFIG={defconfig}", "-DRUNNEL_TESTS=OFF")
+        result = run("cmake", "-G", "Unix Makefiles", "-S", tree.ROOT, "-B", build, *options)
+        expect(result.returncode == 0, f"configured: {result.stderr}")
+        config = build / ".config"
+        before = config.read_text().splitlines()
+        status, shown = drive(["make", "-C", str(build), "menuconfig"], TURN_OFF)
+        expect(status == 0, "menuconfig ended well" if status == 0 else shown)
+        after = config.read_text().splitlines()
+        fragment = pathlib.Path(path) / "fragment.cfg"
+        fragment.write_text("".join(f"{line}\n" for line in after if line not in before))
+        expect(fragment.read_text() == "# CONFIG_DRIVER_SIM is not set\n", "the fragment has it")
+
+        merged = pathlib.Path(path) / "merged"
+        result = run(sys.executable, KCONFIG_PY, "merge", "Kconfig", defconfig, merged, fragment,
+                     cwd=tree.ROOT)
+        expect(result.returncode == 0, f"merged: {result.stderr}")
+        result = run("make", "-C", build, "savedefconfig")
+        expect(result.returncode == 0, f"savedefconfig ran: {result.stderr}")
+        expect(defconfig.read_text() == merged.read_text(), "the defconfig has both")
+        result = run("make", "-C", build, "rebuild_cache")
+        expect("CONFIG_DRIVER_SIM" not in (build / "autoconf.h").read_text(),
+               "the driver is off in what is built next")
 
 
 CASES = {name[len("case_"):].replace("_", "-"): function
