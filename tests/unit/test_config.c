@@ -2252,7 +2252,9 @@ int main(void)
 #ifdef CONFIG_HTTP_PROXY
         cmocka_unit_test_setup_teardown(test_proxy_of_the_environment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_proxy_of_a_route, set_up, tear_down),
+#if defined(CONFIG_CREDENTIALS_IOT) && defined(CONFIG_CREDENTIALS_WEB_IDENTITY)
         cmocka_unit_test_setup_teardown(test_iot_credentials_by_a_proxy, set_up, tear_down),
+#endif
         cmocka_unit_test_setup_teardown(test_bad_proxies, set_up, tear_down),
 #endif
         cmocka_unit_test_setup_teardown(test_endpoint_urls, set_up, tear_down),

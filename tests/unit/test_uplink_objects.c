@@ -138,6 +138,8 @@ static struct uplink_status status_now(void)
     return status;
 }
 
+static char seen_error[UPLINK_ERROR_BYTES];
+
 #ifdef CONFIG_DEST_S3
 static void assert_all_stored_once(void)
 {
@@ -263,7 +265,6 @@ static void test_other_region(void **state)
 }
 
 static enum uplink_state seen_state;
-static char seen_error[UPLINK_ERROR_BYTES];
 
 static void see_state(int64_t deadline_ms)
 {
