@@ -17,12 +17,24 @@ target_compile_definitions(runnel_flags INTERFACE _GNU_SOURCE _FILE_OFFSET_BITS=
 target_compile_options(runnel_flags INTERFACE
     -include ${RUNNEL_CONFIG_HEADER}
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
-    -Wvla -Wformat=2 -Werror
-    -fno-common -ffunction-sections -fdata-sections ${RUNNEL_STACK_PROTECTOR}
-    "SHELL:-ffile-prefix-map=${CMAKE_SOURCE_DIR}=.")
+    -Wvla -Wformat=2
+    -fno-common -ffunction-sections -fdata-sections ${RUNNEL_STACK_PROTECTOR})
 target_include_directories(runnel_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_link_options(runnel_flags INTERFACE -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now)
 target_link_libraries(runnel_flags INTERFACE Threads::Threads)
+
+# Off for distributions: their next compiler knows warnings that nobody has seen yet.
+option(RUNNEL_WERROR "Let a warning end the build" ON)
+if(RUNNEL_WERROR)
+    target_compile_options(runnel_flags INTERFACE -Werror)
+endif()
+
+# No path of the build in what is installed. Who builds distributions has a mapping that leads
+# debuggers to the sources.
+if(NOT CMAKE_C_FLAGS MATCHES "-f(file|debug|macro)-prefix-map=")
+    target_compile_options(runnel_flags INTERFACE
+        "SHELL:-ffile-prefix-map=${CMAKE_SOURCE_DIR}=.")
+endif()
 
 check_c_compiler_flag("-Werror -fstack-clash-protection" RUNNEL_HAVE_STACK_CLASH_PROTECTION)
 if(RUNNEL_HAVE_STACK_CLASH_PROTECTION)

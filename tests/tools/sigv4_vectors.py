@@ -32,7 +32,7 @@ def suite_case(directory):
     time = datetime.datetime.strptime(context["timestamp"], "%Y-%m-%dT%H:%M:%SZ")
     credentials = context["credentials"]
     values = {
-        "directory": str(directory),
+        "directory": directory.name,
         "access_key_id": credentials["access_key_id"],
         "secret": credentials["secret_access_key"],
         "token": None if context.get("omit_session_token") else credentials.get("token"),

@@ -9,6 +9,8 @@
 #include "platform/base/bytes.h"
 #include "platform/base/error.h"
 
+#define SUITE RUNNEL_SOURCE_DIR "/tests/unit/data/sigv4-suite/v4/"
+
 /* A case of AWS's suite: context.json; the rest is read from the files beside it. */
 struct suite_case {
     const char *directory;
@@ -56,7 +58,7 @@ static const char empty_hash[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b93
 static void read_file(const char *directory, const char *name, char text[FILE_BYTES])
 {
     char path[512];
-    (void)snprintf(path, sizeof path, "%s/%s", directory, name);
+    (void)snprintf(path, sizeof path, SUITE "%s/%s", directory, name);
     FILE *file = fopen(path, "rb");
     if (file == NULL)
         fail_msg("cannot open %s", path);
@@ -200,7 +202,7 @@ static void test_aws_suite(void **state)
     size_t count = 0;
     (void)state;
     for (; count < sizeof suite_cases / sizeof *suite_cases; count++) {
-        print_message("%s\n", strrchr(suite_cases[count].directory, '/') + 1);
+        print_message("%s\n", suite_cases[count].directory);
         run_suite_case(&suite_cases[count], &key);
     }
     assert_true(count >= SUITE_CASES);
