@@ -45,6 +45,19 @@ def has_prompt(symbol):
     return any(node.prompt for node in symbol.nodes)
 
 
+def wanted_of(symbol):
+    """What was written for it, as Kconfig writes it; None: nothing was."""
+    if symbol.user_value is None or symbol.choice is not None:
+        return None
+    if symbol.orig_type in (kconfiglib.BOOL, kconfiglib.TRISTATE):
+        return kconfiglib.TRI_TO_STR[symbol.user_value]
+    return symbol.user_value
+
+
+def holds(symbol):
+    return wanted_of(symbol) in (None, symbol.str_value)
+
+
 def load(path_kconfig, path_config, fragments=()):
     """The parsed configuration and what is wrong with it, each fault with its place."""
     config = kconfiglib.Kconfig(path_kconfig, warn_to_stderr=False)
@@ -52,6 +65,7 @@ def load(path_kconfig, path_config, fragments=()):
     config.load_config(path_config)
     place = places(path_config)
     config.warn_assign_override = config.warn_assign_redun = False
+    held = {symbol.name for symbol in config.unique_defined_syms if holds(symbol)}
     passed_over = set()
     for fragment in fragments:
         config.load_config(fragment, replace=False)
@@ -63,16 +77,15 @@ def load(path_kconfig, path_config, fragments=()):
         is_placed = warning.startswith((path_config, *fragments)) or named is None
         faults.append(warning if is_placed else f"{place[named]}: {warning}")
     for symbol in config.unique_defined_syms:
-        wanted = symbol.user_value
-        if wanted is None or symbol.choice is not None:
-            continue
         if symbol.name in passed_over and not has_prompt(symbol):
             continue
-        if symbol.orig_type in (kconfiglib.BOOL, kconfiglib.TRISTATE):
-            wanted = kconfiglib.TRI_TO_STR[wanted]
-        if symbol.str_value != wanted:
-            faults.append(f"{place[symbol.name]}: CONFIG_{symbol.name}={wanted} does not hold, it "
-                          f"became '{symbol.str_value}': see its dependencies and its range")
+        # A fragment that switches a driver off takes what the board says about it along.
+        if symbol.name in held - passed_over and symbol.visibility == 0:
+            continue
+        if not holds(symbol):
+            faults.append(f"{place[symbol.name]}: CONFIG_{symbol.name}={wanted_of(symbol)} does not "
+                          f"hold, it became '{symbol.str_value}': see its dependencies and its "
+                          "range")
     return config, faults
 
 
