@@ -29,30 +29,14 @@ recipe=$(sha256sum "$0" | cut -d' ' -f1)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$recipe" ]; then
     exit 0
 fi
-command -v apt-get >/dev/null || {
-    echo "sysroot.sh: no apt here; put ${packages[*]} for $arch into $sysroot" >&2
-    exit 1
-}
 echo "Downloading ${packages[*]} and what they need for $arch into build/sysroot/$arch"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/new"
-: >"$work/status"
-apt=(apt-get -qq -o "APT::Architecture=$arch" -o "APT::Architectures=$arch"
-    -o "Dir::State=$work" -o "Dir::State::Lists=$work/lists" -o "Dir::State::status=$work/status"
-    -o "Dir::Cache=$work/cache" -o Debug::NoLocking=1 -o APT::Sandbox::User=root)
-
-# The index of one suite may be out of step on a mirror; what the others hold is usually enough.
-"${apt[@]}" update 2>"$work/update.log" || true
-if ! "${apt[@]}" install -y --no-install-recommends --download-only "${packages[@]}" \
-    >"$work/install.log" 2>&1 </dev/null; then
-    cat "$work/update.log" "$work/install.log" >&2
-    exit 1
-fi
+"$root/tests/tools/debs.sh" "$arch" "$work/debs" "${packages[@]}"
 # What the packages say of their libraries, so that dpkg-shlibdeps knows whom a program depends on.
-mkdir "$work/new/DEBIAN"
-for package in "$work"/cache/archives/*.deb; do
+mkdir -p "$work/new/DEBIAN"
+for package in "$work"/debs/*.deb; do
     dpkg-deb -x "$package" "$work/new"
     dpkg-deb -e "$package" "$work/control"
     for file in symbols shlibs; do

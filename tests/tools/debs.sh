@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Downloads Debian packages of another architecture into a folder, from the Debian sources that this
+# machine uses.
+#
+# usage: debs.sh ARCHITECTURE FOLDER PACKAGE...
+#
+# With what they depend on, as on a system that has nothing yet. Nothing is installed and the
+# machine's own apt state is not touched: packages of two architectures may otherwise refuse to live
+# side by side. Needs no root.
+set -euo pipefail
+
+[ $# -ge 3 ] || { sed -n '6s/^# //p' "$0" >&2; exit 2; }
+arch=$1
+folder=$2
+shift 2
+command -v apt-get >/dev/null || {
+    echo "debs.sh: no apt here to get $* for $arch" >&2
+    exit 1
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$folder"
+: >"$work/status"
+apt=(apt-get -qq -o "APT::Architecture=$arch" -o "APT::Architectures=$arch"
+    -o "Dir::State=$work" -o "Dir::State::Lists=$work/lists" -o "Dir::State::status=$work/status"
+    -o "Dir::Cache=$work/cache" -o Debug::NoLocking=1 -o APT::Sandbox::User=root)
+
+# The index of one suite may be out of step on a mirror; what the others hold is usually enough.
+"${apt[@]}" update 2>"$work/update.log" || true
+if ! "${apt[@]}" install -y --no-install-recommends --download-only "$@" \
+    >"$work/fetch.log" 2>&1 </dev/null; then
+    cat "$work/update.log" "$work/fetch.log" >&2
+    exit 1
+fi
+mv "$work"/cache/archives/*.deb "$folder"
