@@ -3,8 +3,8 @@
 # Installs the Debian packages that a step needs and that are missing; says what and why.
 #
 # usage: install.sh GROUP...
-# groups: build | checks | clang | armhf | arm64 | e2e | node | aws | velocity | cloud | network |
-#         bench | chroot | packages
+# groups: build | checks | clang | armhf | arm64 | image | qemu | e2e | node | aws | velocity |
+#         cloud | network | bench | chroot | packages
 #
 # Returns at once when nothing is missing. Needs root or sudo only when something is.
 set -euo pipefail
@@ -32,6 +32,14 @@ group() {
     arm64)
         why="to build for 64-bit ARM and run that under emulation"
         packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
+        ;;
+    image)
+        why="to make disk images for ARM boards"
+        packages="kmod cpio e2fsprogs dosfstools mtools fdisk systemd util-linux"
+        ;;
+    qemu)
+        why="to run ARM gateways under emulation"
+        packages="qemu-system-arm qemu-efi-aarch64 ipxe-qemu u-boot-qemu nbdkit f2fs-tools git"
         ;;
     e2e)
         why="to check requests against an independent AWS client"
