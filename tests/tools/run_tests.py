@@ -43,6 +43,7 @@ EVERY_TEST = "unit|fuzz|fault|e2e"
 SYSROOT = "tests/tools/sysroot.sh"
 MBEDTLS3 = pathlib.Path(os.environ.get("RUNNEL_TEST_CACHE") or
                         pathlib.Path(__file__).resolve().parents[2] / "build/cache") / "mbedtls3"
+QEMU = ("armhf", "arm64", "image", "qemu")
 UNABLE = 77                           # of what prepares a build: it cannot be done here
 
 # Fast ones first.
@@ -77,12 +78,16 @@ SUITES = (
           packages=("packages", "armhf", "arm64"), is_long=True),
     Suite("fault", "killed, cut off, full and broken", packages=("network",)),
     Suite("e2e", "the program against the sink and independent clients", packages=("e2e", "node")),
+    Suite("qemu", "gateways that QEMU plays: first boot, power cuts, 64 MB, a watchdog",
+          target="runnel-sink", packages=QEMU, before=("tests/qemu/run", "--prepare")),
     Suite("e2e-full", "the same at full length", packages=("e2e", "node"), is_long=True),
     Suite("sweep", "random lives of a spool, many", is_long=True),
     Suite("fuzz-long", "ten million inputs for every parser, under sanitizers", "fuzz",
           ("-DCMAKE_C_COMPILER=clang", "-DRUNNEL_FUZZ=ON", "-DRUNNEL_SANITIZE=address,undefined"),
           "fuzzers", packages=("clang",), is_long=True),
     Suite("fault-full", "power cuts at full length", is_long=True),
+    Suite("qemu-full", "the same at full length, updates, UBIFS and F2FS", target="runnel-sink",
+          packages=QEMU, before=("tests/qemu/run", "--prepare"), is_long=True),
     Suite("bench", "what it costs: CPU, memory, flash, bytes on the wire, program size",
           packages=("bench", "armhf"), is_long=True),
     Suite("fresh", "both commands of the README in a fresh Debian (needs root)", target=None,
