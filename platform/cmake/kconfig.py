@@ -83,9 +83,9 @@ def load(path_kconfig, path_config, fragments=()):
         if symbol.name in held - passed_over and symbol.visibility == 0:
             continue
         if not holds(symbol):
-            faults.append(f"{place[symbol.name]}: CONFIG_{symbol.name}={wanted_of(symbol)} does not "
-                          f"hold, it became '{symbol.str_value}': see its dependencies and its "
-                          "range")
+            written = f"CONFIG_{symbol.name}={wanted_of(symbol)}"
+            faults.append(f"{place[symbol.name]}: {written} does not hold, it became "
+                          f"'{symbol.str_value}': see its dependencies and its range")
     return config, faults
 
 
