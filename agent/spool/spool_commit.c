@@ -77,6 +77,15 @@ void spool_commit_now_locked(struct spool *spool)
     spool_commit_due_locked(spool, 0);
 }
 
+void spool_commit_deferred_locked(struct spool *spool)
+{
+    if (!spool->deferred)
+        return;
+    spool->deferred = false;
+    spool->retry_ms = 0;
+    spool_commit_now_locked(spool);
+}
+
 void spool_commit_ack_due_locked(struct spool *spool, uint64_t count)
 {
     spool->acked_on_flash += count;
@@ -220,7 +229,7 @@ static void take_locked(struct spool *spool, struct commit *commit)
     int64_t now_ms = clock_boot_ms();
     bool all = commit->all || everything_is_due_locked(spool);
     for (enum lane lane = 0; lane < LANE_COUNT && spool->recycling == 0; lane++)
-        if (spool->lanes[lane].pending > 0 &&
+        if (spool->lanes[lane].pending > 0 && !commit->deferred[lane] &&
             (all || lane_due_locked(spool, lane, now_ms) <= now_ms))
             take_lane_locked(spool, commit, lane);
     take_routes_locked(spool, commit);
@@ -449,7 +458,8 @@ static void succeed_locked(struct spool *spool, const struct commit *commit)
     spool->flash_bytes += (commit->pages + commit->block_count) * spool->use.page_bytes;
     spool->crowded = spool->use.used_pages * 100 > spool->use.total_pages * CROWDED_PERCENT;
     spool->commit_error = E_OK;
-    spool->retry_ms = 0;
+    spool->deferred = commit->deferred[LANE_NORMAL] || commit->deferred[LANE_ALARM];
+    spool->retry_ms = spool->deferred ? clock_boot_ms() + RETRY_MS : 0;
     spool->squeeze_percent -= spool->squeeze_percent > 0 && spool->recycling == 0;
     spool->recycling -= spool->recycling > 0;
     (void)pthread_cond_broadcast(&spool->room);
@@ -485,6 +495,7 @@ static void fail_locked(struct spool *spool, const struct commit *commit, int rc
     spool->acked_on_flash += commit->acked_on_flash;
     spool->commit_error = rc;
     spool->retry_ms = clock_boot_ms() + RETRY_MS;
+    spool->deferred = false;
     spool->commit_now = true;
     if (rc != E_FULL)
         return;
@@ -645,6 +656,7 @@ static void tell_of_damage(struct spool *spool)
 
 static int commit_once(struct spool *spool, struct commit commit)
 {
+    bool deletes_alone = spool->recycling > 0;
     int rc = spool->unsure ? look_again(spool) : E_OK;
     if (rc == E_OK)
         rc = attempt(spool, &commit);
@@ -662,6 +674,8 @@ static int commit_once(struct spool *spool, struct commit commit)
         log_failure(spool, rc);
     if (rc == E_DAMAGED)
         tell_of_damage(spool);
+    if (rc == E_FULL && deletes_alone)
+        (void)spool_size_stretch(spool);
     return rc;
 }
 
@@ -740,7 +754,7 @@ void spool_commit_run(void *context)
 
 /* ---- the first and the last ---- */
 
-int spool_commit_first(struct spool *spool)
+static int commit_first(struct spool *spool)
 {
     struct store_txn *txn;
     int rc = store_begin_write(spool->store, &txn);
@@ -756,6 +770,12 @@ int spool_commit_first(struct spool *spool)
     rc = store_commit(txn);
     spool->times_stored = spool->times_version;
     return rc < 0 ? rc : commit_once(spool, (struct commit){.all = true, .first = true});
+}
+
+int spool_commit_first(struct spool *spool)
+{
+    int rc = commit_first(spool);
+    return rc == E_FULL && spool_size_stretch(spool) == E_OK ? commit_first(spool) : rc;
 }
 
 int spool_commit_last(struct spool *spool)

@@ -5,6 +5,7 @@
 
 enum {
     FULL_PERCENT = 85,  /* deletes need free pages too, and freed ones wait two commits */
+    BUSY_PERCENT = 90,  /* while nothing can be evicted, as it is in flight */
     ALARM_PERCENT = 95, /* what is kept back for alarms */
     SLACK_PAGES = 8,
 };
@@ -149,7 +150,8 @@ static int delete_acknowledged(struct spool *spool, struct commit *commit, enum 
     return E_OK;
 }
 
-/* Evicts the lane's oldest block: E_BUSY if it is in flight, E_NOT_FOUND if there is none. */
+/* Evicts the lane's oldest block: E_BUSY if it is in flight, E_REFUSED if it grows in the head,
+ * E_NOT_FOUND if there is none. Before a stop nothing is in flight any more. */
 static int evict_oldest(struct spool *spool, struct commit *commit, enum lane lane)
 {
     struct flash_block block;
@@ -158,12 +160,14 @@ static int evict_oldest(struct spool *spool, struct commit *commit, enum lane la
         return rc;
     (void)pthread_mutex_lock(&spool->lock);
     const struct head_block *head = spool->lanes[lane].head.first;
-    bool busy = (head != NULL && head->header.first_sequence == block.first) ||
-                (block.readable && is_pinned_locked(spool, lane, &block.header));
-    if (!busy)
+    if (head != NULL && head->header.first_sequence == block.first)
+        rc = E_REFUSED;
+    else if (!commit->clean && block.readable && is_pinned_locked(spool, lane, &block.header))
+        rc = E_BUSY;
+    else
         leave_routes_locked(spool, lane, &block);
     (void)pthread_mutex_unlock(&spool->lock);
-    return busy ? E_BUSY : delete_block(spool, commit, lane, &block);
+    return rc < 0 ? rc : delete_block(spool, commit, lane, &block);
 }
 
 /* How many pages the lane has more than its share; the lanes without one divide the rest. */
@@ -205,31 +209,6 @@ static void mark_full(struct spool *spool, enum lane lane)
     (void)pthread_mutex_unlock(&spool->lock);
 }
 
-static int evict_until(struct spool *spool, struct commit *commit, uint64_t need,
-                       uint64_t limit_pages)
-{
-    bool excluded[LANE_COUNT] = {false};
-    struct store_use use;
-    while (commit->deleted < DELETES_MAX) {
-        int rc = store_get_use(commit->txn, &use);
-        if (rc < 0 || use.used_pages + need <= limit_pages)
-            return rc;
-        enum lane lane = choose_lane(spool, commit, excluded, limit_pages);
-        if (lane == LANE_COUNT)
-            return E_OK;
-        rc = E_REFUSED;
-        if (spool->options.lanes[lane].full == SPOOL_DROP_OLDEST)
-            rc = evict_oldest(spool, commit, lane);
-        else
-            mark_full(spool, lane);
-        if (rc == E_REFUSED || rc == E_BUSY || rc == E_NOT_FOUND)
-            excluded[lane] = true;
-        else if (rc < 0)
-            return rc;
-    }
-    return E_OK;
-}
-
 /* Pages freed by one commit can be used by the next but one: twice what the fullest commit needs
  * stays free, which matters in small files. */
 static uint64_t limit_pages(const struct spool *spool, uint64_t total, unsigned percent)
@@ -238,6 +217,54 @@ static uint64_t limit_pages(const struct spool *spool, uint64_t total, unsigned 
     uint64_t kept_free = 2 * (spool->block_count + SLACK_PAGES);
     uint64_t most = total > kept_free ? total - kept_free : 0;
     return limit < most ? limit : most;
+}
+
+/* Pages that a commit may write, and how many may be used afterwards. */
+struct demand {
+    uint64_t all;
+    uint64_t alarm; /* of that lane alone */
+    uint64_t limit;
+};
+
+/* Eviction did not make room. Without free pages not even what is delivered could be deleted, so
+ * what does not fit waits in RAM until nothing is in flight. */
+static void defer(const struct spool *spool, struct commit *commit, const struct store_use *use,
+                  const struct demand *demand)
+{
+    uint64_t total = spool->room_bytes / use->page_bytes;
+    bool fits = use->used_pages + demand->all <= limit_pages(spool, total, BUSY_PERCENT);
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        commit->deferred[lane] = !fits;
+    commit->deferred[LANE_ALARM] =
+        use->used_pages + demand->alarm > limit_pages(spool, total, ALARM_PERCENT);
+}
+
+static int evict_until(struct spool *spool, struct commit *commit, const struct demand *demand)
+{
+    bool excluded[LANE_COUNT] = {false};
+    bool in_flight = false;
+    struct store_use use;
+    while (commit->deleted < DELETES_MAX) {
+        int rc = store_get_use(commit->txn, &use);
+        if (rc < 0 || use.used_pages + demand->all <= demand->limit)
+            return rc;
+        enum lane lane = choose_lane(spool, commit, excluded, demand->limit);
+        if (lane == LANE_COUNT && in_flight)
+            defer(spool, commit, &use, demand);
+        if (lane == LANE_COUNT)
+            return E_OK;
+        rc = E_REFUSED;
+        if (spool->options.lanes[lane].full == SPOOL_DROP_OLDEST)
+            rc = evict_oldest(spool, commit, lane);
+        else
+            mark_full(spool, lane);
+        in_flight = in_flight || rc == E_BUSY;
+        if (rc == E_REFUSED || rc == E_BUSY || rc == E_NOT_FOUND)
+            excluded[lane] = true;
+        else if (rc < 0)
+            return rc;
+    }
+    return E_OK;
 }
 
 bool spool_room_fits(const struct spool *spool, uint64_t total_pages)
@@ -288,7 +315,7 @@ static uint64_t measure(struct spool *spool, const struct store_use *use)
 int spool_room_make(struct spool *spool, struct commit *commit)
 {
     bool alarm_alone = true;
-    uint64_t need = SLACK_PAGES;
+    struct demand demand = {.all = SLACK_PAGES, .alarm = SLACK_PAGES};
     struct store_use use;
     int rc = store_get_use(commit->txn, &use);
     if (rc < 0)
@@ -298,9 +325,10 @@ int spool_room_make(struct spool *spool, struct commit *commit)
     for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
         commit->flash[lane] = spool->lanes[lane].flash;
         spool->lanes[lane].full = false;
-        need += spool->lanes[lane].head.blocks;
+        demand.all += spool->lanes[lane].head.blocks;
         alarm_alone = alarm_alone && (lane == LANE_ALARM || spool->lanes[lane].pending == 0);
     }
+    demand.alarm += spool->lanes[LANE_ALARM].head.blocks;
     unsigned percent = (alarm_alone ? ALARM_PERCENT : FULL_PERCENT) - spool->squeeze_percent;
     spool->room_bytes = total * use.page_bytes;
     (void)pthread_mutex_unlock(&spool->lock);
@@ -309,6 +337,6 @@ int spool_room_make(struct spool *spool, struct commit *commit)
         if (rc < 0)
             return rc;
     }
-    return commit->first ? E_OK
-                         : evict_until(spool, commit, need, limit_pages(spool, total, percent));
+    demand.limit = limit_pages(spool, total, percent);
+    return commit->first ? E_OK : evict_until(spool, commit, &demand);
 }

@@ -311,6 +311,7 @@ void spool_route_unpin(struct spool_route *route)
     for (enum lane lane = 0; lane < LANE_COUNT; lane++)
         pin_locked(route, lane, 0);
     route->frozen = false;
+    spool_commit_deferred_locked(route->spool);
     (void)pthread_mutex_unlock(&route->spool->lock);
 }
 

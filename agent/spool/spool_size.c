@@ -5,7 +5,7 @@
 #include "agent/spool/spool_state.h"
 #include "platform/base/error.h"
 
-enum { PAGE_BYTES = 4096 };
+enum { PAGE_BYTES = 4096, STRETCH_PAGES = 64, STRETCHES = 8 };
 
 uint64_t spool_size_wanted(const struct spool *spool)
 {
@@ -43,6 +43,24 @@ void spool_size_grow(struct spool *spool)
     log_info("spool-grown path=%s bytes=%" PRIu64 " before=%" PRIu64, spool->path, wanted,
              spool->size_bytes);
     spool->size_bytes = wanted;
+}
+
+int spool_size_stretch(struct spool *spool)
+{
+    const uint64_t step = STRETCH_PAGES * PAGE_BYTES;
+    uint64_t bytes = spool->size_bytes + step;
+    if (bytes > spool_size_wanted(spool) + STRETCHES * step)
+        return E_FULL;
+    int rc = store_stretch(spool->store, bytes);
+    if (rc < 0)
+        return rc;
+    log_warning("spool-stretched path=%s bytes=%" PRIu64 " before=%" PRIu64
+                " error=\"without a free page nothing can be deleted\"",
+                spool->path, bytes, spool->size_bytes);
+    (void)pthread_mutex_lock(&spool->lock);
+    spool->size_bytes = spool->room_bytes = bytes;
+    (void)pthread_mutex_unlock(&spool->lock);
+    return E_OK;
 }
 
 static void note_shrunk(struct spool *spool, uint64_t wanted)

@@ -263,7 +263,8 @@ struct spool {
     bool commit_now;
     uint64_t acked_on_flash; /* records acknowledged since the last commit that are on flash */
     int64_t ack_due_ms;      /* INT64_MAX: none is due */
-    int64_t retry_ms;        /* after a failed commit: not before */
+    int64_t retry_ms;        /* after a failed or deferred commit: not before */
+    bool deferred;           /* lanes were, by the last commit */
     unsigned recycling;      /* commits to come that only make freed pages usable again */
     bool unsure;             /* whether the failed commit is on flash has still to be looked up */
     uint64_t commits;
@@ -292,6 +293,7 @@ struct commit {
     bool all;   /* every lane, not only those that are due */
     bool first; /* no route is open yet: nothing is evicted, for nobody would count it */
     bool clean; /* the last one before a stop */
+    bool deferred[LANE_COUNT]; /* what is in flight leaves no room: blocks stay in RAM */
     bool lanes[LANE_COUNT];
     uint64_t last[LANE_COUNT]; /* all records of the lane up to here are accepted by this commit */
     struct lane_flash flash[LANE_COUNT];
@@ -385,6 +387,9 @@ void spool_commit_due_locked(struct spool *spool, int64_t due_ms);
 /** A commit of everything is due now. */
 void spool_commit_now_locked(struct spool *spool);
 
+/** What was in flight is not any more: a commit that was deferred because of it is due now. */
+void spool_commit_deferred_locked(struct spool *spool);
+
 /** COUNT things on flash were done with: a commit is due within the ack window. */
 void spool_commit_ack_due_locked(struct spool *spool, uint64_t count);
 
@@ -457,6 +462,11 @@ uint64_t spool_size_wanted(const struct spool *spool);
 /** Before the file is opened: makes it as large as wanted if it is smaller and sound, and sets
  *  size_bytes. Where that fails it stays as it is, and the log says so. */
 void spool_size_grow(struct spool *spool);
+
+/** Between two commits, where not even deletes find a page: makes the file somewhat larger, which
+ *  the log says. It shrinks again like any that is too large. E_FULL: it was done too often;
+ *  E_NO_MEMORY, error_sys, LMDB's. */
+int spool_size_stretch(struct spool *spool);
 
 /** Between two commits: makes the file as small as wanted once what is stored fits. */
 void spool_size_shrink(struct spool *spool);

@@ -430,6 +430,18 @@ int store_grow(const char *path, uint64_t size_bytes)
     return rc;
 }
 
+int store_stretch(struct store *store, uint64_t size_bytes)
+{
+    int rc = store_grow(store->path, size_bytes);
+    if (rc < 0)
+        return rc;
+    (void)pthread_rwlock_wrlock(&store->in_use);
+    store->size_bytes = (size_t)size_bytes;
+    rc = open_again(store);
+    (void)pthread_rwlock_unlock(&store->in_use);
+    return rc;
+}
+
 /* Copies the next entries in a commit of their own, so that not all of them lie in RAM at once.
  * E_NOT_FOUND: that was the last of them. */
 static int copy_some(MDB_cursor *from, MDB_cursor_op first, struct store *to)

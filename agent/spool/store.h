@@ -82,6 +82,10 @@ void store_close(struct store *store); /* NULL is allowed */
  *  0 also if it can only be read from now on: then store_begin_write says why. */
 int store_reopen(struct store *store);
 
+/** Makes the file in use as large as SIZE_BYTES. For the thread that commits, between two commits.
+ *  E_NO_MEMORY, error_sys: it is as large as before; LMDB's, as of store_reopen. */
+int store_stretch(struct store *store, uint64_t size_bytes);
+
 /**
  * Copies all entries into a new file of SIZE_BYTES that takes the place of the old one; a power cut
  * leaves the one or the other. For the thread that commits, between two commits. E_FULL: they do

@@ -497,6 +497,52 @@ static void test_full_refuses_only_before_it_accepts(void **state)
     remove_bench(&bench);
 }
 
+/* Appends documents until one finds no room; the number of the last one that did. */
+static uint64_t append_until_full(struct bench *bench)
+{
+    static uint8_t document[3000];
+    uint64_t last = 0;
+    uint64_t sequence;
+    memset(document, 'x', sizeof document);
+    struct sample sample = {.boot_ms = 1, .document = document, .document_bytes = sizeof document};
+    struct spool_append request = {
+        .lane = LANE_NORMAL, .sensor = bench->sensor, .sample = &sample, .source = "plc"};
+    for (;;) {
+        request.deadline_ms = clock_mono_ms() + 3000;
+        if (spool_append(bench->spool, &request, &sequence) < 0)
+            return last;
+        last = sequence;
+        spool_commit_soon(bench->spool);
+    }
+}
+
+/* What is in flight must not be evicted, and a file without any free page could not even forget
+ * what was delivered. */
+static void test_full_while_the_oldest_is_in_flight(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct spool_status status;
+    make_bench(&bench);
+    bench.options.size_bytes = 256 * 1024;
+    open_bench(&bench);
+    struct sample sample = reading(0);
+    uint64_t first = append(&bench, LANE_NORMAL, &sample);
+    spool_route_pin(bench.route, LANE_NORMAL, first);
+    uint64_t last = append_until_full(&bench);
+    spool_get_status(bench.spool, &status);
+    assert_int_equal(status.error, 0);
+    assert_true(last > first + 20);
+    spool_route_pin(bench.route, LANE_NORMAL, UINT64_MAX);
+    assert_true(drain(bench.route, LANE_NORMAL, 0, true) >= last - first);
+    spool_route_unpin(bench.route);
+    wait_accepted(&bench, LANE_NORMAL, append(&bench, LANE_NORMAL, &sample));
+    struct spool_counters now = counters(bench.route, LANE_NORMAL);
+    assert_int_equal(now.evicted, 0);
+    close_bench(&bench, true);
+    remove_bench(&bench);
+}
+
 /* The keys of three lanes interleave in time and must not in the file, on 32-bit machines too. */
 static void test_three_lanes_and_3000_blocks(void **state)
 {
@@ -657,6 +703,7 @@ int main(void)
         cmocka_unit_test(test_followed_files_are_stored_first),
         cmocka_unit_test(test_full_evicts_the_oldest_and_counts),
         cmocka_unit_test(test_full_refuses_only_before_it_accepts),
+        cmocka_unit_test(test_full_while_the_oldest_is_in_flight),
         cmocka_unit_test(test_three_lanes_and_3000_blocks),
         cmocka_unit_test(test_files_of_no_use_are_set_aside),
         cmocka_unit_test(test_removed_routes_are_known_for_a_week),

@@ -294,6 +294,57 @@ static void test_interrupted(void **state)
     remove_bench(&bench);
 }
 
+/* An event the size of a page: whether it could be committed. */
+static bool clutter(struct store *store, uint32_t number)
+{
+    static const uint8_t page[3900];
+    const struct store_key key = store_key_number(STORE_EVENTS, number);
+    struct store_txn *txn;
+    assert_int_equal(store_begin_write(store, &txn), 0);
+    int rc = store_put(txn, &key, page, sizeof page);
+    if (rc < 0)
+        store_abort(txn);
+    else
+        rc = store_commit(txn);
+    return rc == 0;
+}
+
+/* A file without a free page: not even what was delivered could be deleted. */
+static void test_stretches_where_nothing_is_free(void **state)
+{
+    struct bench bench;
+    struct spool_status status;
+    struct store *store;
+    uint64_t most_bytes = 0;
+    (void)state;
+    make_bench(&bench, LARGE);
+    open_bench(&bench);
+    append(&bench, 600);
+    close_bench(&bench);
+    assert_int_equal(store_open(bench.file, LARGE, &store), 0);
+    for (uint32_t number = 0x10000; clutter(store, number);)
+        number++;
+    store_close(store);
+    open_bench(&bench);
+    assert_int_equal(count(&bench), 600);
+    acknowledge_all(&bench);
+    append(&bench, 3);
+    do {
+        spool_commit_soon(bench.spool);
+        (void)usleep(1000);
+        spool_get_status(bench.spool, &status);
+        if (status.size_bytes > most_bytes)
+            most_bytes = status.size_bytes;
+    } while (status.lanes[LANE_NORMAL].pending > 0 || status.size_bytes > LARGE);
+    assert_true(most_bytes > LARGE);
+    assert_int_equal(file_bytes(&bench), LARGE);
+    close_bench(&bench);
+    open_bench(&bench);
+    assert_int_equal(count(&bench), 3);
+    close_bench(&bench);
+    remove_bench(&bench);
+}
+
 /* What growing adds must not make a file that ends too early look whole. */
 static void test_short_file_is_not_grown(void **state)
 {
@@ -332,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_shrink_at_start),
         cmocka_unit_test(test_shrink_once_it_fits),
         cmocka_unit_test(test_interrupted),
+        cmocka_unit_test(test_stretches_where_nothing_is_free),
         cmocka_unit_test(test_short_file_is_not_grown),
         cmocka_unit_test(test_room),
     };
