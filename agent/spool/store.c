@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "agent/spool/order.h"
@@ -552,9 +553,24 @@ int store_begin_write(struct store *store, struct store_txn **ret_txn)
     return begin(store, 0, ret_txn);
 }
 
+/* Once it is read-only, ext4 answers fsync(2) with 0 without writing anything. */
+static int check_writable(const struct store *store)
+{
+    struct statvfs system;
+    int fd;
+    int rc = mdb_env_get_fd(store->env, &fd);
+    if (rc != 0)
+        return from_lmdb(rc);
+    if (fstatvfs(fd, &system) != 0)
+        return error_sys(errno);
+    return (system.f_flag & ST_RDONLY) != 0 ? error_sys(EROFS) : E_OK;
+}
+
 int store_commit(struct store_txn *txn)
 {
     int rc = from_lmdb(mdb_txn_commit(txn->txn));
+    if (rc == E_OK)
+        rc = check_writable(txn->store);
     end(txn);
     return rc;
 }

@@ -108,7 +108,7 @@ int store_begin_read(struct store *store, struct store_txn **ret_txn);
 int store_begin_write(struct store *store, struct store_txn **ret_txn);
 
 /** Ends it and frees it. After a failed commit nothing of it counts and the caller calls
- *  store_reopen before the next. */
+ *  store_reopen before the next. EROFS also where the file system became read-only meanwhile. */
 int store_commit(struct store_txn *txn);
 void store_abort(struct store_txn *txn); /* also ends reading; NULL is allowed */
 
