@@ -53,7 +53,7 @@ IMAGE_VARIABLES = ("SUMMARY", "LICENSE", "IMAGE_INSTALL", "WKS_FILE")
 MAY_BE_SET = re.compile(
     r"RUNNEL_[A-Z_]+|OECMAKE_GENERATOR|INHIBIT_UPDATERCD_BBCLASS|GROUPADD_PARAM|RRECOMMENDS|"
     r"RDEPENDS|IMAGE_(LINGUAS|FSTYPES)|QB_(DEFAULT_FSTYPE|FSINFO|KERNEL_ROOT|DRIVE_TYPE)|"
-    r"ROOTFS_POSTPROCESS_COMMAND|do_\w+")
+    r"ROOTFS_POSTPROCESS_COMMAND|WKS_SEARCH_PATH|do_\w+")
 
 FUNCTION = re.compile(r"(?:fakeroot )?(?:python )?[\w:-]*\s*\(\) \{$")
 ASSIGNMENT = re.compile(r"(?:export )?([A-Za-z_][\w-]*)((?::[\w${}-]+)*)(\[[\w-]+\])?\s*"
@@ -359,11 +359,24 @@ def check_layout(root, name, override, board):
     return faults
 
 
+def check_search(root, image):
+    """Scarthgap and wrynose look for layouts in folders of different names; so ours is named."""
+    here = pathlib.PurePosixPath(IMAGE).parent
+    folders = [os.path.normpath(path.replace("${THISDIR}", str(here))) for path
+               in image.by_override("WKS_SEARCH_PATH").get("prepend", "").split(":")]
+    folder = os.path.dirname(names(root, LAYER + "/**.wks")[0])
+    return [] if folder in folders else [f"{IMAGE}: WKS_SEARCH_PATH lacks {folder}"]
+
+
 def check_partitions(root):
     """Each layout has a root, and a file system of its own for the spool of its boards."""
     image = Recipe(root, IMAGE)
     boards = boards_of(root)
-    faults, used = [], set()
+    faults, used = check_search(root, image), set()
+    faults += [f"{IMAGE}: {variable}:{override} is for machines that have no layout here"
+               for variable, override in ((key[0], key[1][1:]) for key in image.values)
+               if re.match("QB_|IMAGE_FSTYPES", variable)
+               and override not in image.by_override("WKS_FILE")]
     for override, wks in image.by_override("WKS_FILE").items():
         name = f"{LAYER}/wic/{wks}"
         used.add(name)
@@ -523,6 +536,8 @@ CHECKS = {
          "no repository"))),
     "partitions": (check_partitions, (
         (IMAGE, 'WKS_FILE:qemuarm = "no-such.wks"\n', "no-such.wks"),
+        (IMAGE, 'WKS_SEARCH_PATH:prepend = "${THISDIR}/wic:"\n', "WKS_SEARCH_PATH"),
+        (IMAGE, 'QB_DEFAULT_FSTYPE:qemuall = "wic"\n', "qemuall"),
         (LAYER + "/wic/planted.wks", "part / --source rootfs\n", "no machine"),
         (LAYER + "/wic/runnel-qemu.wks", "part / --ondisk vda\n", "no root"),
         (LAYER + "/wic/runnel-qemu.wks", "part /data --fstype=vfat\n", "no ext4"),

@@ -5,7 +5,9 @@ LICENSE = "Apache-2.0"
 IMAGE_INSTALL = "packagegroup-core-boot runnel ${CORE_IMAGE_EXTRA_INSTALL}"
 IMAGE_LINGUAS = ""
 
-# Machines that are not named here keep their own layout.
+# Machines that are not named here keep their own layout. By itself scarthgap looks for layouts in the
+# folder wic of a layer, wrynose in files/wic.
+WKS_SEARCH_PATH:prepend = "${THISDIR}/../../wic:"
 WKS_FILE:beaglebone-yocto = "runnel-beaglebone.wks"
 WKS_FILE:qemuarm = "runnel-qemu.wks"
 WKS_FILE:qemuarm64 = "runnel-qemu.wks"
@@ -16,10 +18,14 @@ IMAGE_FSTYPES:qemuarm64 = "wic"
 IMAGE_FSTYPES:rpi = "wic.gz wic.bmap"
 
 # For runqemu: the root is the first partition, and the kernel lies beside the image.
-QB_DEFAULT_FSTYPE:qemuall = "wic"
-QB_FSINFO:qemuall = "wic:no-kernel-in-fs"
-QB_KERNEL_ROOT:qemuall = "/dev/vda1"
-QB_DRIVE_TYPE:qemuall = "/dev/vd"
+QB_DEFAULT_FSTYPE:qemuarm = "wic"
+QB_FSINFO:qemuarm = "wic:no-kernel-in-fs"
+QB_KERNEL_ROOT:qemuarm = "/dev/vda1"
+QB_DRIVE_TYPE:qemuarm = "/dev/vd"
+QB_DEFAULT_FSTYPE:qemuarm64 = "wic"
+QB_FSINFO:qemuarm64 = "wic:no-kernel-in-fs"
+QB_KERNEL_ROOT:qemuarm64 = "/dev/vda1"
+QB_DRIVE_TYPE:qemuarm64 = "/dev/vd"
 
 inherit core-image
 
