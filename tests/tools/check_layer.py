@@ -400,7 +400,7 @@ def check_kas_file(root, name, content):
     if not isinstance(content, dict) or "version" not in content.get("header", {}):
         return [f"{name}: has no header with a version"]
     for other in content["header"].get("includes", []):
-        if not (root / name).with_name(other).exists():
+        if not (root / other).exists():      # kas looks from the top of the repository
             faults.append(f"{name}: includes {other}, which is not there")
     known = {"header", "distro", "target", "machine", "repos", "defaults", "local_conf_header"}
     faults += [f"{name}: {key} is nothing that kas knows" for key in sorted(set(content) - known)]
@@ -547,6 +547,7 @@ CHECKS = {
         (KAS + "/planted.yml", "header: {version: 14}\nmachine: qemumips\n", "qemumips"),
         (KAS + "/planted.yml", "header: {version: 14}\ntarget: runnel-imago\n", "runnel-imago"),
         (KAS + "/planted.yml", "header: {version: 14}\nrepos: {x: {layers: {}}}\n", "address"),
+        (KAS + "/planted.yml", "header: {version: 14, includes: [base.yml]}\n", "base.yml"),
         (KAS + "/qemuarm.yml", "machin: qemuarm\n", "machin "))),
     "pages": (check_pages, (
         (LAYER + "/README.md", "See `kas/no-such.yml`.\n", "no-such.yml"),)),
