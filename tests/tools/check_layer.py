@@ -53,7 +53,7 @@ IMAGE_VARIABLES = ("SUMMARY", "LICENSE", "IMAGE_INSTALL", "WKS_FILE")
 MAY_BE_SET = re.compile(
     r"RUNNEL_[A-Z_]+|OECMAKE_GENERATOR|INHIBIT_UPDATERCD_BBCLASS|GROUPADD_PARAM|RRECOMMENDS|"
     r"RDEPENDS|IMAGE_(LINGUAS|FSTYPES)|QB_(DEFAULT_FSTYPE|FSINFO|KERNEL_ROOT|DRIVE_TYPE)|"
-    r"ROOTFS_POSTPROCESS_COMMAND|WKS_SEARCH_PATH|do_\w+")
+    r"ROOTFS_POSTPROCESS_COMMAND|WKS_SEARCH_PATH|EXTERNALSRC|do_\w+")
 
 FUNCTION = re.compile(r"(?:fakeroot )?(?:python )?[\w:-]*\s*\(\) \{$")
 ASSIGNMENT = re.compile(r"(?:export )?([A-Za-z_][\w-]*)((?::[\w${}-]+)*)(\[[\w-]+\])?\s*"
@@ -291,7 +291,8 @@ def check_functions(root):
     source = RECIPES + "/runnel-source.inc"
     try:
         fragment_of = functions_of(root, recipe.name)["runnel_fragment"]
-        commit_of = functions_of(root, source)["runnel_commit"]
+        of_source = functions_of(root, source)
+        commit_of = of_source["runnel_commit"]
     except (SyntaxError, KeyError) as error:
         return [f"{getattr(error, 'filename', None) or recipe.name}: {error}"]
     variables = {name: recipe.all(name) for name in ("RUNNEL_DRIVERS", "RUNNEL_SERVICES")}
@@ -314,6 +315,28 @@ def check_functions(root):
         head = run("git", "-C", folder, "rev-parse", "HEAD").stdout.strip()
         if commit_of(Store({"RUNNEL_TREE": folder})) != head:
             faults.append(f"{source}: does not find the commit that is checked out")
+    return faults + [f"{source}: {why}" for why in faults_of_source(root, of_source)]
+
+
+def faults_of_source(root, functions):
+    """What is built where nothing is checked out: the folder, if it is the source."""
+    none, some = "0" * 40, "1" * 40
+    local = {"SRC_URI": "file://x.cfg", "SRCREV": none}
+    tree_uri = f"git://{root};protocol=file"
+    product = "git://host/path;protocol=https"
+    faults = []
+    for tree, uri, revision, expected in ((root, tree_uri, none, str(root)),
+                                          (root, tree_uri, some, ""),
+                                          (root, product, none, ""),
+                                          (root / LAYER, f"git://{root}/{LAYER}", none, "")):
+        store = Store({"RUNNEL_TREE": str(tree), "RUNNEL_GIT": uri, "SRCREV": revision,
+                       "SRC_URI": uri})
+        if functions["runnel_folder"](store) != expected:
+            faults.append(f"takes another folder than '{expected}' for {uri} {revision}")
+        if functions["runnel_lacks_commit"](store) != (revision == none):
+            faults.append(f"is mistaken about the commit of {uri} {revision}")
+    if functions["runnel_lacks_commit"](Store(local)):
+        faults.append("refuses a folder with fragments")
     return faults
 
 
@@ -533,7 +556,12 @@ CHECKS = {
         (AGENT, "def planted(d):\n    return (\n", "never closed"),
         (AGENT, 'RUNNEL_SERVICES += "nose:SERVICE_NOSE"\n', "SERVICE_NOSE"),
         (RECIPES + "/runnel-source.inc", "def runnel_commit(d):\n    return '1' * 40\n",
-         "no repository"))),
+         "no repository"),
+        (RECIPES + "/runnel-source.inc", "def runnel_folder(d):\n    return ''\n",
+         "another folder"),
+        (RECIPES + "/runnel-source.inc",
+         "def runnel_lacks_commit(d):\n    return set(d.getVar('SRCREV')) == {'0'}\n",
+         "fragments"))),
     "partitions": (check_partitions, (
         (IMAGE, 'WKS_FILE:qemuarm = "no-such.wks"\n', "no-such.wks"),
         (IMAGE, 'WKS_SEARCH_PATH:prepend = "${THISDIR}/wic:"\n', "WKS_SEARCH_PATH"),
