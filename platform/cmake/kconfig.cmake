@@ -66,9 +66,10 @@ foreach(line IN LISTS lines)
     set(${symbol} "${value}")
 endforeach()
 
-# menuconfig writes .config; the next build sees that it changed and configures itself again.
+# menuconfig writes .config; the next build sees that it changed and configures itself again. Where
+# the locale of the environment is not installed it would not even begin; C.UTF-8 always is.
 add_custom_target(menuconfig
-    COMMAND ${CMAKE_COMMAND} -E env KCONFIG_CONFIG=${RUNNEL_CONFIG}
+    COMMAND ${CMAKE_COMMAND} -E env LC_ALL=C.UTF-8 KCONFIG_CONFIG=${RUNNEL_CONFIG}
         ${RUNNEL_PYTHON} -m menuconfig Kconfig
     WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} USES_TERMINAL)
 add_custom_target(savedefconfig

@@ -221,7 +221,8 @@ def drive(command, keys):
     """Runs menuconfig on a terminal of its own and types KEYS, each when the screen rests."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.environ.update(TERM="linux", LINES="24", COLUMNS="80")
+        # A locale that is not installed, as the en_US.UTF-8 that BitBake sets may not be.
+        os.environ.update(TERM="linux", LINES="24", COLUMNS="80", LC_ALL="xx_XX.UTF-8")
         os.execvp(command[0], command)
     shown = ""
     pending = list(keys)
