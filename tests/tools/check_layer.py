@@ -413,6 +413,15 @@ def check_partitions(root):
                      in names(root, LAYER + "/wic/*.wks") if name not in used]
 
 
+def check_sensors(root):
+    """Who makes an image for a board finds the kernel's drivers for its sensors in it."""
+    image = Recipe(root, IMAGE)
+    installed = image.by_override("IMAGE_INSTALL")
+    return [f"{IMAGE}: IMAGE_INSTALL lacks kernel-modules for {machine}"
+            for machine in image.by_override("WKS_FILE") if not machine.startswith("qemu")
+            and "kernel-modules" not in installed.get("append:" + machine, "").split()]
+
+
 def matches(machine, override):
     """Whether the machine has the override; those of a Raspberry Pi have a common one."""
     return machine == override or (override == "rpi" and machine.startswith("raspberrypi"))
@@ -570,6 +579,8 @@ CHECKS = {
         (LAYER + "/wic/runnel-qemu.wks", "part / --ondisk vda\n", "no root"),
         (LAYER + "/wic/runnel-qemu.wks", "part /data --fstype=vfat\n", "no ext4"),
         ("boards/beaglebone/defconfig", 'CONFIG_SPOOL_PATH="/elsewhere"\n', "no partition"))),
+    "sensors": (check_sensors, (
+        (IMAGE, 'IMAGE_INSTALL:append:rpi = " udev-rules-rpi"\n', "modules for rpi"),)),
     "kas": (check_kas, (
         (KAS + "/planted.yml", "header: {version: 14\n", "while parsing"),
         (KAS + "/planted.yml", "header: {version: 14}\nmachine: qemumips\n", "qemumips"),

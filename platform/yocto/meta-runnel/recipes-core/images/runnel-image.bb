@@ -3,6 +3,10 @@ SUMMARY = "A small image that boots, runs runnel and keeps its spool on a partit
 LICENSE = "Apache-2.0"
 
 IMAGE_INSTALL = "packagegroup-core-boot runnel ${CORE_IMAGE_EXTRA_INSTALL}"
+# Their kernels have the drivers of most sensors as modules, which packagegroup-core-boot leaves out;
+# the rules give /dev/serial0 its name, and ports to the groups of the user runnel.
+IMAGE_INSTALL:append:beaglebone-yocto = " kernel-modules"
+IMAGE_INSTALL:append:rpi = " kernel-modules udev-rules-rpi"
 IMAGE_LINGUAS = ""
 
 # Machines that are not named here keep their own layout. By itself scarthgap looks for layouts in the
