@@ -13,7 +13,8 @@
 static const char usage[] =
     "usage: runnel check [-c FILE] [--estimate]\n\n"
     "Validates the configuration and says what would run. Faults go to stderr, one a line, as\n"
-    "FILE:LINE:COL: KEY: what is wrong; remedy. The exit code is then 78.\n\n"
+    "FILE:LINE:COL: KEY: what is wrong; remedy. The exit code is then 78, or 1 where all that is\n"
+    "missing may come by itself: a file, a network interface.\n\n"
     "  -c FILE      instead of $RUNNEL_CONFIG, else /etc/runnel/runnel.json\n"
     "  --estimate   what it costs in a month as well: requests, link, bill and flash\n";
 
@@ -97,6 +98,8 @@ static int check(const char *path, bool estimates)
     int rc = config_load(&options, &config);
     if (rc == E_CONFIG)
         return CLI_CONFIG;
+    if (rc == E_AGAIN)
+        return CLI_FAILED;
     if (rc < 0) {
         (void)fprintf(stderr, "runnel: the configuration cannot be read: %s\n", ERROR_TEXT(rc));
         return CLI_FAILED;

@@ -163,6 +163,13 @@ static void check_device(struct config_reader *reader)
 
 /* ---- all together ---- */
 
+static int judge(const struct config_faults *faults)
+{
+    if (faults->faults == 0)
+        return 0;
+    return faults->faults > faults->awaited ? E_CONFIG : E_AGAIN;
+}
+
 static int read_config(struct config_reader *reader, const struct json_node *root)
 {
     struct config *config = reader->config;
@@ -178,7 +185,7 @@ static int read_config(struct config_reader *reader, const struct json_node *roo
     config_routes_resolve(reader);
     if (config_pool_failed(reader->pool))
         return E_NO_MEMORY;
-    return reader->faults->faults > 0 ? E_CONFIG : 0;
+    return judge(reader->faults);
 }
 
 static int keep_names(struct config_reader *reader, const struct config_files *files)

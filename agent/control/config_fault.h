@@ -24,7 +24,8 @@ struct config_fault_line {
 struct config_faults {
     unsigned kept;
     unsigned left_out;
-    unsigned faults; /* warnings apart */
+    unsigned faults;  /* warnings apart */
+    unsigned awaited; /* of the faults: what may come by itself, such as a file on a late medium */
     struct config_fault_line lines[CONFIG_FAULTS_KEPT];
 };
 

@@ -80,7 +80,10 @@ static const char *expand(struct config_reader *reader, const struct schema_key 
                                    .device = is_device        ? NULL
                                              : device == NULL ? ""
                                                               : device};
-    if (expand_text(&sources, text, expanded, why) < 0)
+    int rc = expand_text(&sources, text, expanded, why);
+    if (rc == E_AGAIN)
+        reader->faults->awaited++;
+    if (rc < 0)
         return NULL;
     return config_pool_text(reader->pool, expanded);
 }

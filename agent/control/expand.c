@@ -2,6 +2,7 @@
 #include "agent/control/expand.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -134,10 +135,11 @@ static int get_mac(const struct expand *expand, const char *argument, char value
     (void)snprintf(path, sizeof path, "/sys/class/net/%s/address", argument);
     if (strchr(argument, '/') == NULL && strcmp(argument, "..") != 0)
         rc = read_value(expand, path, value);
-    if (rc < 0 || value[strspn(value, "0:")] == '\0')
-        return explain(why, E_NOT_FOUND,
-                       "there is no such network interface, or it has no hardware address");
-    return 0;
+    if (rc == 0 && value[strspn(value, "0:")] != '\0')
+        return 0;
+    /* A modem or an adapter may show itself long after the start of the machine. */
+    return explain(why, error_errno(rc) == ENOENT ? E_AGAIN : E_NOT_FOUND,
+                   "there is no such network interface, or it has no hardware address");
 }
 
 static int get_file(const struct expand *expand, const char *argument, char value[VALUE_BYTES],
@@ -152,7 +154,7 @@ static int get_file(const struct expand *expand, const char *argument, char valu
         return explain(why, rc, "the file is empty");
     if (rc < 0)
         (void)snprintf(why, EXPAND_WHY_BYTES, "the file cannot be read: %s", ERROR_TEXT(rc));
-    return rc;
+    return error_errno(rc) == ENOENT ? E_AGAIN : rc;
 }
 
 static int get_device(const struct expand *expand, const char *argument, char value[VALUE_BYTES],

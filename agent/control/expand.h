@@ -26,8 +26,9 @@ struct expand {
 };
 
 /**
- * Writes TEXT with its ${...} replaced. 0; E_SYNTAX, E_NOT_FOUND, E_TOO_BIG, E_UNSUPPORTED, and WHY
- * says what and what helps; no file's contents are in it.
+ * Writes TEXT with its ${...} replaced. 0; E_AGAIN: a file or an interface is not there, which may
+ * come; E_SYNTAX, E_NOT_FOUND, E_TOO_BIG, E_UNSUPPORTED. WHY says what and what helps; no file's
+ * contents are in it.
  */
 int expand_text(const struct expand *expand, const char *text, char ret_text[EXPAND_BYTES],
                 char why[EXPAND_WHY_BYTES]);

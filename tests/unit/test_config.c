@@ -1636,7 +1636,7 @@ static void test_files(void **state)
     struct fixture *fixture = *state;
     char path[128];
     (void)snprintf(path, sizeof path, "%s/none.json", fixture->directory);
-    assert_int_equal(load_path(fixture, path), E_CONFIG);
+    assert_int_equal(load_path(fixture, path), E_AGAIN);
     assert_non_null(strstr(fixture->faults, "none.json: does not exist; is the path right?"));
     assert_int_equal(load_path(fixture, fixture->directory), E_CONFIG);
     assert_non_null(strstr(fixture->faults, "cannot be read"));
@@ -2084,6 +2084,24 @@ static void test_expand(void **state)
         expect_expanded(fixture, bad[i], NULL);
 }
 
+/* A service manager tries again when what may come by itself is all that is missing. */
+static void test_what_may_come(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[256];
+    write_below(fixture, "sys/class/net/lo/address", "00:00:00:00:00:00\n");
+    assert_int_equal(load(fixture, "{ \"device\": \"${mac:wwan0}\", " ROUTE " }"), E_AGAIN);
+    assert_int_equal(load(fixture, "{ \"device\": \"${mac:wwan0}\", \"x\": 1, " ROUTE " }"),
+                     E_CONFIG);
+    assert_int_equal(load(fixture, "{ \"device\": \"${mac:lo}\", " ROUTE " }"), E_CONFIG);
+    assert_int_equal(load(fixture, "{ \"device\": \"${serial}\", " ROUTE " }"), E_CONFIG);
+    (void)snprintf(text, sizeof text, "{ \"device\": \"${file:%s/id}\", " ROUTE " }",
+                   fixture->directory);
+    assert_int_equal(load(fixture, text), E_AGAIN);
+    write_below(fixture, "id", "gw\n");
+    assert_int_equal(load(fixture, text), 0);
+}
+
 static void test_serial(void **state)
 {
     const struct fixture *fixture = *state;
@@ -2260,6 +2278,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_endpoint_urls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_service_urls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expand, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_may_come, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_serial, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expansion_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expanded_values_are_not_shown, set_up, tear_down),
