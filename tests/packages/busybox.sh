@@ -85,6 +85,25 @@ code_of 0 $SCRIPT stop
 code_of 3 $SCRIPT status
 code_of 0 $SCRIPT stop
 
+# What is not there yet stops nothing: an interface, a disk.
+sed "s/gw/\${mac:late0}/" /test/runnel.json >/etc/runnel/runnel.json
+echo STATE=/data/runnel >>/etc/default/runnel
+touch /data
+code_of 0 $SCRIPT start
+until_so "it is tried again" grep -q "ended with 1, starts again" /var/log/messages
+code_of 0 $SCRIPT status
+cp /test/runnel.json /etc/runnel/runnel.json
+rm /data
+until_so "its directory is made" [ -d /data/runnel ]
+until_so "what was missing came" runnel status
+[ "$(stat -c %U:%a /data/runnel)" = runnel:750 ] || fail "the spool is open to all"
+[ -f /data/runnel/spool.mdb ] || fail "STATE is not where the spool is"
+code_of 0 $SCRIPT stop
+
+mv /usr/bin/runnel /tmp
+code_of 1 $SCRIPT start
+mv /tmp/runnel /usr/bin
+
 echo '{' >/etc/runnel/runnel.json
 code_of 78 $SCRIPT run
 code_of 2 $SCRIPT nonsense
