@@ -158,8 +158,12 @@ live_with_systemd() {
     configure runnel.json
     chmod 600 /etc/runnel/credentials
     chgrp root /etc/runnel/credentials
+    install -m 600 /dev/null /etc/runnel/device.key
     systemd-tmpfiles --create runnel.conf
-    must "secrets are the agent's" [ "$(stat -c %G:%a /etc/runnel/credentials)" = runnel:640 ]
+    local secret
+    for secret in credentials device.key; do
+        must "secrets are the agent's" [ "$(stat -c %G:%a "/etc/runnel/$secret")" = runnel:640 ]
+    done
     mkfifo -m 600 /run/plc.fifo
     chown runnel /run/plc.fifo
     touch /var/log/plc.log
