@@ -85,8 +85,12 @@ leave() {
     must "the program is gone" [ ! -e /usr/bin/runnel ]
     must "the spool stays without the program" [ -s /var/lib/runnel/spool.mdb ]
     must "so does the configuration" cmp -s "$1" /etc/runnel/runnel.json
+    # The spool's partition, which cannot be removed.
+    [ "$mode" = chroot ] || mount --bind /var/lib/runnel /var/lib/runnel
     apt purge runnel
-    must "purged, the spool is gone" [ ! -e /var/lib/runnel ]
+    [ "$mode" = chroot ] || umount /var/lib/runnel
+    must "purged, the spool is gone" [ ! -e /var/lib/runnel/spool.mdb ]
+    [ "$mode" = systemd ] || must "with its directory" [ ! -e /var/lib/runnel ]
     must "and the configuration" [ ! -e /etc/runnel ]
     must "and every link to the unit" [ -z "$(find /etc/systemd -name 'runnel*')" ]
 }
