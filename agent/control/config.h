@@ -257,8 +257,8 @@ struct config_options {
  * `FILE:LINE:COL: KEY: what is wrong; remedy` in options->faults; no secret is ever in one.
  * A missing file is a fault if it was asked for by name; else Kconfig's defaults are the
  * configuration. 0; E_CONFIG: there were faults; E_AGAIN: there were none but what may come by
- * itself: a file that was asked for by name, the file of a ${file:...}, the interface of a
- * ${mac:...}; E_NO_MEMORY.
+ * itself: the file of RUNNEL_CONFIG or of a ${file:...}, the interface of a ${mac:...};
+ * E_NO_MEMORY.
  */
 int config_load(const struct config_options *options, struct config **ret_config);
 

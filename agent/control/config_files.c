@@ -207,8 +207,8 @@ static int read_all(struct config_files *files)
     int rc = read_document(files, name);
     if (rc == E_NOT_FOUND && asked_for) {
         config_fault_at(files->faults, name, 0, 0, "does not exist; is the path right?");
-        files->faults->awaited++;
-        rc = E_AGAIN;
+        rc = files->options->path == NULL ? E_AGAIN : E_CONFIG; /* who types a path can look */
+        files->faults->awaited += rc == E_AGAIN;
     }
     if (rc == E_NO_MEMORY || (rc < 0 && files->count == 0))
         return rc;

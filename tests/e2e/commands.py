@@ -232,7 +232,7 @@ def scenario(run):
     path.write_text(GOOD)
     check_code(agent.call("check", "-c", path), 0)
     check_faults(agent)
-    check_code(agent.call("check", "-c", run.folder / "absent.json"), 1)
+    check_code(agent.call("check", "-c", run.folder / "absent.json"), 78)
     path.write_text(GOOD)
     check_output(agent)
     check_files(agent)

@@ -1636,7 +1636,7 @@ static void test_files(void **state)
     struct fixture *fixture = *state;
     char path[128];
     (void)snprintf(path, sizeof path, "%s/none.json", fixture->directory);
-    assert_int_equal(load_path(fixture, path), E_AGAIN);
+    assert_int_equal(load_path(fixture, path), E_CONFIG);
     assert_non_null(strstr(fixture->faults, "none.json: does not exist; is the path right?"));
     assert_int_equal(load_path(fixture, fixture->directory), E_CONFIG);
     assert_non_null(strstr(fixture->faults, "cannot be read"));
@@ -1648,6 +1648,9 @@ static void test_files(void **state)
     assert_int_equal(load_path(fixture, NULL), 0);
     assert_string_equal(fixture->config->device, "by-variable");
     assert_string_equal(fixture->config->file, fixture->file);
+    assert_int_equal(unlink(fixture->file), 0);
+    assert_int_equal(load_path(fixture, NULL), E_AGAIN);
+    assert_non_null(strstr(fixture->faults, "does not exist; is the path right?"));
 }
 
 static void test_no_file(void **state)
