@@ -21,6 +21,7 @@ import time
 import xml.etree.ElementTree
 
 CPUS = len(os.sched_getaffinity(0))
+WAITING = 2                           # of the tests at a time: so many wait more than they work
 
 
 class Suite:
@@ -250,8 +251,8 @@ class Runner:
         without = ["-LE", f"^({'|'.join(ran)})$"] if ran else []
         ran.append(suite.tests)
         command = [*prefix, "ctest", "--test-dir", folder, "-L", f"^({suite.tests})$", *without,
-                   f"-j{CPUS}", "--output-on-failure", "--test-output-size-failed", "60000",
-                   "--output-junit", path]
+                   f"-j{CPUS + WAITING}", "--output-on-failure", "--test-output-size-failed",
+                   "60000", "--output-junit", path]
         with subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               errors="replace") as ctest:
