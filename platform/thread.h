@@ -14,7 +14,8 @@ struct thread {
 
 /**
  * Starts a thread named NAME (cut to 15 characters) with CONFIG_STACK_BYTES of stack, raised to
- * what the system demands and multiplied under sanitizers. All signals are blocked in it.
+ * what the system demands and multiplied under sanitizers, above 64 KiB that nobody may touch. All
+ * signals are blocked in it.
  * Returns 0, E_NO_MEMORY or error_sys.
  */
 int thread_start(struct thread *ret_thread, const char *name, void (*run)(void *context),

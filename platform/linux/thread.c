@@ -21,6 +21,10 @@ enum { STACK_FACTOR = 4 };
 enum { STACK_FACTOR = 1 };
 #endif
 
+/* Below each stack, and only address space: no frame is larger than half of it (compile.cmake), so
+ * that one that is too deep is caught there before it writes into what lies below. */
+enum { GUARD_BYTES = 64 * 1024 };
+
 _Static_assert(sizeof(pthread_t) <= sizeof(unsigned long), "struct thread holds a pthread_t");
 
 struct start {
@@ -40,11 +44,14 @@ static void *run_thread(void *argument)
     return NULL;
 }
 
-/* glibc's PTHREAD_STACK_MIN grows with the processor's registers: it is a call of sysconf(3). */
+/* glibc's PTHREAD_STACK_MIN grows with the processor's registers: it is a call of sysconf(3). The
+ * guard is counted because glibc before 2.27 takes it from the stack (pthread_attr_setguardsize(3),
+ * "BUGS"). */
 static size_t stack_bytes(void)
 {
     size_t minimum = (size_t)PTHREAD_STACK_MIN + STACK_MARGIN_BYTES;
-    return (minimum > CONFIG_STACK_BYTES ? minimum : CONFIG_STACK_BYTES) * STACK_FACTOR;
+    size_t usable = minimum > CONFIG_STACK_BYTES ? minimum : CONFIG_STACK_BYTES;
+    return usable * STACK_FACTOR + GUARD_BYTES;
 }
 
 /* The new thread inherits the mask, so no signal can reach it before it would block them itself. */
@@ -68,6 +75,8 @@ static int create_with_stack(pthread_t *thread, struct start *start)
     if (rc != 0)
         return error_sys(rc);
     rc = pthread_attr_setstacksize(&attributes, stack_bytes());
+    if (rc == 0)
+        rc = pthread_attr_setguardsize(&attributes, GUARD_BYTES);
     rc = rc != 0 ? error_sys(rc) : create(thread, &attributes, start);
     (void)pthread_attr_destroy(&attributes);
     return rc;

@@ -219,6 +219,56 @@ static void test_thread(void **state)
     stop_close(&seen.stop);
 }
 
+/* What compile.cmake wants below a stack, so that frames of half of it cannot step over it. */
+enum { GUARD_BYTES = 64 * 1024 };
+
+struct below {
+    int pipe_fd;
+    size_t guard_bytes;
+    int rc_lowest;      /* of the stack's lowest byte, read by the kernel */
+    int rc_guard_first; /* of the guard's byte next to it, */
+    int rc_guard_last;  /* and of the one furthest away */
+};
+
+static int try_byte(int fd, const char *byte)
+{
+    return write(fd, byte, 1) == 1 ? 0 : error_sys(errno);
+}
+
+static void look_below(void *context)
+{
+    struct below *below = context;
+    pthread_attr_t attributes;
+    void *lowest;
+    size_t bytes;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return;
+    (void)pthread_attr_getguardsize(&attributes, &below->guard_bytes);
+    if (pthread_attr_getstack(&attributes, &lowest, &bytes) == 0) {
+        below->rc_lowest = try_byte(below->pipe_fd, lowest);
+        below->rc_guard_first = try_byte(below->pipe_fd, (char *)lowest - 1);
+        below->rc_guard_last = try_byte(below->pipe_fd, (char *)lowest - GUARD_BYTES);
+    }
+    (void)pthread_attr_destroy(&attributes);
+}
+
+static void test_guard(void **state)
+{
+    struct thread thread;
+    int fds[2];
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    struct below below = {.pipe_fd = fds[1], .rc_lowest = E_STOP};
+    assert_int_equal(thread_start(&thread, "below", look_below, &below), 0);
+    assert_int_equal(thread_join(&thread, within(late_ms)), 0);
+    assert_true(below.guard_bytes >= GUARD_BYTES);
+    assert_int_equal(below.rc_lowest, 0);
+    assert_int_equal(below.rc_guard_first, error_sys(EFAULT));
+    assert_int_equal(below.rc_guard_last, error_sys(EFAULT));
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+}
+
 static void test_clocks(void **state)
 {
     uint8_t id[CLOCK_BOOT_ID_BYTES] = {0};
@@ -323,8 +373,9 @@ int main(void)
         cmocka_unit_test(test_deadline),   cmocka_unit_test(test_request_stays),
         cmocka_unit_test(test_descriptor), cmocka_unit_test(test_progress),
         cmocka_unit_test(test_event),      cmocka_unit_test(test_no_descriptors),
-        cmocka_unit_test(test_thread),     cmocka_unit_test(test_clocks),
-        cmocka_unit_test(test_random),     cmocka_unit_test(test_notify),
+        cmocka_unit_test(test_thread),     cmocka_unit_test(test_guard),
+        cmocka_unit_test(test_clocks),     cmocka_unit_test(test_random),
+        cmocka_unit_test(test_notify),
     };
     return cmocka_run_group_tests_name("stop", tests, NULL, NULL);
 }
