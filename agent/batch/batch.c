@@ -246,6 +246,13 @@ static int next_piece(void *context, const uint8_t **ret_piece, size_t *ret_byte
     return spool_reader_piece(&batch->reader, ret_piece, ret_bytes);
 }
 
+static bool is_left_out(const struct batch_options *options)
+{
+    return (!BATCH_HAS_GZIP && (options->gzip_entry || options->gzip_body)) ||
+           (!BATCH_HAS_KPL && options->pack == BATCH_PACK_KPL) ||
+           (!BATCH_HAS_SENML && options->format == BATCH_SENML);
+}
+
 static bool is_valid(const struct batch_options *options)
 {
     const struct batch_limits *limits = &options->limits;
@@ -268,6 +275,8 @@ int batch_open(const struct batch_options *options, struct batch *batch)
     uint8_t id[SPOOL_ID_BYTES];
     if (!is_valid(options))
         return E_INVALID;
+    if (is_left_out(options))
+        return E_UNSUPPORTED;
     *batch = (struct batch){.options = *options};
     batch->frame_bytes = batch_entry_frame_bytes(batch);
     if (options->limits.record_bytes <= batch->frame_bytes)
@@ -276,7 +285,7 @@ int batch_open(const struct batch_options *options, struct batch *batch)
     batch->runs_max = runs_max_of(options);
     batch->runs = calloc(batch->runs_max, sizeof *batch->runs);
     int rc = batch->runs == NULL ? E_NO_MEMORY : E_OK;
-    if (rc == E_OK && (options->gzip_entry || options->gzip_body))
+    if ((BATCH_GZIP_ENTRY(options) || BATCH_GZIP_BODY(options)) && rc == E_OK)
         rc = gzip_open(&batch->gzip);
     if (rc < 0) {
         batch_close(batch);
@@ -293,7 +302,8 @@ int batch_open(const struct batch_options *options, struct batch *batch)
 
 void batch_close(struct batch *batch)
 {
-    gzip_close(batch->gzip);
+    if (BATCH_HAS_GZIP)
+        gzip_close(batch->gzip);
     free(batch->runs);
     batch->gzip = NULL;
     batch->runs = NULL;

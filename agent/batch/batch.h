@@ -149,7 +149,8 @@ struct batch {
 };
 
 /** Texts and contexts in OPTIONS must outlive the batch. E_INVALID: a limit of 0 or too
- *  small for the frame, or options that exclude each other; E_NO_MEMORY. */
+ *  small for the frame, or options that exclude each other; E_UNSUPPORTED: Kconfig left out what
+ *  they ask for; E_NO_MEMORY. */
 int batch_open(const struct batch_options *options, struct batch *batch);
 void batch_close(struct batch *batch);
 

@@ -62,7 +62,7 @@ void batch_body_start(struct batch *batch, struct writer *out)
         out == NULL ? hash_body : send_body;
     batch->sink = (struct batch_sink){.out = out};
     hash_sha256_start(&batch->sink.hash);
-    if (batch->options.gzip_body) {
+    if (BATCH_GZIP_BODY(&batch->options)) {
         gzip_start(batch->gzip, to, batch);
         to = compress_body;
     }
@@ -74,7 +74,7 @@ int batch_body_end(struct batch *batch)
 {
     batch->options.frame->end(batch->options.frame_context, &batch->body);
     int rc = writer_finish(&batch->body);
-    if (rc == E_OK && batch->options.gzip_body)
+    if (BATCH_GZIP_BODY(&batch->options) && rc == E_OK)
         rc = gzip_finish(batch->gzip);
     return rc;
 }

@@ -20,11 +20,11 @@ static int render(struct batch *batch, const struct spool_gap *gap)
     const struct batch_options *options = &batch->options;
     struct writer *out = &batch->data;
     int rc = E_OK;
-    if (gap != NULL && options->format == BATCH_SENML)
+    if (BATCH_SENML_WANTED(options) && gap != NULL)
         render_senml_gap(options->device, batch->summary.spool_id, gap, out);
     else if (gap != NULL)
         render_json_gap(options->device, batch->summary.spool_id, gap, out);
-    else if (options->format == BATCH_SENML)
+    else if (BATCH_SENML_WANTED(options))
         rc = render_senml(&batch->render, &batch->record, out);
     else if (options->format == BATCH_RAW)
         rc = render_json_raw(&batch->render, &batch->record, out);
@@ -74,9 +74,9 @@ static int encode(void *context, const uint8_t *bytes, size_t count)
 static int add_data(void *context, const uint8_t *bytes, size_t count)
 {
     struct batch *batch = context;
-    if (batch->options.pack == BATCH_PACK_KPL)
+    if (BATCH_KPL(&batch->options))
         aggregate_add(&batch->aggregate, bytes, count);
-    if (batch->options.gzip_entry)
+    if (BATCH_GZIP_ENTRY(&batch->options))
         return gzip_add(batch->gzip, bytes, count);
     return encode(batch, bytes, count);
 }
@@ -121,7 +121,7 @@ int batch_entry_put(struct batch *batch, const struct spool_gap *gap, uint64_t b
     struct batch_entry *entry = &batch->entry;
     entry->plain_bytes += bytes;
     entry->bytes += bytes;
-    if (batch->options.pack == BATCH_PACK_KPL) {
+    if (BATCH_KPL(&batch->options)) {
         (void)encode(batch, head, aggregate_record(&batch->aggregate, bytes, head));
         entry->bytes += aggregate_record_bytes(bytes) - bytes;
     }
@@ -195,9 +195,9 @@ void batch_entry_start(struct batch *batch, const struct spool_gap *gap)
     entry->plain_bytes = entry->bytes = entry->out_bytes = 0;
     options->frame->record_begin(options->frame_context, &batch->body, entry->index);
     base64_start(&batch->base64);
-    if (options->gzip_entry)
+    if (BATCH_GZIP_ENTRY(&batch->options))
         gzip_start(batch->gzip, encode, batch);
-    if (options->pack != BATCH_PACK_KPL)
+    if (!BATCH_KPL(&batch->options))
         return;
     entry->bytes = aggregate_empty_bytes(entry->key_bytes);
     (void)encode(batch, head,
@@ -212,9 +212,9 @@ void batch_entry_end(struct batch *batch)
     uint8_t digest[HASH_MD5_BYTES];
     if (!entry->open)
         return;
-    if (options->gzip_entry)
+    if (BATCH_GZIP_ENTRY(&batch->options))
         (void)gzip_finish(batch->gzip);
-    if (options->pack == BATCH_PACK_KPL) {
+    if (BATCH_KPL(&batch->options)) {
         aggregate_finish(&batch->aggregate, digest);
         (void)encode(batch, digest, sizeof digest);
     }
@@ -231,18 +231,18 @@ void batch_entry_end(struct batch *batch)
 /* At most so long is the open entry if a record of BYTES comes to it. */
 static uint64_t bytes_with(const struct batch *batch, uint64_t bytes)
 {
-    if (batch->options.gzip_entry)
+    if (BATCH_GZIP_ENTRY(&batch->options))
         return gzip_bound(batch->gzip, bytes);
-    if (batch->options.pack == BATCH_PACK_KPL)
+    if (BATCH_KPL(&batch->options))
         return batch->entry.bytes + aggregate_record_bytes(bytes);
     return batch->entry.bytes + bytes;
 }
 
 static uint64_t bytes_alone(const struct batch *batch, uint64_t bytes, size_t key_bytes)
 {
-    if (batch->options.gzip_entry)
+    if (BATCH_GZIP_ENTRY(&batch->options))
         return gzip_bound_of(bytes);
-    if (batch->options.pack == BATCH_PACK_KPL)
+    if (BATCH_KPL(&batch->options))
         return aggregate_empty_bytes(key_bytes) + aggregate_record_bytes(bytes);
     return bytes;
 }
@@ -264,7 +264,7 @@ static bool has_room(const struct batch *batch, uint64_t bytes)
     uint64_t with = bytes_with(batch, bytes) + entry->key_bytes;
     if (with <= wanted)
         return true;
-    return batch->options.gzip_entry && entry->plain_bytes + bytes <= PLAIN_BYTES_MAX &&
+    return BATCH_GZIP_ENTRY(&batch->options) && entry->plain_bytes + bytes <= PLAIN_BYTES_MAX &&
            gzip_out_bytes(batch->gzip) + entry->key_bytes + TAIL_BYTES <= wanted &&
            with <= batch->options.limits.record_bytes;
 }

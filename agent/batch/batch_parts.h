@@ -4,6 +4,28 @@
 
 #include "agent/batch/batch.h"
 
+/* What a route asks for; constantly false where Kconfig left it out, so that the compiler, also one
+ * that does not optimise, drops what only this leads to. To stand first in a condition. */
+#ifdef CONFIG_GZIP
+#define BATCH_HAS_GZIP true
+#else
+#define BATCH_HAS_GZIP false
+#endif
+#ifdef CONFIG_PACK_KPL
+#define BATCH_HAS_KPL true
+#else
+#define BATCH_HAS_KPL false
+#endif
+#ifdef CONFIG_FORMAT_SENML
+#define BATCH_HAS_SENML true
+#else
+#define BATCH_HAS_SENML false
+#endif
+#define BATCH_GZIP_ENTRY(options)   (BATCH_HAS_GZIP && (options)->gzip_entry)
+#define BATCH_GZIP_BODY(options)    (BATCH_HAS_GZIP && (options)->gzip_body)
+#define BATCH_KPL(options)          (BATCH_HAS_KPL && (options)->pack == BATCH_PACK_KPL)
+#define BATCH_SENML_WANTED(options) (BATCH_HAS_SENML && (options)->format == BATCH_SENML)
+
 /* What the files of a batch share. GAP is NULL where the record in hand, batch->record, is meant.
  */
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/batch/partition_table.h"
 #include "agent/batch/render_json.h"
 #include "platform/base/bytes.h"
 #include "platform/base/crc32c.h"
@@ -13,25 +14,9 @@
  * through all of the table, 2529 was measured to be the most even over strides of 1 to 12. */
 enum { STEP = 2529, RANDOM_BYTES = 8 };
 
-static const uint32_t table[PARTITION_TABLE_KEYS] = {
-#include "agent/batch/partition_table.def"
-};
-
 uint32_t partition_start(const char *device)
 {
     return crc32c(0, device, strlen(device)) % PARTITION_TABLE_KEYS;
-}
-
-size_t partition_table_key(uint32_t place, char ret_key[PARTITION_TABLE_KEY_BYTES])
-{
-    static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-    char text[PARTITION_TABLE_KEY_BYTES];
-    size_t start = sizeof text;
-    text[--start] = '\0';
-    for (uint32_t rest = table[place % PARTITION_TABLE_KEYS]; rest > 0; rest /= 36)
-        text[--start] = digits[rest % 36];
-    memcpy(ret_key, text + start, sizeof text - start);
-    return sizeof text - start - 1;
 }
 
 /* splitmix64 (Steele, Lea and Flood 2014): every bit of the sum decides every bit of the result. */
@@ -50,6 +35,19 @@ static size_t random_key(uint64_t seed, uint64_t turn, char *ret_key)
     bytes_put_hex(ret_key, bytes, sizeof bytes);
     return 2 * sizeof bytes;
 }
+
+#ifdef CONFIG_PARTITION_EVEN
+static size_t even_key(const struct partition *partition, uint64_t turn, char *ret_key)
+{
+    uint32_t place = (uint32_t)(turn % PARTITION_TABLE_KEYS) * STEP + partition->start;
+    return partition_table_key(place, ret_key);
+}
+#else
+static size_t even_key(const struct partition *partition, uint64_t turn, char *ret_key)
+{
+    return random_key(partition->seed, turn, ret_key);
+}
+#endif
 
 static size_t text_key(const char *name, size_t count, char *ret_key)
 {
@@ -145,7 +143,6 @@ static size_t field_key(const char *name, const struct record *record,
 size_t partition_key(const struct partition *partition, uint64_t turn, const struct record *record,
                      const struct sensor_definition *sensor, char ret_key[PARTITION_KEY_BYTES])
 {
-    uint32_t place = (uint32_t)(turn % PARTITION_TABLE_KEYS) * STEP + partition->start;
     switch (partition->kind) {
     case PARTITION_DEVICE:
         return named_key(sensor->device, ret_key);
@@ -158,6 +155,6 @@ size_t partition_key(const struct partition *partition, uint64_t turn, const str
     case PARTITION_FIELD:
         return field_key(partition->field, record, sensor, ret_key);
     default:
-        return partition_table_key(place, ret_key);
+        return even_key(partition, turn, ret_key);
     }
 }

@@ -22,10 +22,10 @@
  * the shards alone; stepping by the golden section, the most loaded of up to 16 shards is at most
  * 18 records ahead of the least for every stride up to 12.
  */
-enum { PARTITION_KEY_BYTES = 256, PARTITION_TABLE_KEYS = 4096, PARTITION_TABLE_KEY_BYTES = 6 };
+enum { PARTITION_KEY_BYTES = 256 };
 
 enum partition_kind {
-    PARTITION_EVEN,
+    PARTITION_EVEN,   /* as random in a program without CONFIG_PARTITION_EVEN */
     PARTITION_DEVICE, /* the device's name: keeps order per device */
     PARTITION_SENSOR, /* the sensor's name */
     PARTITION_RANDOM,
@@ -43,9 +43,6 @@ struct partition {
 
 /** Where DEVICE begins in the table. */
 uint32_t partition_start(const char *device);
-
-/** The key of number PLACE in the table, with a NUL. Returns its length. */
-size_t partition_table_key(uint32_t place, char ret_key[PARTITION_TABLE_KEY_BYTES]);
 
 /**
  * The key of RECORD, whose sensor is SENSOR: 1 to 256 bytes of UTF-8, no NUL. A longer name is cut

@@ -251,7 +251,8 @@ static void read_partition(struct config_reader *reader, const struct json_node 
                            const struct schema_key *key, void *target)
 {
     struct cfg_route *route = target;
-    const struct schema_key choice = {.kind = SCHEMA_CHOICE, .choices = key->choices};
+    struct schema_key choice = *key;
+    choice.kind = SCHEMA_CHOICE;
     struct schema_value value;
     if (node->kind == JSON_KIND_OBJECT)
         read_partition_object(reader, node, route);
@@ -348,8 +349,11 @@ static void read_standard(struct config_reader *reader, const struct json_node *
         memset((char *)target + key->offset, true, CFG_LANES * sizeof(bool));
         return;
     }
-    if (key->kind == SCHEMA_PARTITION)
-        return; /* zero is "even" */
+    if (key->kind == SCHEMA_PARTITION) {
+        struct cfg_route *route = target;
+        route->partition = (enum cfg_partition)schema_choice(key->choices, key->standard);
+        return;
+    }
     const char *text = expand(reader, key, key->standard, why);
     if (text == NULL || schema_parse(key, text, why, &value) < 0)
         config_fault(reader->faults, object, key->name, "%s%s%s", text == NULL ? "" : key->standard,

@@ -8,6 +8,29 @@
 #define BATCH_BYTES SCHEMA_TEXT_OF(CONFIG_BATCH_KIB) "KiB"
 #endif
 
+#ifdef CONFIG_FORMAT_SENML
+#define FORMATS_LEFT_OUT NULL
+#else
+#define FORMATS_LEFT_OUT "senml"
+#endif
+#ifdef CONFIG_PACK_KPL
+#define PACKS_LEFT_OUT NULL
+#else
+#define PACKS_LEFT_OUT "kpl"
+#endif
+#ifdef CONFIG_GZIP
+#define COMPRESSIONS_LEFT_OUT NULL
+#else
+#define COMPRESSIONS_LEFT_OUT "gzip"
+#endif
+#ifdef CONFIG_PARTITION_EVEN
+#define PARTITIONS_LEFT_OUT NULL
+#define STANDARD_PARTITION  "even"
+#else
+#define PARTITIONS_LEFT_OUT "even"
+#define STANDARD_PARTITION  "random"
+#endif
+
 #ifdef CONFIG_DEST_KINESIS
 #define NO_KINESIS ""
 #else
@@ -99,6 +122,8 @@ static const struct schema_key route_keys[] = {
      SCHEMA_AT(cfg_route, format),
      .standard = "json",
      .choices = "json|raw|senml",
+     .left_out = FORMATS_LEFT_OUT,
+     .symbol = "CONFIG_FORMAT_",
      .help = "json: the whole record; raw: a document's own bytes; senml: RFC 8428"},
     {.name = "layout",
      .kind = SCHEMA_CHOICE,
@@ -312,8 +337,10 @@ static const struct schema_key api_keys[] = {
 static const struct schema_key partition_keys[] = {
     {.name = "partition",
      .kind = SCHEMA_PARTITION,
-     .standard = "even",
+     .standard = STANDARD_PARTITION,
      .choices = "even|device|sensor|random",
+     .left_out = PARTITIONS_LEFT_OUT,
+     .symbol = "CONFIG_PARTITION_",
      .help = "how records spread over shards; or { \"field\": \"NAME\" }, { \"fixed\": "
              "\"KEY\" }"},
     {.name = NULL},
@@ -325,6 +352,8 @@ static const struct schema_key pack_keys[] = {
      SCHEMA_AT(cfg_route, pack),
      .standard = "none",
      .choices = "none|kpl|lines",
+     .left_out = PACKS_LEFT_OUT,
+     .symbol = "CONFIG_PACK_",
      .help = "several records as one: an aggregate of the Kinesis Producer Library, or JSON lines; "
              "\"batch\" then counts packs"},
     {.name = "compress",
@@ -332,6 +361,8 @@ static const struct schema_key pack_keys[] = {
      SCHEMA_AT(cfg_route, compress),
      .standard = "none",
      .choices = "none|gzip",
+     .left_out = COMPRESSIONS_LEFT_OUT,
+     .symbol = "CONFIG_",
      .help = "of the bytes of a record, or of a pack of lines; with apigateway of the whole body, "
              "which REST APIs take (Content-Encoding)"},
     {.name = NULL},

@@ -19,12 +19,14 @@ import tempfile
 
 import tree
 
-# Of destinations and credentials, a function each, and what several of them share.
+# A function of each thing that can be left out, and what several of them share.
 SWITCHED = ("kinesis_open", "firehose_open", "apigateway_open", "s3_open", "archive_open",
             "results_end", "object_name", "credentials_env_open", "credentials_file_open",
             "credentials_iot_open", "credentials_container_open", "credentials_imds_open",
             "credentials_web_identity_open", "credentials_oauth2_open",
-            "credentials_token_file_open", "credentials_assume_role_open", "credentials_fetch")
+            "credentials_token_file_open", "credentials_assume_role_open", "credentials_fetch",
+            "http_connect_write", "render_senml", "aggregate_start", "gzip_open",
+            "partition_table_key")
 EMULATORS = {"armhf": "qemu-arm-static", "arm64": "qemu-aarch64-static"}
 CONFIG_FAULT = 78                     # exit code of runnel check
 # What this machine may lack: a serial number, and a disk below /var/lib.

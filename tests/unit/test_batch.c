@@ -390,6 +390,23 @@ static void test_record_that_no_request_can_carry(void **state)
     assert_builds(fixture, "<0:e30=/key,>");
 }
 
+#if !defined(CONFIG_GZIP) && !defined(CONFIG_PACK_KPL) && !defined(CONFIG_FORMAT_SENML)
+#define LACKS_SHAPES
+static void test_shapes_that_kconfig_left_out(void **state)
+{
+    struct fixture *fixture = *state;
+    struct batch_options senml = usual_options(fixture);
+    struct batch_options kpl = senml;
+    struct batch_options gzip = senml;
+    senml.format = BATCH_SENML;
+    kpl.pack = BATCH_PACK_KPL;
+    gzip.gzip_body = true;
+    assert_int_equal(batch_open(&senml, &fixture->batch), E_UNSUPPORTED);
+    assert_int_equal(batch_open(&kpl, &fixture->batch), E_UNSUPPORTED);
+    assert_int_equal(batch_open(&gzip, &fixture->batch), E_UNSUPPORTED);
+}
+#endif
+
 static void test_limits_of_zero(void **state)
 {
     struct fixture *fixture = *state;
@@ -621,6 +638,9 @@ int main(void)
         TEST(test_newline_without_key),
         TEST(test_large_record_waits_for_its_own_batch),
         TEST(test_record_that_no_request_can_carry),
+#ifdef LACKS_SHAPES
+        TEST(test_shapes_that_kconfig_left_out),
+#endif
         TEST(test_limits_of_zero),
         TEST(test_many_records_in_all_formats),
         TEST(test_new_records_between_passes),

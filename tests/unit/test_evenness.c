@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/batch/partition.h"
+#include "agent/batch/partition_table.h"
 #include "platform/base/bytes.h"
 #include "platform/hash.h"
 

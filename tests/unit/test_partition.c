@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/batch/partition.h"
+#include "agent/batch/partition_table.h"
 #include "platform/base/bytes.h"
 #include "platform/hash.h"
 #include "tests/unit/fake_route.h"

@@ -911,6 +911,8 @@ static void open_with_budget(uint64_t spent)
     const struct http_meter *meter = link_meter(world.link);
     meter->count(meter->context, spent, 0);
     options.link = world.link;
+    options.partition = PARTITION_FIXED; /* keys of one length in every program */
+    options.partition_key = "k";
     open_with(&options);
     assert_non_null(fake_endpoint.options.meter);
 }
