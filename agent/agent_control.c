@@ -256,27 +256,12 @@ static bool accepted(void *context, const struct control_ticket *wanted)
     return spool_ticket_accepted(agent->spool, ticket);
 }
 
-/* ---- spool ---- */
-
-static int spool_start_answer(void *context, unsigned slot, const char *request)
-{
-    struct agent *agent = context;
-    return inspect_start(&agent->inspects[slot], agent->spool, request);
-}
-
-static int spool_next_part(void *context, unsigned slot, struct writer *out,
-                           struct control_tally *ret_tally)
-{
-    struct agent *agent = context;
-    struct inspect *inspect = &agent->inspects[slot];
-    int rc = inspect_next(inspect, out);
-    *ret_tally = (struct control_tally){.records = inspect->records, .damaged = inspect->damaged};
-    return rc;
-}
-
-const struct control_operations agent_control_operations = {.spool_start = spool_start_answer,
-                                                            .spool_next = spool_next_part,
-                                                            .status = write_status,
-                                                            .submit = submit,
-                                                            .accepted = accepted,
-                                                            .forget = forget};
+const struct control_operations agent_control_operations = {
+#ifdef CONFIG_COMMAND_SPOOL
+    .spool_start = agent_inspect_start,
+    .spool_next = agent_inspect_next,
+#endif
+    .status = write_status,
+    .submit = submit,
+    .accepted = accepted,
+    .forget = forget};

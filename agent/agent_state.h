@@ -195,6 +195,13 @@ bool agent_control_carries(const struct config *config, enum lane lane);
 /** What the control socket asks for; CONTEXT is the struct agent. */
 extern const struct control_operations agent_control_operations;
 
+/* ---- agent_inspect.c, where Kconfig did not leave out COMMAND_SPOOL ---- */
+
+/** What it asks for with "spool"; as in struct control_operations. */
+int agent_inspect_start(void *context, unsigned slot, const char *request);
+int agent_inspect_next(void *context, unsigned slot, struct writer *out,
+                       struct control_tally *ret_tally);
+
 /** The tags of the sensor called NAME in the configuration, as the dictionary wants them. */
 size_t agent_tags(const struct cfg_sensor *sensor, struct tag tags[CFG_TAGS_MAX]);
 

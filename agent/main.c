@@ -8,19 +8,32 @@
 
 struct command {
     const char *name;
-    int (*run)(int argc, char **argv);
+    int (*run)(int argc, char **argv); /* NULL: Kconfig left it out */
     const char *summary;
+    const char *symbol; /* Kconfig's, that brings it */
 };
 
+#ifndef CONFIG_COMMAND_TOP
+#define cmd_top NULL
+#endif
+#ifndef CONFIG_COMMAND_SPOOL
+#define cmd_spool NULL
+#endif
+#ifndef CONFIG_COMMAND_DEAD
+#define cmd_dead NULL
+#endif
+
 static const struct command commands[] = {
-    {"run", cmd_run, "run the agent in the foreground"},
-    {"check", cmd_check, "validate the configuration and say what would run"},
-    {"status", cmd_status, "say what the running agent is doing"},
-    {"top", cmd_top, "watch the running agent"},
-    {"send", cmd_send, "hand documents to the running agent"},
-    {"spool", cmd_spool, "show, export or check what is stored, also without an agent"},
-    {"dead", cmd_dead, "list, export, send again or purge dead letters, also without an agent"},
-    {"version", cmd_version, "say what this program contains"},
+    {"run", cmd_run, "run the agent in the foreground", NULL},
+    {"check", cmd_check, "validate the configuration and say what would run", NULL},
+    {"status", cmd_status, "say what the running agent is doing", NULL},
+    {"top", cmd_top, "watch the running agent", "CONFIG_COMMAND_TOP"},
+    {"send", cmd_send, "hand documents to the running agent", NULL},
+    {"spool", cmd_spool, "show, export or check what is stored, also without an agent",
+     "CONFIG_COMMAND_SPOOL"},
+    {"dead", cmd_dead, "list, export, send again or purge dead letters, also without an agent",
+     "CONFIG_COMMAND_DEAD"},
+    {"version", cmd_version, "say what this program contains", NULL},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
@@ -29,7 +42,8 @@ static void print_usage(FILE *to)
 {
     (void)fprintf(to, "usage: runnel COMMAND [OPTION...]\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].summary);
+        if (commands[i].run != NULL)
+            (void)fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].summary);
     (void)fprintf(to, "\nrunnel COMMAND --help says more.\n"
                       "Exit codes: 0 done, 1 failed, 2 usage, 78 bad configuration.\n");
 }
@@ -70,7 +84,8 @@ static int run_command(int argc, char **argv)
         name = "version";
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(name, commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+            return commands[i].run != NULL ? commands[i].run(argc - 1, argv + 1)
+                                           : cli_left_out(name, commands[i].symbol);
     (void)fprintf(stderr, "runnel: there is no command \"%s\"; runnel --help lists them\n", name);
     return CLI_USAGE;
 }

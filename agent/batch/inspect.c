@@ -10,6 +10,13 @@
 /* What a step looks at, at most: it may run in a thread that serves others, too. */
 enum { RECORDS_MAX = 1000 };
 
+/* Constant, so that the compiler drops what only this leads to. */
+#ifdef CONFIG_COMMAND_DEAD
+#define HAS_DEAD true
+#else
+#define HAS_DEAD false
+#endif
+
 static int parse(struct inspect *inspect, const char *request)
 {
     static const char *const names[] = {"show", "export", "check"};
@@ -37,8 +44,8 @@ int inspect_start(struct inspect *inspect, struct spool *spool, const char *requ
 {
     uint8_t id[SPOOL_ID_BYTES];
     struct inspect start = {.spool = spool};
-    int rc = strncmp(request, "dead ", 5) == 0 ? inspect_dead_parse(&start, request + 5)
-                                               : parse(&start, request);
+    int rc = HAS_DEAD && strncmp(request, "dead ", 5) == 0 ? inspect_dead_parse(&start, request + 5)
+                                                           : parse(&start, request);
     if (rc < 0)
         return rc;
     start.end = spool_next_sequence(spool);
@@ -200,7 +207,7 @@ static int step_show(struct inspect *inspect, struct writer *out)
 
 static int step(struct inspect *inspect, struct writer *out)
 {
-    if (inspect->what == INSPECT_DEAD)
+    if (HAS_DEAD && inspect->what == INSPECT_DEAD)
         return inspect_dead_next(inspect, out);
     return inspect->what == INSPECT_SHOW ? step_show(inspect, out) : step_records(inspect, out);
 }

@@ -25,6 +25,12 @@ int cli_read_duration(const char *option, const char *text, int64_t *ret_ms)
     return E_INVALID;
 }
 
+int cli_left_out(const char *what, const char *symbol)
+{
+    (void)fprintf(stderr, "runnel: %s is not in this program; enable %s\n", what, symbol);
+    return CLI_USAGE;
+}
+
 void cli_fault(const char *what, const char *value, const char *why)
 {
     (void)fprintf(stderr, "runnel: %s: \"%s\" %s\n", what, value, why);

@@ -28,6 +28,10 @@ int cmd_version(int argc, char **argv);
  *  with it. What is read can be added to a clock. */
 int cli_read_duration(const char *option, const char *text, int64_t *ret_ms);
 
+/** Says on stderr that WHAT is not in this program, and which SYMBOL of Kconfig brings it. Returns
+ *  CLI_USAGE. */
+int cli_left_out(const char *what, const char *symbol);
+
 /** One line to stderr: `runnel: WHAT: "VALUE" WHY`. */
 void cli_fault(const char *what, const char *value, const char *why);
 

@@ -10,13 +10,23 @@
 #include "platform/base/error.h"
 #include "platform/fs.h"
 
+#ifdef CONFIG_CHECK_ESTIMATE
+#define HAS_ESTIMATE      true
+#define ESTIMATE_ARGUMENT " [--estimate]"
+#define ESTIMATE_USAGE                                                                             \
+    "  --estimate   what it costs in a month as well: requests, link, bill and flash\n"
+#else
+#define HAS_ESTIMATE      false
+#define ESTIMATE_ARGUMENT ""
+#define ESTIMATE_USAGE    ""
+#endif
+
 static const char usage[] =
-    "usage: runnel check [-c FILE] [--estimate]\n\n"
+    "usage: runnel check [-c FILE]" ESTIMATE_ARGUMENT "\n\n"
     "Validates the configuration and says what would run. Faults go to stderr, one a line, as\n"
     "FILE:LINE:COL: KEY: what is wrong; remedy. The exit code is then 78, or 1 where all that is\n"
     "missing may come by itself: a file, a network interface.\n\n"
-    "  -c FILE      instead of $RUNNEL_CONFIG, else /etc/runnel/runnel.json\n"
-    "  --estimate   what it costs in a month as well: requests, link, bill and flash\n";
+    "  -c FILE      instead of $RUNNEL_CONFIG, else /etc/runnel/runnel.json\n" ESTIMATE_USAGE;
 
 struct file {
     const char *key;
@@ -108,7 +118,7 @@ static int check(const char *path, bool estimates)
     int code = check_ground(config);
     if (code == CLI_DONE)
         config_print(config, stdout);
-    if (code == CLI_DONE && estimates)
+    if (HAS_ESTIMATE && code == CLI_DONE && estimates)
         code = estimate(config);
     config_free(config);
     return fflush(stdout) == 0 ? code : CLI_FAILED;
@@ -137,6 +147,8 @@ int cmd_check(int argc, char **argv)
         else
             estimates = true;
     }
+    if (estimates && !HAS_ESTIMATE)
+        return cli_left_out("--estimate", "CONFIG_CHECK_ESTIMATE");
     if (optind == argc)
         return check(path, estimates);
     (void)fputs(usage, stderr);

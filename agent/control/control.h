@@ -101,7 +101,8 @@ struct control_operations {
     bool (*accepted)(void *context, const struct control_ticket *ticket);
 
     /** Begins with REQUEST of "spool REQUEST" for SLOT. E_INVALID: it is none; E_NOT_FOUND: there
-     * is no such lane. What SLOT had begun before is over, by itself. */
+     * is no such lane. What SLOT had begun before is over, by itself. NULL: there is no such
+     * command. */
     int (*spool_start)(void *context, unsigned slot, const char *request);
 
     /** Writes what comes next into OUT, which writes to memory: 0, perhaps after nothing; E_END: it

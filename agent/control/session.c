@@ -286,7 +286,7 @@ static void run_command(struct session *session, const char *line, bool may_send
         start_status(session, true, now_ms);
     else if (strncmp(line, "send ", 5) == 0)
         parse_send(session, line + 5, may_send, now_ms);
-    else if (strncmp(line, "spool ", 6) == 0)
+    else if (strncmp(line, "spool ", 6) == 0 && session->options->operations->spool_start != NULL)
         start_parts(session, line + 6, may_send, now_ms);
     else
         give_up(session, now_ms, "unknown command");

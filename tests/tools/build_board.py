@@ -26,8 +26,9 @@ SWITCHED = ("kinesis_open", "firehose_open", "apigateway_open", "s3_open", "arch
             "credentials_web_identity_open", "credentials_oauth2_open",
             "credentials_token_file_open", "credentials_assume_role_open", "credentials_fetch",
             "http_connect_write", "render_senml", "aggregate_start", "gzip_open",
-            "partition_table_key")
+            "partition_table_key", "cmd_top", "cmd_spool", "cmd_dead", "agent_estimate")
 EMULATORS = {"armhf": "qemu-arm-static", "arm64": "qemu-aarch64-static"}
+USAGE = 2
 CONFIG_FAULT = 78                     # exit code of runnel check
 # What this machine may lack: a serial number, and a disk below /var/lib.
 HERE = {"device": "board", "spool": {"volatile": True}}
@@ -66,6 +67,16 @@ def check_program(program):
         if not re.search(pattern, shown):
             sys.exit(f"{program}: {meaning}: is not so\n{shown}")
         print(meaning)
+
+
+def check_left_out(program):
+    """Who asks for a command that is not there is told what brings it."""
+    for name, arguments in (("COMMAND_TOP", ["top"]), ("COMMAND_SPOOL", ["spool", "show"]),
+                            ("COMMAND_DEAD", ["dead", "list"]),
+                            ("CHECK_ESTIMATE", ["check", "--estimate"])):
+        result = subprocess.run([program, *arguments], text=True, capture_output=True, check=False)
+        if result.returncode != USAGE or not result.stderr.endswith(f"enable CONFIG_{name}\n"):
+            sys.exit(f"runnel {' '.join(arguments)}: {result.returncode}\n{result.stderr}")
 
 
 def check_switches(board, program):
@@ -137,6 +148,8 @@ def main():
         check_program(program)
         check_switches(board, build / "runnel")
         print(f"{board}: {program.stat().st_size} bytes stripped")
+        if board == "all-off":
+            check_left_out(program)
         if (tree.ROOT / "boards" / board).exists():
             check_delta(board, build)
             check_config(board, program)
