@@ -50,33 +50,33 @@
 /* The first word is nobody's. */
 #define PROVIDERS_LEFT_OUT " " NO_ENV NO_FILE NO_IOT NO_CONTAINER NO_IMDS NO_WEB_IDENTITY
 
+/* full: what gives way when the spool is full; window: the longest time that a sample may exist
+ * only in RAM; 0s: written at once; age: how long a record may wait for a batch to fill; share: of
+ * the spool when it is full; lanes without one divide the rest equally. */
 #define LANE_TABLE(lane, full_standard, window_standard, age_standard)                             \
     static const struct schema_key lane##_keys[] = {                                               \
         {.name = "full",                                                                           \
          .kind = SCHEMA_CHOICE,                                                                    \
          SCHEMA_AT(cfg_lane_setup, full),                                                          \
          .standard = full_standard,                                                                \
-         .choices = "drop-oldest|drop-newest|refuse",                                              \
-         .help = "what gives way when the spool is full"},                                         \
+         .choices = "drop-oldest|drop-newest|refuse"},                                             \
         {.name = "window",                                                                         \
          .kind = SCHEMA_DURATION,                                                                  \
          SCHEMA_AT(cfg_lane_setup, window_ms),                                                     \
          .standard = window_standard,                                                              \
-         .high = SCHEMA_DAY_MS,                                                                    \
-         .help = "the longest time that a sample may exist only in RAM; 0s: written at once"},     \
+         .high = SCHEMA_DAY_MS},                                                                   \
         {.name = "age",                                                                            \
          .kind = SCHEMA_DURATION,                                                                  \
          SCHEMA_AT(cfg_lane_setup, age_ms),                                                        \
          .standard = age_standard,                                                                 \
-         .high = SCHEMA_DAY_MS,                                                                    \
-         .help = "how long a record may wait for a batch to fill"},                                \
+         .high = SCHEMA_DAY_MS},                                                                   \
         {.name = "share",                                                                          \
          .kind = SCHEMA_PERCENT,                                                                   \
          SCHEMA_AT(cfg_lane_setup, share_percent),                                                 \
          .low = 1,                                                                                 \
-         .high = 100,                                                                              \
-         .help = "of the spool when it is full; lanes without one divide the rest equally"},       \
-        {.name = NULL}};                                                                           \
+         .high = 100},                                                                             \
+        {.name = NULL},                                                                            \
+    };                                                                                             \
     static const struct schema_table lane##_table = {.keys = lane##_keys}
 
 LANE_TABLE(alarm, "refuse", "0s", "0s");
@@ -84,62 +84,57 @@ LANE_TABLE(normal, "drop-oldest", "75s", "60s");
 LANE_TABLE(bulk, "drop-oldest", "10m", "5m");
 
 static const struct schema_key lanes_keys[] = {
+    /* few and important: written at once, sent at once, refused when nothing else is left */
     {.name = "alarm",
      .kind = SCHEMA_OBJECT,
      SCHEMA_AT(cfg_spool, lanes[CFG_LANE_ALARM]),
-     .members = &alarm_table,
-     .help = "few and important: written at once, sent at once, refused when nothing else is left"},
+     .members = &alarm_table},
+    /* readings; while the link is up they never touch flash */
     {.name = "normal",
      .kind = SCHEMA_OBJECT,
      SCHEMA_AT(cfg_spool, lanes[CFG_LANE_NORMAL]),
-     .members = &normal_table,
-     .help = "readings; while the link is up they never touch flash"},
+     .members = &normal_table},
+    /* many and patient */
     {.name = "bulk",
      .kind = SCHEMA_OBJECT,
      SCHEMA_AT(cfg_spool, lanes[CFG_LANE_BULK]),
-     .members = &bulk_table,
-     .help = "many and patient"},
+     .members = &bulk_table},
     {.name = NULL},
 };
 static const struct schema_table lanes_table = {.keys = lanes_keys};
 
 static const struct schema_key spool_keys[] = {
-    {.name = "path",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_spool, path),
-     .high = 400,
-     .help = "the state directory, on flash that survives a reboot"},
+    /* the state directory, on flash that survives a reboot */
+    {.name = "path", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_spool, path), .high = 400},
+    /* of the spool file, taken in full */
     {.name = "size",
      .kind = SCHEMA_SIZE,
      SCHEMA_AT(cfg_spool, size_bytes),
      .standard = CONFIG_SPOOL_SIZE,
      .low = 256 * SCHEMA_KIB,
-     .high = SPOOL_SIZE_MAX,
-     .help = "of the spool file, taken in full"},
+     .high = SPOOL_SIZE_MAX},
+    /* how long an acknowledgement may exist only in RAM */
     {.name = "ack_window",
      .kind = SCHEMA_DURATION,
      SCHEMA_AT(cfg_spool, ack_window_ms),
      .standard = "30s",
-     .high = 10 * SCHEMA_MINUTE_MS,
-     .help = "how long an acknowledgement may exist only in RAM"},
+     .high = 10 * SCHEMA_MINUTE_MS},
+    /* of the spool for dead letters; the oldest give way */
     {.name = "dead",
      .kind = SCHEMA_PERCENT,
      SCHEMA_AT(cfg_spool, dead_percent),
      .standard = CONFIG_SPOOL_DEAD,
      .low = 1,
-     .high = 50,
-     .help = "of the spool for dead letters; the oldest give way"},
-    {.name = "lanes", .kind = SCHEMA_OBJECT, .members = &lanes_table, .help = "the three lanes"},
+     .high = 50},
+    /* the three lanes */
+    {.name = "lanes", .kind = SCHEMA_OBJECT, .members = &lanes_table},
+    /* allow a state directory in RAM, where nothing survives a power cut */
     {.name = "volatile",
      .kind = SCHEMA_BOOLEAN,
      SCHEMA_AT(cfg_spool, is_volatile),
-     .standard = "false",
-     .help = "allow a state directory in RAM, where nothing survives a power cut"},
-    {.name = "mount",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_spool, mount),
-     .high = 400,
-     .help = "the mount point without which the agent does not start"},
+     .standard = "false"},
+    /* the mount point without which the agent does not start */
+    {.name = "mount", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_spool, mount), .high = 400},
     {.name = NULL},
 };
 static const struct schema_table spool_table = {.keys = spool_keys};
@@ -155,32 +150,33 @@ static const struct schema_key sensor_keys[] = {
      SCHEMA_AT(cfg_sensor, driver_name),
      .required = true,
      .help = "what reads it: \"driver\": \"proc\""},
+    /* from sample to sample */
     {.name = "interval",
      .kind = SCHEMA_DURATION,
      SCHEMA_AT(cfg_sensor, interval_ms),
      .standard = "10s",
      .low = 10,
-     .high = 31 * SCHEMA_DAY_MS,
-     .help = "from sample to sample"},
+     .high = 31 * SCHEMA_DAY_MS},
+    /* how long the hardware may take to answer */
     {.name = "timeout",
      .kind = SCHEMA_DURATION,
      SCHEMA_AT(cfg_sensor, timeout_ms),
      .standard = "5s",
      .low = 10,
-     .high = 10 * SCHEMA_MINUTE_MS,
-     .help = "how long the hardware may take to answer"},
+     .high = 10 * SCHEMA_MINUTE_MS},
+    /* the priority of its records */
     {.name = "lane",
      .kind = SCHEMA_CHOICE,
      SCHEMA_AT(cfg_sensor, lane),
      .standard = "normal",
-     .choices = "alarm|normal|bulk",
-     .help = "the priority of its records"},
+     .choices = "alarm|normal|bulk"},
+    /* texts that go with each record: { "site": "pump-4" } */
     {.name = "tags",
      .kind = SCHEMA_TAGS,
      SCHEMA_AT(cfg_sensor, tags),
-     .count_offset = offsetof(struct cfg_sensor, tag_count),
-     .help = "texts that go with each record: { \"site\": \"pump-4\" }"},
-    {.name = "transforms", .kind = SCHEMA_ABSENT, .help = "a chain of small changes"},
+     .count_offset = offsetof(struct cfg_sensor, tag_count)},
+    /* a chain of small changes */
+    {.name = "transforms", .kind = SCHEMA_ABSENT},
     {.name = NULL},
 };
 static const struct schema_table sensor_table = {.keys = sensor_keys, .open = true};
@@ -198,159 +194,123 @@ static const struct schema_key credentials_keys[] = {
      .symbol = "CONFIG_CREDENTIALS_",
      .help = "\"chain\" tries what there is: environment, web identity, files, IoT, container, "
              "EC2"},
-    {.name = "profile",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_credentials, profile),
-     .high = 100,
-     .help = "in the shared file, else AWS_PROFILE or \"default\""},
-    {.name = "file",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_credentials, file),
-     .high = 400,
-     .help = "the shared file, else AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials"},
-    {.name = "endpoint",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_credentials, endpoint),
-     .high = 300,
-     .help = "iot: https://PREFIX.credentials.iot.REGION.amazonaws.com; web_identity: that of STS"},
+    /* in the shared file, else AWS_PROFILE or "default" */
+    {.name = "profile", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, profile), .high = 100},
+    /* the shared file, else AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials */
+    {.name = "file", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, file), .high = 400},
+    /* iot: https://PREFIX.credentials.iot.REGION.amazonaws.com; web_identity: that of STS */
+    {.name = "endpoint", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, endpoint), .high = 300},
+    /* iot: the role alias */
     {.name = "role_alias",
      .kind = SCHEMA_TEXT,
      SCHEMA_AT(cfg_credentials, role_alias),
-     .high = 128,
-     .help = "iot: the role alias"},
-    {.name = "thing",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_credentials, thing),
-     .high = 128,
-     .help = "iot: the name of the thing that the certificate is attached to"},
-    {.name = "cert_file",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_credentials, cert_file),
-     .high = 400,
-     .help = "iot: PEM, the device's certificate"},
-    {.name = "key_file",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_credentials, key_file),
-     .high = 400,
-     .help = "iot: PEM, its key"},
-    {.name = "ca_file",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_credentials, ca_file),
-     .high = 400,
-     .help = "iot, web_identity: PEM, whom to trust; else as for a route"},
+     .high = 128},
+    /* iot: the name of the thing that the certificate is attached to */
+    {.name = "thing", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, thing), .high = 128},
+    /* iot: PEM, the device's certificate */
+    {.name = "cert_file", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, cert_file), .high = 400},
+    /* iot: PEM, its key */
+    {.name = "key_file", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, key_file), .high = 400},
+    /* iot, web_identity: PEM, whom to trust; else as for a route */
+    {.name = "ca_file", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, ca_file), .high = 400},
 #ifdef CONFIG_HTTP_PROXY
-    {.name = "proxy",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_credentials, proxy_url),
-     .help = "iot, web_identity: an HTTP proxy, as that of a route"},
+    /* iot, web_identity: an HTTP proxy, as that of a route */
+    {.name = "proxy", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, proxy_url)},
 #else
-    {.name = "proxy",
-     .kind = SCHEMA_ABSENT,
-     .symbol = "CONFIG_HTTP_PROXY",
-     .help = "an HTTP proxy"},
+    /* an HTTP proxy */
+    {.name = "proxy", .kind = SCHEMA_ABSENT, .symbol = "CONFIG_HTTP_PROXY"},
 #endif
-    {.name = "role_arn",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_credentials, role_arn),
-     .high = 400,
-     .help = "web_identity: else AWS_ROLE_ARN"},
+    /* web_identity: else AWS_ROLE_ARN */
+    {.name = "role_arn", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, role_arn), .high = 400},
+    /* web_identity: else AWS_ROLE_SESSION_NAME or the device's name */
     {.name = "session_name",
      .kind = SCHEMA_TEXT,
      SCHEMA_AT(cfg_credentials, session_name),
-     .high = 64,
-     .help = "web_identity: else AWS_ROLE_SESSION_NAME or the device's name"},
+     .high = 64},
+    /* web_identity: else AWS_WEB_IDENTITY_TOKEN_FILE */
     {.name = "token_file",
      .kind = SCHEMA_TEXT,
      SCHEMA_AT(cfg_credentials, token_file),
-     .high = 400,
-     .help = "web_identity: else AWS_WEB_IDENTITY_TOKEN_FILE"},
-    {.name = "region",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_credentials, region),
-     .high = 40,
-     .help = "web_identity: where STS is asked, else AWS_REGION or that of a route"},
+     .high = 400},
+    /* web_identity: where STS is asked, else AWS_REGION or that of a route */
+    {.name = "region", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, region), .high = 40},
     {.name = NULL},
 };
 static const struct schema_table credentials_table = {.keys = credentials_keys,
                                                       .selector = "provider"};
 
 static const struct schema_key link_keys[] = {
+    /* bytes a second, both ways together */
     {.name = "rate",
      .kind = SCHEMA_RATE,
      SCHEMA_AT(cfg_link, rate_bytes),
      .low = 256,
-     .high = 1024 * SCHEMA_MIB,
-     .help = "bytes a second, both ways together"},
+     .high = 1024 * SCHEMA_MIB},
+    /* bytes a month, both ways together */
     {.name = "month",
      .kind = SCHEMA_SIZE,
      SCHEMA_AT(cfg_link, month_bytes),
      .low = SCHEMA_MIB,
-     .high = 1024 * 1024 * SCHEMA_MIB,
-     .help = "bytes a month, both ways together"},
+     .high = 1024 * 1024 * SCHEMA_MIB},
+    /* when a month begins, 00:00 UTC; its last day if it has fewer */
     {.name = "reset_day",
      .kind = SCHEMA_INTEGER,
      SCHEMA_AT(cfg_link, reset_day),
      .standard = "1",
      .low = 1,
-     .high = 31,
-     .help = "when a month begins, 00:00 UTC; its last day if it has fewer"},
+     .high = 31},
+    /* of the month, for the lane alarm alone */
     {.name = "alarm_reserve",
      .kind = SCHEMA_PERCENT,
      SCHEMA_AT(cfg_link, alarm_reserve_percent),
      .standard = "10%",
-     .high = 90,
-     .help = "of the month, for the lane alarm alone"},
+     .high = 90},
     {.name = NULL},
 };
 static const struct schema_table link_table = {.keys = link_keys};
 
 static const struct schema_key root_keys[] = {
+    /* what this machine is called in every record */
     {.name = "device",
      .kind = SCHEMA_TEXT,
      SCHEMA_AT(config, device),
      .standard = CONFIG_DEVICE,
-     .high = 128,
-     .help = "what this machine is called in every record"},
+     .high = 128},
+    /* how long data may be due without any being delivered before it is unhealthy */
     {.name = "alarm_after",
      .kind = SCHEMA_DURATION,
      SCHEMA_AT(config, alarm_after_ms),
      .standard = "15m",
      .low = SCHEMA_SECOND_MS,
-     .high = 7 * SCHEMA_DAY_MS,
-     .help = "how long data may be due without any being delivered before it is unhealthy"},
-    {.name = "spool",
-     .kind = SCHEMA_OBJECT,
-     SCHEMA_AT(config, spool),
-     .members = &spool_table,
-     .help = "the durable buffer"},
+     .high = 7 * SCHEMA_DAY_MS},
+    /* the durable buffer */
+    {.name = "spool", .kind = SCHEMA_OBJECT, SCHEMA_AT(config, spool), .members = &spool_table},
+    /* what is measured; else the drivers of CONFIG_SENSORS */
     {.name = "sensors",
      .kind = SCHEMA_LIST,
      SCHEMA_AT(config, sensors),
      .members = &sensor_table,
      .element_bytes = sizeof(struct cfg_sensor),
-     .count_offset = offsetof(struct config, sensor_count),
-     .help = "what is measured; else the drivers of CONFIG_SENSORS"},
+     .count_offset = offsetof(struct config, sensor_count)},
+    /* where it goes; else Kinesis, the stream CONFIG_STREAM */
     {.name = "routes",
      .kind = SCHEMA_LIST,
      SCHEMA_AT(config, routes),
      .members = &schema_route,
      .element_bytes = sizeof(struct cfg_route),
      .count_offset = offsetof(struct config, route_count),
-     .high = CFG_ROUTES_MAX,
-     .help = "where it goes; else Kinesis, the stream CONFIG_STREAM"},
+     .high = CFG_ROUTES_MAX},
+    /* named sources of AWS keys; "default" is the chain */
     {.name = "credentials",
      .kind = SCHEMA_MAP,
      SCHEMA_AT(config, credentials),
      .members = &credentials_table,
      .element_bytes = sizeof(struct cfg_credentials),
-     .count_offset = offsetof(struct config, credentials_count),
-     .help = "named sources of AWS keys; \"default\" is the chain"},
-    {.name = "coap", .kind = SCHEMA_ABSENT, .help = "CoAP peers"},
-    {.name = "link",
-     .kind = SCHEMA_OBJECT,
-     SCHEMA_AT(config, link),
-     .members = &link_table,
-     .help = "the data budget that all routes share; else unlimited"},
+     .count_offset = offsetof(struct config, credentials_count)},
+    /* CoAP peers */
+    {.name = "coap", .kind = SCHEMA_ABSENT},
+    /* the data budget that all routes share; else unlimited */
+    {.name = "link", .kind = SCHEMA_OBJECT, SCHEMA_AT(config, link), .members = &link_table},
     {.name = NULL},
 };
 const struct schema_table schema_root = {.keys = root_keys};

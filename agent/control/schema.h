@@ -50,7 +50,7 @@ struct schema_key {
     const struct schema_table *members;
     size_t element_bytes;
     size_t count_offset;
-    const char *help; /* for the reference page, and behind "is missing" */
+    const char *help; /* of a required key: what to write, behind "is missing" */
 };
 
 /** Keys that go with some choices of the table's selector alone. */

@@ -519,6 +519,35 @@ static void test_drivers_of_no_version(void **state)
                   "\"meter\"?\n");
 }
 
+static unsigned walk_required(const struct schema_table *table);
+
+static unsigned walk_keys(const struct schema_key *key)
+{
+    unsigned required = 0;
+    for (; key->name != NULL; key++) {
+        if (key->required)
+            assert_non_null(key->help);
+        required += key->required;
+        if (key->members != NULL)
+            required += walk_required(key->members);
+    }
+    return required;
+}
+
+static unsigned walk_required(const struct schema_table *table)
+{
+    unsigned required = walk_keys(table->keys);
+    for (const struct schema_part *part = table->parts; part != NULL && part->only != NULL; part++)
+        required += walk_keys(part->keys);
+    return required;
+}
+
+static void test_what_is_required_is_explained(void **state)
+{
+    (void)state;
+    assert_true(walk_required(&schema_root) >= 8);
+}
+
 static void test_choices_that_kconfig_left_out(void **state)
 {
     static const struct schema_key key = {.kind = SCHEMA_CHOICE,
@@ -2224,6 +2253,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_drivers_and_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_drivers_of_no_version, set_up, tear_down),
         cmocka_unit_test(test_choices_that_kconfig_left_out),
+        cmocka_unit_test(test_what_is_required_is_explained),
         cmocka_unit_test_setup_teardown(test_what_a_driver_finds_wrong, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_not_in_this_program, set_up, tear_down),
 #ifdef CONFIG_DEST_S3
