@@ -15,8 +15,8 @@
  * megabyte. Dates are judged here, since the clock of this machine may be the wrong one to ask.
  */
 
-/** The bundle that answers for HOST if none is configured; NULL: Amazon's roots, built in, for
- *  hosts below AWS's own domains. */
+/** The bundle that answers for HOST if none is configured; NULL: Amazon's roots, built in
+ *  (CONFIG_TLS_AMAZON_ROOTS), for hosts below AWS's own domains. */
 const char *tls_trust_default(const char *host);
 
 /** Whether PATH (NULL: Amazon's roots) has at least one certificate that can be read. 0; else as

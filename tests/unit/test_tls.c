@@ -717,6 +717,7 @@ static void test_refresh_keeps_session(void **state)
     fake_tls_stop(server);
 }
 
+#ifdef CONFIG_TLS_AMAZON_ROOTS
 /* Hosts of AWS have roots of their own, without any file. */
 static void test_amazon_roots(void **state)
 {
@@ -738,6 +739,7 @@ static void test_amazon_roots(void **state)
     tls_close(tls);
     fake_tls_stop(server);
 }
+#endif
 
 /* ---- a certificate that changes on disk ---- */
 
@@ -928,7 +930,9 @@ int main(void)
         WITH_STOP(test_bundles),
         WITH_STOP(test_vanished_bundle),
         WITH_STOP(test_refresh_keeps_session),
+#ifdef CONFIG_TLS_AMAZON_ROOTS
         WITH_STOP(test_amazon_roots),
+#endif
         WITH_STOP(test_client_certificate_changes),
         WITH_STOP(test_dates_by_a_known_clock),
         WITH_STOP(test_unknown_clock),
