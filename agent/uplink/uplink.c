@@ -241,6 +241,8 @@ static int open_parts(struct uplink *uplink)
         rc = open_client(uplink);
     if (rc < 0)
         return rc;
+    if (uplink->client != NULL)
+        (void)net_watch_open(&uplink->net_watch); /* without it time alone decides */
     size_t answers =
         uplink_makes_objects(&uplink->options) ? 1 : uplink->batch.options.limits.records;
     uplink->delivered = calloc(answers / 8 + 1, 1);
@@ -255,7 +257,7 @@ int uplink_open(const struct uplink_options *options, struct uplink **ret_uplink
     if (uplink == NULL)
         return E_NO_MEMORY;
     uplink->options = *options;
-    uplink->event_fd = uplink->soft.fd = uplink->hard.fd = -1;
+    uplink->event_fd = uplink->soft.fd = uplink->hard.fd = uplink->net_watch.fd = -1;
     atomic_init(&uplink->drain, false);
     uplink->opened_mono_ms = clock_mono_ms();
     clock_boot_id(uplink->boot_id);
@@ -313,6 +315,7 @@ void uplink_close(struct uplink *uplink)
     http_client_close(uplink->client);
     batch_close(&uplink->batch);
     dest_close(uplink->options.dest);
+    net_watch_close(&uplink->net_watch);
     free(uplink->delivered);
     if (uplink->event_fd >= 0)
         (void)close(uplink->event_fd);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,7 +14,29 @@ enum {
     PROBE_FAILURES = 3, /* so many failures in a row, and only */
     PROBE_RECORDS = 10, /* so many records are sent until one succeeds */
     BROKEN_BYTES = 16384,
+    SETTLE_MS = 3000, /* a new link has its address, and the resolver its servers, soon after */
+    HASTE_MS = 10000, /* links that come and go do not cause more requests than that */
 };
+
+/* Whoever could not be reached is asked again soon after this machine's network got better. */
+static void wait_to_retry(struct uplink *uplink, enum uplink_state state, int64_t until_ms)
+{
+    int fd = state == UPLINK_OFFLINE ? uplink->net_watch.fd : -1;
+    int rc;
+    do
+        rc = stop_wait(&uplink->soft, fd, POLLIN, until_ms);
+    while (rc == E_OK && !net_watch_better(&uplink->net_watch));
+    if (rc != E_OK)
+        return;
+    int64_t now_ms = clock_mono_ms();
+    int64_t soon_ms = now_ms + (int64_t)random_below(SETTLE_MS);
+    if (uplink->hastened_mono_ms != 0 && soon_ms < uplink->hastened_mono_ms + HASTE_MS)
+        soon_ms = uplink->hastened_mono_ms + HASTE_MS;
+    if (soon_ms < until_ms)
+        until_ms = soon_ms;
+    uplink->hastened_mono_ms = until_ms;
+    (void)stop_wait(&uplink->soft, -1, 0, until_ms);
+}
 
 void uplink_judge_back_off(struct uplink *uplink, enum backoff_kind kind, enum uplink_state state,
                            const char *error)
@@ -25,7 +48,7 @@ void uplink_judge_back_off(struct uplink *uplink, enum backoff_kind kind, enum u
     uplink_report_state(uplink, state, error, ms);
     uplink->doubted = false;
     batch_release(&uplink->batch); /* nothing is in flight: a full spool may evict what it held */
-    (void)stop_wait(&uplink->soft, -1, 0, clock_mono_ms() + ms);
+    wait_to_retry(uplink, state, clock_mono_ms() + ms);
 }
 
 static bool is_down(const struct uplink *uplink)

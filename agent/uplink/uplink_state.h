@@ -15,6 +15,7 @@
 #include "agent/uplink/uplink.h"
 #include "platform/base/log.h"
 #include "platform/clock.h"
+#include "platform/net_watch.h"
 #include "platform/thread.h"
 
 /** What the files uplink*.c share; nobody else includes it. */
@@ -61,6 +62,8 @@ struct uplink {
 
     /* The rest is the thread's own. */
     struct backoff backoff;
+    struct net_watch net_watch; /* where something is to be reached */
+    int64_t hastened_mono_ms;   /* when a wait was cut short last; 0: never */
     enum link_pass pass;
     bool asks_time;         /* who does not know it cannot know when a pause ends */
     int64_t asked_mono_ms;  /* when such a question went out last; 0: never */

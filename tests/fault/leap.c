@@ -7,8 +7,9 @@
  * RUNNEL_LEAP   a file with a number: no leap beyond so many seconds after the start; from there on
  *               time runs as it does. It may be raised while the program runs.
  *
- * Connections are sockets that do not listen, those of the control socket among them. Waits with a
- * condition are left to the C library, with their deadline set back, and nothing leaps meanwhile.
+ * Connections are sockets that do not listen and have somebody else than the kernel behind them,
+ * those of the control socket among them. Waits with a condition are left to the C library, with
+ * their deadline set back, and nothing leaps meanwhile.
  */
 #undef _FORTIFY_SOURCE /* the C library's own names: no header may make them inline here */
 
@@ -105,9 +106,11 @@ static struct sleeper *own_slot(void)
 static bool is_connection(int fd)
 {
     int listens = 0;
+    int family = 0;
     socklen_t bytes = sizeof listens;
     return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) == 0 &&
-           listens == 0;
+           getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &bytes) == 0 && listens == 0 &&
+           family != AF_NETLINK;
 }
 
 static void fall_asleep(struct sleeper *sleeper, const struct pollfd *fds, nfds_t count,

@@ -8,6 +8,7 @@
 
 #include "platform/base/error.h"
 #include "platform/clock.h"
+#include "platform/net_watch.h"
 #include "platform/random.h"
 #include "platform/stop.h"
 #include "platform/thread.h"
@@ -151,6 +152,27 @@ int stop_wait(const struct stop *stop, int fd, short events, int64_t deadline_ms
         fake_endpoint.mono_ms = deadline_ms;
     fake_endpoint.waits++;
     return E_TIMEOUT;
+}
+
+/* ---- the network ---- */
+
+int net_watch_open(struct net_watch *ret_watch)
+{
+    *ret_watch = (struct net_watch){.fd = -1};
+    int rc = stop_event_open(&ret_watch->fd);
+    fake_endpoint.net_fd = ret_watch->fd;
+    return rc;
+}
+
+void net_watch_close(struct net_watch *watch)
+{
+    watch->fd = -1;
+}
+
+bool net_watch_better(struct net_watch *watch)
+{
+    stop_event_drain(watch->fd);
+    return fake_endpoint.net_better;
 }
 
 /* ---- the endpoint ---- */

@@ -75,6 +75,8 @@ struct fake_endpoint {
      */
     void (*on_wait)(int64_t deadline_ms);
     uint64_t random;
+    int net_fd;      /* signalled: the kernel tells of the network */
+    bool net_better; /* and so */
     bool opened;
     struct http_client_options options;
 };

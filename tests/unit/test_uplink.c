@@ -1037,6 +1037,46 @@ static void test_alarm_that_fails_in_a_pause(void **state)
     assert_int_equal(fake_endpoint.request_count, 3);
 }
 
+/* ---- the network comes back ---- */
+
+static size_t told_at; /* the kernel tells of the network behind so many requests, once */
+
+static void tell_of_network(int64_t deadline_ms)
+{
+    (void)deadline_ms;
+    if (fake_endpoint.request_count != told_at)
+        return;
+    told_at = 0;
+    stop_event_signal(fake_endpoint.net_fd);
+}
+
+/* When the ninth request went out, after eight failed with ERROR. */
+static int64_t ninth_request_ms(int error, bool better)
+{
+    struct fake_step steps[8];
+    for (size_t i = 0; i < 8; i++)
+        steps[i] = (struct fake_step){.error = error, .unsent = true};
+    (void)tear_down(NULL);
+    (void)set_up(NULL);
+    open_usual();
+    add(LANE_NORMAL, 5);
+    fake_endpoint.random = UINT64_MAX;
+    fake_endpoint.net_better = better;
+    fake_endpoint.on_wait = tell_of_network;
+    told_at = 8;
+    run_steps(steps, 8);
+    assert_all_delivered_once();
+    assert_int_equal(told_at, 0);
+    return request_ms(8) - request_ms(7);
+}
+
+static void test_network_that_comes_back(void **state)
+{
+    (void)state;
+    assert_in_range(ninth_request_ms(E_TIMEOUT, true), 0, 3000);
+    assert_in_range(ninth_request_ms(E_TIMEOUT, false), 100000, 130000);
+}
+
 /* ---- credentials and clock ---- */
 
 static void test_expired_credentials(void **state)
@@ -1622,6 +1662,7 @@ int main(void)
         TEST(test_alarm_that_fails_in_a_pause),
         TEST(test_expired_credentials),
         TEST(test_no_credentials),
+        TEST(test_network_that_comes_back),
         TEST(test_wrong_clock),
         TEST(test_clock_that_is_set_later),
         TEST(test_wrong_clock_again),
