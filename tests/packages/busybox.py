@@ -5,6 +5,7 @@ The init script in a root that has BusyBox and the program alone, and a process 
 
 usage: busybox.py [--build DIR] [--control]     with what the script does broken: it is found
 """
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -75,6 +76,17 @@ def live(folder):
     return result.returncode, result.stdout.decode(errors="replace")
 
 
+def find(run, text, before, after):
+    """What fails with a script in which BEFORE became AFTER."""
+    check(before in text, f"the script has no {before}")
+    folder = run.folder / str(BROKEN.index((before, after)))
+    make(folder, run.program("runnel"), text.replace(before, after))
+    code, said = live(folder)
+    check(code != 0, f"without {before} nothing fails:\n{said}")
+    found = re.search("FAIL.*", said)
+    return f"{before.strip()}: {found.group() if found else said.strip()[-80:]}"
+
+
 def scenario(options):
     def act(run):
         if os.geteuid() != 0:
@@ -88,13 +100,9 @@ def scenario(options):
             print(said.rstrip())
             check(code == 0 and said.endswith("PASS\n"), "not all of it holds")
             return
-        for number, (before, after) in enumerate(BROKEN):
-            check(before in text, f"the script has no {before}")
-            make(run.folder / str(number), run.program("runnel"), text.replace(before, after))
-            code, said = live(run.folder / str(number))
-            check(code != 0, f"without {before} nothing fails:\n{said}")
-            found = re.search("FAIL.*", said)
-            print(f"{before.strip()}: {found.group() if found else said.strip()[-80:]}", flush=True)
+        with concurrent.futures.ThreadPoolExecutor(max_workers=len(BROKEN)) as pool:
+            for line in pool.map(lambda pair: find(run, text, *pair), BROKEN):
+                print(line, flush=True)
     return act
 
 
