@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compilers, programs, Debian's packages and images: what gateways under QEMU are made of."""
+import fcntl
 import subprocess
 
 from guest import BOARDS, ROOT, parts
@@ -26,7 +27,14 @@ def is_current(image, board):
 
 
 def prepare(boards=tuple(BOARDS)):
-    """Installs, downloads and builds what is missing for BOARDS, and the sink."""
+    """Installs, downloads and builds what is missing for BOARDS, and the sink; one at a time."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    with (ROOT / "build/qemu.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        prepare_alone(boards)
+
+
+def prepare_alone(boards):
     subprocess.run([ROOT / "tests/tools/install.sh", *GROUPS], check=True)
     build("host", "host", ["runnel-sink"])
     for board in boards:
