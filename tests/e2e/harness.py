@@ -57,6 +57,16 @@ def check(condition, message):
         raise Failure(message)
 
 
+def need_own_mounts():
+    """Root, and a root that is a mount point, as that of a plain chroot is not."""
+    if os.geteuid() != 0:
+        raise Skip("needs root, for mounts of its own")
+    tried = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True,
+                           check=False)
+    if tried.returncode != 0:
+        raise Skip(f"no mounts of its own can be made here: {tried.stderr.strip()}")
+
+
 def wait_until(what, condition, timeout_s=DEADLINE_S):
     """Asks CONDITION until it says something true, and returns that."""
     end = time.monotonic() + timeout_s

@@ -89,8 +89,7 @@ def find(run, text, before, after):
 
 def scenario(options):
     def act(run):
-        if os.geteuid() != 0:
-            raise harness.Skip("needs root, for a root of its own")
+        harness.need_own_mounts()
         if shutil.which("busybox") is None:
             raise harness.Skip("there is no busybox; tests/tools/install.sh packages")
         text = SOURCE.read_text()

@@ -61,6 +61,8 @@ fi
 home=/root
 git -c "safe.directory=*" clone --quiet --no-hardlinks "file://$root" "$target$home/runnel"
 
+# A root that is a mount point, as that of a machine is: tests make mounts of their own.
+mount --bind "$target" "$target"
 mount -t proc proc "$target/proc"
 mount --rbind /sys "$target/sys"
 mount --rbind /dev "$target/dev"
