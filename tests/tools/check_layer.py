@@ -618,18 +618,8 @@ def run_bitbake():
         call("bitbake-layers", "remove-layer", layer)
 
 
-def main():
-    if sys.argv[1:] == ["--list"]:
-        print("\n".join(CHECKS))
-    elif sys.argv[1:] == ["bitbake"]:
-        run_bitbake()
-    elif len(sys.argv) == 2 and sys.argv[1] in CHECKS:
-        tree.report(f"faults of {sys.argv[1]}", CHECKS[sys.argv[1]][0](tree.ROOT))
-    elif len(sys.argv) == 3 and sys.argv[1] in CHECKS and sys.argv[2] == "--control":
-        tree.control(*CHECKS[sys.argv[1]])
-    else:
-        sys.exit(__doc__)
-
-
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == ["bitbake"]:
+        run_bitbake()
+    else:
+        tree.main(CHECKS, __doc__)

@@ -10,7 +10,6 @@ import os
 import re
 import statistics
 import subprocess
-import sys
 
 import tree
 
@@ -326,16 +325,5 @@ CHECKS = {
 }
 
 
-def main():
-    if sys.argv[1:] == ["--list"]:
-        print("\n".join(CHECKS))
-    elif len(sys.argv) == 2 and sys.argv[1] in CHECKS:
-        tree.report(f"faults of {sys.argv[1]}", CHECKS[sys.argv[1]][0](tree.ROOT))
-    elif len(sys.argv) == 3 and sys.argv[1] in CHECKS and sys.argv[2] == "--control":
-        tree.control(*CHECKS[sys.argv[1]])
-    else:
-        sys.exit(__doc__)
-
-
 if __name__ == "__main__":
-    main()
+    tree.main(CHECKS, __doc__)

@@ -99,3 +99,14 @@ def control(check, mistakes):
     report("planted mistakes that were not found", missed)
 
 
+def main(checks, usage):
+    """--list, NAME, NAME --control of CHECKS: {name: (check, what is planted to control it)}."""
+    arguments = sys.argv[1:]
+    if arguments == ["--list"]:
+        print("\n".join(checks))
+    elif len(arguments) == 1 and arguments[0] in checks:
+        report(f"faults of {arguments[0]}", checks[arguments[0]][0](ROOT))
+    elif len(arguments) == 2 and arguments[0] in checks and arguments[1] == "--control":
+        control(*checks[arguments[0]])
+    else:
+        sys.exit(usage)
