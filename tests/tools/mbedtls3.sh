@@ -9,12 +9,11 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=tests/tools/made.sh
+. "$root/tests/tools/made.sh"
 prefix=${RUNNEL_TEST_CACHE:-$root/build/cache}/mbedtls3
-stamp=$prefix/.made
 recipe=$(sha256sum "$0" | cut -d' ' -f1)
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$recipe" ]; then
-    exit 0
-fi
+! is_made "$prefix" "$recipe" || exit 0
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -31,7 +30,4 @@ if ! { cmake -G Ninja -S source -B build -DCMAKE_BUILD_TYPE=Release -DENABLE_PRO
     tail -n 30 log >&2
     exit 1
 fi
-echo "$recipe" >made/.made
-rm -rf "$prefix"
-mkdir -p "$(dirname "$prefix")"
-cp -a made "$prefix"
+keep made "$prefix" "$recipe"

@@ -14,6 +14,8 @@ usage() {
 }
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=tests/tools/made.sh
+. "$root/tests/tools/made.sh"
 [ $# -eq 2 ] || usage
 case $1 in
 2.28) suite=bookworm config=config.h ;;
@@ -33,9 +35,7 @@ if [ -n "$board" ]; then
 fi
 prefix=${RUNNEL_TEST_CACHE:-$root/build/cache}/small-$1-$2
 recipe=$(cat "$0" "$root/platform/mbedtls/small_config.h" | sha256sum | cut -d' ' -f1)
-if [ -f "$prefix/.made" ] && [ "$(cat "$prefix/.made")" = "$recipe" ]; then
-    exit 0
-fi
+! is_made "$prefix" "$recipe" || exit 0
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -58,7 +58,4 @@ if ! make_all >log 2>&1; then
     tail -n 30 log >&2
     exit 1
 fi
-echo "$recipe" >made/.made
-rm -rf "$prefix"
-mkdir -p "$(dirname "$prefix")"
-cp -a made "$prefix"
+keep made "$prefix" "$recipe"

@@ -22,13 +22,12 @@ if [ $# -gt 1 ]; then
 fi
 arch=$1
 root=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=tests/tools/made.sh
+. "$root/tests/tools/made.sh"
 "$root/tests/tools/install.sh" build "$arch"
 sysroot=$root/build/sysroot/$arch
-stamp=$sysroot/.made
 recipe=$(sha256sum "$0" | cut -d' ' -f1)
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$recipe" ]; then
-    exit 0
-fi
+! is_made "$sysroot" "$recipe" || exit 0
 echo "Downloading ${packages[*]} and what they need for $arch into build/sysroot/$arch"
 
 work=$(mktemp -d)
@@ -48,7 +47,4 @@ done
 find "$work/new" -type l -lname '/*' | while read -r link; do
     ln -sfnr "$work/new$(readlink "$link")" "$link"
 done
-echo "$recipe" >"$work/new/.made"
-rm -rf "$sysroot"
-mkdir -p "$(dirname "$sysroot")"
-cp -a "$work/new" "$sysroot"
+keep "$work/new" "$sysroot" "$recipe"
