@@ -17,6 +17,7 @@
 enum {
     PIECE_BYTES = 4096,
     EARLY_REPLY_MS = 1000, /* what a server said before it stopped listening is here or nearly */
+    SLEPT_MS = 10 * 1000,  /* what an exchange may be late by without harm */
 };
 
 struct http_client {
@@ -58,7 +59,8 @@ struct exchange {
     uint64_t total_bytes;
     uint64_t written_bytes;
     int64_t deadline_ms;
-    bool finishing; /* the body has been written whole and rightly */
+    int64_t asleep_ms; /* what the system had slept for when it began */
+    bool finishing;    /* the body has been written whole and rightly */
     bool sent;
     bool answered;  /* status line and headers are in */
     bool left_over; /* the server said more than was asked for */
@@ -342,14 +344,29 @@ static int check_time(const struct exchange *exchange, int64_t deadline_ms)
 }
 
 /* A success before the request was out is none: the server cannot know all of it. */
+/* Since the system was up, but for a constant. */
+static int64_t asleep_ms(void)
+{
+    return clock_boot_ms() - clock_mono_ms();
+}
+
+/* A reply from before a sleep is read behind it: its date is not of now, and the server may have
+ * lost its patience since. */
+static bool has_slept(const struct exchange *exchange)
+{
+    return asleep_ms() - exchange->asleep_ms > SLEPT_MS;
+}
+
 static int on_head(void *context, const struct http_reply *reply)
 {
     struct exchange *exchange = context;
     const struct http_request *request = exchange->request;
+    struct http_reply dated = *reply;
     exchange->answered = true;
     if (!exchange->sent && reply->status < 300)
         return E_CLOSED;
-    return request->on_head == NULL ? 0 : request->on_head(request->context, reply);
+    dated.has_date = reply->has_date && !has_slept(exchange);
+    return request->on_head == NULL ? 0 : request->on_head(request->context, &dated);
 }
 
 static int on_body(void *context, const uint8_t *bytes, size_t count)
@@ -507,7 +524,8 @@ static int read_early_reply(struct exchange *exchange, int code)
 
 static bool may_keep(const struct exchange *exchange)
 {
-    return exchange->sent && !exchange->left_over && exchange->client->parser.reply.keep_alive;
+    return exchange->sent && !exchange->left_over && !has_slept(exchange) &&
+           exchange->client->parser.reply.keep_alive;
 }
 
 static int talk(struct exchange *exchange)
@@ -562,6 +580,7 @@ int http_client_exchange(struct http_client *client, const struct http_request *
     struct exchange exchange = {.client = client,
                                 .request = request,
                                 .outcome = &outcome,
+                                .asleep_ms = asleep_ms(),
                                 .total_bytes = request->head_bytes + request->body_bytes};
     const struct exchange fresh = exchange;
 

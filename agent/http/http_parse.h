@@ -19,8 +19,8 @@ enum { HTTP_VALUE_BYTES = 128, HTTP_LINE_BYTES = 4096, HTTP_HEAD_BYTES_MAX = 327
 struct http_reply {
     int status; /* 200 .. 599 */
     bool keep_alive;
-    bool has_date;          /* and no Age, which would tell of a cache */
-    int64_t date_ms;        /* of the Date header, since 1970 UTC */
+    bool has_date;   /* and no Age (a cache), no sleep of the system since it was asked for */
+    int64_t date_ms; /* of the Date header, since 1970 UTC */
     int64_t retry_after_ms; /* x-amz-retry-after, else Retry-After; -1: none */
     char content_type[HTTP_VALUE_BYTES];
     char error_type[HTTP_VALUE_BYTES];    /* x-amzn-ErrorType, cut at ":" and behind "#" */

@@ -177,6 +177,17 @@ def live_at(run, zone, begin_s):
 
 # ---- P6 ----
 
+def sleep(world):
+    """Eight hours; the server's time goes on."""
+    world.agent.process.send_signal(signal.SIGSTOP)
+    world.clocks.suspend(8 * HOUR_MS)
+    world.sink.faults(clock_offset_ms=8 * HOUR_MS)
+
+
+def wake(world):
+    world.agent.process.send_signal(signal.SIGCONT)
+
+
 @case("P6", "eight hours asleep")
 def suspended(run):
     """The connection from before is not trusted, and nothing comes in a burst."""
@@ -184,14 +195,32 @@ def suspended(run):
     handshakes = world.route()["handshakes"]
     world.feed(40)
     world.wait_stored()
-    world.agent.process.send_signal(signal.SIGSTOP)
-    world.clocks.suspend(8 * HOUR_MS)
+    sleep(world)
     world.feed(40)
-    world.agent.process.send_signal(signal.SIGCONT)
-    world.sink.faults(clock_offset_ms=8 * HOUR_MS)
+    wake(world)
     world.wait_stored()
     wait_until("a new connection", lambda: world.route()["handshakes"] > handshakes)
     summary = world.finish()
+    check(summary["identities"]["duplicates"] == 0, f"sleep made duplicates: {summary}")
+
+
+@case("P6", "eight hours asleep with a reply on its way")
+def suspended_in_flight(run):
+    """Its Date is of the evening before: whoever learnt the time from it would sign with that."""
+    world = ClockWorld(run).start()
+
+    def act(talk):
+        reply = talk.forward()
+        sleep(world)
+        talk.tell(reply)
+        wake(world)
+    handshakes = world.route()["handshakes"]
+    world.meet(act)
+    world.feed(40)
+    world.wait_stored()
+    check(world.route()["handshakes"] > handshakes, "the connection from before was used again")
+    summary = world.finish()
+    check(summary["signature_failures"] == 0, "signed with the time of the evening before")
     check(summary["identities"]["duplicates"] == 0, f"sleep made duplicates: {summary}")
 
 
