@@ -111,6 +111,16 @@ static void fill_health(struct agent *agent, const struct spool_status *spool,
     status->problem = status->healthy ? NULL : problem;
 }
 
+static void fill_warnings(struct status *status)
+{
+    if (!status->durable)
+        status_warn(status, "the spool is not durable: a power cut loses what is not delivered");
+    if (status->aside > 0)
+        status_warn(status, "a damaged spool, or one of another version, was set aside: "
+                            "spool.mdb.aside-*; what is whole in it is brought back, then it is "
+                            "removed; one that stays needs a newer version");
+}
+
 static void fill_rest(struct agent *agent, const struct spool_status *spool, struct status *status)
 {
     static const char *const qualities[] = {"synced", "corrected", "estimated"};
@@ -152,6 +162,7 @@ static void write_status(void *context, bool text, struct writer *out)
     agent_link_fill_status(agent, &status.link);
     fill_health(agent, &spool, uplinks, problem, &status);
     fill_rest(agent, &spool, &status);
+    fill_warnings(&status);
     if (text)
         status_write_text(&status, out);
     else

@@ -253,6 +253,7 @@ static void draw_title(struct drawing *drawing, const struct status_read *status
 static void draw_agent(struct drawing *drawing, const struct status_read *status)
 {
     const char *problem = status_read_text(status, "", "problem");
+    const char *warning = status_read_element(status, 0, "warnings");
     begin_line(drawing);
     put(drawing, " clock %s   memory %s private   flash %s in %" PRIu64 " commits",
         status_read_text(status, "?", "clock/quality"),
@@ -260,8 +261,11 @@ static void draw_agent(struct drawing *drawing, const struct status_read *status
         HUMAN_BYTES_TEXT(status_read_number(status, "flash/bytes")),
         status_read_number(status, "flash/commits"));
     begin_line(drawing);
-    put_style(drawing, BAD);
-    put(drawing, *problem != '\0' ? " %s" : "%s", problem);
+    put_style(drawing, *problem != '\0' ? BAD : CAUTION);
+    if (*problem != '\0')
+        put(drawing, " %s", problem);
+    else if (warning != NULL)
+        put(drawing, " warning: %s", warning);
     put_style(drawing, PLAIN);
 }
 

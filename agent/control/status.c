@@ -50,6 +50,12 @@ static void format_date(char text[DATE_BYTES], int64_t wall_ms)
              s / 3600, s / 60 % 60, s % 60, (unsigned)(rest % 1000));
 }
 
+void status_warn(struct status *status, const char *text)
+{
+    if (text != NULL && status->warning_count < STATUS_WARNINGS_MAX)
+        status->warnings[status->warning_count++] = text;
+}
+
 /* ---- JSON ---- */
 
 static void json_age(struct json_write *json, const char *key, int64_t age_ms)
@@ -159,6 +165,14 @@ static void json_sensors(struct json_write *json, const struct status *status)
     json_write_object_end(json);
 }
 
+static void json_warnings(struct json_write *json, const struct status *status)
+{
+    json_write_array_begin(json, "warnings");
+    for (size_t i = 0; i < status->warning_count; i++)
+        json_write_text(json, NULL, status->warnings[i]);
+    json_write_array_end(json);
+}
+
 static void json_agent(struct json_write *json, const struct status *status)
 {
     char since[DATE_BYTES];
@@ -170,6 +184,7 @@ static void json_agent(struct json_write *json, const struct status *status)
     json_write_signed(json, "uptime_s", status->uptime_ms / 1000);
     json_write_boolean(json, "healthy", status->healthy);
     json_write_text(json, "problem", status->problem);
+    json_warnings(json, status);
     json_write_boolean(json, "durable", status->durable);
     json_write_unsigned(json, "set_aside", status->aside);
     json_write_text(json, "counters_since", since);
@@ -258,24 +273,31 @@ static void text_line(struct writer *out, const char *format, ...)
     writer_char(out, '\n');
 }
 
-/* A text of any length, broken between words. */
-static void text_paragraph(struct writer *out, const char *text)
+/* A text of any length, broken between words; the first line begins with HEAD. */
+static void text_headed(struct writer *out, const char *head, const char *text)
 {
     enum { WIDTH = 78 };
     size_t left = strlen(text);
     while (left > 0) {
+        size_t width = WIDTH - strlen(head);
         size_t count = left;
-        if (count > WIDTH) {
-            for (count = WIDTH; count > 0 && text[count] != ' '; count--)
+        if (count > width) {
+            for (count = width; count > 0 && text[count] != ' '; count--)
                 ;
-            count = count > 0 ? count : WIDTH;
+            count = count > 0 ? count : width;
         }
-        text_line(out, "  %.*s", (int)count, text);
+        text_line(out, "  %s%.*s", head, (int)count, text);
+        head = "";
         text += count;
         left -= count;
         for (; left > 0 && *text == ' '; text++)
             left--;
     }
+}
+
+static void text_paragraph(struct writer *out, const char *text)
+{
+    text_headed(out, "", text);
 }
 
 static void text_agent(struct writer *out, const struct status *status)
@@ -286,12 +308,8 @@ static void text_agent(struct writer *out, const struct status *status)
               status->healthy ? "healthy" : "NOT HEALTHY");
     if (status->problem != NULL)
         text_paragraph(out, status->problem);
-    if (!status->durable)
-        text_paragraph(out, "The spool is not durable: a power cut loses what is not delivered.");
-    if (status->aside > 0)
-        text_paragraph(out, "A damaged spool, or one of another version, was set aside: "
-                            "spool.mdb.aside-*. What is whole in it is brought back, then it is "
-                            "removed; one that stays needs a newer version.");
+    for (size_t i = 0; i < status->warning_count; i++)
+        text_headed(out, "warning: ", status->warnings[i]);
     text_line(out, "up %s, clock %s, memory %s, configuration %s",
               HUMAN_AGE_TEXT(status->uptime_ms), status->clock_quality,
               HUMAN_BYTES_TEXT(status->memory_private_bytes), status->config_id);

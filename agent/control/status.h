@@ -17,7 +17,7 @@
  * Texts belong to who filled the struct and are valid while it is written; a text may be NULL
  * where that is said. Ages are in ms; STATUS_NEVER for what has not happened yet.
  */
-enum { STATUS_LANES = 3, STATUS_ROUTES_MAX = 8, STATUS_NEVER = -1 };
+enum { STATUS_LANES = 3, STATUS_ROUTES_MAX = 8, STATUS_WARNINGS_MAX = 16, STATUS_NEVER = -1 };
 
 struct status_lane {
     const char *name;
@@ -74,6 +74,8 @@ struct status {
     int64_t uptime_ms;
     bool healthy;
     const char *problem; /* why it is not healthy and what to look at; NULL if it is */
+    const char *warnings[STATUS_WARNINGS_MAX]; /* what somebody should see to, healthy or not */
+    size_t warning_count;
     bool durable;
     unsigned aside;            /* spool files that were set aside */
     const char *clock_quality; /* "synced", "corrected", "estimated" */
@@ -96,6 +98,10 @@ struct status {
     uint64_t flash_size_bytes, flash_used_bytes; /* of the spool file */
     uint64_t memory_rss_bytes, memory_private_bytes;
 };
+
+/** Adds a warning, a sentence or two that say what to do; NULL is none, and those that there is no
+ *  room for are left out. */
+void status_warn(struct status *status, const char *text);
 
 /** One JSON object on one line, without a newline behind it (interface.md: status --json). */
 void status_write_json(const struct status *status, struct writer *out);

@@ -227,19 +227,40 @@ bool status_read_is_true(const struct status_read *status, const char *format, .
     return value != NULL && strcmp(value, "true") == 0;
 }
 
+/* The INDEX-th entry below the one at the path. */
+static const struct entry *find_child(const struct status_read *status, size_t index,
+                                      const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));
+static const struct entry *find_child(const struct status_read *status, size_t index,
+                                      const char *format, va_list arguments)
+{
+    const struct entry *entry = find(status, format, arguments);
+    if (entry == NULL)
+        return NULL;
+    size_t parent = (size_t)(entry - status->entries);
+    for (size_t i = parent + 1; i < status->entry_count; i++) {
+        if (status->entries[i].parent == parent && index-- == 0)
+            return &status->entries[i];
+    }
+    return NULL;
+}
+
+const char *status_read_element(const struct status_read *status, size_t index, const char *format,
+                                ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    const struct entry *entry = find_child(status, index, format, arguments);
+    va_end(arguments);
+    return entry != NULL ? status->text + entry->value : NULL;
+}
+
 const char *status_read_member(const struct status_read *status, size_t index, const char *format,
                                ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    const struct entry *object = find(status, format, arguments);
+    const struct entry *entry = find_child(status, index, format, arguments);
     va_end(arguments);
-    if (object == NULL)
-        return NULL;
-    size_t parent = (size_t)(object - status->entries);
-    for (size_t i = parent + 1; i < status->entry_count; i++) {
-        if (status->entries[i].parent == parent && index-- == 0)
-            return status->text + status->entries[i].name;
-    }
-    return NULL;
+    return entry != NULL ? status->text + entry->name : NULL;
 }

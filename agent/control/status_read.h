@@ -35,6 +35,10 @@ int64_t status_read_milli(const struct status_read *status, int64_t fallback, co
 bool status_read_is_true(const struct status_read *status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/** The INDEX-th element of the array of texts or numbers at the path, or NULL behind the last. */
+const char *status_read_element(const struct status_read *status, size_t index, const char *format,
+                                ...) __attribute__((format(printf, 3, 4)));
+
 /** The name of the INDEX-th member of the object at the path, or NULL behind the last. */
 const char *status_read_member(const struct status_read *status, size_t index, const char *format,
                                ...) __attribute__((format(printf, 3, 4)));

@@ -82,6 +82,9 @@ static struct status sample_status(void)
         .config_id = "3f7a9c01",
         .uptime_ms = 192345,
         .healthy = true,
+        .warnings = {"device is \"localhost\", which many machines are called: give this one a "
+                     "name of its own"},
+        .warning_count = 1,
         .durable = true,
         .clock_quality = "synced",
         .clock_offset_ms = INT64_C(1795500000123),
@@ -204,15 +207,27 @@ static void test_text_keeps_to_80_columns_and_plain_ascii(void **state)
     memset(problem, 'x', sizeof(problem) - 1);
     memcpy(problem + 100, " a few words \n\033[2J\xc3\xa4 ", 22);
     status.healthy = false;
-    status.durable = false;
     status.problem = problem;
+    status_warn(&status, problem);
     status.device = "gw\033]0;title\007";
     status.routes[0].counters[1] =
         (struct status_counters){UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
     write_status(&status, true, text);
     assert_terminal_safe(text);
     assert_non_null(strstr(text, "NOT HEALTHY\n"));
-    assert_non_null(strstr(text, "not durable"));
+    assert_non_null(strstr(text, "\n  warning: xxxx"));
+}
+
+static void test_more_warnings_than_have_room_are_left_out(void **state)
+{
+    (void)state;
+    struct status status = sample_status();
+    status_warn(&status, NULL);
+    assert_int_equal(status.warning_count, 1);
+    for (int i = 0; i < STATUS_WARNINGS_MAX + 1; i++)
+        status_warn(&status, "one more");
+    assert_int_equal(status.warning_count, STATUS_WARNINGS_MAX);
+    assert_string_equal(status.warnings[STATUS_WARNINGS_MAX - 1], "one more");
 }
 
 /* A figure that the edge cut off would be taken for another. */
@@ -309,6 +324,11 @@ static void test_lists_members_in_their_order(void **state)
     assert_null(status_read_member(status, 0, "sensors/plc/values"));
     assert_null(status_read_member(status, 0, "device"));
     assert_null(status_read_member(status, 0, "nothing"));
+    assert_string_equal(status_read_element(status, 0, "warnings"),
+                        "device is \"localhost\", which many machines are called: give this one "
+                        "a name of its own");
+    assert_null(status_read_element(status, 1, "warnings"));
+    assert_null(status_read_element(status, 0, "nothing"));
     assert_string_equal(status_read_member(status, 0, "%s", ""), "device");
     status_read_close(status);
 }
@@ -391,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_json_is_what_scripts_rely_on),
         cmocka_unit_test(test_text_is_for_people),
         cmocka_unit_test(test_text_keeps_to_80_columns_and_plain_ascii),
+        cmocka_unit_test(test_more_warnings_than_have_room_are_left_out),
         cmocka_unit_test(test_a_long_life_is_not_cut_off),
         cmocka_unit_test(test_a_sum_of_long_figures_goes_on_in_a_second_line),
         cmocka_unit_test(test_an_agent_with_nothing_configured),
