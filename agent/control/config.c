@@ -78,7 +78,7 @@ static const char *first_of(struct config_reader *reader, const char *list)
     return config_pool_text(reader->pool, path);
 }
 
-static void resolve_path(struct config_reader *reader)
+void config_spool_path(struct config_reader *reader)
 {
     struct cfg_spool *spool = &reader->config->spool;
     const char *state = config_variable(reader->options, "RUNNEL_STATE");
@@ -177,7 +177,7 @@ static int read_config(struct config_reader *reader, const struct json_node *roo
     config->spool.wait_ms = WAIT_MS;
     config_read_object(reader, root, &schema_root, config);
     check_device(reader);
-    resolve_path(reader);
+    config_spool_path(reader);
     resolve_shares(reader);
     check_windows(reader);
     check_link(reader);
@@ -200,6 +200,8 @@ static int keep_names(struct config_reader *reader, const struct config_files *f
     for (size_t i = 0; i < count; i++)
         names[i] = config_pool_text(reader->pool, config_files_name_at(files, i));
     config->file = config_pool_text(reader->pool, config_files_name(files));
+    config->main_file = config_pool_text(reader->pool, config_files_main_name(files));
+    config->main_digest = config_pool_text(reader->pool, config_files_main_digest(files));
     config->files = names;
     config->file_count = count;
     return 0;
@@ -215,12 +217,14 @@ static int load(struct config_reader *reader, struct config_files **ret_files)
     if (reader->config == NULL)
         return E_NO_MEMORY;
     reader->config->pool = reader->pool;
-    int rc = config_files_open(reader->options, reader->faults, ret_files, &root);
+    int rc = config_files_open(reader->options, reader->faults, ret_files);
+    if (rc == 0)
+        rc = config_layers_choose(reader, *ret_files);
+    if (rc == 0)
+        rc = keep_names(reader, *ret_files);
     if (rc < 0)
         return rc;
-    rc = keep_names(reader, *ret_files);
-    if (rc < 0)
-        return rc;
+    root = config_files_merge(*ret_files);
     rc = read_config(reader, root);
     if (rc == E_CONFIG && root == NULL)
         config_fault_at(reader->faults, STANDARD_FILE, 0, 0,

@@ -18,7 +18,8 @@
  * FILE, AWS_* and proxy variables, the shared AWS config file (the region), Kconfig. Fragments are
  * what ends in .json in the directory that is called like FILE with .d for .json
  * (/etc/runnel/runnel.d), in alphabetical order. Objects merge by key, sensors and routes by name;
- * null deletes.
+ * null deletes. A document that was applied (config_store.h) takes FILE's place, below the
+ * fragments; where the state directory is, FILE, its fragments and the environment say alone.
  */
 
 enum cfg_lane { CFG_LANE_ALARM, CFG_LANE_NORMAL, CFG_LANE_BULK, CFG_LANES };
@@ -68,6 +69,22 @@ enum cfg_auth {
 };
 enum cfg_body { CFG_BODY_RECORDS, CFG_BODY_LINES, CFG_BODY_ARRAY, CFG_BODY_SINGLE };
 enum cfg_success { CFG_SUCCESS_PER_RECORD, CFG_SUCCESS_STATUS };
+
+/** Who had a document applied (config_store.h). */
+enum cfg_origin {
+    CFG_ORIGIN_LOCAL,  /* root: it takes the main file's place, but for "spool.path" */
+    CFG_ORIGIN_SOURCE, /* fetched: "device", "credentials" and "config" stay the main file's as
+                          well; none of these may occur in it, and it names no file that the main
+                          file and its fragments do not name */
+};
+/** What is read in the main file's place. */
+enum cfg_layer {
+    CFG_LAYER_RUN,   /* what is on trial, else what was confirmed, else nothing */
+    CFG_LAYER_GOOD,  /* what was confirmed, else nothing */
+    CFG_LAYER_MAIN,  /* nothing */
+    CFG_LAYER_OFFER, /* config_options.offer */
+};
+enum cfg_state { CFG_STATE_MAIN, CFG_STATE_APPLIED, CFG_STATE_TRIAL };
 
 enum { CFG_ROUTES_MAX = 8, CFG_NAME_BYTES = 32, CFG_TAGS_MAX = 16 };
 
@@ -229,8 +246,13 @@ struct cfg_route {
 /** All strings live as long as the configuration. */
 struct config {
     const char *file;         /* that was read, or "" if there was none and Kconfig decided alone */
-    const char *const *files; /* all that were read: FILE, then its fragments */
+    const char *const *files; /* all that count: FILE or what has its place, then its fragments */
     size_t file_count;
+    enum cfg_state state;
+    enum cfg_origin origin; /* of what was applied */
+    const char *main_file;  /* whose place it has, or "" */
+    const char *main_digest;
+    bool main_changed; /* since it was applied */
     const char *device;
     int64_t alarm_after_ms; /* data that waits so long is unhealthy */
     struct cfg_spool spool;
@@ -244,12 +266,22 @@ struct config {
     struct config_pool *pool; /* owns everything above */
 };
 
+/** A document that is to be applied, for CFG_LAYER_OFFER. */
+struct config_offered {
+    const char *name; /* in faults */
+    const char *text;
+    size_t count;
+    enum cfg_origin origin;
+};
+
 struct config_options {
     const char *path; /* -c, or NULL: RUNNEL_CONFIG, else /etc/runnel/runnel.json */
     const char *root; /* put before the paths in /etc, /proc, /sys and /var; NULL: "" */
     const char *(*get_variable)(void *context, const char *name); /* NULL: getenv(3) */
     void *context;
     FILE *faults; /* one line per fault or warning; NULL: none */
+    enum cfg_layer layer;
+    const struct config_offered *offer;
 };
 
 /**

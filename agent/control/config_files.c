@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/control/config_reader.h"
+#include "agent/control/config_store.h"
 #include "platform/base/error.h"
 #include "platform/fs.h"
 
@@ -21,6 +22,8 @@ struct config_files {
     struct config_faults *faults;
     char standard[FS_PATH_BYTES];
     char directory[FS_PATH_BYTES]; /* of the fragments */
+    char main_digest[CONFIG_STORE_DIGEST_BYTES];
+    struct document applied; /* read: it has the main file's place */
     size_t count;
     struct document documents[1 + FRAGMENTS_MAX]; /* the main file comes first */
 };
@@ -64,18 +67,23 @@ static int parse(struct config_files *files, struct document *document, const ch
     return E_CONFIG;
 }
 
-/* Reads one file; E_NOT_FOUND if it does not exist, which is not reported. */
-static int read_document(struct config_files *files, const char *name)
+static int name_document(struct config_files *files, struct document *document, const char *name)
 {
-    struct document *document = &files->documents[files->count];
     int length = snprintf(document->name, sizeof document->name, "%s", name);
-    if (length < 0 || (size_t)length >= sizeof document->name)
-        return report(files, STANDARD_FILE, "the path is too long", E_TOO_BIG);
-    files->count++;
+    return length < 0 || (size_t)length >= sizeof document->name
+               ? report(files, STANDARD_FILE, "the path is too long", E_TOO_BIG)
+               : 0;
+}
+
+/* Reads one file; E_NOT_FOUND if it does not exist, which is not reported. */
+static int read_document(struct config_files *files, struct document *document)
+{
     char *text = malloc(JSON_READ_BYTES_MAX + 2);
     if (text == NULL)
         return E_NO_MEMORY;
-    int rc = fs_read_file(name, text, JSON_READ_BYTES_MAX + 2);
+    int rc = fs_read_file(document->name, text, JSON_READ_BYTES_MAX + 2);
+    if (rc >= 0 && document == &files->documents[0])
+        config_store_digest(text, (size_t)rc, files->main_digest);
     if (rc >= 0)
         rc = parse(files, document, text, (size_t)rc);
     else if (error_errno(rc) == ENOENT)
@@ -84,6 +92,17 @@ static int read_document(struct config_files *files, const char *name)
         rc = report(files, document->name, "cannot be read", rc);
     free(text);
     return rc;
+}
+
+/* Has its place also if it cannot be read: faults name it. */
+static int read_next(struct config_files *files, const char *name)
+{
+    struct document *document = &files->documents[files->count];
+    int rc = name_document(files, document, name);
+    if (rc < 0)
+        return rc;
+    files->count++;
+    return read_document(files, document);
 }
 
 /* ---- merging ---- */
@@ -155,7 +174,7 @@ static int read_fragment(struct config_files *files, const char *name)
         return report(files, directory, "holds more than 64 fragments", E_TOO_BIG);
     if (fs_join(directory, name, path, sizeof path) < 0)
         return report(files, directory, "the path of a fragment is too long", E_TOO_BIG);
-    int rc = read_document(files, path);
+    int rc = read_next(files, path);
     return rc == E_NOT_FOUND ? report(files, directory, "a fragment vanished", rc) : rc;
 }
 
@@ -185,16 +204,28 @@ static int read_fragments(struct config_files *files)
     return worst;
 }
 
-static const struct json_node *merge_all(struct config_files *files)
+struct json_node *config_files_main(struct config_files *files)
+{
+    struct json_read *read = files->documents[0].read;
+    return read != NULL ? json_read_root(read) : NULL;
+}
+
+static struct json_node *root_at(struct config_files *files, size_t index)
+{
+    struct json_read *read = files->documents[index].read;
+    if (index == 0 && files->applied.read != NULL)
+        read = files->applied.read;
+    return read != NULL ? json_read_root(read) : NULL;
+}
+
+const struct json_node *config_files_merge(struct config_files *files)
 {
     struct json_node *root = NULL;
     for (size_t i = 0; i < files->count; i++) {
-        if (files->documents[i].read == NULL)
-            continue;
-        struct json_node *next = json_read_root(files->documents[i].read);
+        struct json_node *next = root_at(files, i);
         if (root == NULL)
             root = next;
-        else
+        else if (next != NULL)
             merge(root, next);
     }
     return root;
@@ -204,7 +235,7 @@ static int read_all(struct config_files *files)
 {
     bool asked_for = false;
     const char *name = file_name(files, &asked_for);
-    int rc = read_document(files, name);
+    int rc = read_next(files, name);
     if (rc == E_NOT_FOUND && asked_for) {
         config_fault_at(files->faults, name, 0, 0, "does not exist; is the path right?");
         rc = files->options->path == NULL ? E_AGAIN : E_CONFIG; /* who types a path can look */
@@ -219,30 +250,90 @@ static int read_all(struct config_files *files)
 }
 
 int config_files_open(const struct config_options *options, struct config_faults *faults,
-                      struct config_files **ret_files, const struct json_node **ret_root)
+                      struct config_files **ret_files)
 {
     struct config_files *files = calloc(1, sizeof *files);
     if (files == NULL)
         return E_NO_MEMORY;
     files->options = options;
     files->faults = faults;
-    int rc = read_all(files);
     *ret_files = files; /* faults name its documents, so it goes to the caller in any case */
-    if (rc < 0)
-        return rc;
-    *ret_root = merge_all(files);
-    return 0;
+    return read_all(files);
+}
+
+const struct json_node *config_files_find(struct config_files *files, const char *object,
+                                          const char *key)
+{
+    for (size_t i = files->count; i-- > 0;) {
+        struct json_read *read = files->documents[i].read;
+        const struct json_node *root = read != NULL ? json_read_root(read) : NULL;
+        const struct json_node *inner = object != NULL ? json_read_member(root, object) : root;
+        if (json_read_member(inner, key) != NULL ||
+            (inner != NULL && inner->kind == JSON_KIND_NULL))
+            return root;
+    }
+    return NULL;
+}
+
+static bool is_any(const struct json_node *node,
+                   bool (*accept)(const struct json_node *node, const void *context),
+                   const void *context)
+{
+    if (accept(node, context))
+        return true;
+    for (const struct json_node *child = node->first; child != NULL; child = child->next)
+        if (is_any(child, accept, context))
+            return true;
+    return false;
+}
+
+bool config_files_any(struct config_files *files,
+                      bool (*accept)(const struct json_node *node, const void *context),
+                      const void *context)
+{
+    for (size_t i = 0; i < files->count; i++)
+        if (files->documents[i].read != NULL &&
+            is_any(json_read_root(files->documents[i].read), accept, context))
+            return true;
+    return false;
+}
+
+int config_files_apply(struct config_files *files, const char *name, const char *text, size_t count,
+                       struct json_node **ret_root)
+{
+    struct document *document = &files->applied;
+    int rc = name_document(files, document, name);
+    if (rc == 0)
+        rc = text != NULL ? parse(files, document, text, count) : read_document(files, document);
+    if (rc == E_NOT_FOUND)
+        rc = report(files, document->name, "was applied and cannot be read", rc);
+    if (rc == 0)
+        *ret_root = json_read_root(document->read);
+    return rc;
 }
 
 const char *config_files_name(const struct config_files *files)
 {
+    return files->applied.read != NULL ? files->applied.name : config_files_main_name(files);
+}
+
+const char *config_files_main_name(const struct config_files *files)
+{
     return files->documents[0].read != NULL ? files->documents[0].name : "";
+}
+
+const char *config_files_main_digest(const struct config_files *files)
+{
+    return files->main_digest;
 }
 
 const char *config_files_name_at(const struct config_files *files, size_t index)
 {
+    if (files->applied.read != NULL && index == 0)
+        return files->applied.name;
     /* The main file has its place also when it does not exist. */
-    index += files->documents[0].read == NULL ? 1 : 0;
+    if (files->applied.read == NULL && files->documents[0].read == NULL)
+        index++;
     return index < files->count ? files->documents[index].name : NULL;
 }
 
@@ -252,5 +343,6 @@ void config_files_close(struct config_files *files)
         return;
     for (size_t i = 0; i < files->count; i++)
         json_read_free(files->documents[i].read);
+    json_read_free(files->applied.read);
     free(files);
 }

@@ -9,9 +9,6 @@
 
 enum { QUOTE_BYTES = 100 };
 
-static void read_key(struct config_reader *reader, const struct json_node *object,
-                     const struct schema_key *key, void *target);
-
 /* As it is spelt in the file: what ${file:} stands for is never shown. */
 static const char *quote(const struct json_node *node, char text[QUOTE_BYTES])
 {
@@ -362,7 +359,7 @@ static void read_standard(struct config_reader *reader, const struct json_node *
         store(key, &value, target);
 }
 
-static void read_key(struct config_reader *reader, const struct json_node *object,
+void config_read_key(struct config_reader *reader, const struct json_node *object,
                      const struct schema_key *key, void *target)
 {
     const struct json_node *node = config_read_member(object, key->name);
@@ -428,7 +425,7 @@ static void read_keys(struct config_reader *reader, const struct json_node *obje
                       const struct schema_key *keys, void *target)
 {
     for (const struct schema_key *key = keys; key->name != NULL; key++)
-        read_key(reader, object, key, target);
+        config_read_key(reader, object, key, target);
 }
 
 /* CHOICE NULL: the selector is missing or wrong, which was reported. */
@@ -471,7 +468,7 @@ void config_read_object(struct config_reader *reader, const struct json_node *ob
     if (object != NULL && table->selector != NULL) {
         const struct schema_key *selector = schema_find(table, table->selector);
         if (is_of_absent_kind(object, selector)) {
-            read_key(reader, object, selector, target);
+            config_read_key(reader, object, selector, target);
             return;
         }
     }

@@ -27,23 +27,57 @@ struct config_reader {
 /** The parsed file and its fragments; nodes and names live until config_files_close. */
 struct config_files;
 
-/** Reads the configuration file and its fragments and merges them into ret_root, which is NULL if
- *  there is none and none was asked for. 0; E_CONFIG: reported; E_NO_MEMORY. */
+/** Reads the configuration file and its fragments. 0; E_CONFIG: reported; E_NO_MEMORY. The files
+ * are the caller's in any case. */
 int config_files_open(const struct config_options *options, struct config_faults *faults,
-                      struct config_files **ret_files, const struct json_node **ret_root);
+                      struct config_files **ret_files);
 
-/** Of the main file, or "" if there is none. */
+/** The document, of the fragments and the main file, whose word on KEY, or on KEY in OBJECT if that
+ *  is not NULL, counts; NULL if none says anything. */
+const struct json_node *config_files_find(struct config_files *files, const char *object,
+                                          const char *key);
+
+/** Whether ACCEPT is true of a node of the main file or its fragments. */
+bool config_files_any(struct config_files *files,
+                      bool (*accept)(const struct json_node *node, const void *context),
+                      const void *context);
+
+/** Puts TEXT, called NAME, or the file NAME if TEXT is NULL, in the main file's place. 0 and its
+ *  root; E_CONFIG: reported; E_NO_MEMORY. */
+int config_files_apply(struct config_files *files, const char *name, const char *text, size_t count,
+                       struct json_node **ret_root);
+
+/** The main file's root, or NULL if there is none. */
+struct json_node *config_files_main(struct config_files *files);
+const char *config_files_main_name(const struct config_files *files); /* "" likewise */
+/** Of the main file's text; "" likewise. */
+const char *config_files_main_digest(const struct config_files *files);
+
+/** All in one tree, or NULL if there is no file. Once, when the rest was done. */
+const struct json_node *config_files_merge(struct config_files *files);
+
+/** Of the main file, or of what has its place, or "" if there is none. */
 const char *config_files_name(const struct config_files *files);
 /** Of the INDEX-th file that was read, the main file and then its fragments; NULL behind the last.
  */
 const char *config_files_name_at(const struct config_files *files, size_t index);
 void config_files_close(struct config_files *files); /* NULL is allowed */
 
+/* ---- config_layers.c ---- */
+
+/** Puts what was applied, or is offered, in the main file's place, and notes in the configuration
+ *  what that is. 0; E_CONFIG: reported; E_NO_MEMORY. */
+int config_layers_choose(struct config_reader *reader, struct config_files *files);
+
 /* ---- config_read.c ---- */
 
 /** Fills TARGET as TABLE says from OBJECT (NULL: defaults alone). */
 void config_read_object(struct config_reader *reader, const struct json_node *object,
                         const struct schema_table *table, void *target);
+
+/** Fills KEY's place in TARGET from OBJECT's member, or with its default. */
+void config_read_key(struct config_reader *reader, const struct json_node *object,
+                     const struct schema_key *key, void *target);
 
 /** What OBJECT chooses as TABLE's selector; without an object what goes for none; NULL if that is
  * missing, wrong or not in this program. */
@@ -98,6 +132,9 @@ void config_proxy_resolve(struct config_reader *reader, const struct json_node *
 /** The region of PROFILE (NULL: AWS_PROFILE, else "default") in the shared AWS config file
  *  ($AWS_CONFIG_FILE, else ~/.aws/config), owned by the pool; NULL if none can be read there. */
 const char *config_shared_region(struct config_reader *reader, const char *profile);
+
+/** The state directory behind "spool.path": as the environment has it, else that, else Kconfig. */
+void config_spool_path(struct config_reader *reader);
 
 /** The variable NAME, or NULL if it is unset or empty. */
 const char *config_variable(const struct config_options *options, const char *name);

@@ -20,7 +20,7 @@ enum { DIRECTORY_MODE = 0750, FILE_MODE = 0640 };
 static const char *const origins[] = {"local", "source"};
 static const char *const results[] = {"none", "confirmed", "reverted"};
 
-const char *config_origin_name(enum config_origin origin)
+const char *config_origin_name(enum cfg_origin origin)
 {
     return origins[origin];
 }
@@ -154,12 +154,12 @@ static int get_word(const struct json_node *object, const char *key, const char 
     return E_DAMAGED;
 }
 
-static int get_origin(const struct json_node *object, enum config_origin *ret_origin)
+static int get_origin(const struct json_node *object, enum cfg_origin *ret_origin)
 {
     size_t origin = 0;
     int rc = get_word(object, "origin", origins, sizeof origins / sizeof *origins, &origin);
     if (rc == E_OK)
-        *ret_origin = (enum config_origin)origin;
+        *ret_origin = (enum cfg_origin)origin;
     return rc;
 }
 
@@ -309,7 +309,7 @@ static int judge_source(const struct config_store *store, const char *digest)
 {
     if (store->trial.is_on)
         return E_BUSY;
-    if (store->good.place != 0 && store->good.origin == CONFIG_ORIGIN_SOURCE &&
+    if (store->good.place != 0 && store->good.origin == CFG_ORIGIN_SOURCE &&
         strcmp(store->good.digest, digest) == 0)
         return E_EXISTS;
     if (store->outcome.result == CONFIG_RESULT_REVERTED &&
@@ -347,7 +347,7 @@ int config_store_offer(struct config_store *store, const struct config_offer *of
     unsigned place = offer->document != NULL ? free_place(store) : 0;
     begin_trial(&next, offer, place);
     int rc = fs_make_directories(store->directory, DIRECTORY_MODE);
-    if (rc == E_OK && offer->origin == CONFIG_ORIGIN_SOURCE)
+    if (rc == E_OK && offer->origin == CFG_ORIGIN_SOURCE)
         rc = judge_source(store, next.trial.applied.digest);
     if (rc == E_OK && place != 0)
         rc = keep_document(store, offer, place);

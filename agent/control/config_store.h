@@ -27,13 +27,6 @@
  *
  * Whoever writes has the lock of STATE: the agent, or a command where none runs. Readers need none.
  */
-enum config_origin {
-    CONFIG_ORIGIN_LOCAL,  /* root's: replaces the main file whole */
-    CONFIG_ORIGIN_SOURCE, /* fetched: "device", "credentials", "config" and "spool.path" stay those
-                             of the main file and must not occur in it, and it names no file that
-                             the main file and its fragments do not name */
-};
-
 enum {
     CONFIG_STORE_ERROR_BYTES = 320,
     CONFIG_STORE_DIGEST_BYTES = 17,
@@ -42,7 +35,7 @@ enum {
 /** A document that has a place; 0: none, which means the main file. */
 struct config_applied {
     unsigned place;
-    enum config_origin origin;
+    enum cfg_origin origin;
     char digest[CONFIG_STORE_DIGEST_BYTES];      /* of the document: SHA-256, first 16 hex digits */
     char main_digest[CONFIG_STORE_DIGEST_BYTES]; /* of the main file when it was applied */
 };
@@ -62,7 +55,7 @@ enum config_result { CONFIG_RESULT_NONE, CONFIG_RESULT_CONFIRMED, CONFIG_RESULT_
 /** How the last trial ended. */
 struct config_outcome {
     enum config_result result;
-    enum config_origin origin;
+    enum cfg_origin origin;
     bool told; /* as a record of the sensor "runnel" */
     char digest[CONFIG_STORE_DIGEST_BYTES];
     char route[CFG_NAME_BYTES]; /* that did not deliver, or "" */
@@ -80,7 +73,7 @@ struct config_store {
 struct config_offer {
     const void *document; /* NULL: the main file, without anything applied */
     size_t count;
-    enum config_origin origin;
+    enum cfg_origin origin;
     int64_t confirm_ms; /* the trial takes so long at most */
     char main_digest[CONFIG_STORE_DIGEST_BYTES];
     unsigned route_count; /* the routes that it changes, of those that hold */
@@ -132,6 +125,6 @@ int config_store_revert(struct config_store *store, const char *route, const cha
 int config_store_told(struct config_store *store);
 
 /** "local", "source". */
-const char *config_origin_name(enum config_origin origin);
+const char *config_origin_name(enum cfg_origin origin);
 
 #endif
