@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_AGENT_CONTROL_CONFIG_WALK_H
+#define RUNNEL_AGENT_CONTROL_CONFIG_WALK_H
+
+#include "agent/control/config.h"
+
+/**
+ * A resolved configuration, value by value, in the order of schema.c: to show it, to name it, and
+ * to compare it. Pure.
+ */
+enum { CONFIG_PATH_BYTES = 160, CONFIG_ID_TEXT_BYTES = 17 };
+
+struct config_value {
+    const char *path;    /* "routes.live.region" */
+    const char *text;    /* as runnel.json has it, without quotes; may hold a proxy's password */
+    const void *address; /* of what was resolved, by which its place is known (config_places.h) */
+};
+
+/** Valid during the call. */
+typedef void config_tell(void *context, const struct config_value *value);
+
+void config_walk(const struct config *config, config_tell *tell, void *context);
+
+/** All that decides whether ROUTE delivers: itself, its keys, the device's name and the link's
+ *  budget, and the endpoints and proxies that they came to. */
+void config_walk_route(const struct config *config, const struct cfg_route *route,
+                       config_tell *tell, void *context);
+
+/** The name of what is effective: 16 hexadecimal digits, of its SHA-256. */
+void config_name(const struct config *config, char ret_id[CONFIG_ID_TEXT_BYTES]);
+
+/** The routes of CONFIG that hold and that OLD (NULL: nothing) does not have, or has differently.
+ *  Returns their number. */
+unsigned config_changed_routes(const struct config *config, const struct config *old,
+                               char ret_names[CFG_ROUTES_MAX][CFG_NAME_BYTES]);
+
+#endif
