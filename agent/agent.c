@@ -642,7 +642,7 @@ static int run(struct agent *agent, const struct agent_options *options, bool *r
     if (options->drain)
         result = drain(agent, options->drain_timeout_ms);
     else
-        while (!wait_for_signal(agent, INT64_MAX))
+        while (!wait_for_signal(agent, agent_health_look(agent)))
             continue;
     bool again = agent->damage_seen && may_begin_again(agent);
     if (!again)

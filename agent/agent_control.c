@@ -8,8 +8,6 @@
 #include "platform/base/error.h"
 #include "platform/clock.h"
 
-enum { PROBLEM_BYTES = 480 };
-
 /* ---- status ---- */
 
 static void fill_sensor(void *context, size_t index, struct status_sensor *ret_sensor)
@@ -90,25 +88,26 @@ static bool is_overdue(const struct agent *agent, size_t index, const struct upl
 }
 
 static void fill_health(struct agent *agent, const struct spool_status *spool,
-                        const struct uplink_status uplinks[CFG_ROUTES_MAX],
-                        char problem[PROBLEM_BYTES], struct status *status)
+                        struct agent_status *now)
 {
+    struct status *status = &now->status;
     status->healthy = true;
     if (spool->error < 0) {
-        (void)snprintf(problem, PROBLEM_BYTES, "the spool cannot be written: %s",
+        (void)snprintf(now->problem, sizeof now->problem, "the spool cannot be written: %s",
                        ERROR_TEXT(spool->error));
         status->healthy = false;
     }
     for (size_t i = 0; i < agent->config->route_count && status->healthy; i++) {
-        if (!is_overdue(agent, i, &uplinks[i]))
+        const struct uplink_status *uplink = &now->uplinks[i];
+        if (!is_overdue(agent, i, uplink))
             continue;
-        (void)snprintf(problem, PROBLEM_BYTES, "route %s has delivered nothing for %s: %s",
-                       agent->config->routes[i].name, HUMAN_AGE_TEXT(uplinks[i].due_ms),
-                       uplinks[i].error[0] != '\0' ? uplinks[i].error
-                                                   : "a request has been under way since then");
+        (void)snprintf(
+            now->problem, sizeof now->problem, "route %s has delivered nothing for %s: %s",
+            agent->config->routes[i].name, HUMAN_AGE_TEXT(uplink->due_ms),
+            uplink->error[0] != '\0' ? uplink->error : "a request has been under way since then");
         status->healthy = false;
     }
-    status->problem = status->healthy ? NULL : problem;
+    status->problem = status->healthy ? NULL : now->problem;
 }
 
 static void fill_warnings(struct status *status)
@@ -145,28 +144,32 @@ static void fill_rest(struct agent *agent, const struct spool_status *spool, str
                                 &status->memory_private_bytes);
 }
 
+void agent_control_fill_status(struct agent *agent, struct agent_status *ret_status)
+{
+    struct spool_status spool;
+    struct status *status = &ret_status->status;
+    *status = (struct status){.route_count = agent->config->route_count,
+                              .sensor_count = agent->config->sensor_count,
+                              .sensor = fill_sensor,
+                              .sensor_context = agent};
+    spool_get_status(agent->spool, &spool);
+    fill_lanes(&spool, status);
+    for (size_t i = 0; i < status->route_count; i++)
+        fill_route(agent, i, &ret_status->uplinks[i], &status->routes[i]);
+    agent_link_fill_status(agent, &status->link);
+    fill_health(agent, &spool, ret_status);
+    fill_rest(agent, &spool, status);
+    fill_warnings(status);
+}
+
 static void write_status(void *context, bool text, struct writer *out)
 {
-    struct agent *agent = context;
-    struct spool_status spool;
-    struct status status = {.route_count = agent->config->route_count,
-                            .sensor_count = agent->config->sensor_count,
-                            .sensor = fill_sensor,
-                            .sensor_context = agent};
-    struct uplink_status uplinks[CFG_ROUTES_MAX];
-    char problem[PROBLEM_BYTES];
-    spool_get_status(agent->spool, &spool);
-    fill_lanes(&spool, &status);
-    for (size_t i = 0; i < status.route_count; i++)
-        fill_route(agent, i, &uplinks[i], &status.routes[i]);
-    agent_link_fill_status(agent, &status.link);
-    fill_health(agent, &spool, uplinks, problem, &status);
-    fill_rest(agent, &spool, &status);
-    fill_warnings(&status);
+    struct agent_status now;
+    agent_control_fill_status(context, &now);
     if (text)
-        status_write_text(&status, out);
+        status_write_text(&now.status, out);
     else
-        status_write_json(&status, out);
+        status_write_json(&now.status, out);
 }
 
 /* ---- send ---- */
@@ -197,6 +200,8 @@ static int add_sender(struct agent *agent, const char *name, struct sender **ret
     struct sender *sender = &agent->senders[agent->sender_count];
     if (strlen(name) >= sizeof sender->name)
         return E_TOO_BIG;
+    if (strcmp(name, CFG_OWN_SENSOR) == 0)
+        return E_EXISTS;
     if (agent->sender_count == SENDERS_MAX)
         return E_BUSY;
     if (configured != NULL)

@@ -12,6 +12,7 @@
 #include "agent/intake/collect.h"
 #include "agent/spool/spool.h"
 #include "agent/uplink/uplink.h"
+#include "platform/json/json_write.h"
 
 /** What the files agent*.c share; nobody else includes it. */
 enum { RESTARTS_MAX = 3 }; /* in a time that agent.c knows */
@@ -63,6 +64,7 @@ struct agent {
     struct agent_clock clock;
     struct agent_watchdog watchdog;
     int64_t started_ms;
+    int64_t health_ms; /* when the next record of it is due; 0: not decided */
     char config_id[CONFIG_ID_BYTES];
     char spool_id[SPOOL_ID_TEXT_BYTES];
     char user_agent[USER_AGENT_BYTES];
@@ -164,6 +166,38 @@ void agent_alarm_set_aside(struct agent *agent);
 /** For spool_options.on_salvaged; CONTEXT is the struct agent. */
 void agent_alarm_salvaged(void *context, const struct spool_salvaged *salvaged);
 
+/* ---- agent_note.c: the agent's own records, which the sensor CFG_OWN_SENSOR has ---- */
+
+enum { AGENT_NOTE_BYTES = 768 };
+
+/** A document {"event":EVENT,...}: whoever began it writes its members with json. */
+struct agent_note {
+    struct json_write json;
+    struct writer text;
+    uint8_t bytes[AGENT_NOTE_BYTES];
+};
+
+void agent_note_begin(struct agent_note *note, const char *event);
+
+/** Ends it and hands it to the spool, as spool_append; also E_TOO_BIG: the document. */
+int agent_note_send(struct agent *agent, struct agent_note *note, enum lane lane, int64_t wait_ms);
+
+/** Likewise, in the lane that alarms have; nobody is told where no route has any. A failure is
+ *  logged. */
+void agent_note_alarm(struct agent *agent, struct agent_note *note);
+
+/* ---- agent_lanes.c ---- */
+
+/** A bit for each lane (1 << LANE) in which a record has to be put so that every route that holds
+ *  gets it: once if there are such lanes. Of the routes that do not hold if none does. */
+unsigned agent_lanes_for_all(const struct config *config);
+
+/* ---- agent_health.c: that this device lives, and how, as a record ---- */
+
+/** Records it if it is time to. Returns when to come back (clock_mono_ms); INT64_MAX: never. The
+ *  main thread's, between start and stop of the stages. */
+int64_t agent_health_look(struct agent *agent);
+
 /* ---- agent_link.c: the data budget, whose count lies in the spool's directory ---- */
 
 /** Behind the opening of the spool, whose lock guards the directory. What link_open returns. */
@@ -191,6 +225,17 @@ void agent_watchdog_feed(struct agent *agent);
 
 /** Whether some route carries LANE. */
 bool agent_control_carries(const struct config *config, enum lane lane);
+
+/** What is said of the agent, and what it points to. */
+enum { AGENT_PROBLEM_BYTES = 480 };
+struct agent_status {
+    struct status status;
+    struct uplink_status uplinks[CFG_ROUTES_MAX];
+    char problem[AGENT_PROBLEM_BYTES];
+};
+
+/** All but the sensors, which come one by one: those are the control thread's alone. */
+void agent_control_fill_status(struct agent *agent, struct agent_status *ret_status);
 
 /** What the control socket asks for; CONTEXT is the struct agent. */
 extern const struct control_operations agent_control_operations;

@@ -8,7 +8,7 @@
 #include "platform/base/error.h"
 #include "platform/fs.h"
 
-enum { WAIT_MS = 1000, MARGIN_MS = 10000 };
+enum { WAIT_MS = 1000, MARGIN_MS = 10000, HEALTH_MS_MIN = 1000 };
 
 const char *config_lane_name(enum cfg_lane lane)
 {
@@ -161,6 +161,18 @@ static void check_device(struct config_reader *reader)
                      "and \"-\"");
 }
 
+/* ---- how it is ---- */
+
+static void check_health(struct config_reader *reader)
+{
+    int64_t every_ms = reader->config->health_ms;
+    const struct json_node *node = config_read_member(reader->root, "health");
+    if (every_ms > 0 && every_ms < HEALTH_MS_MIN)
+        config_fault(reader->faults, node != NULL ? node : reader->root,
+                     node != NULL ? NULL : "health",
+                     "is too often; choose 1s or more, or 0s for never");
+}
+
 /* ---- all together ---- */
 
 static int judge(const struct config_faults *faults)
@@ -177,6 +189,7 @@ static int read_config(struct config_reader *reader, const struct json_node *roo
     config->spool.wait_ms = WAIT_MS;
     config_read_object(reader, root, &schema_root, config);
     check_device(reader);
+    check_health(reader);
     config_spool_path(reader);
     resolve_shares(reader);
     check_windows(reader);

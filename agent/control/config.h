@@ -88,6 +88,9 @@ enum cfg_state { CFG_STATE_MAIN, CFG_STATE_APPLIED, CFG_STATE_TRIAL };
 
 enum { CFG_ROUTES_MAX = 8, CFG_NAME_BYTES = 32, CFG_TAGS_MAX = 16 };
 
+/** The sensor of the agent's own records; no other has its name. */
+#define CFG_OWN_SENSOR "runnel"
+
 struct cfg_lane_setup {
     enum cfg_full full;
     int64_t window_ms;
@@ -255,6 +258,7 @@ struct config {
     bool main_changed; /* since it was applied */
     const char *device;
     int64_t alarm_after_ms; /* data that waits so long is unhealthy */
+    int64_t health_ms;      /* how often the agent records how it is; 0: never */
     struct cfg_spool spool;
     struct cfg_link link;
     struct cfg_sensor *sensors;

@@ -319,6 +319,10 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
                              "\"%s\" is the name of sensors[%zu] already; names are unique", other,
                              i);
         }
+    if (sensor->name != NULL && strcmp(sensor->name, CFG_OWN_SENSOR) == 0)
+        config_fault(reader->faults, config_read_member(node, "name"), NULL,
+                     "\"%s\" is what the agent calls itself in its own records; choose another",
+                     sensor->name);
     if (sensor->driver_name == NULL)
         return;
     sensor->driver = driver_find(sensor->driver_name);

@@ -88,8 +88,9 @@ struct control_operations {
     /**
      * Takes a document. 0 and the ticket's lane and sequence; E_AGAIN: no room at the moment, it
      * is asked again soon; E_REFUSED: the lane is full and its policy refuses; E_TOO_BIG;
-     * E_NOT_FOUND: no such lane or sensor; E_UNSUPPORTED: no route carries the lane; E_BUSY: it is
-     * one name of a sensor too many; others are told to the sender as they are.
+     * E_NOT_FOUND: no such lane or sensor; E_UNSUPPORTED: no route carries the lane; E_EXISTS:
+     * the agent's own records have that name; E_BUSY: it is one name of a sensor too many; others
+     * are told to the sender as they are.
      */
     int (*submit)(void *context, const struct control_document *document,
                   struct control_ticket *ticket);

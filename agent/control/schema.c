@@ -283,6 +283,12 @@ static const struct schema_key root_keys[] = {
      .standard = "15m",
      .low = SCHEMA_SECOND_MS,
      .high = 7 * SCHEMA_DAY_MS},
+    /* how often the agent records how it is; "0s": never */
+    {.name = "health",
+     .kind = SCHEMA_DURATION,
+     SCHEMA_AT(config, health_ms),
+     .standard = CONFIG_HEALTH_INTERVAL,
+     .high = 7 * SCHEMA_DAY_MS},
     /* the durable buffer */
     {.name = "spool", .kind = SCHEMA_OBJECT, SCHEMA_AT(config, spool), .members = &spool_table},
     /* what is measured; else the drivers of CONFIG_SENSORS */

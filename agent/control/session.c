@@ -393,6 +393,8 @@ static const char *refusal_text(int code, char *text, size_t text_bytes)
         return "no such sensor or lane";
     if (code == E_UNSUPPORTED)
         return "no route carries this lane; add it to the \"lanes\" of one";
+    if (code == E_EXISTS)
+        return "this name is the agent's own; choose another";
     if (code == E_BUSY)
         return "too many names of sensors since the agent started; use those of its configuration";
     return error_text(code, text, text_bytes);

@@ -1601,6 +1601,21 @@ static void test_link(void **state)
                   "3:52: link.alarm_reserve: \"91%\" is out of range; choose from 0 to 90%\n");
 }
 
+static void test_health(void **state)
+{
+    const struct config *config = expect_good(*state, HEAD "\"link\": {} }");
+    assert_int_equal(config->health_ms, 3600 * 1000);
+    config = expect_good(*state, HEAD "\"health\": \"0s\" }");
+    assert_int_equal(config->health_ms, 0);
+    expect_faults(*state, HEAD "\"health\": \"999ms\" }",
+                  "2:11: health: is too often; choose 1s or more, or 0s for never\n");
+    expect_faults(*state, HEAD "\"health\": \"8d\" }",
+                  "2:11: health: \"8d\" is out of range; choose from 0s to 7d\n");
+    expect_faults(*state, HEAD "\"sensors\": [{ \"name\": \"runnel\", \"driver\": \"proc\" }] }",
+                  "2:23: sensors[0].name: \"runnel\" is what the agent calls itself in its own "
+                  "records; choose another\n");
+}
+
 static void test_no_route(void **state)
 {
     static const char *const remedy =
@@ -2313,6 +2328,7 @@ int main(void)
 #endif
         cmocka_unit_test_setup_teardown(test_lanes_and_windows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_link, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_health, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_route, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_text_faults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_at_most_fifty_lines, set_up, tear_down),

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/agent_state.h"
+#include "platform/base/error.h"
+#include "platform/base/log.h"
+#include "platform/clock.h"
+
+enum { WAIT_MS = 1000 };
+
+void agent_note_begin(struct agent_note *note, const char *event)
+{
+    writer_to_memory(&note->text, note->bytes, sizeof note->bytes);
+    json_write_start(&note->json, &note->text);
+    json_write_object_begin(&note->json, NULL);
+    json_write_text(&note->json, "event", event);
+}
+
+int agent_note_send(struct agent *agent, struct agent_note *note, enum lane lane, int64_t wait_ms)
+{
+    const struct sensor_definition definition = {.device = agent->config->device,
+                                                 .name = CFG_OWN_SENSOR};
+    json_write_object_end(&note->json);
+    struct sample sample = {.document = note->text.buffer, .document_bytes = note->text.used_bytes};
+    struct spool_append append = {
+        .lane = lane, .sample = &sample, .deadline_ms = clock_mono_ms() + wait_ms};
+    uint64_t sequence;
+    if (note->text.error < 0)
+        return note->text.error;
+    int rc = spool_define_sensor(agent->spool, &definition, &append.sensor);
+    return rc < 0 ? rc : spool_append(agent->spool, &append, &sequence);
+}
+
+/* The lane for alarms if somebody gets it, else the first that somebody gets. */
+void agent_note_alarm(struct agent *agent, struct agent_note *note)
+{
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        if (!agent_control_carries(agent->config, lane))
+            continue;
+        int rc = agent_note_send(agent, note, lane, WAIT_MS);
+        if (rc < 0)
+            log_warning("alarm-not-recorded error=\"%s\"", ERROR_TEXT(rc));
+        return;
+    }
+}
