@@ -19,6 +19,10 @@ int fs_join(const char *directory, const char *name, char *path, size_t path_byt
  */
 int fs_read_file(const char *path, char *buffer, size_t buffer_bytes);
 
+/** Likewise the one value in ROOT followed by PATH, without the blanks, the line end or the NUL
+ *  behind it. 0; E_NOT_FOUND: it is empty; what fs_read_file returns. */
+int fs_read_value(const char *root, const char *path, char *value, size_t value_bytes);
+
 /**
  * Makes the directory PATH and its missing parents with MODE, and syncs the directories in which
  * it made one as far as we may open them. 0 also if it is there; E_TOO_BIG; error_sys.

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/control/expand.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "platform/base/error.h"
 #include "platform/base/writer.h"
 #include "platform/fs.h"
+#include "platform/machine.h"
 
 enum { VALUE_BYTES = EXPAND_BYTES, NAME_BYTES = 300 };
 
@@ -26,22 +25,6 @@ static int explain(char *why, int code, const char *text)
 {
     (void)snprintf(why, EXPAND_WHY_BYTES, "%s", text);
     return code;
-}
-
-/* Reads PATH below the root, without the NUL and the line end that the kernel puts behind it. */
-static int read_value(const struct expand *expand, const char *path, char value[VALUE_BYTES])
-{
-    char full[FS_PATH_BYTES];
-    int count = snprintf(full, sizeof full, "%s%s", expand->root, path);
-    if (count < 0 || (size_t)count >= sizeof full)
-        return E_TOO_BIG;
-    int rc = fs_read_file(full, value, VALUE_BYTES);
-    if (rc < 0)
-        return rc;
-    size_t used = strlen(value);
-    while (used > 0 && isspace((unsigned char)value[used - 1]))
-        value[--used] = '\0';
-    return used > 0 ? 0 : E_NOT_FOUND;
 }
 
 static int get_hostname(const struct expand *expand, const char *argument, char value[VALUE_BYTES],
@@ -59,72 +42,33 @@ static int get_machine_id(const struct expand *expand, const char *argument,
                           char value[VALUE_BYTES], char *why)
 {
     (void)argument;
-    int rc = read_value(expand, "/etc/machine-id", value);
+    int rc = fs_read_value(expand->root, "/etc/machine-id", value, VALUE_BYTES);
     if (rc < 0)
-        rc = read_value(expand, "/var/lib/dbus/machine-id", value);
+        rc = fs_read_value(expand->root, "/var/lib/dbus/machine-id", value, VALUE_BYTES);
     if (rc < 0 || strspn(value, "0123456789abcdef") != 32 || value[32] != '\0')
         return explain(why, E_NOT_FOUND,
                        "/etc/machine-id holds none; run systemd-machine-id-setup");
     return 0;
 }
 
-/* What board makers write instead of a number: all machines of a kind would share one name. */
-static bool is_filler(const char *value)
-{
-    static const char *const fillers[] = {
-        "to be filled by o.e.m.",
-        "default string",
-        "not specified",
-        "not applicable",
-        "none",
-        "system serial number",
-        "n/a",
-        "unknown",
-        "0123456789",
-        "123456789",
-        "invalid",
-        "oem",
-    };
-    for (size_t i = 0; i < sizeof fillers / sizeof fillers[0]; i++)
-        if (strcasecmp(value, fillers[i]) == 0)
-            return true;
-    return value[strspn(value, "0")] == '\0' || value[strspn(value, "fF")] == '\0';
-}
-
-/* The line "Serial : 00000000abcdef01" that ARM kernels print. */
-static int cpuinfo_serial(const struct expand *expand, char value[VALUE_BYTES])
-{
-    char path[FS_PATH_BYTES];
-    char line[256];
-    int rc = E_NOT_FOUND;
-    (void)snprintf(path, sizeof path, "%s/proc/cpuinfo", expand->root);
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return rc;
-    while (rc < 0 && fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, "Serial", 6) == 0 && sscanf(line, "Serial : %255s", value) == 1)
-            rc = 0;
-    (void)fclose(file);
-    return rc;
-}
-
+/* Whoever may not read the number would be called otherwise than who may: that is never bridged. */
 static int get_serial(const struct expand *expand, const char *argument, char value[VALUE_BYTES],
                       char *why)
 {
-    static const char *const paths[] = {
-        "/proc/device-tree/serial-number",
-        "/sys/firmware/devicetree/base/serial-number",
-        "/sys/class/dmi/id/product_serial",
-        "/sys/class/dmi/id/board_serial",
-    };
-    (void)argument;
-    if (cpuinfo_serial(expand, value) == 0 && !is_filler(value))
-        return 0;
-    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
-        if (read_value(expand, paths[i], value) == 0 && !is_filler(value))
-            return 0;
-    return explain(why, E_NOT_FOUND,
-                   "this machine tells no serial number; use ${machine-id}, ${hostname} or a name");
+    char serial[MACHINE_SERIAL_BYTES];
+    char reason[EXPAND_WHY_BYTES];
+    int rc = machine_get_serial(expand->root, serial);
+    if (rc == E_OK)
+        (void)snprintf(value, VALUE_BYTES, "%s", serial);
+    else if (rc != E_NOT_FOUND)
+        return explain(why, E_NOT_FOUND,
+                       "only root may read this machine's serial number; use ${machine-id} or a "
+                       "name");
+    else if (get_machine_id(expand, argument, value, reason) < 0)
+        return explain(why, E_NOT_FOUND,
+                       "this machine has neither a serial number nor a machine-id; run "
+                       "systemd-machine-id-setup or use a name");
+    return E_OK;
 }
 
 static int get_mac(const struct expand *expand, const char *argument, char value[VALUE_BYTES],
@@ -134,7 +78,7 @@ static int get_mac(const struct expand *expand, const char *argument, char value
     int rc = E_NOT_FOUND;
     (void)snprintf(path, sizeof path, "/sys/class/net/%s/address", argument);
     if (strchr(argument, '/') == NULL && strcmp(argument, "..") != 0)
-        rc = read_value(expand, path, value);
+        rc = fs_read_value(expand->root, path, value, VALUE_BYTES);
     if (rc == 0 && value[strspn(value, "0:")] != '\0')
         return 0;
     /* A modem or an adapter may show itself long after the start of the machine. */
@@ -146,8 +90,7 @@ static int get_file(const struct expand *expand, const char *argument, char valu
                     char *why)
 {
     (void)expand;
-    const struct expand anywhere = {.root = ""};
-    int rc = read_value(&anywhere, argument, value);
+    int rc = fs_read_value("", argument, value, VALUE_BYTES);
     if (rc == E_TOO_BIG)
         return explain(why, rc, "the file is larger than 511 bytes");
     if (rc == E_NOT_FOUND)

@@ -9,9 +9,8 @@
  *
  *   ${hostname}    gethostname(2)
  *   ${machine-id}  /etc/machine-id, else /var/lib/dbus/machine-id
- *   ${serial}      the device tree's serial-number, "Serial" in /proc/cpuinfo, or DMI's
- *                  product_serial and board_serial (which only root may read), unless it is one of
- *                  the fillers that board makers leave there
+ *   ${serial}      the serial number (platform/machine.h); of a machine that has none its
+ *                  machine-id; a fault where only root may read it
  *   ${mac:IF}      the hardware address of a network interface
  *   ${file:PATH}   a file's text without the line ends behind it
  *   ${device}      the configured device, in every other text

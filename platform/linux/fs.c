@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "platform/fs.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -50,6 +51,21 @@ int fs_read_file(const char *path, char *buffer, size_t buffer_bytes)
     int rc = read_all(fd, buffer, buffer_bytes);
     (void)close(fd);
     return rc;
+}
+
+int fs_read_value(const char *root, const char *path, char *value, size_t value_bytes)
+{
+    char full[FS_PATH_BYTES];
+    int count = snprintf(full, sizeof full, "%s%s", root, path);
+    if (count < 0 || (size_t)count >= sizeof full)
+        return E_TOO_BIG;
+    int rc = fs_read_file(full, value, value_bytes);
+    if (rc < 0)
+        return rc;
+    size_t used = strlen(value);
+    while (used > 0 && isspace((unsigned char)value[used - 1]))
+        value[--used] = '\0';
+    return used > 0 ? E_OK : E_NOT_FOUND;
 }
 
 int fs_sync_directory(const char *path)
