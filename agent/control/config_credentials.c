@@ -241,14 +241,11 @@ static void add_default(struct config_reader *reader)
 }
 
 /* What could not be read was reported, and says nothing about the rest. */
-static bool was_read(const struct json_node *node)
+static bool was_read(struct config_reader *reader, const struct json_node *node)
 {
     const struct schema_key *map = schema_find(&schema_root, "credentials");
     const struct schema_key *key = schema_find(map->members, "provider");
-    const struct json_node *provider = config_read_member(node, "provider");
-    return provider != NULL && provider->kind == JSON_KIND_TEXT &&
-           schema_choice(key->choices, provider->text) >= 0 &&
-           schema_choice(key->left_out, provider->text) < 0;
+    return config_read_is_choice(reader, config_read_member(node, "provider"), key);
 }
 
 void config_credentials_resolve(struct config_reader *reader)
@@ -257,7 +254,7 @@ void config_credentials_resolve(struct config_reader *reader)
     const struct json_node *node = map == NULL ? NULL : map->first;
     for (size_t i = 0; i < reader->config->credentials_count && node != NULL; i++) {
         const struct subject subject = {reader, node, &reader->config->credentials[i]};
-        if (was_read(node))
+        if (was_read(reader, node))
             resolve(&subject);
         node = node->next;
     }

@@ -65,19 +65,92 @@ static bool is_written_as(const struct json_node *node, enum schema_kind kind)
     }
 }
 
+static const char *root_of(const struct config_reader *reader)
+{
+    const char *root = reader->options->root;
+    return root == NULL ? "" : root;
+}
+
+/* The device as a part of the thing; NULL if it is named after the thing, or cannot be told. */
+static const char *device_of_thing(const struct config_reader *reader, char device[EXPAND_BYTES])
+{
+    char why[EXPAND_WHY_BYTES];
+    const struct json_node *node = config_read_member(reader->root, "device");
+    const struct expand sources = {.root = root_of(reader)};
+    const char *text = schema_find(&schema_root, "device")->standard;
+    if (node != NULL)
+        text = node->kind == JSON_KIND_TEXT ? node->text : "";
+    return expand_text(&sources, text, device, why) == 0 ? device : NULL;
+}
+
+static const struct json_node *thing_node(struct config_reader *reader)
+{
+    const struct json_node *credentials = config_read_member(reader->root, "credentials");
+    const struct json_node *node = config_read_member(credentials, "default");
+    const char *provider = config_read_word(reader, config_read_member(node, "provider"));
+    const struct json_node *thing = config_read_member(node, "thing");
+    bool is_iot =
+        provider != NULL && (strcmp(provider, "iot") == 0 || strcmp(provider, "chain") == 0);
+    return is_iot && thing != NULL && thing->kind == JSON_KIND_TEXT ? thing : NULL;
+}
+
+/* The device may be named after the thing, or the thing after the device, but not both. */
+void config_read_thing(struct config_reader *reader)
+{
+    char device[EXPAND_BYTES];
+    char thing[EXPAND_BYTES];
+    char why[EXPAND_WHY_BYTES];
+    char fault[EXPAND_WHY_BYTES + sizeof "credentials.default.thing: "];
+    const struct json_node *node = thing_node(reader);
+    const struct expand sources = {.root = root_of(reader),
+                                   .device = device_of_thing(reader, device)};
+    reader->thing_error = E_NOT_FOUND;
+    reader->thing_fault = "write \"thing\" and \"provider\": \"iot\" into \"credentials\": "
+                          "{ \"default\": ... }, or use ${device}";
+    if (node == NULL)
+        return;
+    int rc = expand_text(&sources, node->text, thing, why);
+    if (rc == 0) {
+        reader->thing = config_pool_text(reader->pool, thing);
+        return;
+    }
+    (void)snprintf(fault, sizeof fault, "credentials.default.thing: %s", why);
+    reader->thing_error = rc;
+    reader->thing_fault = config_pool_text(reader->pool, fault);
+}
+
+/* For a text of KEY, or of whatever key that is not the device. */
+static int expand_for(const struct config_reader *reader, const struct schema_key *key,
+                      const char *text, char expanded[EXPAND_BYTES], char why[EXPAND_WHY_BYTES])
+{
+    const char *device = reader->config->device;
+    bool is_device = key == schema_find(&schema_root, "device");
+    const struct expand sources = {.root = root_of(reader),
+                                   .device = is_device        ? NULL
+                                             : device == NULL ? "unknown" /* that is reported */
+                                                              : device,
+                                   .thing = reader->thing,
+                                   .thing_error = reader->thing_error,
+                                   .thing_fault = reader->thing_fault};
+    return expand_text(&sources, text, expanded, why);
+}
+
+const char *config_read_word(struct config_reader *reader, const struct json_node *node)
+{
+    char expanded[EXPAND_BYTES];
+    char why[EXPAND_WHY_BYTES];
+    if (node == NULL || node->kind != JSON_KIND_TEXT ||
+        expand_for(reader, NULL, node->text, expanded, why) < 0)
+        return NULL;
+    return config_pool_text(reader->pool, expanded);
+}
+
 /* TEXT with its ${...} replaced, or NULL and the reason in WHY. */
 static const char *expand(struct config_reader *reader, const struct schema_key *key,
                           const char *text, char why[EXPAND_WHY_BYTES])
 {
     char expanded[EXPAND_BYTES];
-    const char *root = reader->options->root;
-    const char *device = reader->config->device;
-    bool is_device = key == schema_find(&schema_root, "device");
-    const struct expand sources = {.root = root == NULL ? "" : root,
-                                   .device = is_device        ? NULL
-                                             : device == NULL ? ""
-                                                              : device};
-    int rc = expand_text(&sources, text, expanded, why);
+    int rc = expand_for(reader, key, text, expanded, why);
     if (rc == E_AGAIN)
         reader->faults->awaited++;
     if (rc < 0)
@@ -442,24 +515,30 @@ static void read_parts(struct config_reader *reader, const struct json_node *obj
 }
 
 /* Whether OBJECT is of a kind that this program lacks: then its keys mean nothing here. */
-static bool is_of_absent_kind(const struct json_node *object, const struct schema_key *selector)
+static bool is_of_absent_kind(struct config_reader *reader, const struct json_node *object,
+                              const struct schema_key *selector)
 {
-    const struct json_node *node = config_read_member(object, selector->name);
-    return node != NULL && node->kind == JSON_KIND_TEXT &&
-           (schema_choice(selector->absent, node->text) >= 0 ||
-            schema_choice(selector->left_out, node->text) >= 0);
+    const char *word = config_read_word(reader, config_read_member(object, selector->name));
+    return word != NULL && (schema_choice(selector->absent, word) >= 0 ||
+                            schema_choice(selector->left_out, word) >= 0);
 }
 
-const char *config_read_choice(const struct json_node *object, const struct schema_table *table)
+bool config_read_is_choice(struct config_reader *reader, const struct json_node *node,
+                           const struct schema_key *key)
+{
+    const char *word = config_read_word(reader, node);
+    return word != NULL && schema_choice(key->choices, word) >= 0 &&
+           schema_choice(key->left_out, word) < 0;
+}
+
+const char *config_read_choice(struct config_reader *reader, const struct json_node *object,
+                               const struct schema_table *table)
 {
     const struct schema_key *selector = schema_find(table, table->selector);
     const struct json_node *node = config_read_member(object, selector->name);
     if (object == NULL)
         return table->unwritten;
-    if (node == NULL || node->kind != JSON_KIND_TEXT || is_of_absent_kind(object, selector) ||
-        schema_choice(selector->choices, node->text) < 0)
-        return NULL;
-    return node->text;
+    return config_read_is_choice(reader, node, selector) ? config_read_word(reader, node) : NULL;
 }
 
 void config_read_object(struct config_reader *reader, const struct json_node *object,
@@ -467,7 +546,7 @@ void config_read_object(struct config_reader *reader, const struct json_node *ob
 {
     if (object != NULL && table->selector != NULL) {
         const struct schema_key *selector = schema_find(table, table->selector);
-        if (is_of_absent_kind(object, selector)) {
+        if (is_of_absent_kind(reader, object, selector)) {
             config_read_key(reader, object, selector, target);
             return;
         }
@@ -476,5 +555,5 @@ void config_read_object(struct config_reader *reader, const struct json_node *ob
         check_members(reader, object, table);
     read_keys(reader, object, table->keys, target);
     if (table->parts != NULL)
-        read_parts(reader, object, table, config_read_choice(object, table), target);
+        read_parts(reader, object, table, config_read_choice(reader, object, table), target);
 }

@@ -18,6 +18,9 @@ struct config_reader {
     struct config_faults *faults;
     const struct json_node *root; /* NULL: there is no file, everything is a default */
     bool proxy_reported;          /* a variable that names a proxy is wrong: said once */
+    const char *thing;            /* ${thing}, or NULL and why: */
+    int thing_error;
+    const char *thing_fault;
 };
 
 /* ---- config_files.c ---- */
@@ -81,12 +84,24 @@ void config_read_key(struct config_reader *reader, const struct json_node *objec
 
 /** What OBJECT chooses as TABLE's selector; without an object what goes for none; NULL if that is
  * missing, wrong or not in this program. */
-const char *config_read_choice(const struct json_node *object, const struct schema_table *table);
+const char *config_read_choice(struct config_reader *reader, const struct json_node *object,
+                               const struct schema_table *table);
+
+/** NODE's text with its ${...} replaced, owned by the pool; NULL if it is no text or cannot be
+ *  replaced, which whoever reads it as a key reports. */
+const char *config_read_word(struct config_reader *reader, const struct json_node *node);
+
+/** Whether NODE, which may be NULL, is one of KEY's choices that this program has. */
+bool config_read_is_choice(struct config_reader *reader, const struct json_node *node,
+                           const struct schema_key *key);
 
 /** NODE's text with its ${...} replaced, owned by the pool; reports and returns NULL if it is no
  *  text or cannot be replaced. KEY says what was expected. */
 const char *config_read_text(struct config_reader *reader, const struct json_node *node,
                              const struct schema_key *key);
+
+/** Finds out what ${thing} stands for, before anything else is read. */
+void config_read_thing(struct config_reader *reader);
 
 /** Checks the scalar NODE against KEY and gives its text, for a driver. NULL: reported. */
 const char *config_read_scalar(struct config_reader *reader, const struct json_node *node,

@@ -122,9 +122,7 @@ static bool is_auth_known(const struct config_route *subject)
     const struct json_node *node = config_read_member(subject->node, "auth");
     const struct schema_key *key =
         schema_find(schema_find(&schema_root, "routes")->members, "auth");
-    return node == NULL ||
-           (node->kind == JSON_KIND_TEXT && schema_choice(key->choices, node->text) >= 0 &&
-            schema_choice(key->left_out, node->text) < 0);
+    return node == NULL || config_read_is_choice(subject->reader, node, key);
 }
 
 static void check_members(const struct config_route *subject)

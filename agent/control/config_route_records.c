@@ -77,12 +77,12 @@ static void check_channels(const struct config_route *subject, const struct cfg_
     const struct json_node *child =
         list != NULL && list->kind == JSON_KIND_ARRAY ? list->first : NULL;
     for (; child != NULL; child = child->next) {
-        const struct json_node *name = config_read_member(child, "name");
-        if (name == NULL || name->kind != JSON_KIND_TEXT)
+        const char *name = config_read_word(subject->reader, config_read_member(child, "name"));
+        if (name == NULL)
             continue;
-        check_name(subject, sensor->name, "channel", name->text);
-        if (is_tag(sensor, name->text))
-            fault_name(subject, sensor->name, "channel", name->text,
+        check_name(subject, sensor->name, "channel", name);
+        if (is_tag(sensor, name))
+            fault_name(subject, sensor->name, "channel", name,
                        "a tag has this name, too; rename one, or write \"nested\"");
     }
 }

@@ -40,8 +40,8 @@ static void check_order(const struct config_route *subject)
     const char *partition = "even";
     char what[128];
     if (written != NULL)
-        partition = written->kind == JSON_KIND_TEXT ? written->text : "";
-    if (route->order == CFG_ORDER_STRICT && has_keys &&
+        partition = config_read_word(subject->reader, written);
+    if (route->order == CFG_ORDER_STRICT && has_keys && partition != NULL &&
         (strcmp(partition, "even") == 0 || strcmp(partition, "random") == 0)) {
         (void)snprintf(what, sizeof what, "\"%s\" %s", partition, remedy);
         config_route_fault(subject, "partition", what);
@@ -143,7 +143,7 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
 {
     const struct config_route subject = {reader, node, &reader->config->routes[index]};
     struct cfg_route *route = subject.route;
-    if (config_read_choice(node, route_table()) == NULL)
+    if (config_read_choice(reader, node, route_table()) == NULL)
         return;
     check_name(&subject, index);
     resolve_credentials(&subject); /* their profile may know the region */

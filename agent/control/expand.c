@@ -113,10 +113,13 @@ static int get_device(const struct expand *expand, const char *argument, char va
 static int get_thing(const struct expand *expand, const char *argument, char value[VALUE_BYTES],
                      char *why)
 {
-    (void)expand;
     (void)argument;
-    (void)value;
-    return explain(why, E_UNSUPPORTED, "not available in this version; use ${device}");
+    if (expand->thing == NULL && expand->thing_fault == NULL)
+        return explain(why, E_SYNTAX, "the thing cannot be named after itself");
+    if (expand->thing == NULL)
+        return explain(why, expand->thing_error, expand->thing_fault);
+    (void)snprintf(value, VALUE_BYTES, "%s", expand->thing);
+    return 0;
 }
 
 static const struct source sources[] = {
@@ -144,7 +147,7 @@ static int get_value(const struct expand *expand, const char *name, char value[V
     }
     return explain(why, E_SYNTAX,
                    "unknown; there are ${hostname}, ${machine-id}, ${serial}, ${mac:IF}, "
-                   "${file:PATH} and ${device}");
+                   "${file:PATH}, ${device} and ${thing}");
 }
 
 /* Replaces the ${NAME} that AT begins with and moves AT behind it. */

@@ -14,14 +14,18 @@
  *   ${mac:IF}      the hardware address of a network interface
  *   ${file:PATH}   a file's text without the line ends behind it
  *   ${device}      the configured device, in every other text
+ *   ${thing}       the thing of the credentials called default, in every other text
  *
  * $${ stands for ${ itself.
  */
 enum { EXPAND_BYTES = 512, EXPAND_WHY_BYTES = 200 };
 
 struct expand {
-    const char *root;   /* put before /etc, /proc, /sys and /var; "" but in tests */
-    const char *device; /* NULL while the device itself is expanded */
+    const char *root;        /* put before /etc, /proc, /sys and /var; "" but in tests */
+    const char *device;      /* NULL while the device itself is expanded */
+    const char *thing;       /* NULL: there is none, and: */
+    const char *thing_fault; /* why, and what helps; NULL while the thing itself is expanded */
+    int thing_error;         /* what that comes to */
 };
 
 /**

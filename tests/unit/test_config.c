@@ -2185,6 +2185,100 @@ static void test_serial(void **state)
     expect_expanded(fixture, "${serial}", "B-1");
 }
 
+static void expect_device(struct fixture *fixture, const char *text, const char *device,
+                          const char *thing)
+{
+    const struct config *config = expect_good(fixture, text);
+    assert_string_equal(config->device, device);
+    assert_string_equal(config->credentials[0].thing, thing);
+}
+
+#define THING(device, more)                                                                        \
+    "{ \"device\": \"" device "\", " ROUTE ", \"credentials\": { \"default\": {\n" more " } } }"
+#define OF_IOT                                                                                     \
+    "\"provider\": \"iot\", \"endpoint\": \"https://c.credentials.iot.eu-west-1.amazonaws.com\","  \
+    " \"role_alias\": \"r\", \"cert_file\": \"/c/${device}.pem\", \"key_file\": "                  \
+    "\"/k/${thing}.pem\""
+
+static void test_device_and_thing_name_each_other(void **state)
+{
+#ifndef CONFIG_CREDENTIALS_IOT
+    skip();
+#endif
+    struct fixture *fixture = *state;
+    expect_device(fixture, THING("${thing}", OF_IOT ", \"thing\": \"pump-4\""), "pump-4", "pump-4");
+    assert_string_equal(fixture->config->credentials[0].cert_file, "/c/pump-4.pem");
+    assert_string_equal(fixture->config->credentials[0].key_file, "/k/pump-4.pem");
+    expect_device(fixture, THING("gw-17", OF_IOT ", \"thing\": \"site-${device}\""), "gw-17",
+                  "site-gw-17");
+    expect_faults(
+        fixture, THING("${thing}", OF_IOT ", \"thing\": \"${device}\""),
+        "1:13: device: ${thing}: credentials.default.thing: ${device}: the device cannot be "
+        "named after itself\n"
+        "2:149: credentials.default.key_file: ${thing}: credentials.default.thing: "
+        "${device}: the device cannot be named after itself\n");
+    expect_faults(
+        fixture, THING("d", OF_IOT ", \"thing\": \"a-${thing}\""),
+        "2:149: credentials.default.key_file: ${thing}: credentials.default.thing: "
+        "${thing}: the thing cannot be named after itself\n"
+        "2:177: credentials.default.thing: ${thing}: credentials.default.thing: ${thing}: "
+        "the thing cannot be named after itself\n");
+    expect_faults(fixture, "{ \"device\": \"${thing}\", " ROUTE " }",
+                  "1:13: device: ${thing}: write \"thing\" and \"provider\": \"iot\" into "
+                  "\"credentials\": { \"default\": ... }, or use ${device}\n");
+}
+
+/* What it is named after may come by itself. */
+static void test_a_thing_that_may_come(void **state)
+{
+#ifndef CONFIG_CREDENTIALS_IOT
+    skip();
+#endif
+    struct fixture *fixture = *state;
+    assert_int_equal(load(fixture, THING("${thing}", OF_IOT ", \"thing\": \"${mac:wwan0}\"")),
+                     E_AGAIN);
+}
+
+/* Whatever a key is: those of lists, of tags, of drivers, choices and numbers in quotes. */
+static void test_every_text_is_expanded(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *at = fixture->directory;
+    char text[2048];
+    write_below(fixture, "kinesis", "kinesis\n");
+    write_below(fixture, "bulk", "bulk\n");
+    write_below(fixture, "time", "7s\n");
+    write_below(fixture, "size", "2MiB\n");
+    (void)snprintf(
+        text, sizeof text,
+        "{ \"device\": \"d\", \"alarm_after\": \"${file:%s/time}\","
+        " \"spool\": { \"size\": \"${file:%s/size}\", \"path\": \"/var/${device}\" },"
+        " \"sensors\": [ { \"name\": \"${device}-m\", \"driver\": \"meter\", \"lane\":"
+        " \"${file:%s/bulk}\", \"tags\": { \"t\": \"${device}\" }, \"bus\": \"tcp://${device}\","
+        " \"channels\": [ { \"name\": \"${device}\", \"register\": 1 } ],"
+        " \"masks\": [ \"${device}\" ] } ],"
+        " \"routes\": [ { \"name\": \"${device}-r\", \"destination\": \"${file:%s/kinesis}\","
+        " \"region\": \"eu-west-1\", \"stream\": \"s-${device}\","
+        " \"lanes\": [ \"${file:%s/bulk}\" ] } ] }",
+        at, at, at, at, at);
+    const struct config *config = expect_good(fixture, text);
+    const struct cfg_sensor *sensor = &config->sensors[0];
+    assert_int_equal(config->alarm_after_ms, 7000);
+    assert_int_equal(config->spool.size_bytes, 2 << 20);
+    assert_string_equal(config->spool.path, "/var/d");
+    assert_string_equal(sensor->name, "d-m");
+    assert_int_equal(sensor->lane, CFG_LANE_BULK);
+    assert_string_equal(sensor->tags[0].value, "d");
+    assert_int_equal(sensor->setting_count, 4);
+    assert_string_equal(sensor->settings[0].value, "tcp://d");
+    assert_string_equal(sensor->settings[1].value, "d");
+    assert_string_equal(sensor->settings[3].value, "d");
+    assert_string_equal(config->routes[0].name, "d-r");
+    assert_string_equal(config->routes[0].stream, "s-d");
+    assert_true(config->routes[0].lanes[CFG_LANE_BULK]);
+    assert_false(config->routes[0].lanes[CFG_LANE_ALARM]);
+}
+
 static void test_expansion_is_bounded(void **state)
 {
     const struct fixture *fixture = *state;
@@ -2357,6 +2451,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_expand, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_may_come, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_serial, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_device_and_thing_name_each_other, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_thing_that_may_come, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_every_text_is_expanded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expansion_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expanded_values_are_not_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unresolved_default_device, set_up, tear_down),
