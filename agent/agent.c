@@ -638,6 +638,10 @@ static int run(struct agent *agent, const struct agent_options *options, bool *r
     log_info("started device=%s spool=%s sensors=%zu routes=%zu config=%s", agent->config->device,
              agent->spool_id, agent->config->sensor_count, agent->config->route_count,
              agent->config->file);
+    if (agent->config->device_warning != NULL)
+        log_warning("device-name-generic device=%s remedy=\"use ${serial}, ${machine-id} or a name "
+                    "of its own\"",
+                    agent->config->device);
     notify_send("READY=1");
     if (options->drain)
         result = drain(agent, options->drain_timeout_ms);

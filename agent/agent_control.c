@@ -110,8 +110,9 @@ static void fill_health(struct agent *agent, const struct spool_status *spool,
     status->problem = status->healthy ? NULL : now->problem;
 }
 
-static void fill_warnings(struct status *status)
+static void fill_warnings(const struct agent *agent, struct status *status)
 {
+    status_warn(status, agent->config->device_warning);
     if (!status->durable)
         status_warn(status, "the spool is not durable: a power cut loses what is not delivered");
     if (status->aside > 0)
@@ -159,7 +160,7 @@ void agent_control_fill_status(struct agent *agent, struct agent_status *ret_sta
     agent_link_fill_status(agent, &status->link);
     fill_health(agent, &spool, ret_status);
     fill_rest(agent, &spool, status);
-    fill_warnings(status);
+    fill_warnings(agent, status);
 }
 
 static void write_status(void *context, bool text, struct writer *out)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/control/config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/control/config_reader.h"
+#include "agent/control/generic_name.h"
 #include "platform/base/error.h"
 #include "platform/fs.h"
 
@@ -147,6 +149,21 @@ static void check_link(struct config_reader *reader)
 
 /* ---- the device ---- */
 
+/* Two machines of one name are one to whoever counts devices. */
+static void warn_of_name(struct config_reader *reader, const struct json_node *node)
+{
+    struct config *config = reader->config;
+    static const char subject[] = "device ";
+    char text[256];
+    (void)snprintf(text, sizeof text,
+                   "%s\"%.128s\" is what many machines are called; use ${serial}, ${machine-id} or "
+                   "a name of its own",
+                   subject, config->device);
+    config->device_warning = config_pool_text(reader->pool, text);
+    config_fault_warn(reader->faults, node, node != NULL ? NULL : "device", "%s",
+                      text + strlen(subject));
+}
+
 /* Part of partition keys, file names and topics later on: loosened more easily than tightened. */
 static void check_device(struct config_reader *reader)
 {
@@ -159,6 +176,8 @@ static void check_device(struct config_reader *reader)
                      node != NULL ? NULL : "device",
                      "is no name for a device; use letters, digits, \"_\", \".\", \":\", \"@\" "
                      "and \"-\"");
+    else if (device != NULL && generic_name(device))
+        warn_of_name(reader, node);
 }
 
 /* ---- how it is ---- */

@@ -257,8 +257,9 @@ struct config {
     const char *main_digest;
     bool main_changed; /* since it was applied */
     const char *device;
-    int64_t alarm_after_ms; /* data that waits so long is unhealthy */
-    int64_t health_ms;      /* how often the agent records how it is; 0: never */
+    const char *device_warning; /* what is wrong with that name, and what helps; NULL: nothing */
+    int64_t alarm_after_ms;     /* data that waits so long is unhealthy */
+    int64_t health_ms;          /* how often the agent records how it is; 0: never */
     struct cfg_spool spool;
     struct cfg_link link;
     struct cfg_sensor *sensors;

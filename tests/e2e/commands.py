@@ -188,6 +188,22 @@ def check_fragments(agent):
     fragment.unlink()
 
 
+def check_generic_name(agent):
+    """A name that many machines have is warned of in check, status and the log, and used."""
+    warning = '"localhost.localdomain" is what many machines are called'
+    agent.config_file.write_text(GOOD.replace('"gw"', '"localhost.localdomain"'))
+    result = agent.call("check", "-c", agent.config_file)
+    check_code(result, 0)
+    check(f": warning: device: {warning}" in result.stderr, result.stderr)
+    agent.start()
+    warnings = agent.status()["warnings"]
+    check(any(warning in text for text in warnings), warnings)
+    check("  warning: device \"localhost" in agent.call("status").stdout, "no warning in the text")
+    check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
+    check("device-name-generic device=localhost.localdomain " in agent.log.read_text(),
+          agent.tail())
+
+
 def check_last_commit(agent):
     """A stop that could not save what is in RAM is a failure."""
     agent.config_file.write_text(GOOD)
@@ -258,6 +274,7 @@ def scenario(run):
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
 
     check_fragments(agent)
+    check_generic_name(agent)
     check_last_commit(agent)
     check_lanes(agent)
     check_drain(agent)

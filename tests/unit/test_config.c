@@ -2239,6 +2239,32 @@ static void test_a_thing_that_may_come(void **state)
                      E_AGAIN);
 }
 
+static void expect_generic(struct fixture *fixture, const char *device, bool generic)
+{
+    char text[512];
+    (void)snprintf(text, sizeof text, "{ \"device\": \"%s\", " ROUTE " }", device);
+    const struct config *config = expect_good(fixture, text);
+    assert_int_equal(config->device_warning != NULL, generic);
+    assert_int_equal(strstr(fixture->faults, "1:13: warning: device: ") != NULL, generic);
+    assert_int_equal(strstr(fixture->faults, "is what many machines are called") != NULL, generic);
+}
+
+static void test_generic_names_are_warned_of(void **state)
+{
+    static const char *const generic[] = {"localhost",         "localhost.localdomain",
+                                          "RaspberryPi",       "gateway",
+                                          "raspberrypi.local", "debian",
+                                          "beaglebone",        "qemu-armv7",
+                                          "imx6ull",           "raspberrypi"};
+    static const char *const own[] = {"gw-17",       "localhosts",     "raspberrypi-2f3a",
+                                      "gateway-17",  "pump.localhost", "0123456789abcdef",
+                                      "debian-house"};
+    for (size_t i = 0; i < sizeof generic / sizeof generic[0]; i++)
+        expect_generic(*state, generic[i], true);
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        expect_generic(*state, own[i], false);
+}
+
 /* Whatever a key is: those of lists, of tags, of drivers, choices and numbers in quotes. */
 static void test_every_text_is_expanded(void **state)
 {
@@ -2453,6 +2479,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_serial, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_device_and_thing_name_each_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_thing_that_may_come, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_generic_names_are_warned_of, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_text_is_expanded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expansion_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expanded_values_are_not_shown, set_up, tear_down),
