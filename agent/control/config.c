@@ -205,7 +205,7 @@ static int read_config(struct config_reader *reader, const struct json_node *roo
 {
     struct config *config = reader->config;
     reader->root = root;
-    config_read_thing(reader);
+    config_read_thing(reader, root, root);
     config->spool.wait_ms = WAIT_MS;
     config_read_object(reader, root, &schema_root, config);
     check_device(reader);

@@ -21,8 +21,9 @@ static int find_state(struct config_reader *reader, struct config_files *files,
         free(probe.faults);
         return E_NO_MEMORY;
     }
-    config_read_key(&probe, config_files_find(files, NULL, "device"),
-                    schema_find(&schema_root, "device"), probe.config);
+    const struct json_node *device = config_files_find(files, NULL, "device");
+    config_read_thing(&probe, device, config_files_find(files, "credentials", "default"));
+    config_read_key(&probe, device, schema_find(&schema_root, "device"), probe.config);
     config_read_key(&probe, config_read_member(root, "spool"), schema_find(spool->members, "path"),
                     &probe.config->spool);
     config_spool_path(&probe);

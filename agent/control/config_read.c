@@ -72,10 +72,11 @@ static const char *root_of(const struct config_reader *reader)
 }
 
 /* The device as a part of the thing; NULL if it is named after the thing, or cannot be told. */
-static const char *device_of_thing(const struct config_reader *reader, char device[EXPAND_BYTES])
+static const char *device_of_thing(const struct config_reader *reader, const struct json_node *root,
+                                   char device[EXPAND_BYTES])
 {
     char why[EXPAND_WHY_BYTES];
-    const struct json_node *node = config_read_member(reader->root, "device");
+    const struct json_node *node = config_read_member(root, "device");
     const struct expand sources = {.root = root_of(reader)};
     const char *text = schema_find(&schema_root, "device")->standard;
     if (node != NULL)
@@ -83,9 +84,10 @@ static const char *device_of_thing(const struct config_reader *reader, char devi
     return expand_text(&sources, text, device, why) == 0 ? device : NULL;
 }
 
-static const struct json_node *thing_node(struct config_reader *reader)
+static const struct json_node *thing_node(struct config_reader *reader,
+                                          const struct json_node *root)
 {
-    const struct json_node *credentials = config_read_member(reader->root, "credentials");
+    const struct json_node *credentials = config_read_member(root, "credentials");
     const struct json_node *node = config_read_member(credentials, "default");
     const char *provider = config_read_word(reader, config_read_member(node, "provider"));
     const struct json_node *thing = config_read_member(node, "thing");
@@ -95,15 +97,16 @@ static const struct json_node *thing_node(struct config_reader *reader)
 }
 
 /* The device may be named after the thing, or the thing after the device, but not both. */
-void config_read_thing(struct config_reader *reader)
+void config_read_thing(struct config_reader *reader, const struct json_node *device,
+                       const struct json_node *credentials)
 {
-    char device[EXPAND_BYTES];
+    char name[EXPAND_BYTES];
     char thing[EXPAND_BYTES];
     char why[EXPAND_WHY_BYTES];
     char fault[EXPAND_WHY_BYTES + sizeof "credentials.default.thing: "];
-    const struct json_node *node = thing_node(reader);
+    const struct json_node *node = thing_node(reader, credentials);
     const struct expand sources = {.root = root_of(reader),
-                                   .device = device_of_thing(reader, device)};
+                                   .device = device_of_thing(reader, device, name)};
     reader->thing_error = E_NOT_FOUND;
     reader->thing_fault = "write \"thing\" and \"provider\": \"iot\" into \"credentials\": "
                           "{ \"default\": ... }, or use ${device}";

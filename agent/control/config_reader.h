@@ -100,8 +100,10 @@ bool config_read_is_choice(struct config_reader *reader, const struct json_node 
 const char *config_read_text(struct config_reader *reader, const struct json_node *node,
                              const struct schema_key *key);
 
-/** Finds out what ${thing} stands for, before anything else is read. */
-void config_read_thing(struct config_reader *reader);
+/** Finds out what ${thing} stands for, before anything else is read. DEVICE and CREDENTIALS are
+ *  the objects that say something of them, or NULL. */
+void config_read_thing(struct config_reader *reader, const struct json_node *device,
+                       const struct json_node *credentials);
 
 /** Checks the scalar NODE against KEY and gives its text, for a driver. NULL: reported. */
 const char *config_read_scalar(struct config_reader *reader, const struct json_node *node,
