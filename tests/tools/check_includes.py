@@ -79,7 +79,8 @@ LIBC = """
 # clock, socket, file, thread or foreign library; hashing comes in as platform/hash.h.
 PURE = """
     platform/base/base64.* platform/base/bytes.* platform/base/crc32c.* platform/base/error.*
-    platform/base/parse.* platform/base/ini.* platform/base/url.* platform/base/writer.*
+    platform/base/parse.* platform/base/pem.* platform/base/ini.* platform/base/url.*
+    platform/base/writer.*
     platform/json/json_write.* platform/json/json_scan.*
     agent/aws/sigv4.* agent/aws/credentials_reply.* agent/aws/xml_scan.*
     agent/http/http_write.* agent/http/http_parse.* agent/http/http_connect.*
