@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "platform/base/parse.h"
+
 const char *human_bytes(uint64_t bytes, char text[HUMAN_BYTES])
 {
     static const char units[] = "KMGTPE";
@@ -56,5 +58,23 @@ const char *human_rate(double value, char text[HUMAN_BYTES])
         snprintf(text, HUMAN_BYTES, "%.1f%.1s", value, unit == 0 ? "" : &units[unit]);
     else
         snprintf(text, HUMAN_BYTES, "%.0f%.1s", value, unit == 0 ? "" : &units[unit]);
+    return text;
+}
+
+const char *human_date(int64_t wall_ms, char text[HUMAN_DATE_BYTES])
+{
+    int64_t days = wall_ms / 86400000;
+    int64_t rest = wall_ms % 86400000;
+    if (rest < 0) {
+        rest += 86400000;
+        days--;
+    }
+    int64_t year;
+    unsigned month;
+    unsigned day;
+    parse_civil_from_days(days, &year, &month, &day);
+    unsigned s = (unsigned)(rest / 1000);
+    snprintf(text, HUMAN_DATE_BYTES, "%04d-%02u-%02uT%02u:%02u:%02u.%03uZ", (int)year, month, day,
+             s / 3600, s / 60 % 60, s % 60, (unsigned)(rest % 1000));
     return text;
 }

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /** Numbers for people: short, of fixed width, without false precision. Each returns TEXT. */
-enum { HUMAN_BYTES = 16 };
+enum { HUMAN_BYTES = 16, HUMAN_DATE_BYTES = 32 };
 
 /** "0 B", "999 B", "1.0 KiB", "31.9 MiB". */
 const char *human_bytes(uint64_t bytes, char text[HUMAN_BYTES]);
@@ -15,6 +15,9 @@ const char *human_age(int64_t age_ms, char text[HUMAN_BYTES]);
 
 /** A rate or count with at most four digits: "0", "0.3", "34", "1.2k", "3.4M". */
 const char *human_rate(double value, char text[HUMAN_BYTES]);
+
+/** "2026-11-23T22:31:26.123Z" of WALL_MS since 1970 UTC. */
+const char *human_date(int64_t wall_ms, char text[HUMAN_DATE_BYTES]);
 
 /** The same into temporaries that live until the end of the enclosing block. */
 #define HUMAN_BYTES_TEXT(bytes) human_bytes((bytes), (char[HUMAN_BYTES]){0})

@@ -9,11 +9,10 @@
 
 #include "agent/control/human.h"
 #include "platform/base/error.h"
-#include "platform/base/parse.h"
 #include "platform/fs.h"
 #include "platform/json/json_write.h"
 
-enum { LINE_BYTES = 81, FLOAT_BYTES = 32, DATE_BYTES = 32 };
+enum { LINE_BYTES = 81, FLOAT_BYTES = 32 };
 
 static double float64_from_bits(uint64_t bits)
 {
@@ -31,23 +30,6 @@ static void format_float64(char text[FLOAT_BYTES], uint64_t bits)
         if (strtod(text, NULL) == number)
             return;
     }
-}
-
-static void format_date(char text[DATE_BYTES], int64_t wall_ms)
-{
-    int64_t days = wall_ms / 86400000;
-    int64_t rest = wall_ms % 86400000;
-    if (rest < 0) {
-        rest += 86400000;
-        days--;
-    }
-    int64_t year;
-    unsigned month;
-    unsigned day;
-    parse_civil_from_days(days, &year, &month, &day);
-    unsigned s = (unsigned)(rest / 1000);
-    snprintf(text, DATE_BYTES, "%04d-%02u-%02uT%02u:%02u:%02u.%03uZ", (int)year, month, day,
-             s / 3600, s / 60 % 60, s % 60, (unsigned)(rest % 1000));
 }
 
 void status_warn(struct status *status, const char *text)
@@ -175,8 +157,8 @@ static void json_warnings(struct json_write *json, const struct status *status)
 
 static void json_agent(struct json_write *json, const struct status *status)
 {
-    char since[DATE_BYTES];
-    format_date(since, status->counters_since_ms);
+    char since[HUMAN_DATE_BYTES];
+    human_date(status->counters_since_ms, since);
     json_write_text(json, "device", status->device);
     json_write_text(json, "spool", status->spool);
     json_write_text(json, "version", status->version);
@@ -196,8 +178,8 @@ static void json_agent(struct json_write *json, const struct status *status)
 
 static void json_date(struct json_write *json, const char *key, int64_t wall_ms)
 {
-    char date[DATE_BYTES];
-    format_date(date, wall_ms);
+    char date[HUMAN_DATE_BYTES];
+    human_date(wall_ms, date);
     json_write_text(json, key, wall_ms == 0 ? NULL : date);
 }
 
@@ -302,8 +284,8 @@ static void text_paragraph(struct writer *out, const char *text)
 
 static void text_agent(struct writer *out, const struct status *status)
 {
-    char since[DATE_BYTES];
-    format_date(since, status->counters_since_ms);
+    char since[HUMAN_DATE_BYTES];
+    human_date(status->counters_since_ms, since);
     text_line(out, "runnel %s on %s: %s", status->version, status->device,
               status->healthy ? "healthy" : "NOT HEALTHY");
     if (status->problem != NULL)
@@ -341,11 +323,11 @@ static void text_lanes(struct writer *out, const struct status *status)
 /* Without a limit the routes say enough. */
 static void text_link(struct writer *out, const struct status_link *link)
 {
-    char date[DATE_BYTES];
+    char date[HUMAN_DATE_BYTES];
     char until[64] = "";
     if (link->limit_bytes == 0)
         return;
-    format_date(date, link->until_wall_ms);
+    human_date(link->until_wall_ms, date);
     if (link->until_wall_ms != 0)
         snprintf(until, sizeof(until), ", %s %.10s 00:00 UTC",
                  link->paused ? "paused until" : "which ends", date);
