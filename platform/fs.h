@@ -35,6 +35,12 @@ int fs_make_directories(const char *path, mode_t mode);
  */
 int fs_replace_file(const char *path, const void *bytes, size_t count, mode_t mode);
 
+/**
+ * Makes PATH a symbolic link to TARGET, whatever file or link it was, so that after a cut it is the
+ * old one or the new one. E_TOO_BIG: the path; error_sys, then it is the old one.
+ */
+int fs_replace_link(const char *path, const char *target);
+
 /** fsync(2) of a directory, so that names made or renamed in it survive a power cut. */
 int fs_sync_directory(const char *path);
 

@@ -115,23 +115,44 @@ static int write_synced(const char *path, const void *bytes, size_t count, mode_
     return rc;
 }
 
-int fs_replace_file(const char *path, const void *bytes, size_t count, mode_t mode)
+/* What is made first, beside PATH. */
+static int name_temporary(const char *path, char temporary[FS_PATH_BYTES])
 {
-    char temporary[FS_PATH_BYTES];
-    char parent[FS_PATH_BYTES];
-    if (strlen(path) + sizeof ".new" > sizeof temporary)
+    if (strlen(path) + sizeof ".new" > FS_PATH_BYTES)
         return E_TOO_BIG;
-    (void)snprintf(temporary, sizeof temporary, "%s.new", path);
-    (void)strcpy(parent, path);
-    to_parent(parent);
-    int rc = write_synced(temporary, bytes, count, mode);
-    if (rc == 0 && rename(temporary, path) < 0)
-        rc = error_sys(errno);
+    (void)snprintf(temporary, FS_PATH_BYTES, "%s.new", path);
+    return 0;
+}
+
+/* TEMPORARY, if it was MADE, takes the place of PATH. */
+static int put_in_place(const char *temporary, const char *path, int made)
+{
+    char parent[FS_PATH_BYTES];
+    int rc = made == 0 && rename(temporary, path) < 0 ? error_sys(errno) : made;
     if (rc < 0) {
         (void)unlink(temporary);
         return rc;
     }
+    (void)strcpy(parent, path);
+    to_parent(parent);
     return fs_sync_directory(parent);
+}
+
+int fs_replace_file(const char *path, const void *bytes, size_t count, mode_t mode)
+{
+    char temporary[FS_PATH_BYTES];
+    int rc = name_temporary(path, temporary);
+    return rc < 0 ? rc : put_in_place(temporary, path, write_synced(temporary, bytes, count, mode));
+}
+
+int fs_replace_link(const char *path, const char *target)
+{
+    char temporary[FS_PATH_BYTES];
+    int rc = name_temporary(path, temporary);
+    if (rc < 0)
+        return rc;
+    (void)unlink(temporary); /* what a cut left there */
+    return put_in_place(temporary, path, symlink(target, temporary) < 0 ? error_sys(errno) : 0);
 }
 
 int fs_find_existing(const char *path, char existing[FS_PATH_BYTES])

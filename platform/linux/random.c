@@ -20,6 +20,12 @@ void random_bytes(void *bytes, size_t count)
     }
 }
 
+bool random_is_seeded(void)
+{
+    uint8_t byte;
+    return getrandom(&byte, sizeof byte, GRND_NONBLOCK) == (ssize_t)sizeof byte;
+}
+
 uint64_t random_below(uint64_t limit)
 {
     /* The numbers above the last whole multiple of LIMIT would favour small results. */

@@ -70,6 +70,26 @@ static void test_replace(void **state)
     assert_int_equal(fs_replace_file(in_root("none/file"), "x", 1, 0600), error_sys(ENOENT));
 }
 
+static void test_replace_link(void **state)
+{
+    char path[FS_PATH_BYTES], text[16], target[16] = "";
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s", in_root("linked"));
+    put_file(in_root("linked.new"), "of a cut", 8);
+    put_file(path, "file", 4);
+    put_file(in_root("aim"), "x", 1);
+    assert_int_equal(fs_replace_link(path, "aim"), 0);
+    assert_int_equal(readlink(path, target, sizeof target), 3);
+    assert_int_equal(fs_read_file(path, text, sizeof text), 1);
+    assert_int_equal(fs_replace_link(path, "nowhere"), 0);
+    assert_int_equal(fs_read_file(path, text, sizeof text), error_sys(ENOENT));
+    assert_int_equal(access(in_root("linked.new"), F_OK), -1);
+    assert_int_equal(mkdir(in_root("linked.new"), 0700), 0);
+    assert_true(fs_replace_link(path, "aim") < 0);
+    assert_int_equal(readlink(path, target, sizeof target), 7);
+    assert_int_equal(fs_replace_link(in_root("none/link"), "x"), error_sys(ENOENT));
+}
+
 static void test_join(void **state)
 {
     char path[8];
@@ -318,6 +338,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_join),
         cmocka_unit_test_setup_teardown(test_replace, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_replace_link, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_read_file, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_read_fifo_does_not_wait, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_make_directories, make_root, remove_root),

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -66,6 +67,15 @@ static void test_waits_for_entropy(void **state)
     assert_int_equal(script.flags, 0);
 }
 
+static void test_says_whether_it_would_wait(void **state)
+{
+    (void)state;
+    assert_true(random_is_seeded());
+    assert_int_equal(script.flags, GRND_NONBLOCK);
+    script.errnum[1] = EAGAIN;
+    assert_false(random_is_seeded());
+}
+
 /* Keys that somebody can guess are worse than none. */
 static void test_ends_without_entropy(void **state)
 {
@@ -94,6 +104,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_pieces_and_interruptions, clear_script),
         cmocka_unit_test_setup(test_waits_for_entropy, clear_script),
+        cmocka_unit_test_setup(test_says_whether_it_would_wait, clear_script),
         cmocka_unit_test_setup(test_ends_without_entropy, clear_script),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
