@@ -78,6 +78,13 @@
 #define MBEDTLS_X509_CRT_PARSE_C
 #define MBEDTLS_X509_RSASSA_PSS_SUPPORT
 
+/* A key of one's own and the request for its certificate (CONFIG_COMMAND_IDENTITY); not linked
+ * where nobody asks for it. */
+#define MBEDTLS_PEM_WRITE_C
+#define MBEDTLS_PK_WRITE_C
+#define MBEDTLS_X509_CREATE_C
+#define MBEDTLS_X509_CSR_WRITE_C
+
 /* 2.28 blinds a key that it checks with random numbers of its own, 3.6 with the caller's. And 3.6
  * looks at all of this by itself, once it has derived what follows. */
 #ifndef MBEDTLS_VERSION_NUMBER
