@@ -42,4 +42,27 @@ int agent_spool(const struct config *config, const struct control_spool *spool,
  */
 int agent_estimate(const struct config *config, FILE *to);
 
+/** A device's certificate and key, and who uses them: a source of keys, else a route. */
+struct agent_identity {
+    const struct config *config;
+    const struct cfg_credentials *credentials;
+    const struct cfg_route *route;
+    const char *cert_file;
+    const char *key_file;
+};
+
+enum { AGENT_IDENTITY_FAULT_BYTES = 320 };
+
+/** Whether there is somebody who would say whether he takes it. */
+bool agent_identity_can_try(const struct agent_identity *identity);
+
+/**
+ * Fetches keys with them, or has a request answered by the route's endpoint, over connections of
+ * its own. 0: they are taken. E_TIMEOUT and most others: nobody said anything about them;
+ * E_CREDENTIALS, E_CLOSED, error_tls: they are refused, or a file does not fit. FAULT says what and
+ * what helps.
+ */
+int agent_identity_try(const struct agent_identity *identity,
+                       char fault[AGENT_IDENTITY_FAULT_BYTES]);
+
 #endif

@@ -64,7 +64,7 @@ static struct credentials_server server_of(const struct links *links,
                         .wall_ms = agent_time_wall,
                         .wall_context = links->agent},
         .proxy = agent_credentials_proxy(&endpoint->proxy),
-        .meter = link_meter(links->agent->link),
+        .meter = links->agent->link == NULL ? NULL : link_meter(links->agent->link),
         .stop = links->stop};
 }
 #endif
@@ -147,6 +147,18 @@ static int open_token_file(struct links *links)
 {
     return credentials_token_file_open(links->config->token_file, links->config->with_blanks,
                                        &links->all[links->count]);
+}
+#endif
+
+#ifdef CONFIG_CREDENTIALS_IOT
+int agent_credentials_open_iot(struct agent *agent, const struct cfg_credentials *config,
+                               const struct stop *stop, struct credentials_provider **ret_provider)
+{
+    struct links links = {.agent = agent, .config = config, .stop = stop};
+    int rc = open_iot(&links);
+    if (rc == E_OK)
+        *ret_provider = links.all[0];
+    return rc;
 }
 #endif
 

@@ -144,6 +144,11 @@ void agent_time_recall(struct agent *agent);
 int agent_credentials_open(struct agent *agent, const struct cfg_credentials *config,
                            struct credentials_provider **ret_credentials);
 
+/** The IoT provider of CONFIG alone, whose conversations listen to STOP. CONFIG outlives it.
+ *  E_NOT_FOUND: it has none; E_NO_MEMORY. */
+int agent_credentials_open_iot(struct agent *agent, const struct cfg_credentials *config,
+                               const struct stop *stop, struct credentials_provider **ret_provider);
+
 /** As the HTTP client wants it. */
 struct http_proxy agent_credentials_proxy(const struct cfg_proxy *proxy);
 

@@ -22,6 +22,9 @@ struct command {
 #ifndef CONFIG_COMMAND_DEAD
 #define cmd_dead NULL
 #endif
+#ifndef CONFIG_COMMAND_IDENTITY
+#define cmd_identity NULL
+#endif
 
 static const struct command commands[] = {
     {"run", cmd_run, "run the agent in the foreground", NULL},
@@ -33,6 +36,8 @@ static const struct command commands[] = {
      "CONFIG_COMMAND_SPOOL"},
     {"dead", cmd_dead, "list, export, send again or purge dead letters, also without an agent",
      "CONFIG_COMMAND_DEAD"},
+    {"identity", cmd_identity, "make, show and install the device's key and certificate",
+     "CONFIG_COMMAND_IDENTITY"},
     {"version", cmd_version, "say what this program contains", NULL},
 };
 
