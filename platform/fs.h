@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 enum { FS_PATH_BYTES = 512 };
 
@@ -68,6 +69,19 @@ int fs_describe(const char *path, char *ret_type, size_t type_bytes, bool *ret_d
 /** Whether the file system under PATH keeps no room for what is written over a file's zeros (UBIFS,
  *  F2FS and others): then a file of full size may still meet a full disk. False if unknown. */
 bool fs_writes_elsewhere(const char *path);
+
+/** By what a file is known again; zeros for one that is not there. */
+struct fs_mark {
+    bool there;
+    dev_t device;
+    ino_t inode;
+    off_t bytes;
+    struct timespec changed;
+};
+
+/** That of PATH now; NULL is a file that is not there. */
+struct fs_mark fs_look(const char *path);
+bool fs_is_same_mark(const struct fs_mark *a, const struct fs_mark *b);
 
 /** How much may still be written to the file system under PATH. error_sys. */
 int fs_measure_free(const char *path, uint64_t *ret_bytes);

@@ -390,3 +390,22 @@ int fs_measure_free(const char *path, uint64_t *ret_bytes)
     *ret_bytes = (uint64_t)statistics.f_bavail * (uint64_t)statistics.f_bsize;
     return 0;
 }
+
+struct fs_mark fs_look(const char *path)
+{
+    struct stat about;
+    if (path == NULL || stat(path, &about) < 0)
+        return (struct fs_mark){0};
+    return (struct fs_mark){.there = true,
+                            .device = about.st_dev,
+                            .inode = about.st_ino,
+                            .bytes = about.st_size,
+                            .changed = about.st_mtim};
+}
+
+bool fs_is_same_mark(const struct fs_mark *a, const struct fs_mark *b)
+{
+    return a->there == b->there && a->device == b->device && a->inode == b->inode &&
+           a->bytes == b->bytes && a->changed.tv_sec == b->changed.tv_sec &&
+           a->changed.tv_nsec == b->changed.tv_nsec;
+}

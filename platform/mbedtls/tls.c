@@ -11,7 +11,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <mbedtls/net_sockets.h>
@@ -26,6 +25,7 @@
 
 #include "platform/base/error.h"
 #include "platform/clock.h"
+#include "platform/fs.h"
 #include "platform/mbedtls/tls_trust.h"
 #include "platform/random.h"
 
@@ -37,15 +37,6 @@
 #endif
 
 enum { HOST_BYTES = MBEDTLS_SSL_MAX_HOST_NAME_LEN + 1, GRACE_MS = 100 };
-
-/* By what a file is known again. */
-struct file_mark {
-    bool there;
-    dev_t device;
-    ino_t inode;
-    off_t bytes;
-    struct timespec changed;
-};
 
 /* A client's certificate and its key. */
 struct pair {
@@ -60,9 +51,9 @@ struct tls {
     char *ca_file;
     char *cert_file;
     char *key_file;
-    struct file_mark ca_mark;
-    struct file_mark cert_mark; /* of the files that pair was read from */
-    struct file_mark key_mark;
+    struct fs_mark ca_mark;
+    struct fs_mark cert_mark; /* of the files that pair was read from */
+    struct fs_mark key_mark;
     int64_t (*wall_ms)(void *context, bool *ret_known);
     void *wall_context;
     mbedtls_ssl_session session; /* of the last connection to session_host, "" if there is none */
@@ -281,25 +272,6 @@ static void forget_session(struct tls *tls)
     tls->session_host[0] = '\0';
 }
 
-static struct file_mark look_at(const char *path)
-{
-    struct stat about;
-    if (path == NULL || stat(path, &about) < 0)
-        return (struct file_mark){0};
-    return (struct file_mark){.there = true,
-                              .device = about.st_dev,
-                              .inode = about.st_ino,
-                              .bytes = about.st_size,
-                              .changed = about.st_mtim};
-}
-
-static bool is_same_mark(const struct file_mark *a, const struct file_mark *b)
-{
-    return a->there == b->there && a->device == b->device && a->inode == b->inode &&
-           a->bytes == b->bytes && a->changed.tv_sec == b->changed.tv_sec &&
-           a->changed.tv_nsec == b->changed.tv_nsec;
-}
-
 /* mbedTLS collects certificates in a configuration, so a new one makes a new configuration. PAIR
  * is taken; what was there before stays if that fails. */
 static int use_pair(struct tls *tls, struct pair *pair)
@@ -326,10 +298,10 @@ static int use_pair(struct tls *tls, struct pair *pair)
 /* The marks are taken before the files are read: what changes meanwhile is found the next time. */
 static int take_pair(struct tls *tls, char where[TLS_WHERE_BYTES])
 {
-    const struct file_mark cert_mark = look_at(tls->cert_file);
-    const struct file_mark key_mark = look_at(tls->key_file);
+    const struct fs_mark cert_mark = fs_look(tls->cert_file);
+    const struct fs_mark key_mark = fs_look(tls->key_file);
     struct pair *pair;
-    if (is_same_mark(&cert_mark, &tls->cert_mark) && is_same_mark(&key_mark, &tls->key_mark))
+    if (fs_is_same_mark(&cert_mark, &tls->cert_mark) && fs_is_same_mark(&key_mark, &tls->key_mark))
         return 0;
     int rc = read_pair(tls, where, &pair);
     if (rc == 0)
@@ -368,7 +340,7 @@ static int read_files(struct tls *tls, const struct tls_options *options,
     int rc = check_pair_files(options, where);
     if (rc == 0)
         rc = use_pair(tls, NULL);
-    tls->ca_mark = look_at(tls->ca_file);
+    tls->ca_mark = fs_look(tls->ca_file);
     if (rc == 0 && tls->ca_file != NULL)
         rc = tls_trust_check(tls->ca_file, where);
     if (rc == 0 && tls->cert_file != NULL)
@@ -400,11 +372,11 @@ int tls_refresh(struct tls *tls, const char *host, char where[TLS_WHERE_BYTES])
 {
     char unused[TLS_WHERE_BYTES];
     const char *ca_file = tls->ca_file != NULL ? tls->ca_file : tls_trust_default(host);
-    const struct file_mark ca_mark = look_at(ca_file);
+    const struct fs_mark ca_mark = fs_look(ca_file);
     where[0] = '\0';
     if (tls->pair != NULL)
         (void)take_pair(tls, unused);
-    if (ca_file == NULL || (is_same_mark(&ca_mark, &tls->ca_mark) && ca_mark.there))
+    if (ca_file == NULL || (fs_is_same_mark(&ca_mark, &tls->ca_mark) && ca_mark.there))
         return 0; /* what is built in does not change */
     forget_session(tls);
     int rc = tls_trust_check(ca_file, where);
