@@ -395,6 +395,7 @@ static int open_signals(struct agent *agent)
  * without a holder. */
 static int open_stages(struct agent *agent, bool drain)
 {
+    agent_certificate_open(agent);
     int rc = stop_open(&agent->stop);
     if (rc == E_OK)
         rc = stop_open(&agent->damaged);
@@ -631,6 +632,14 @@ static bool may_begin_again(struct agent *agent)
     return true;
 }
 
+/* What is looked at now and then; returns when to come back. */
+static int64_t look_around(struct agent *agent)
+{
+    int64_t health_ms = agent_health_look(agent);
+    int64_t certificate_ms = agent_certificate_look(agent);
+    return health_ms < certificate_ms ? health_ms : certificate_ms;
+}
+
 /* The exit code, which only counts if it is not to begin again. */
 static int run(struct agent *agent, const struct agent_options *options, bool *ret_again)
 {
@@ -646,7 +655,7 @@ static int run(struct agent *agent, const struct agent_options *options, bool *r
     if (options->drain)
         result = drain(agent, options->drain_timeout_ms);
     else
-        while (!wait_for_signal(agent, agent_health_look(agent)))
+        while (!wait_for_signal(agent, look_around(agent)))
             continue;
     bool again = agent->damage_seen && may_begin_again(agent);
     if (!again)

@@ -110,8 +110,9 @@ static void fill_health(struct agent *agent, const struct spool_status *spool,
     status->problem = status->healthy ? NULL : now->problem;
 }
 
-static void fill_warnings(const struct agent *agent, struct status *status)
+static void fill_warnings(const struct agent *agent, struct agent_status *now)
 {
+    struct status *status = &now->status;
     status_warn(status, agent->config->device_warning);
     if (!status->durable)
         status_warn(status, "the spool is not durable: a power cut loses what is not delivered");
@@ -119,6 +120,7 @@ static void fill_warnings(const struct agent *agent, struct status *status)
         status_warn(status, "a damaged spool, or one of another version, was set aside: "
                             "spool.mdb.aside-*; what is whole in it is brought back, then it is "
                             "removed; one that stays needs a newer version");
+    status_warn(status, agent_certificate_warning(&status->certificate, now->certificate));
 }
 
 static void fill_rest(struct agent *agent, const struct spool_status *spool, struct status *status)
@@ -160,7 +162,8 @@ void agent_control_fill_status(struct agent *agent, struct agent_status *ret_sta
     agent_link_fill_status(agent, &status->link);
     fill_health(agent, &spool, ret_status);
     fill_rest(agent, &spool, status);
-    fill_warnings(agent, status);
+    agent_certificate_fill_status(agent, &status->certificate);
+    fill_warnings(agent, ret_status);
 }
 
 static void write_status(void *context, bool text, struct writer *out)

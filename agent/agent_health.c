@@ -48,6 +48,8 @@ static void write_losses(struct json_write *json, const struct config *config,
 static void write_rest(struct json_write *json, const struct status *status)
 {
     json_write_text(json, "clock", status->clock_quality);
+    if (status->certificate.file != NULL && status->certificate.has_days)
+        json_write_signed(json, "certificate_days", status->certificate.days);
     json_write_unsigned(json, "flash_bytes", status->flash_bytes);
     json_write_unsigned(json, "flash_commits", status->flash_commits);
     json_write_unsigned(json, "link_bytes", status->link.month_bytes);

@@ -12,6 +12,7 @@
 #include "agent/intake/collect.h"
 #include "agent/spool/spool.h"
 #include "agent/uplink/uplink.h"
+#include "platform/fs.h"
 #include "platform/json/json_write.h"
 
 /** What the files agent*.c share; nobody else includes it. */
@@ -44,6 +45,22 @@ struct agent_watchdog {
     bool late; /* a thread is, and it is in the log */
 };
 
+/** Until when the certificates are valid that the configuration names (agent_certificate.c). */
+enum { AGENT_CERTIFICATES_MAX = 16 };
+struct agent_certificate {
+    const char *path;
+    struct fs_mark mark; /* of what was read last */
+    bool readable;
+    int64_t not_after_ms;
+    int told_days; /* the last step that is in the log */
+};
+struct agent_certificates {
+    pthread_mutex_t lock;
+    struct agent_certificate files[AGENT_CERTIFICATES_MAX];
+    size_t count;
+    int64_t next_ms; /* when main looks again (clock_mono_ms) */
+};
+
 /** A name under which documents were sent. */
 struct sender {
     char name[CFG_NAME_BYTES];
@@ -64,6 +81,7 @@ struct agent {
     struct agent_clock clock;
     struct agent_watchdog watchdog;
     int64_t started_ms;
+    struct agent_certificates certificates;
     int64_t health_ms; /* when the next record of it is due; 0: not decided */
     char config_id[CONFIG_ID_BYTES];
     char spool_id[SPOOL_ID_TEXT_BYTES];
@@ -203,6 +221,24 @@ unsigned agent_lanes_for_all(const struct config *config);
  *  main thread's, between start and stop of the stages. */
 int64_t agent_health_look(struct agent *agent);
 
+/* ---- agent_certificate.c: how long the device is who it is ---- */
+
+/** With each configuration: which certificates it names. */
+void agent_certificate_open(struct agent *agent);
+
+/** Looks at them once an hour, and says in the log when one has 60, 30 or 7 days left, each of the
+ *  last days, and that it has expired. Returns when to come back (clock_mono_ms); INT64_MAX: never.
+ *  The main thread's. */
+int64_t agent_certificate_look(struct agent *agent);
+
+/** The one that expires first, as its file is now. Any thread. */
+void agent_certificate_fill_status(struct agent *agent, struct status_certificate *ret_certificate);
+
+/** What an operator should know of it, in TEXT; NULL: nothing. */
+enum { AGENT_CERTIFICATE_WARNING_BYTES = 640 };
+const char *agent_certificate_warning(const struct status_certificate *certificate,
+                                      char text[AGENT_CERTIFICATE_WARNING_BYTES]);
+
 /* ---- agent_link.c: the data budget, whose count lies in the spool's directory ---- */
 
 /** Behind the opening of the spool, whose lock guards the directory. What link_open returns. */
@@ -237,6 +273,7 @@ struct agent_status {
     struct status status;
     struct uplink_status uplinks[CFG_ROUTES_MAX];
     char problem[AGENT_PROBLEM_BYTES];
+    char certificate[AGENT_CERTIFICATE_WARNING_BYTES];
 };
 
 /** All but the sensors, which come one by one: those are the control thread's alone. */

@@ -32,4 +32,8 @@ int certificate_read(const char *pem, size_t count, struct certificate *ret_cert
 /** Likewise of a file. error_sys; E_TOO_BIG: it has more than CERTIFICATE_FILE_BYTES_MAX. */
 int certificate_read_file(const char *path, struct certificate *ret_certificate);
 
+/** The whole days from NOW_MS to NOT_AFTER_MS, rounded down: 0 on the last day, negative behind it.
+ */
+int64_t certificate_days(int64_t not_after_ms, int64_t now_ms);
+
 #endif

@@ -13,7 +13,7 @@
 #include "platform/json/json_write.h"
 #include "platform/tls.h"
 
-enum { OUTPUT_BYTES = 4096, DAY_MS = 24 * 3600 * 1000 };
+enum { OUTPUT_BYTES = 4096 };
 
 /* What is there. Codes: 0, else why not. */
 struct shown {
@@ -42,13 +42,6 @@ static int check_pair(const struct identity_device *device)
     return rc;
 }
 
-/* Rounded down: a certificate that is valid for another hour has 0 days. */
-static int64_t days_between(int64_t from_ms, int64_t to_ms)
-{
-    int64_t ms = to_ms - from_ms;
-    return ms >= 0 ? ms / DAY_MS : -((-ms + DAY_MS - 1) / DAY_MS);
-}
-
 static void look(const struct identity_device *device, struct shown *shown)
 {
     struct stat status;
@@ -56,7 +49,7 @@ static void look(const struct identity_device *device, struct shown *shown)
     shown->certificate_rc = certificate_read_file(device->cert_file, &shown->certificate);
     shown->pair_rc = shown->certificate_rc < 0 ? shown->certificate_rc : check_pair(device);
     shown->has_next = stat(device->next_key_file, &status) == 0;
-    shown->days = days_between(now_ms, shown->certificate.not_after_ms);
+    shown->days = certificate_days(shown->certificate.not_after_ms, now_ms);
 }
 
 static const char *key_words(const struct shown *shown, char text[ERROR_TEXT_BYTES])

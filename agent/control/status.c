@@ -197,6 +197,22 @@ static void json_link(struct json_write *json, const struct status_link *link)
     json_write_object_end(json);
 }
 
+static void json_certificate(struct json_write *json, const struct status_certificate *certificate)
+{
+    if (certificate->file == NULL) {
+        json_write_null(json, "certificate");
+        return;
+    }
+    json_write_object_begin(json, "certificate");
+    json_write_text(json, "file", certificate->file);
+    json_date(json, "expires", certificate->expires_ms);
+    if (certificate->has_days)
+        json_write_signed(json, "days", certificate->days);
+    else
+        json_write_null(json, "days");
+    json_write_object_end(json);
+}
+
 static void json_resources(struct json_write *json, const struct status *status)
 {
     json_write_object_begin(json, "dead");
@@ -204,6 +220,7 @@ static void json_resources(struct json_write *json, const struct status *status)
     json_write_unsigned(json, "bytes", status->dead_bytes);
     json_write_object_end(json);
     json_link(json, &status->link);
+    json_certificate(json, &status->certificate);
     json_write_object_begin(json, "flash");
     json_write_unsigned(json, "commits", status->flash_commits);
     json_write_unsigned(json, "bytes", status->flash_bytes);

@@ -66,6 +66,14 @@ struct status_link {
     bool paused;           /* it is spent, but perhaps for what alarms have in reserve */
 };
 
+/** The certificate that expires first of those that the configuration names. */
+struct status_certificate {
+    const char *file; /* NULL: it names none that can be read */
+    int64_t expires_ms;
+    bool has_days; /* the time is known */
+    int64_t days;  /* left, negative once it has expired */
+};
+
 struct status {
     const char *device;
     const char *spool; /* its id, hexadecimal */
@@ -94,6 +102,7 @@ struct status {
 
     uint64_t dead_letters, dead_bytes; /* kept now, of all routes */
     struct status_link link;
+    struct status_certificate certificate;
     uint64_t flash_commits, flash_bytes;         /* since the agent started */
     uint64_t flash_size_bytes, flash_used_bytes; /* of the spool file */
     uint64_t memory_rss_bytes, memory_private_bytes;

@@ -76,6 +76,12 @@ int certificate_read(const char *pem, size_t count, struct certificate *ret_cert
     return rc == 0 ? 0 : fault(rc);
 }
 
+int64_t certificate_days(int64_t not_after_ms, int64_t now_ms)
+{
+    int64_t ms = not_after_ms - now_ms;
+    return ms >= 0 ? ms / DAY_MS : -((-ms + DAY_MS - 1) / DAY_MS);
+}
+
 int certificate_read_file(const char *path, struct certificate *ret_certificate)
 {
     char *text = malloc(CERTIFICATE_FILE_BYTES_MAX);

@@ -123,6 +123,18 @@ static void test_certificate(void **state)
     assert_true(certificate_read_file(in_folder("device.key"), &certificate) < 0);
 }
 
+static void test_days(void **state)
+{
+    const int64_t day_ms = 24 * 3600 * 1000;
+    (void)state;
+    assert_int_equal(certificate_days(10 * day_ms, 0), 10);
+    assert_int_equal(certificate_days(10 * day_ms, 1), 9);
+    assert_int_equal(certificate_days(day_ms, day_ms), 0);
+    assert_int_equal(certificate_days(day_ms, day_ms + 1), -1);
+    assert_int_equal(certificate_days(day_ms, 2 * day_ms), -1);
+    assert_int_equal(certificate_days(day_ms, 2 * day_ms + 1), -2);
+}
+
 /* However it is cut off, it is no certificate, and nothing beyond it is read. */
 static void test_cut_off(void **state)
 {
@@ -163,7 +175,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys),     cmocka_unit_test(test_request),
         cmocka_unit_test(test_subjects), cmocka_unit_test(test_certificate),
-        cmocka_unit_test(test_cut_off),  cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_days),     cmocka_unit_test(test_cut_off),
+        cmocka_unit_test(test_pairs),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
