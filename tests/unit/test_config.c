@@ -9,6 +9,7 @@
 
 #include "agent/control/config.h"
 #include "agent/control/config_endpoint.h"
+#include "agent/control/config_store.h"
 #include "agent/control/expand.h"
 #include "agent/control/nearest.h"
 #include "agent/control/schema.h"
@@ -2228,6 +2229,31 @@ static void test_device_and_thing_name_each_other(void **state)
                   "\"credentials\": { \"default\": ... }, or use ${device}\n");
 }
 
+/* What was applied lies in the state directory, which may be called after the thing as well. */
+static void test_what_was_applied_is_found_by_the_thing(void **state)
+{
+#ifndef CONFIG_CREDENTIALS_IOT
+    skip();
+#endif
+    static const char applied[] = "{ " ROUTE ", \"alarm_after\": \"7m\" }";
+    struct fixture *fixture = *state;
+    struct config_store store;
+    char text[1024];
+    char path[128];
+    const struct config_offer offer = {.document = applied,
+                                       .count = sizeof applied - 1,
+                                       .origin = CFG_ORIGIN_SOURCE,
+                                       .confirm_ms = 60000};
+    (void)snprintf(text, sizeof text, "%s", THING("${thing}", OF_IOT ", \"thing\": \"pump-4\""));
+    (void)snprintf(strrchr(text, '}'), 100, ", \"spool\": { \"path\": \"%s/${device}\" } }",
+                   fixture->directory);
+    (void)snprintf(path, sizeof path, "%s/pump-4", fixture->directory);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(config_store_read(path, &store), 0);
+    assert_int_equal(config_store_offer(&store, &offer), 0);
+    assert_int_equal(expect_good(fixture, text)->alarm_after_ms, 7 * 60000);
+}
+
 /* What it is named after may come by itself. */
 static void test_a_thing_that_may_come(void **state)
 {
@@ -2479,6 +2505,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_serial, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_device_and_thing_name_each_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_thing_that_may_come, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_was_applied_is_found_by_the_thing, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_generic_names_are_warned_of, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_text_is_expanded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expansion_is_bounded, set_up, tear_down),
