@@ -19,6 +19,7 @@
 #include "platform/clock.h"
 #include "platform/fs.h"
 #include "platform/hash.h"
+#include "platform/machine.h"
 #include "platform/notify.h"
 
 enum {
@@ -112,6 +113,7 @@ static int open_spool(struct agent *agent)
         .rescued = agent->has_rescued ? &agent->rescued : NULL,
         .heartbeat_ms = agent->watchdog.every_ms,
     };
+    machine_get_mark("", &options.machine);
     for (int lane = 0; lane < LANE_COUNT; lane++)
         options.lanes[lane] = (struct spool_lane_options){
             .full = (enum spool_full)config->lanes[lane].full,
@@ -411,8 +413,10 @@ static int open_stages(struct agent *agent, bool drain)
         rc = agent_link_open(agent);
     if (rc == E_OK)
         rc = open_routes(agent);
-    if (rc == E_OK)
+    if (rc == E_OK) {
+        agent_alarm_other_hardware(agent);
         agent_alarm_set_aside(agent);
+    }
     if (rc == E_OK)
         rc = open_sensors(agent, drain);
     return rc == E_OK ? open_control(agent) : rc;

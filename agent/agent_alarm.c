@@ -1,10 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent_state.h"
+#include "platform/base/bytes.h"
 
 static void begin(struct agent_note *note, const char *event, const char *file)
 {
     agent_note_begin(note, event);
     json_write_text(&note->json, "file", file);
+}
+
+void agent_alarm_other_hardware(struct agent *agent)
+{
+    uint8_t id[SPOOL_ID_BYTES];
+    char text[SPOOL_ID_TEXT_BYTES];
+    struct agent_note note;
+    if (spool_get_id_before(agent->spool, id) < 0)
+        return;
+    bytes_put_hex(text, id, sizeof id);
+    agent_note_begin(&note, "spool-on-other-hardware");
+    json_write_text(&note.json, "spool_before", text);
+    agent_note_alarm(agent, &note);
 }
 
 void agent_alarm_set_aside(struct agent *agent)

@@ -182,8 +182,9 @@ void agent_credentials_close(struct agent *agent);
 
 /* ---- agent_alarm.c: what happened to the spool, as a record of the sensor "runnel" ---- */
 
-/** Between the opening of the routes and the start of the spool: tells of a file that was set
- *  aside in this run, if one was. */
+/** Between the opening of the routes and the start of the spool: tells of a spool that was found on
+ *  other hardware, and of a file that was set aside in this run, if one was. */
+void agent_alarm_other_hardware(struct agent *agent);
 void agent_alarm_set_aside(struct agent *agent);
 
 /** For spool_options.on_salvaged; CONTEXT is the struct agent. */

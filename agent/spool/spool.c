@@ -89,6 +89,7 @@ static void begin_new(struct spool *spool)
     spool->next_sequence = 1;
     spool->reserved = 1 + RESERVATION;
     spool->counters_since_ms = wall_ms(spool);
+    spool->machine = spool->options.machine;
     spool->size_bytes = spool->room_bytes = spool_size_wanted(spool);
     spool->create = true;
     spool->next_boot = FIRST_BOOT;
@@ -212,6 +213,24 @@ static int set_aside(struct spool *spool, int reason, const char *fault)
     return E_OK;
 }
 
+/* The first commit, which every start makes, writes it down: before, nobody got a number of it. */
+static void look_at_machine(struct spool *spool)
+{
+    const struct machine_mark *now = &spool->options.machine;
+    if (!machine_is_other(&spool->machine, now)) {
+        machine_learn(&spool->machine, now);
+        return;
+    }
+    spool->machine = *now;
+    spool->id_before = spool->id;
+    random_bytes(&spool->id, sizeof spool->id);
+    (void)pthread_mutex_lock(&spool->lock);
+    spool_event_locked(spool, LOG_LEVEL_WARNING,
+                       "spool-on-other-hardware id-before=%016" PRIx64 " id=%016" PRIx64,
+                       spool->id_before, spool->id);
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
 static int go_on(struct spool *spool, bool clean)
 {
     atomic_store(&spool->store_ready, true);
@@ -221,6 +240,7 @@ static int go_on(struct spool *spool, bool clean)
     }
     spool_time_enter(spool);
     skip_unused(spool, clean);
+    look_at_machine(spool);
     spool_names_find(spool);
     /* Who renamed the file to its name may have been killed before the name was synced. */
     int rc = fs_sync_directory(spool->options.path);
@@ -375,6 +395,14 @@ void spool_close(struct spool *spool)
 void spool_get_id(const struct spool *spool, uint8_t ret_id[SPOOL_ID_BYTES])
 {
     bytes_put_be64(ret_id, spool->id);
+}
+
+int spool_get_id_before(const struct spool *spool, uint8_t ret_id[SPOOL_ID_BYTES])
+{
+    if (spool->id_before == 0)
+        return E_NOT_FOUND;
+    bytes_put_be64(ret_id, spool->id_before);
+    return E_OK;
 }
 
 uint64_t spool_next_sequence(struct spool *spool)

@@ -13,6 +13,7 @@
 #include "agent/spool/record.h"
 #include "agent/spool/timeline.h"
 #include "drivers/sample.h"
+#include "platform/machine.h"
 #include "platform/stop.h"
 
 /**
@@ -97,14 +98,17 @@ struct spool_options {
     void *event_context;
     const struct spool_rescued *rescued; /* of the spool before in this process; or NULL */
     int64_t heartbeat_ms; /* how long a thread may sleep in one go, for a watchdog; 0: for ever */
+    struct machine_mark machine; /* what is known of the hardware now; zeros: nothing */
 };
 
 /**
  * Locks the state directory and opens or creates the spool. A missing file is made by the commit
  * thread, so that the head collects at once. A damaged file, or one of another version or word
- * size, is renamed to spool.mdb.aside-N and a new one begun. FAULT says what is wrong and what
- * helps. E_BUSY: another process has it; with open_only E_VERSION, E_DAMAGED; E_NO_MEMORY;
- * error_sys; LMDB's.
+ * size, is renamed to spool.mdb.aside-N and a new one begun. One that was written on other hardware
+ * (machine_is_other), be it by a copy of the medium, goes on under a new id: what is in it keeps
+ * the old one, and nothing that is new bears the number of what the other machine takes. FAULT says
+ * what is wrong and what helps. E_BUSY: another process has it; with open_only E_VERSION,
+ * E_DAMAGED; E_NO_MEMORY; error_sys; LMDB's.
  */
 int spool_open(const struct spool_options *options, char fault[SPOOL_FAULT_BYTES],
                struct spool **ret_spool);
@@ -404,6 +408,10 @@ struct spool_status {
     int error;                 /* of the last commit; E_DAMAGED: see spool_rescue */
 };
 void spool_get_status(struct spool *spool, struct spool_status *ret_status);
+
+/** The id that the spool had before this start found it on other hardware. E_NOT_FOUND: it has not
+ *  changed. */
+int spool_get_id_before(const struct spool *spool, uint8_t ret_id[SPOOL_ID_BYTES]);
 
 /** E_NOT_FOUND: in this run no file was set aside (spool_status.aside_now). */
 int spool_get_set_aside(struct spool *spool, struct spool_set_aside *ret_aside);

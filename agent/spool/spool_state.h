@@ -21,7 +21,7 @@
 enum {
     SPOOL_FORMAT = 2,
     SPOOL_FORMAT_UNSEALED = 1, /* values without checksums */
-    SPOOL_STATE_BYTES = 160,
+    SPOOL_STATE_BYTES = 192,
     SPOOL_ROUTE_BYTES = 192,
     CURSOR_BIRTH_BYTES = 4, /* before a stored cursor: its route's birth */
     SENSORS_MAX = 1024,
@@ -222,6 +222,9 @@ struct spool {
     bool salvaging;
     unsigned format; /* of the file */
     uint64_t id;
+    uint64_t
+        id_before; /* as it was until this start found itself on other hardware; 0: no change */
+    struct machine_mark machine; /* that the file was written on last */
     uint64_t next_sequence;
     uint64_t reserved;     /* durable: sequence numbers below may be given out */
     uint64_t reserve_more; /* so many more are needed at once */

@@ -27,6 +27,9 @@ enum {
     AT_LIVED = AT_BOOT + 4,
     AT_LIVED_CHECKSUM = AT_LIVED + 8,
     STATE_LIVED_BYTES = AT_LIVED_CHECKSUM + 4,
+    AT_MACHINE = STATE_LIVED_BYTES, /* likewise: serial number, addresses */
+    AT_MACHINE_CHECKSUM = AT_MACHINE + 8 * (1 + MACHINE_ADDRESSES_MAX),
+    STATE_MACHINE_BYTES = AT_MACHINE_CHECKSUM + 4,
 };
 enum {
     AT_NAME = 0,
@@ -42,7 +45,7 @@ enum {
     ROUTE_LANE_SHIFT = 2,
     ROUTE_COUNTED = 1 << (ROUTE_LANE_SHIFT + LANE_COUNT),
 };
-_Static_assert((int)STATE_LIVED_BYTES <= (int)SPOOL_STATE_BYTES, "the state fits");
+_Static_assert((int)STATE_MACHINE_BYTES <= (int)SPOOL_STATE_BYTES, "the state fits");
 _Static_assert((int)ROUTE_BYTES <= (int)SPOOL_ROUTE_BYTES, "a route fits");
 
 static const uint8_t magic[4] = {'R', 'N', 'L', 'S'};
@@ -75,6 +78,26 @@ int spool_table_open(const struct spool *spool, const struct store_key *key, con
 
 /* ---- state and routes ---- */
 
+static void put_machine(const struct machine_mark *machine, uint8_t bytes[SPOOL_STATE_BYTES])
+{
+    bytes_put_le64(bytes + AT_MACHINE, machine->serial);
+    for (int i = 0; i < MACHINE_ADDRESSES_MAX; i++)
+        bytes_put_le64(bytes + AT_MACHINE + 8 * (1 + i), machine->addresses[i]);
+    bytes_put_le32(bytes + AT_MACHINE_CHECKSUM, crc32c(0, bytes, AT_MACHINE_CHECKSUM));
+}
+
+/* All zeros where the state does not say. */
+static void get_machine(const uint8_t *bytes, size_t count, struct machine_mark *ret_machine)
+{
+    *ret_machine = (struct machine_mark){0};
+    if (count < STATE_MACHINE_BYTES ||
+        bytes_get_le32(bytes + AT_MACHINE_CHECKSUM) != crc32c(0, bytes, AT_MACHINE_CHECKSUM))
+        return;
+    ret_machine->serial = bytes_get_le64(bytes + AT_MACHINE);
+    for (int i = 0; i < MACHINE_ADDRESSES_MAX; i++)
+        ret_machine->addresses[i] = bytes_get_le64(bytes + AT_MACHINE + 8 * (1 + i));
+}
+
 size_t spool_table_put_state_locked(const struct spool *spool,
                                     const struct lane_flash flash[LANE_COUNT], uint64_t reserved,
                                     bool clean, uint8_t bytes[SPOOL_STATE_BYTES])
@@ -99,7 +122,8 @@ size_t spool_table_put_state_locked(const struct spool *spool,
     bytes_put_le32(bytes + AT_BOOT, spool->lived_boot);
     bytes_put_le64(bytes + AT_LIVED, (uint64_t)spool->lived_ms);
     bytes_put_le32(bytes + AT_LIVED_CHECKSUM, crc32c(0, bytes, AT_LIVED_CHECKSUM));
-    return STATE_LIVED_BYTES;
+    put_machine(&spool->machine, bytes);
+    return STATE_MACHINE_BYTES;
 }
 
 int spool_table_read_lived(const uint8_t *bytes, size_t count, uint32_t *ret_boot,
@@ -164,6 +188,7 @@ static int get_state(struct spool *spool, const uint8_t *bytes, size_t count, bo
     }
     if (spool_table_read_lived(bytes, count, &spool->lived_boot, &spool->lived_ms) < 0)
         spool->lived_boot = 0;
+    get_machine(bytes, count, &spool->machine);
     *ret_clean = (bytes[AT_FLAGS] & STATE_CLEAN) != 0;
     return E_OK;
 }

@@ -44,10 +44,11 @@ ENTRY = struct.Struct("=IIQQII")
 (MADE_FILE, MADE_DIRECTORY, WROTE, TRUNCATED, ALLOCATED, RENAMED, UNLINKED, SYNCED,
  REPORTED) = range(1, 10)
 
-WORKLOADS = ("create", "killed", "append", "drain", "evict", "restart", "resize", "salvage", "dead",
-             "migrate")
+WORKLOADS = ("create", "killed", "append", "drain", "evict", "restart", "move", "resize", "salvage",
+             "dead", "migrate")
 # The start after a first cut, where it is not `recover`.
 STARTS = {"create": "create", "killed": "create", "evict": "recover-full",
+          "move": "recover-moved",
           "salvage": "recover-salvage", "dead": "recover-dead", "migrate": "recover-migrate"}
 # Spools of format 1, stopped cleanly and not.
 STORED = pathlib.Path(__file__).parent.parent / "unit" / "data" / "spool-1.tar.gz"

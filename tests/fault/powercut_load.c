@@ -346,6 +346,23 @@ static void restart(struct load *load)
     stop(load);
 }
 
+/* Likewise, each on other hardware: the medium is copied from machine to machine. */
+static void move(struct load *load)
+{
+    for (uint64_t serial = 1; serial <= 6; serial++) {
+        load->rig.machine.serial = serial;
+        open_spool(load);
+        work(load, 6);
+        if (serial % 2 == 0)
+            abandon(load);
+        else
+            stop(load);
+    }
+    open_spool(load);
+    wait_for_tickets(load);
+    stop(load);
+}
+
 /* Starts with a larger file, and with a smaller one into which all fits, at once or later. */
 static void resize(struct load *load)
 {
@@ -379,6 +396,12 @@ static void recover(struct load *load)
     commit(load);
     work(load, 3);
     wait_for_tickets(load);
+}
+
+static void recover_moved(struct load *load)
+{
+    load->rig.machine.serial = 100;
+    recover(load);
 }
 
 /* ---- where records change places ---- */
@@ -592,6 +615,8 @@ static const struct workload {
     {"drain", drain, LARGE, false, false},
     {"evict", evict, SMALL, true, false},
     {"restart", restart, LARGE, false, false},
+    {"move", move, LARGE, false, true},
+    {"recover-moved", recover_moved, LARGE, false, true},
     {"resize", resize, MEDIUM, false, false},
     {"recover", recover, LARGE, false, false},
     {"recover-full", recover, SMALL, true, false},

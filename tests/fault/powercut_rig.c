@@ -51,6 +51,7 @@ static void set_options(struct rig *rig, const char *path, uint64_t size_bytes, 
         .ack_window_records = 1000000,
         .dead_percent = 20,
         .clock = read_clock,
+        .machine = rig->machine,
     };
     /* Alarms are committed at once, the others when somebody waits or the head is full. */
     for (enum lane lane = 0; lane < LANE_COUNT; lane++)

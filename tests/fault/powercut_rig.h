@@ -41,6 +41,7 @@ struct report {
 };
 
 struct rig {
+    struct machine_mark machine; /* of the next spool that is opened */
     struct spool_options options;
     struct spool *spool;
     struct spool_route *routes[RIG_ROUTES];

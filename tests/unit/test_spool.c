@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/spool/spool.h"
+#include "platform/base/bytes.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
 #include "platform/stop.h"
@@ -675,6 +676,183 @@ static void test_removed_routes_are_known_for_a_week(void **state)
     remove_bench(&bench);
 }
 
+/* ---- other hardware ---- */
+
+enum { HOLES = 40, HOLE_EVERY = 50 };
+
+static uint64_t id_of(const struct bench *bench)
+{
+    uint8_t id[SPOOL_ID_BYTES];
+    spool_get_id(bench->spool, id);
+    return bytes_get_be64(id);
+}
+
+/* 0: it is what it was. */
+static uint64_t id_before(const struct bench *bench)
+{
+    uint8_t id[SPOOL_ID_BYTES];
+    return spool_get_id_before(bench->spool, id) == E_OK ? bytes_get_be64(id) : 0;
+}
+
+static void open_on(struct bench *bench, const struct machine_mark *machine)
+{
+    bench->options.machine = *machine;
+    open_bench(bench);
+}
+
+/* A clean stop, or what a power cut leaves. */
+static void end_bench(struct bench *bench, bool clean)
+{
+    if (clean)
+        close_bench(bench, true);
+    else
+        spool_abandon(bench->spool);
+}
+
+/* The medium of the machine, copied for another one. */
+static void copy_bench(const struct bench *bench, struct bench *ret_copy)
+{
+    char command[200];
+    make_bench(ret_copy);
+    (void)snprintf(command, sizeof command, "cp %s/* %s", bench->path, ret_copy->path);
+    assert_int_equal(system(command), 0);
+}
+
+/* What is owed: the holes, all under the id OLD, and behind them what is new. */
+static void expect_owed(struct bench *bench, uint64_t old, uint64_t new_sequence)
+{
+    struct spool_reader reader;
+    struct record record;
+    uint64_t previous;
+    spool_reader_start(&reader, bench->route, LANE_NORMAL);
+    for (uint64_t hole = 1; hole <= HOLES; hole++) {
+        assert_int_equal(spool_reader_next(&reader, &record, &previous), E_OK);
+        assert_int_equal(record.identity.spool_id, old);
+        assert_int_equal(record.identity.sequence, hole * HOLE_EVERY);
+        assert_int_equal(record.time_quality, TIME_SYNCED);
+    }
+    if (new_sequence != 0) {
+        assert_int_equal(spool_reader_next(&reader, &record, &previous), E_OK);
+        assert_int_equal(record.identity.spool_id, id_of(bench));
+        assert_int_equal(record.identity.sequence, new_sequence);
+    }
+    assert_int_equal(spool_reader_next(&reader, &record, &previous), E_END);
+}
+
+static void fill_with_holes(struct bench *bench, bool clean)
+{
+    append_readings(bench, LANE_NORMAL, HOLES * HOLE_EVERY);
+    assert_int_equal(drain(bench->route, LANE_NORMAL, HOLE_EVERY, true), HOLES * HOLE_EVERY);
+    wait_accepted(bench, LANE_NORMAL, HOLES * HOLE_EVERY);
+    end_bench(bench, clean);
+}
+
+/* Both go on: what the copy brought along keeps its identity, and what either takes has its own. */
+static void expect_two_machines(bool clean)
+{
+    const struct machine_mark one = {.serial = 1, .addresses = {11}};
+    const struct machine_mark two = {.serial = 2, .addresses = {12}};
+    struct sample sample = reading(0);
+    struct bench bench;
+    struct bench copy;
+    make_bench(&bench);
+    open_on(&bench, &one);
+    uint64_t old = id_of(&bench);
+    fill_with_holes(&bench, clean);
+    copy_bench(&bench, &copy);
+
+    open_on(&copy, &two);
+    uint64_t new_id = id_of(&copy);
+    assert_int_not_equal(new_id, old);
+    assert_int_equal(id_before(&copy), old);
+    assert_int_equal(counters(copy.route, LANE_NORMAL).stored, HOLES);
+    uint64_t sequence = append(&copy, LANE_NORMAL, &sample);
+    expect_owed(&copy, old, sequence);
+    end_bench(&copy, clean);
+
+    open_on(&copy, &two); /* the second start knows itself */
+    assert_int_equal(id_of(&copy), new_id);
+    assert_int_equal(id_before(&copy), 0);
+    close_bench(&copy, true);
+
+    open_on(&bench, &one);
+    assert_int_equal(id_of(&bench), old);
+    assert_int_equal(id_before(&bench), 0);
+    expect_owed(&bench, old, 0);
+    close_bench(&bench, true);
+    remove_bench(&copy);
+    remove_bench(&bench);
+}
+
+static void test_a_copied_spool_gets_an_id_of_its_own(void **state)
+{
+    (void)state;
+    expect_two_machines(true);
+    expect_two_machines(false);
+}
+
+/* Whether a start on MACHINE takes the hardware for another one. */
+static bool is_taken_for_another(struct bench *bench, const struct machine_mark *machine)
+{
+    open_on(bench, machine);
+    uint64_t old = id_before(bench);
+    uint64_t now = id_of(bench);
+    close_bench(bench, true);
+    assert_true(old == 0 || old != now);
+    return old != 0;
+}
+
+static void test_what_is_not_known_of_a_machine_proves_nothing(void **state)
+{
+    (void)state;
+    static const struct machine_mark starts[] = {
+        {.addresses = {5}},              /* the first that knows something */
+        {.serial = 0},                   /* nothing is there */
+        {.addresses = {3, 5}},           /* one more came */
+        {.addresses = {3}},              /* one is late */
+        {.serial = 9},                   /* root asks */
+        {.addresses = {5}},              /* another user does */
+        {.serial = 9, .addresses = {7}}, /* its interfaces were replaced */
+        {.addresses = {7}},
+    };
+    const struct machine_mark other = {.addresses = {5}};
+    struct bench bench;
+    make_bench(&bench);
+    open_bench(&bench);
+    close_bench(&bench, true);
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++)
+        assert_false(is_taken_for_another(&bench, &starts[i]));
+    assert_true(is_taken_for_another(&bench, &other));
+    assert_false(is_taken_for_another(&bench, &other));
+    remove_bench(&bench);
+}
+
+/* A start writes as much whether it has a mark to keep or not. */
+static uint64_t flash_of_a_start(struct bench *bench, const struct machine_mark *machine)
+{
+    struct spool_status status;
+    open_on(bench, machine);
+    spool_get_status(bench->spool, &status);
+    close_bench(bench, true);
+    return status.flash_bytes;
+}
+
+static void test_a_mark_costs_no_flash(void **state)
+{
+    (void)state;
+    const struct machine_mark none = {.serial = 0};
+    const struct machine_mark some = {.serial = 9, .addresses = {1, 2, 3}};
+    struct bench bench;
+    make_bench(&bench);
+    open_bench(&bench);
+    close_bench(&bench, true);
+    (void)flash_of_a_start(&bench, &none);
+    uint64_t without = flash_of_a_start(&bench, &none);
+    (void)flash_of_a_start(&bench, &some);
+    assert_int_equal(flash_of_a_start(&bench, &some), without);
+    remove_bench(&bench);
+}
+
 static void test_second_process_is_turned_away(void **state)
 {
     (void)state;
@@ -707,6 +885,9 @@ int main(void)
         cmocka_unit_test(test_three_lanes_and_3000_blocks),
         cmocka_unit_test(test_files_of_no_use_are_set_aside),
         cmocka_unit_test(test_removed_routes_are_known_for_a_week),
+        cmocka_unit_test(test_a_copied_spool_gets_an_id_of_its_own),
+        cmocka_unit_test(test_what_is_not_known_of_a_machine_proves_nothing),
+        cmocka_unit_test(test_a_mark_costs_no_flash),
         cmocka_unit_test(test_second_process_is_turned_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
