@@ -18,6 +18,12 @@ const char *config_lane_name(enum cfg_lane lane)
     return names[lane];
 }
 
+const char *config_origin_name(enum cfg_origin origin)
+{
+    static const char *const names[] = {"local", "source"};
+    return names[origin];
+}
+
 const char *config_destination_name(enum cfg_destination destination)
 {
     static const char *const names[] = {"kinesis", "firehose", "apigateway", "s3", "archive"};
@@ -85,10 +91,16 @@ void config_spool_path(struct config_reader *reader)
     struct cfg_spool *spool = &reader->config->spool;
     const char *state = config_variable(reader->options, "RUNNEL_STATE");
     const char *systemd = config_variable(reader->options, "STATE_DIRECTORY");
+    const char *where = state != NULL     ? "RUNNEL_STATE"
+                        : systemd != NULL ? "STATE_DIRECTORY"
+                                          : "CONFIG_SPOOL_PATH";
+    if (state == NULL && spool->path != NULL)
+        return;
     if (state != NULL)
         spool->path = config_pool_text(reader->pool, state);
-    else if (spool->path == NULL)
+    else
         spool->path = systemd != NULL ? first_of(reader, systemd) : CONFIG_SPOOL_PATH;
+    config_place_note(reader, where, &spool->path);
 }
 
 static const struct json_node *lanes_node(const struct config_reader *reader)

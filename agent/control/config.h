@@ -253,7 +253,7 @@ struct config {
     size_t file_count;
     enum cfg_state state;
     enum cfg_origin origin; /* of what was applied */
-    const char *main_file;  /* whose place it has, or "" */
+    const char *main_file;  /* that, or whose place it has; "": there is none */
     const char *main_digest;
     bool main_changed; /* since it was applied */
     const char *device;
@@ -268,7 +268,8 @@ struct config {
     size_t route_count;
     struct cfg_credentials *credentials; /* "default" is among them */
     size_t credentials_count;
-    struct config_pool *pool; /* owns everything above */
+    struct config_place *places; /* if they were asked for */
+    struct config_pool *pool;    /* owns everything above */
 };
 
 /** A document that is to be applied, for CFG_LAYER_OFFER. */
@@ -287,6 +288,7 @@ struct config_options {
     FILE *faults; /* one line per fault or warning; NULL: none */
     enum cfg_layer layer;
     const struct config_offered *offer;
+    bool places; /* note where each value comes from, for config_place */
 };
 
 /**
@@ -299,14 +301,31 @@ struct config_options {
  */
 int config_load(const struct config_options *options, struct config **ret_config);
 
+/** Where a value comes from. */
+struct config_place {
+    const void *address;
+    const char *where;   /* "FILE:LINE", or the name of a variable */
+    const char *written; /* with its ${file:...}, whose content is nobody's to see; else NULL */
+    const struct config_place *next;
+};
+
+/** Of the value at ADDRESS (config_walk.h), or NULL: it is a default. */
+const struct config_place *config_place(const struct config *config, const void *address);
+
 /** NULL is allowed. */
 void config_free(struct config *config);
 
 /** What would run, for people: one line per lane, sensor and route. */
 void config_print(const struct config *config, FILE *to);
 
+/** What was applied in the main file's place, if anything was: a line or two. */
+void config_print_applied(const struct config *config, FILE *to);
+
 /** "alarm", "normal", "bulk". */
 const char *config_lane_name(enum cfg_lane lane);
+
+/** "local", "source". */
+const char *config_origin_name(enum cfg_origin origin);
 
 /** "kinesis", "firehose", ... as in runnel.json. */
 const char *config_destination_name(enum cfg_destination destination);

@@ -199,9 +199,25 @@ static void print_route(const struct cfg_route *route, FILE *to)
                       route->backlog_share);
 }
 
+void config_print_applied(const struct config *config, FILE *to)
+{
+    const char *main_file = config->main_file[0] != '\0' ? config->main_file : "the defaults";
+    if (config->state == CFG_STATE_MAIN)
+        return;
+    (void)fprintf(to, "applied  %s, in the place of %s\n",
+                  config->state == CFG_STATE_TRIAL ? "on trial" : "and confirmed", main_file);
+    if (config->main_changed)
+        (void)fprintf(
+            to,
+            "         %s was changed since, which has no effect; to go back to it: runnel "
+            "config apply --none\n",
+            main_file);
+}
+
 void config_print(const struct config *config, FILE *to)
 {
     char bytes[TEXT_BYTES];
+    config_print_applied(config, to);
     if (config->file_count == 0)
         (void)fprintf(to, "file     none (Kconfig)\n");
     for (size_t i = 0; i < config->file_count; i++)

@@ -413,6 +413,17 @@ static void read_present(struct config_reader *reader, const struct json_node *n
     }
 }
 
+/* As config_walk tells the addresses. */
+static void note_place(struct config_reader *reader, const struct json_node *node,
+                       const struct schema_key *key, void *target)
+{
+    const struct cfg_route *route = target;
+    if (key->kind == SCHEMA_PARTITION)
+        config_place_node(reader, node, &route->partition);
+    else if (key->offset != SCHEMA_NOWHERE && key->kind != SCHEMA_ABSENT)
+        config_place_node(reader, node, (char *)target + key->offset);
+}
+
 static void read_standard(struct config_reader *reader, const struct json_node *object,
                           const struct schema_key *key, void *target)
 {
@@ -439,9 +450,10 @@ void config_read_key(struct config_reader *reader, const struct json_node *objec
                      const struct schema_key *key, void *target)
 {
     const struct json_node *node = config_read_member(object, key->name);
-    if (node != NULL)
+    if (node != NULL) {
+        note_place(reader, node, key, target);
         read_present(reader, node, key, target);
-    else if (key->kind == SCHEMA_OBJECT)
+    } else if (key->kind == SCHEMA_OBJECT)
         config_read_object(reader, NULL, key->members, (char *)target + key->offset);
     else if (key->standard != NULL)
         read_standard(reader, object, key, target);

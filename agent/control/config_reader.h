@@ -66,6 +66,15 @@ const char *config_files_name(const struct config_files *files);
 const char *config_files_name_at(const struct config_files *files, size_t index);
 void config_files_close(struct config_files *files); /* NULL is allowed */
 
+/* ---- config_place.c: nothing, unless the options ask for places ---- */
+
+/** The value at ADDRESS is what NODE says. */
+void config_place_node(struct config_reader *reader, const struct json_node *node,
+                       const void *address);
+
+/** The value at ADDRESS is what WHERE (a variable's name) says. */
+void config_place_note(struct config_reader *reader, const char *where, const void *address);
+
 /* ---- config_layers.c ---- */
 
 /** Puts what was applied, or is offered, in the main file's place, and notes in the configuration

@@ -31,18 +31,26 @@ const char *config_route_keep(const struct config_route *subject, const char *te
 /* What the route does not say itself; the profile is that of its keys. NULL: nobody says it. */
 static const char *find_region(const struct config_route *subject, const char *arn_region)
 {
+    static const char *const variables[] = {"AWS_REGION", "AWS_DEFAULT_REGION"};
     const struct cfg_credentials *credentials = subject->route->credentials;
-    const char *const choices[] = {arn_region[0] != '\0' ? arn_region : NULL,
-                                   config_route_variable(subject, "AWS_REGION"),
-                                   config_route_variable(subject, "AWS_DEFAULT_REGION")};
-    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++)
-        if (choices[i] != NULL)
-            return config_route_keep(subject, choices[i]);
+    const char *const *address = &subject->route->region;
+    if (arn_region[0] != '\0')
+        return config_route_keep(subject, arn_region);
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        const char *value = config_route_variable(subject, variables[i]);
+        if (value == NULL)
+            continue;
+        config_place_note(subject->reader, variables[i], address);
+        return config_route_keep(subject, value);
+    }
     const char *shared =
         config_shared_region(subject->reader, credentials != NULL ? credentials->profile : NULL);
     if (shared != NULL)
+        config_place_note(subject->reader, "the shared AWS config file", address);
+    if (shared != NULL || CONFIG_REGION[0] == '\0')
         return shared;
-    return CONFIG_REGION[0] != '\0' ? CONFIG_REGION : NULL;
+    config_place_note(subject->reader, "CONFIG_REGION", address);
+    return CONFIG_REGION;
 }
 
 void config_route_region(const struct config_route *subject, const char *arn_region)
@@ -110,6 +118,7 @@ bool config_route_endpoint(const struct config_route *subject, const char *varia
         if (url == NULL)
             continue;
         config_route_take_endpoint(subject, sources[i], url);
+        config_place_note(subject->reader, sources[i], &subject->route->endpoint.url);
         return true;
     }
     return false;

@@ -16,8 +16,10 @@ static void resolve_files(const struct config_route *subject)
 {
     struct cfg_route *route = subject->route;
     const char *bundle = config_route_variable(subject, "AWS_CA_BUNDLE");
-    if (route->ca_file == NULL && bundle != NULL)
+    if (route->ca_file == NULL && bundle != NULL) {
         route->ca_file = config_route_keep(subject, bundle);
+        config_place_note(subject->reader, "AWS_CA_BUNDLE", &route->ca_file);
+    }
     if (route->cert_file != NULL && route->key_file == NULL &&
         config_read_member(subject->node, "key_file") == NULL)
         config_route_fault(subject, "key_file", "is missing; cert_file needs its key");

@@ -157,6 +157,7 @@ static void add_setting(struct settings *settings, const char *name, const struc
                      node->text);
         return;
     }
+    config_place_node(reader, node, &settings->items[settings->count]);
     settings->items[settings->count++] =
         (struct driver_setting){.key = config_pool_text(reader->pool, name), .value = text};
 }

@@ -17,13 +17,7 @@
 enum { PLACES = 3, STATE_BYTES = 4096, STEP_MS = 60000, STEPS_MIN = 10 };
 enum { DIRECTORY_MODE = 0750, FILE_MODE = 0640 };
 
-static const char *const origins[] = {"local", "source"};
 static const char *const results[] = {"none", "confirmed", "reverted"};
-
-const char *config_origin_name(enum cfg_origin origin)
-{
-    return origins[origin];
-}
 
 void config_store_digest(const void *document, size_t count,
                          char ret_digest[CONFIG_STORE_DIGEST_BYTES])
@@ -50,7 +44,7 @@ static int state_path(const struct config_store *store, char path[FS_PATH_BYTES]
 static void put_applied(struct json_write *json, const struct config_applied *applied)
 {
     json_write_unsigned(json, "place", applied->place);
-    json_write_text(json, "origin", origins[applied->origin]);
+    json_write_text(json, "origin", config_origin_name(applied->origin));
     json_write_text(json, "digest", applied->digest);
     json_write_text(json, "main", applied->main_digest);
 }
@@ -73,7 +67,7 @@ static void put_outcome(struct json_write *json, const struct config_outcome *ou
 {
     json_write_object_begin(json, "outcome");
     json_write_text(json, "result", results[outcome->result]);
-    json_write_text(json, "origin", origins[outcome->origin]);
+    json_write_text(json, "origin", config_origin_name(outcome->origin));
     json_write_boolean(json, "told", outcome->told);
     json_write_text(json, "digest", outcome->digest);
     json_write_text(json, "route", outcome->route);
@@ -143,12 +137,11 @@ static int get_text(const struct json_node *object, const char *key, char *text,
     return count < 0 || (size_t)count >= text_bytes ? E_DAMAGED : E_OK;
 }
 
-static int get_word(const struct json_node *object, const char *key, const char *const *words,
-                    size_t count, size_t *ret_place)
+static int get_result(const struct json_node *object, enum config_result *ret_result)
 {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(text_of(object, key), words[i]) == 0) {
-            *ret_place = i;
+    for (size_t i = 0; i < sizeof results / sizeof *results; i++)
+        if (strcmp(text_of(object, "result"), results[i]) == 0) {
+            *ret_result = (enum config_result)i;
             return E_OK;
         }
     return E_DAMAGED;
@@ -156,11 +149,13 @@ static int get_word(const struct json_node *object, const char *key, const char 
 
 static int get_origin(const struct json_node *object, enum cfg_origin *ret_origin)
 {
-    size_t origin = 0;
-    int rc = get_word(object, "origin", origins, sizeof origins / sizeof *origins, &origin);
-    if (rc == E_OK)
-        *ret_origin = (enum cfg_origin)origin;
-    return rc;
+    static const enum cfg_origin origins[] = {CFG_ORIGIN_LOCAL, CFG_ORIGIN_SOURCE};
+    for (size_t i = 0; i < sizeof origins / sizeof *origins; i++)
+        if (strcmp(text_of(object, "origin"), config_origin_name(origins[i])) == 0) {
+            *ret_origin = origins[i];
+            return E_OK;
+        }
+    return E_DAMAGED;
 }
 
 static int get_applied(const struct json_node *object, struct config_applied *applied)
@@ -210,11 +205,9 @@ static int get_trial(const struct json_node *object, struct config_trial *trial)
 
 static int get_outcome(const struct json_node *object, struct config_outcome *outcome)
 {
-    size_t result = 0;
     if (object == NULL)
         return E_OK;
-    int rc = get_word(object, "result", results, sizeof results / sizeof *results, &result);
-    outcome->result = (enum config_result)result;
+    int rc = get_result(object, &outcome->result);
     outcome->told = strcmp(text_of(object, "told"), "true") == 0;
     if (rc == E_OK)
         rc = get_origin(object, &outcome->origin);

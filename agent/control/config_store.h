@@ -32,6 +32,13 @@ enum {
     CONFIG_STORE_DIGEST_BYTES = 17,
 };
 
+/** A trial takes so long. */
+#define CONFIG_STORE_CONFIRM_MS_MIN ((int64_t)10 * 1000)
+#define CONFIG_STORE_CONFIRM_MS_MAX ((int64_t)7 * 24 * 3600 * 1000)
+
+/** In which a command hands a document to the agent that runs. */
+#define CONFIG_STORE_OFFER "offer.json"
+
 /** A document that has a place; 0: none, which means the main file. */
 struct config_applied {
     unsigned place;
@@ -123,8 +130,5 @@ int config_store_revert(struct config_store *store, const char *route, const cha
 
 /** The outcome is in a record that is accepted. */
 int config_store_told(struct config_store *store);
-
-/** "local", "source". */
-const char *config_origin_name(enum cfg_origin origin);
 
 #endif

@@ -262,6 +262,7 @@ void config_walk_route(const struct config *config, const struct cfg_route *rout
     walk_key(&walk, schema_find(&schema_root, "link"), config);
     walk_table(&walk, schema_find(&schema_root, "routes")->members, route);
     walk_endpoint(&walk, "endpoint", &route->endpoint);
+    tell(&walk, "stream_arn", route->stream_arn, &route->stream_arn);
     for (const struct cfg_credentials *credentials = route->credentials; credentials != NULL;
          credentials = credentials->source) {
         size_t count = enter(&walk, "credentials");
@@ -272,6 +273,32 @@ void config_walk_route(const struct config *config, const struct cfg_route *rout
 
 /* ---- names ---- */
 
+const char *config_walk_shown(const struct config_value *value, char text[CONFIG_PATH_BYTES])
+{
+    const char *name = strrchr(value->path, '.');
+    name = name != NULL ? name + 1 : value->path;
+    if (strcmp(name, "proxy_password") == 0)
+        return "***";
+    const char *from = strstr(value->text, "://");
+    const char *at = strrchr(value->text, '@');
+    if (strcmp(name, "proxy") != 0 || at == NULL)
+        return value->text;
+    from = from != NULL ? from + 3 : value->text;
+    int user = (int)strcspn(from, ":@");
+    (void)snprintf(text, CONFIG_PATH_BYTES, "%.*s%.*s:***%s", (int)(from - value->text),
+                   value->text, user, from, at);
+    return text;
+}
+
+/* The name is told to all who get a record: who guesses a password must not be able to try it. */
+static void add_shown(void *context, const struct config_value *value)
+{
+    char text[CONFIG_PATH_BYTES];
+    const char *shown = config_walk_shown(value, text);
+    hash_sha256_add(context, value->path, strlen(value->path) + 1);
+    hash_sha256_add(context, shown, strlen(shown) + 1);
+}
+
 /* With the NULs: so no value can look like two. */
 static void add_to_hash(void *context, const struct config_value *value)
 {
@@ -279,14 +306,14 @@ static void add_to_hash(void *context, const struct config_value *value)
     hash_sha256_add(context, value->text, strlen(value->text) + 1);
 }
 
-void config_name(const struct config *config, char ret_id[CONFIG_ID_TEXT_BYTES])
+void config_walk_name(const struct config *config, char ret_id[CONFIG_ID_TEXT_BYTES])
 {
     struct hash_sha256 hash;
     uint8_t digest[HASH_SHA256_BYTES];
     hash_sha256_start(&hash);
-    config_walk(config, add_to_hash, &hash);
+    config_walk(config, add_shown, &hash);
     for (size_t i = 0; i < config->route_count; i++)
-        config_walk_route(config, &config->routes[i], add_to_hash, &hash);
+        config_walk_route(config, &config->routes[i], add_shown, &hash);
     hash_sha256_finish(&hash, digest);
     bytes_put_hex(ret_id, digest, (CONFIG_ID_TEXT_BYTES - 1) / 2);
 }
@@ -313,8 +340,8 @@ static bool has_same(const struct config *old, const struct cfg_route *route,
     return false;
 }
 
-unsigned config_changed_routes(const struct config *config, const struct config *old,
-                               char ret_names[CFG_ROUTES_MAX][CFG_NAME_BYTES])
+unsigned config_walk_changed(const struct config *config, const struct config *old,
+                             char ret_names[CFG_ROUTES_MAX][CFG_NAME_BYTES])
 {
     uint8_t digest[HASH_SHA256_BYTES];
     unsigned count = 0;

@@ -13,11 +13,14 @@ enum { CONFIG_PATH_BYTES = 160, CONFIG_ID_TEXT_BYTES = 17 };
 struct config_value {
     const char *path;    /* "routes.live.region" */
     const char *text;    /* as runnel.json has it, without quotes; may hold a proxy's password */
-    const void *address; /* of what was resolved, by which its place is known (config_places.h) */
+    const void *address; /* of what was resolved, for config_place */
 };
 
 /** Valid during the call. */
 typedef void config_tell(void *context, const struct config_value *value);
+
+/** VALUE's text, without a password if it has one. */
+const char *config_walk_shown(const struct config_value *value, char text[CONFIG_PATH_BYTES]);
 
 void config_walk(const struct config *config, config_tell *tell, void *context);
 
@@ -27,11 +30,11 @@ void config_walk_route(const struct config *config, const struct cfg_route *rout
                        config_tell *tell, void *context);
 
 /** The name of what is effective: 16 hexadecimal digits, of its SHA-256. */
-void config_name(const struct config *config, char ret_id[CONFIG_ID_TEXT_BYTES]);
+void config_walk_name(const struct config *config, char ret_id[CONFIG_ID_TEXT_BYTES]);
 
 /** The routes of CONFIG that hold and that OLD (NULL: nothing) does not have, or has differently.
  *  Returns their number. */
-unsigned config_changed_routes(const struct config *config, const struct config *old,
-                               char ret_names[CFG_ROUTES_MAX][CFG_NAME_BYTES]);
+unsigned config_walk_changed(const struct config *config, const struct config *old,
+                             char ret_names[CFG_ROUTES_MAX][CFG_NAME_BYTES]);
 
 #endif
