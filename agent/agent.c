@@ -64,9 +64,11 @@ _Static_assert((int)CFG_ROUTES_MAX == (int)SPOOL_ROUTES_MAX &&
 static int fail_start(struct agent *agent, const char *fault, int code)
 {
     char value[LOG_VALUE_BYTES];
-    if (!agent->start_failed)
-        log_error("start-failed error=\"%s\"",
-                  log_value(value, fault[0] != '\0' ? fault : ERROR_TEXT(code)));
+    if (!agent->start_failed) {
+        const char *text = fault[0] != '\0' ? fault : ERROR_TEXT(code);
+        (void)snprintf(agent->trial.start_fault, sizeof agent->trial.start_fault, "%s", text);
+        log_error("start-failed error=\"%s\"", log_value(value, text));
+    }
     agent->start_failed = true;
     return code;
 }
@@ -89,7 +91,8 @@ static void note_storage(struct agent *agent)
 static void on_damaged(void *context)
 {
     struct agent *agent = context;
-    stop_request(&agent->damaged);
+    atomic_store(&agent->damaged, true);
+    stop_request(&agent->attention);
 }
 
 static int open_spool(struct agent *agent)
@@ -350,27 +353,6 @@ static int open_control(struct agent *agent)
     return rc < 0 ? fail_start(agent, fault, rc) : rc;
 }
 
-/* What is configured, as a name that changes with it: with any of its files. */
-static void name_config(struct agent *agent)
-{
-    const struct config *config = agent->config;
-    struct hash_sha256 hash;
-    uint8_t digest[HASH_SHA256_BYTES];
-    char *text = malloc(CONFIG_BYTES_MAX);
-    if (text == NULL || config->file_count == 0) {
-        free(text);
-        return;
-    }
-    hash_sha256_start(&hash);
-    for (size_t i = 0; i < config->file_count; i++) {
-        int count = fs_read_file(config->files[i], text, CONFIG_BYTES_MAX);
-        hash_sha256_add(&hash, text, count < 0 ? 0 : (size_t)count);
-    }
-    hash_sha256_finish(&hash, digest);
-    bytes_put_hex(agent->config_id, digest, (CONFIG_ID_BYTES - 1) / 2);
-    free(text);
-}
-
 static int open_signals(struct agent *agent)
 {
     sigset_t signals;
@@ -400,7 +382,7 @@ static int open_stages(struct agent *agent, bool drain)
     agent_certificate_open(agent);
     int rc = stop_open(&agent->stop);
     if (rc == E_OK)
-        rc = stop_open(&agent->damaged);
+        rc = stop_open(&agent->attention);
     if (rc == E_OK)
         rc = stop_open(&agent->credentials_stop);
     if (rc == E_OK)
@@ -417,6 +399,8 @@ static int open_stages(struct agent *agent, bool drain)
         agent_alarm_other_hardware(agent);
         agent_alarm_set_aside(agent);
     }
+    if (rc == E_OK)
+        agent_trial_tell(agent);
     if (rc == E_OK)
         rc = open_sensors(agent, drain);
     return rc == E_OK ? open_control(agent) : rc;
@@ -452,9 +436,10 @@ static void rescue(struct agent *agent)
  * left to _exit. */
 static bool stop_stages(struct agent *agent)
 {
+    bool comes_back = agent->damage_seen || agent->trial.next != NULL;
     int64_t now_ms = clock_mono_ms();
-    int64_t deadline_ms = now_ms + (agent->damage_seen ? RESTART_MS : STOP_MS);
-    int64_t routes_ms = agent->damage_seen ? deadline_ms : now_ms + ROUTES_STOP_MS;
+    int64_t deadline_ms = now_ms + (comes_back ? RESTART_MS : STOP_MS);
+    int64_t routes_ms = comes_back ? deadline_ms : now_ms + ROUTES_STOP_MS;
     stop_request(&agent->stop);
     bool ended = collect_stop(agent->collect, deadline_ms) == E_OK;
     bool silent = true;
@@ -490,8 +475,8 @@ static void close_stages(struct agent *agent)
     free(agent->tags);
     if (agent->signal_fd >= 0)
         (void)close(agent->signal_fd);
-    if (agent->damaged.fd >= 0)
-        stop_close(&agent->damaged);
+    if (agent->attention.fd >= 0)
+        stop_close(&agent->attention);
     if (agent->credentials_stop.fd >= 0)
         stop_close(&agent->credentials_stop);
     if (agent->stop.fd >= 0)
@@ -507,9 +492,11 @@ static void forget_stages(struct agent *agent)
     agent->tags = NULL;
     agent->collect = NULL;
     agent->control = NULL;
-    agent->signal_fd = agent->stop.fd = agent->damaged.fd = agent->credentials_stop.fd = -1;
+    agent->signal_fd = agent->stop.fd = agent->attention.fd = agent->credentials_stop.fd = -1;
     agent->sender_count = 0;
-    agent->damage_seen = agent->stop_failed = false;
+    agent->damage_seen = agent->stop_failed = agent->start_failed = false;
+    atomic_store(&agent->damaged, false);
+    agent->trial.start_fault[0] = '\0';
     agent->credentials_count = 0;
     memset(agent->uplinks, 0, sizeof agent->uplinks);
     memset(agent->waiting, 0, sizeof agent->waiting);
@@ -518,22 +505,45 @@ static void forget_stages(struct agent *agent)
 
 /* ---- running ---- */
 
-/* Waits until DEADLINE_MS at most. True when it is time to end, or to begin anew (damage_seen). */
-static bool wait_for_signal(struct agent *agent, int64_t deadline_ms)
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+/* Somebody wants something of the main thread. */
+static void attend(struct agent *agent)
+{
+    stop_event_drain(agent->attention.fd);
+    agent->damage_seen = atomic_load(&agent->damaged);
+    if (!agent->damage_seen)
+        agent_config_decide(agent);
+}
+
+/* Whether it says to end. */
+static bool read_signal(struct agent *agent)
 {
     struct signalfd_siginfo signal;
-    int64_t look_ms = agent_watchdog_look(agent);
-    int rc = stop_wait(&agent->damaged, agent->signal_fd, POLLIN,
-                       look_ms < deadline_ms ? look_ms : deadline_ms);
-    agent->damage_seen = rc == E_STOP;
-    if (rc < 0)
-        return agent->damage_seen;
     if (read(agent->signal_fd, &signal, sizeof signal) != (ssize_t)sizeof signal)
         return false;
     if (signal.ssi_signo != SIGHUP)
         return true;
-    log_warning("hangup remedy=\"a changed configuration takes a restart\"");
+    agent_config_hangup(agent);
     return false;
+}
+
+/* Waits until DEADLINE_MS at most. True when it is time to end, or to begin anew: damage_seen, or
+ * with the next configuration. */
+static bool wait_for_signal(struct agent *agent, int64_t deadline_ms)
+{
+    deadline_ms = earlier(deadline_ms, agent_watchdog_look(agent));
+    deadline_ms = earlier(deadline_ms, agent_trial_look(agent));
+    if (agent->trial.next != NULL)
+        return true;
+    int rc = stop_wait(&agent->attention, agent->signal_fd, POLLIN, deadline_ms);
+    if (rc == E_STOP)
+        attend(agent);
+    bool ends = rc == E_OK && read_signal(agent);
+    return ends || agent->damage_seen || agent->trial.next != NULL;
 }
 
 /* What is neither delivered nor dead nor evicted, on the route that has most of it; a gap that was
@@ -648,20 +658,21 @@ static int64_t look_around(struct agent *agent)
 static int run(struct agent *agent, const struct agent_options *options, bool *ret_again)
 {
     int result = 0;
-    log_info("started device=%s spool=%s sensors=%zu routes=%zu config=%s", agent->config->device,
-             agent->spool_id, agent->config->sensor_count, agent->config->route_count,
-             agent->config->file);
+    log_info("started device=%s spool=%s sensors=%zu routes=%zu config=%s config_id=%s",
+             agent->config->device, agent->spool_id, agent->config->sensor_count,
+             agent->config->route_count, agent->config->file, agent->config_id);
     if (agent->config->device_warning != NULL)
         log_warning("device-name-generic device=%s remedy=\"use ${serial}, ${machine-id} or a name "
                     "of its own\"",
                     agent->config->device);
     notify_send("READY=1");
+    agent_trial_begin(agent);
     if (options->drain)
         result = drain(agent, options->drain_timeout_ms);
     else
         while (!wait_for_signal(agent, look_around(agent)))
             continue;
-    bool again = agent->damage_seen && may_begin_again(agent);
+    bool again = agent->trial.next != NULL || (agent->damage_seen && may_begin_again(agent));
     if (!again)
         notify_send("STOPPING=1");
     agent_watchdog_feed(agent);
@@ -682,6 +693,7 @@ static int run_stages(struct agent *agent, const struct agent_options *options, 
     int result = 1;
     *ret_again = false;
     forget_stages(agent);
+    agent_config_take_next(agent);
     agent_watchdog_feed(agent);
     int rc = open_stages(agent, options->drain);
     if (rc == E_OK)
@@ -693,6 +705,27 @@ static int run_stages(struct agent *agent, const struct agent_options *options, 
     if (agent->control != NULL)
         (void)stop_stages(agent);
     close_stages(agent);
+    if (rc < 0)
+        *ret_again = agent_trial_failed(agent, rc);
+    return result;
+}
+
+/* The exit code, or E_CONFIG. */
+static int run_agent(struct agent *agent, const struct agent_options *options)
+{
+    bool again = false;
+    int result = 1;
+    int rc = tls_prepare();
+    if (rc < 0) {
+        (void)fail_start(agent, "", rc);
+        return result;
+    }
+    rc = agent_config_start(agent);
+    if (rc < 0)
+        return rc == E_CONFIG ? rc : result;
+    do
+        result = run_stages(agent, options, &again);
+    while (again);
     return result;
 }
 
@@ -700,24 +733,16 @@ int agent_run(const struct agent_options *options)
 {
     struct agent *agent = calloc(1, sizeof *agent);
     struct rlimit no_core = {0, 0};
-    bool again = false;
     if (agent == NULL)
         return 1;
     (void)setrlimit(RLIMIT_CORE, &no_core); /* a core dump would hold keys */
-    agent->config = options->config;
+    agent->trial = (struct agent_trial){.options = options->config, .lock = AGENT_TRIAL_LOCK};
     agent->clock = (struct agent_clock){.lock = AGENT_CLOCK_LOCK};
     agent->started_ms = clock_mono_ms();
     agent_watchdog_open(agent);
     (void)snprintf(agent->user_agent, sizeof agent->user_agent, "runnel/%s", RUNNEL_VERSION);
-    name_config(agent);
-    int result = 1;
-    int rc = tls_prepare();
-    if (rc < 0)
-        (void)fail_start(agent, "", rc);
-    else
-        do
-            result = run_stages(agent, options, &again);
-        while (again);
+    int result = run_agent(agent, options);
+    agent_config_close(agent);
     free(agent);
     return result;
 }

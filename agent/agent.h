@@ -11,17 +11,18 @@
 
 /**
  * The agent in the foreground: builds the stages in the order in which data flows, runs until
- * SIGTERM or SIGINT, and takes them down again. Nothing here is on the data path.
+ * SIGTERM or SIGINT, and takes them down again. SIGHUP takes them down and up with the
+ * configuration as it is then, if it has no faults. Nothing here is on the data path.
  */
 struct agent_options {
-    const struct config *config;
+    const struct config_options *config; /* how the configuration is read, at the start and later */
     bool drain;               /* read finite inputs to their end, deliver all, then end */
     int64_t drain_timeout_ms; /* INT64_MAX: as long as it takes, but not for an input that cannot be
                                  opened */
 };
 
 /** The exit code: 0; 1 if a stage could not start, or something was not read or still stored when
- * the drain ended. */
+ * the drain ended. E_CONFIG: the configuration has faults, which were printed. */
 int agent_run(const struct agent_options *options);
 
 /**
@@ -33,6 +34,15 @@ int agent_run(const struct agent_options *options);
  */
 int agent_spool(const struct config *config, const struct control_spool *spool,
                 struct control_spooled *ret_spooled);
+
+/**
+ * What a running agent does with an applied document, where none runs: its trial, of CONFIRM_MS,
+ * begins with the next start. DOCUMENT NULL: the main file, without anything applied. What is wrong
+ * is printed to stderr. 0; E_CONFIG: it has faults; E_BUSY: an agent has the state directory;
+ * E_UNSUPPORTED: it moves the spool; what config_store_offer returns.
+ */
+int agent_config_apply(const struct config_options *options, char *document, size_t count,
+                       int64_t confirm_ms);
 
 /**
  * What CONFIG costs in a month of 30 days, printed to TO, one line a thing, NAME=NUMBER. The

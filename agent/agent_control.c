@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/agent_state.h"
 #include "agent/control/human.h"
 #include "platform/base/bytes.h"
 #include "platform/base/error.h"
+#include "platform/base/parse.h"
 #include "platform/clock.h"
 
 /* ---- status ---- */
@@ -123,6 +125,11 @@ static void fill_warnings(const struct agent *agent, struct agent_status *now)
     status_warn(status, agent_certificate_warning(&status->certificate, now->certificate));
 }
 
+static void fill_config(struct agent *agent, struct agent_status *now)
+{
+    status_warn(&now->status, agent_config_fill_status(agent, &now->store, &now->status.config));
+}
+
 static void fill_rest(struct agent *agent, const struct spool_status *spool, struct status *status)
 {
     static const char *const qualities[] = {"synced", "corrected", "estimated"};
@@ -164,6 +171,7 @@ void agent_control_fill_status(struct agent *agent, struct agent_status *ret_sta
     fill_rest(agent, &spool, status);
     agent_certificate_fill_status(agent, &status->certificate);
     fill_warnings(agent, ret_status);
+    fill_config(agent, ret_status);
 }
 
 static void write_status(void *context, bool text, struct writer *out)
@@ -276,12 +284,69 @@ static bool accepted(void *context, const struct control_ticket *wanted)
     return spool_ticket_accepted(agent->spool, ticket);
 }
 
-const struct control_operations agent_control_operations = {
+/* ---- the configuration ---- */
+
+static int start_config(void *context, const char *request)
+{
+    struct agent_ask ask = {.wish = AGENT_WISH_NONE, .origin = CFG_ORIGIN_LOCAL};
+    uint64_t confirm_ms;
+    if (strcmp(request, "reload") == 0)
+        ask.wish = AGENT_WISH_RELOAD;
+    else if (strncmp(request, "apply ", 6) == 0)
+        ask.wish = AGENT_WISH_APPLY;
+    else if (strncmp(request, "main ", 5) == 0)
+        ask.wish = AGENT_WISH_MAIN;
+    else
+        return E_INVALID;
+    if (ask.wish != AGENT_WISH_RELOAD) {
+        const char *number = strchr(request, ' ') + 1;
+        if (parse_unsigned(number, strlen(number), &confirm_ms) < 0 ||
+            confirm_ms < CONFIG_STORE_CONFIRM_MS_MIN || confirm_ms > CONFIG_STORE_CONFIRM_MS_MAX)
+            return E_INVALID;
+        ask.confirm_ms = (int64_t)confirm_ms;
+    }
+    return agent_config_ask(context, &ask);
+}
+
+static void forget_config(void *context)
+{
+    struct agent *agent = context;
+    free(agent->reply.text);
+    agent->reply = (struct config_reply){.text = NULL};
+    agent_config_forget(agent);
+}
+
+/* What is wrong first, then what became of it. */
+static int next_config(void *context, struct writer *out)
+{
+    struct agent *agent = context;
+    struct config_reply *reply = &agent->reply;
+    if (!reply->is_known) {
+        int rc = agent_config_answer(agent, &reply->text);
+        if (rc == E_AGAIN)
+            return rc;
+        *reply = (struct config_reply){.is_known = true, .code = rc, .text = reply->text};
+    }
+    size_t left = reply->text != NULL ? strlen(reply->text + reply->given) : 0;
+    size_t count = left < out->buffer_bytes ? left : out->buffer_bytes;
+    if (count > 0) {
+        writer_bytes(out, reply->text + reply->given, count);
+        reply->given += count;
+        return E_OK;
+    }
+    int code = reply->code == E_OK ? E_END : reply->code;
+    forget_config(agent);
+    return code;
+}
+
+const struct control_operations agent_control_operations = {.config_start = start_config,
+                                                            .config_next = next_config,
+                                                            .config_forget = forget_config,
 #ifdef CONFIG_COMMAND_SPOOL
-    .spool_start = agent_inspect_start,
-    .spool_next = agent_inspect_next,
+                                                            .spool_start = agent_inspect_start,
+                                                            .spool_next = agent_inspect_next,
 #endif
-    .status = write_status,
-    .submit = submit,
-    .accepted = accepted,
-    .forget = forget};
+                                                            .status = write_status,
+                                                            .submit = submit,
+                                                            .accepted = accepted,
+                                                            .forget = forget};

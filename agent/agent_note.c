@@ -8,6 +8,7 @@ enum { WAIT_MS = 1000 };
 
 void agent_note_begin(struct agent_note *note, const char *event)
 {
+    note->sequence = 0;
     writer_to_memory(&note->text, note->bytes, sizeof note->bytes);
     json_write_start(&note->json, &note->text);
     json_write_object_begin(&note->json, NULL);
@@ -22,11 +23,11 @@ int agent_note_send(struct agent *agent, struct agent_note *note, enum lane lane
     struct sample sample = {.document = note->text.buffer, .document_bytes = note->text.used_bytes};
     struct spool_append append = {
         .lane = lane, .sample = &sample, .deadline_ms = clock_mono_ms() + wait_ms};
-    uint64_t sequence;
+    note->lane = lane;
     if (note->text.error < 0)
         return note->text.error;
     int rc = spool_define_sensor(agent->spool, &definition, &append.sensor);
-    return rc < 0 ? rc : spool_append(agent->spool, &append, &sequence);
+    return rc < 0 ? rc : spool_append(agent->spool, &append, &note->sequence);
 }
 
 /* The lane for alarms if somebody gets it, else the first that somebody gets. */

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "agent/agent.h"
+#include "agent/agent_trial.h"
 #include "agent/batch/inspect.h"
 #include "agent/control/control.h"
 #include "agent/control/status.h"
@@ -76,6 +77,14 @@ struct agent_credentials {
     struct stop stop;         /* a copy, with that in it, for the sources that the thread asks */
 };
 
+/** What the main thread said of a configuration, for whoever asked on the control socket. */
+struct config_reply {
+    bool is_known;
+    int code;
+    char *text; /* from malloc; NULL: nothing */
+    size_t given;
+};
+
 struct agent {
     const struct config *config;
     struct agent_clock clock;
@@ -87,11 +96,13 @@ struct agent {
     char spool_id[SPOOL_ID_TEXT_BYTES];
     char user_agent[USER_AGENT_BYTES];
     bool storage_durable;
-    bool start_failed;   /* and why is in the log */
-    bool stop_failed;    /* what was not on flash yet is lost */
-    struct stop damaged; /* the spool's file is; requested by the thread that commits */
-    bool damage_seen;    /* by the main thread: the stages are to be opened again */
-    bool has_rescued;    /* the last spool left something to the next one: */
+    bool start_failed;     /* and why is in the log */
+    bool stop_failed;      /* what was not on flash yet is lost */
+    struct stop attention; /* the main thread is to look at the next one, and at trial.ask */
+    atomic_bool damaged;   /* the spool's file is: said by the thread that commits */
+    bool damage_seen;      /* by the main thread: the stages are to be opened again */
+    struct agent_trial trial;
+    bool has_rescued; /* the last spool left something to the next one: */
     struct spool_rescued rescued;
     int64_t restarts_ms[RESTARTS_MAX]; /* when, one after the other */
     unsigned restarts;
@@ -114,6 +125,7 @@ struct agent {
     struct spool_ticket tickets[CONFIG_CONTROL_CONNECTIONS];
     bool waiting[CONFIG_CONTROL_CONNECTIONS];
     struct inspect inspects[CONFIG_CONTROL_CONNECTIONS];
+    struct config_reply reply;
 };
 
 /* ---- agent.c ---- */
@@ -199,6 +211,8 @@ struct agent_note {
     struct json_write json;
     struct writer text;
     uint8_t bytes[AGENT_NOTE_BYTES];
+    enum lane lane;    /* where it is, once it was sent */
+    uint64_t sequence; /* 0: it was not */
 };
 
 void agent_note_begin(struct agent_note *note, const char *event);
@@ -273,6 +287,7 @@ enum { AGENT_PROBLEM_BYTES = 480 };
 struct agent_status {
     struct status status;
     struct uplink_status uplinks[CFG_ROUTES_MAX];
+    struct config_store store;
     char problem[AGENT_PROBLEM_BYTES];
     char certificate[AGENT_CERTIFICATE_WARNING_BYTES];
 };

@@ -4,7 +4,6 @@
 
 #include "agent/agent.h"
 #include "agent/cli/cli.h"
-#include "agent/control/ground.h"
 #include "platform/base/error.h"
 #include "platform/base/log.h"
 
@@ -25,16 +24,6 @@ static int usage_fault(void)
     return CLI_USAGE;
 }
 
-static int run(const struct agent_options *agent)
-{
-    char fault[GROUND_FAULT_BYTES];
-    int rc = ground_check(&agent->config->spool, fault);
-    if (rc == 0)
-        return agent_run(agent) == 0 ? CLI_DONE : CLI_FAILED;
-    (void)fprintf(stderr, "runnel: %s\n", fault);
-    return rc == E_CONFIG ? CLI_CONFIG : CLI_FAILED;
-}
-
 int cmd_run(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
@@ -42,12 +31,11 @@ int cmd_run(int argc, char **argv)
                                             {"verbose", no_argument, NULL, 'v'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
-    struct agent_options agent = {.drain_timeout_ms = INT64_MAX};
-    struct config_options config_options = {.faults = stderr};
-    struct config *config;
+    struct config_options config = {.faults = NULL};
+    struct agent_options agent = {.config = &config, .drain_timeout_ms = INT64_MAX};
     for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
         if (option == 'c') {
-            config_options.path = optarg;
+            config.path = optarg;
         } else if (option == 'd') {
             agent.drain = true;
             if (optarg != NULL && cli_read_duration("--drain", optarg, &agent.drain_timeout_ms) < 0)
@@ -63,11 +51,6 @@ int cmd_run(int argc, char **argv)
     }
     if (optind != argc)
         return usage_fault();
-    int rc = config_load(&config_options, &config);
-    if (rc < 0)
-        return rc == E_CONFIG ? CLI_CONFIG : CLI_FAILED;
-    agent.config = config;
-    int code = run(&agent);
-    config_free(config);
-    return code;
+    int code = agent_run(&agent);
+    return code == E_CONFIG ? CLI_CONFIG : code == 0 ? CLI_DONE : CLI_FAILED;
 }

@@ -31,10 +31,13 @@
  *                                           dead list WHICH [json] |
  *                                           dead show|export|resend|purge WHICH; WHICH: * | ROUTE |
  *                                           ROUTE/PLACE
+ *   client  config REQUEST                  reload | apply CONFIRM_MS | main CONFIRM_MS; root's
+ *                                           and the agent's own user's alone
  *   server  part COUNT                      COUNT bytes of answer follow; any number of these
  *   server  end RECORDS DAMAGED             that was all: so many records were exported or found
  *                                           sound, so many damaged blocks passed over; letters
- *                                           that were changed, and left as they were; closes
+ *                                           that were changed, and left as they were; closes.
+ *                                           Of config, whose parts are what is wrong: it is done
  *   server  error REASON                    at any time: the server gives up and closes
  *
  * A line ends with LF or CR LF. Empty lines are passed over, and the last line may lack its end.
@@ -112,6 +115,17 @@ struct control_operations {
      *  others end the answer. The tally is that of the whole. */
     int (*spool_next)(void *context, unsigned slot, struct writer *out,
                       struct control_tally *ret_tally);
+
+    /** Begins with REQUEST of "config REQUEST". E_INVALID: it is none; E_BUSY: another one is not
+     *  answered yet. NULL: there is no such command. */
+    int (*config_start)(void *context, const char *request);
+
+    /** Writes what is wrong with the configuration, if anything is: as spool_next; others than
+     *  those say that it was not taken. */
+    int (*config_next)(void *context, struct writer *out);
+
+    /** Nobody waits for that answer any more. */
+    void (*config_forget)(void *context);
 
     /** Nobody waits for a ticket of SLOT any more. */
     void (*forget)(void *context, unsigned slot);

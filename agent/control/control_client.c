@@ -318,7 +318,8 @@ int control_client_spool(struct control_client *client, const struct control_spo
 {
     char command[128];
     *ret_spooled = (struct control_spooled){0};
-    int count = snprintf(command, sizeof(command), "spool %s\n", spool->request);
+    int count = snprintf(command, sizeof(command), "%s %s\n",
+                         spool->command != NULL ? spool->command : "spool", spool->request);
     if (count < 0 || (size_t)count >= sizeof(command))
         return E_TOO_BIG;
     int result = write_all(client->fd, command, (size_t)count, clock_mono_ms() + spool->answer_ms);

@@ -41,8 +41,10 @@ void control_client_close(struct control_client *client);
 int control_client_status(const char *path, bool text, int64_t deadline_ms, char **ret_status,
                           size_t *ret_bytes);
 
-/** An answer of the agent in parts: REQUEST is what stands behind "spool" in control.h. */
+/** An answer of the agent in parts: REQUEST is what stands behind "spool", or another COMMAND, in
+ *  control.h. */
 struct control_spool {
+    const char *command; /* "config"; NULL: "spool" */
     const char *request;
     int64_t answer_ms; /* the next part has to come so soon */
     /** Takes the bytes of the answer as they come. 0, or an error that ends it. */

@@ -36,6 +36,8 @@ void session_close(struct session *session)
         return;
     if (session->entry_count > 0)
         session->options->operations->forget(session->options->context, session->slot);
+    if (session->of_config && session->state == SESSION_PARTS)
+        session->options->operations->config_forget(session->options->context);
     (void)close(session->fd);
     free(session->input);
     free(session->entries);
@@ -184,16 +186,22 @@ static bool grow_part(struct session *session)
     return true;
 }
 
+static int ask_next(struct session *session, struct writer *writer, struct control_tally *ret_tally)
+{
+    const struct control_options *options = session->options;
+    if (session->of_config)
+        return options->operations->config_next(options->context, writer);
+    return options->operations->spool_next(options->context, session->slot, writer, ret_tally);
+}
+
 /* A part has the size of the buffer, which grows only for what does not fit by itself. */
 static int make_part(struct session *session, struct control_tally *ret_tally)
 {
-    const struct control_options *options = session->options;
     struct writer writer;
     int result;
     do {
         writer_to_memory(&writer, session->status, session->part_bytes);
-        result =
-            options->operations->spool_next(options->context, session->slot, &writer, ret_tally);
+        result = ask_next(session, &writer, ret_tally);
     } while (result == E_TOO_BIG && grow_part(session));
     if (result == 0)
         session->status_bytes = (size_t)writer_total_bytes(&writer);
@@ -244,6 +252,36 @@ static void start_parts(struct session *session, const char *request, bool may_s
         session->state = SESSION_PARTS;
 }
 
+/* ---- the configuration ---- */
+
+/* Members of the socket's group may look; what changes is for root and for who runs the agent. */
+static bool may_change(const struct session *session)
+{
+    struct ucred peer;
+    socklen_t count = sizeof(peer);
+    return getsockopt(session->fd, SOL_SOCKET, SO_PEERCRED, &peer, &count) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static void start_config(struct session *session, const char *request, int64_t now_ms)
+{
+    const struct control_options *options = session->options;
+    if (!may_change(session)) {
+        give_up(session, now_ms, "only root and the agent's own user may change the configuration");
+        return;
+    }
+    int result = options->operations->config_start(options->context, request);
+    if (result == E_BUSY)
+        give_up(session, now_ms, "another configuration is being looked at, try again later");
+    else if (result < 0)
+        give_up(session, now_ms, "usage: config reload | apply CONFIRM_MS | main CONFIRM_MS");
+    else if (!grow_part(session))
+        give_up(session, now_ms, "out of memory");
+    else
+        session->state = SESSION_PARTS;
+    session->of_config = session->state == SESSION_PARTS;
+}
+
 /* ---- the command ---- */
 
 static void start_documents(struct session *session, int64_t now_ms)
@@ -288,6 +326,8 @@ static void run_command(struct session *session, const char *line, bool may_send
         parse_send(session, line + 5, may_send, now_ms);
     else if (strncmp(line, "spool ", 6) == 0 && session->options->operations->spool_start != NULL)
         start_parts(session, line + 6, may_send, now_ms);
+    else if (strncmp(line, "config ", 7) == 0 && session->options->operations->config_start != NULL)
+        start_config(session, line + 7, now_ms);
     else
         give_up(session, now_ms, "unknown command");
 }

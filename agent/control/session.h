@@ -59,6 +59,7 @@ struct session {
     char *status; /* the answer or a part of it, behind what is in reply */
     size_t status_bytes, status_sent;
     size_t part_bytes; /* of the buffer, while an answer goes out in parts */
+    bool of_config;    /* that answer is one about the configuration */
     char reply[SESSION_REPLY_BYTES];
     size_t reply_bytes;
 };

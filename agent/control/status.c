@@ -155,6 +155,26 @@ static void json_warnings(struct json_write *json, const struct status *status)
     json_write_array_end(json);
 }
 
+static void json_config(struct json_write *json, const struct status_config *config)
+{
+    json_write_object_begin(json, "config");
+    json_write_text(json, "state", config->state);
+    json_write_text(json, "origin", config->origin);
+    json_write_text(json, "file", config->file);
+    json_write_text(json, "store", config->store);
+    if (strcmp(config->state, "trial") == 0)
+        json_write_signed(json, "left_s", config->left_ms / 1000);
+    json_write_text(json, "last_trial", config->result);
+    if (config->result != NULL && strcmp(config->result, "reverted") == 0) {
+        json_write_object_begin(json, "reverted");
+        json_write_text(json, "document", config->document);
+        json_write_text(json, "route", config->route);
+        json_write_text(json, "error", config->error);
+        json_write_object_end(json);
+    }
+    json_write_object_end(json);
+}
+
 static void json_agent(struct json_write *json, const struct status *status)
 {
     char since[HUMAN_DATE_BYTES];
@@ -163,6 +183,7 @@ static void json_agent(struct json_write *json, const struct status *status)
     json_write_text(json, "spool", status->spool);
     json_write_text(json, "version", status->version);
     json_write_text(json, "config_id", status->config_id);
+    json_config(json, &status->config);
     json_write_signed(json, "uptime_s", status->uptime_ms / 1000);
     json_write_boolean(json, "healthy", status->healthy);
     json_write_text(json, "problem", status->problem);
@@ -299,6 +320,20 @@ static void text_paragraph(struct writer *out, const char *text)
     text_headed(out, "", text);
 }
 
+static void text_config(struct writer *out, const struct status_config *config)
+{
+    if (strcmp(config->state, "trial") == 0)
+        text_line(out, "configuration on trial for another %s, then the one before comes back",
+                  HUMAN_AGE_TEXT(config->left_ms));
+    else if (strcmp(config->state, "applied") == 0)
+        text_line(out, "configuration applied (%s), in the main file's place", config->origin);
+    if (config->result == NULL || strcmp(config->result, "reverted") != 0)
+        return;
+    text_line(out, "the last one applied did not pass its trial%s%s:",
+              config->route[0] != '\0' ? ", route " : "", config->route);
+    text_paragraph(out, config->error);
+}
+
 static void text_agent(struct writer *out, const struct status *status)
 {
     char since[HUMAN_DATE_BYTES];
@@ -312,6 +347,7 @@ static void text_agent(struct writer *out, const struct status *status)
     text_line(out, "up %s, clock %s, memory %s, configuration %s",
               HUMAN_AGE_TEXT(status->uptime_ms), status->clock_quality,
               HUMAN_BYTES_TEXT(status->memory_private_bytes), status->config_id);
+    text_config(out, &status->config);
     text_line(out, "counters since %.19sZ", since);
 }
 

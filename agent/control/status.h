@@ -74,11 +74,23 @@ struct status_certificate {
     int64_t days;  /* left, negative once it has expired */
 };
 
+/** Which configuration runs, and how the last trial of one ended (config_store.h). */
+struct status_config {
+    const char *state;                    /* "main", "applied", "trial" */
+    const char *origin;                   /* "local", "source"; NULL: of the main file */
+    const char *file;                     /* "": there is none, Kconfig decides */
+    const char *store;                    /* the folder of what was applied */
+    int64_t left_ms;                      /* of the trial */
+    const char *result;                   /* "confirmed", "reverted"; NULL: there was no trial */
+    const char *document, *route, *error; /* of what was reverted: its digest; "": none */
+};
+
 struct status {
     const char *device;
     const char *spool; /* its id, hexadecimal */
     const char *version;
     const char *config_id;
+    struct status_config config;
     int64_t uptime_ms;
     bool healthy;
     const char *problem; /* why it is not healthy and what to look at; NULL if it is */

@@ -281,10 +281,15 @@ int uplink_start(struct uplink *uplink)
     return thread_start(&uplink->thread, name, run, uplink);
 }
 
+void uplink_hurry(struct uplink *uplink, bool hurries)
+{
+    atomic_store(&uplink->drain, hurries);
+    stop_event_signal(uplink->event_fd);
+}
+
 void uplink_drain(struct uplink *uplink)
 {
-    atomic_store(&uplink->drain, true);
-    stop_event_signal(uplink->event_fd);
+    uplink_hurry(uplink, true);
 }
 
 void uplink_ask_stop(struct uplink *uplink)

@@ -119,6 +119,9 @@ int uplink_start(struct uplink *uplink);
 /** From now on data is sent as soon as it is there, whatever its age. From any thread. */
 void uplink_drain(struct uplink *uplink);
 
+/** Likewise, until it is told otherwise. */
+void uplink_hurry(struct uplink *uplink, bool hurries);
+
 /** From any thread. */
 void uplink_get_status(struct uplink *uplink, struct uplink_status *ret_status);
 

@@ -80,6 +80,15 @@ static struct status sample_status(void)
         .spool = "9f31c2a47be0d815",
         .version = "0.1.0",
         .config_id = "3f7a9c01",
+        .config = {.state = "trial",
+                   .origin = "local",
+                   .file = "/var/lib/runnel/config/2.json",
+                   .store = "/var/lib/runnel/config",
+                   .left_ms = 890000,
+                   .result = "reverted",
+                   .document = "0123456789abcdef",
+                   .route = "live",
+                   .error = "the stream \"telemetri\" does not exist"},
         .uptime_ms = 192345,
         .healthy = true,
         .warnings = {"device is \"localhost\", which many machines are called: give this one a "
@@ -275,6 +284,7 @@ static void test_an_agent_with_nothing_configured(void **state)
                             .spool = "",
                             .version = "0",
                             .config_id = "",
+                            .config = {.state = "main", .file = "", .store = ""},
                             .clock_quality = "estimated",
                             .counters_since_ms = -1,
                             .lanes = {{.name = "a"}, {.name = "b"}, {.name = "c"}}};
