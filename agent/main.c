@@ -25,6 +25,9 @@ struct command {
 #ifndef CONFIG_COMMAND_IDENTITY
 #define cmd_identity NULL
 #endif
+#ifndef CONFIG_COMMAND_CONFIG
+#define cmd_config NULL
+#endif
 
 static const struct command commands[] = {
     {"run", cmd_run, "run the agent in the foreground", NULL},
@@ -38,6 +41,8 @@ static const struct command commands[] = {
      "CONFIG_COMMAND_DEAD"},
     {"identity", cmd_identity, "make, show and install the device's key and certificate",
      "CONFIG_COMMAND_IDENTITY"},
+    {"config", cmd_config, "show what is effective, or apply a file that has to prove itself",
+     "CONFIG_COMMAND_CONFIG"},
     {"version", cmd_version, "say what this program contains", NULL},
 };
 
