@@ -42,7 +42,7 @@ REPORT_BYTES = 24
 REPORT_FD = 999
 ENTRY = struct.Struct("=IIQQII")
 (MADE_FILE, MADE_DIRECTORY, WROTE, TRUNCATED, ALLOCATED, RENAMED, UNLINKED, SYNCED,
- REPORTED) = range(1, 10)
+ REPORTED, LINKED) = range(1, 11)
 
 WORKLOADS = ("create", "killed", "append", "drain", "evict", "restart", "move", "resize", "salvage",
              "dead", "migrate")
@@ -159,6 +159,13 @@ def put_sector(image, number, content):
         image[number * SECTOR:end] = content[:end - number * SECTOR]
 
 
+class Link:
+    """A symbolic one, which never changes."""
+
+    def __init__(self, target):
+        self.target = target
+
+
 class Directory:
     def __init__(self):
         self.now = {}
@@ -207,8 +214,11 @@ class Machine:
         machine.reports = state.reports
         for path in sorted(root.rglob("*")):
             directory, name = machine.place(str(path.relative_to(root)))
-            node = Directory() if path.is_dir() else File(path.read_bytes())
-            machine.nodes[path.stat().st_ino] = node
+            if path.is_symlink():
+                node = Link(os.readlink(path))
+            else:
+                node = Directory() if path.is_dir() else File(path.read_bytes())
+                machine.nodes[path.stat().st_ino] = node
             directory.change({name: node})
             directory.sync()
         return machine
@@ -239,6 +249,10 @@ class Machine:
         elif entry.kind == UNLINKED:
             directory, name = self.place(entry.name)
             directory.change({name: None})
+        elif entry.kind == LINKED:
+            path, target = entry.name.split("\0")
+            directory, name = self.place(path)
+            directory.change({name: Link(target)})
         elif entry.kind == RENAMED:
             self.rename(*entry.name.split("\0"))
 
@@ -272,6 +286,8 @@ class Machine:
                 if isinstance(node, Directory):
                     directories.append(path + name)
                     walk(path + name + "/", node)
+                elif isinstance(node, Link):
+                    files[path + name] = node
                 else:
                     nothing = itertools.repeat(((), False))
                     files[path + name] = node.image(kept.get(id(node), nothing))
@@ -291,7 +307,12 @@ def check_log(machine, directory):
             for node in machine.unsynced()}
     files, _ = machine.tree(kept)
     found = {str(path.relative_to(directory)): path.read_bytes()
-             for path in directory.rglob("*") if path.is_file()}
+             for path in directory.rglob("*") if path.is_file() and not path.is_symlink()}
+    links = {str(path.relative_to(directory)): os.readlink(path)
+             for path in directory.rglob("*") if path.is_symlink()}
+    if links != {path: files.pop(path).target for path in list(files)
+                 if isinstance(files[path], Link)}:
+        sys.exit(f"the log is not complete: there are the links {links}")
     if files.keys() != found.keys():
         sys.exit(f"the log is not complete: {sorted(files)} instead of {sorted(found)}")
     for path, data in files.items():
@@ -372,7 +393,10 @@ class State:
         for name in self.directories:
             (root / name).mkdir(parents=True, exist_ok=True)
         for name, data in self.files.items():
-            (root / name).write_bytes(data)
+            if isinstance(data, Link):
+                (root / name).symlink_to(data.target)
+            else:
+                (root / name).write_bytes(data)
         (place / "reports").write_bytes(self.reports)
 
 

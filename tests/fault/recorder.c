@@ -47,6 +47,7 @@ enum kind {
     UNLINKED = 7,
     SYNCED = 8,
     REPORTED = 9,
+    LINKED = 10,
 };
 
 struct entry {
@@ -262,6 +263,31 @@ int unlink(const char *path)
     int rc = (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
     if (rc == 0 && name != NULL)
         add_name(UNLINKED, 0, name, strlen(name));
+    leave();
+    return rc;
+}
+
+int rmdir(const char *path)
+{
+    enter();
+    const char *name = below(path);
+    int rc = (int)syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
+    if (rc == 0 && name != NULL)
+        add_name(UNLINKED, 0, name, strlen(name));
+    leave();
+    return rc;
+}
+
+int symlink(const char *target, const char *path)
+{
+    char names[2 * PATH_BYTES];
+    enter();
+    const char *name = below(path);
+    int rc = (int)syscall(SYS_symlinkat, target, AT_FDCWD, path);
+    if (rc == 0 && name != NULL) {
+        int count = snprintf(names, sizeof names, "%s%c%s", name, '\0', target);
+        add_name(LINKED, 0, names, (size_t)count);
+    }
     leave();
     return rc;
 }
