@@ -44,6 +44,7 @@ class Giver:
         self.answer = None  # (status, body), instead of a key
         self.hangs = False
         self.asked = []  # (method, path, headers, body)
+        self.peers = []  # certificates of those who asked, DER
         self.given = []
         self.clock_s = 0  # how far its clock is ahead
         self.ended = threading.Event()
@@ -66,6 +67,8 @@ class Giver:
                     return
                 status, text = giver.reply(self.command, self.path, body)
                 giver.asked.append((self.command, self.path, self.headers, body))
+                if giver.certificates is not None:
+                    giver.peers.append(self.connection.getpeercert(True))
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()

@@ -97,20 +97,24 @@ keyUsage = critical,keyCertSign,cRLSign
     def sign(self, name, names="DNS:localhost,IP:127.0.0.1", usage="serverAuth", rsa=False,
              start=START, end=END):
         """PEM of a chain with its key, for a server."""
-        base = self.folder / name
-        key, request, chain = (base.with_suffix(f".{end}") for end in ("key", "csr", "pem"))
+        key, request = (self.folder / f"{name}.{suffix}" for suffix in ("key", "csr"))
         kind = (["rsa:2048"] if rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
-        extensions = base.with_suffix(".ext")
+        openssl("req", "-newkey", *kind, "-nodes", "-keyout", key, "-out", request,
+                "-subj", f"/CN={name}")
+        return self.sign_request(name, request, names, usage, start, end), key
+
+    def sign_request(self, name, request, names="DNS:localhost", usage="clientAuth", start=START,
+                     end=END):
+        """PEM of a chain for who made the file REQUEST."""
+        chain, extensions = (self.folder / f"{name}.{suffix}" for suffix in ("pem", "ext"))
         extensions.write_text("[usual]\nbasicConstraints = critical,CA:FALSE\n"
                               f"subjectAltName = {names}\n"
                               f"extendedKeyUsage = {usage}\n")
-        openssl("req", "-newkey", *kind, "-nodes", "-keyout", key, "-out", request,
-                "-subj", f"/CN={name}")
         with self.lock:
             openssl("ca", "-batch", "-config", self.folder / "config", "-in", request, "-out",
                     chain, "-cert", self.pem, "-keyfile", self.key, "-startdate", start,
                     "-enddate", end, "-extfile", extensions, "-extensions", "usual", "-notext")
-        return chain, key
+        return chain
 
     def context(self, name="server", **options):
         """A server's TLS with such a certificate."""
