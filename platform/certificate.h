@@ -22,11 +22,11 @@ struct certificate {
     int64_t not_before_ms;                           /* since 1970 UTC */
     int64_t not_after_ms;
     bool p256;    /* its key is on NIST's curve P-256 */
-    size_t count; /* with those behind it */
+    size_t count; /* with those behind it that can be read */
 };
 
-/** Reads the first certificate of the COUNT bytes of PEM, which a NUL follows; what is behind it
- *  has to be one, too. E_SYNTAX; E_NO_MEMORY; error_tls. */
+/** Reads the first certificate of the COUNT bytes of PEM, which a NUL follows. Those that cannot be
+ *  read are passed over, as TLS does, and not counted. E_NO_MEMORY; error_tls: there is none. */
 int certificate_read(const char *pem, size_t count, struct certificate *ret_certificate);
 
 /** Likewise of a file. error_sys; E_TOO_BIG: it has more than CERTIFICATE_FILE_BYTES_MAX. */

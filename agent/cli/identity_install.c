@@ -83,14 +83,16 @@ static int clean(struct install *install, size_t count)
     char why[PEM_WHY_BYTES];
     struct writer out;
     writer_to_memory(&out, install->cert, sizeof install->cert - 1);
-    int rc = pem_clean_certificates(install->given, count, &out, why);
-    if (rc < 0)
-        return fail(install, rc, why);
-    rc = writer_finish(&out);
+    int blocks = pem_clean_certificates(install->given, count, &out, why);
+    if (blocks < 0)
+        return fail(install, blocks, why);
+    int rc = writer_finish(&out);
     if (rc < 0)
         return fail(install, rc, "it is too large for a certificate with its chain");
     install->cert_count = out.used_bytes;
     rc = certificate_read(install->cert, install->cert_count, &install->certificate);
+    if (rc == 0 && install->certificate.count != (size_t)blocks)
+        rc = E_SYNTAX;
     return rc < 0 ? fail(install, rc, "this is no certificate; was it copied whole?") : 0;
 }
 

@@ -370,14 +370,22 @@ struct name {
     bool leads_there;
 };
 
-static bool is_in_state(const struct identity_store *store, const char *path)
+/* The folder of PATH without links in it, "" if it is not there. */
+static void resolve_folder(const char *path, char resolved[PATH_MAX])
 {
-    char parent[FS_PATH_BYTES];
-    char resolved[PATH_MAX];
+    char folder[FS_PATH_BYTES];
     const char *slash = strrchr(path, '/');
-    (void)snprintf(parent, sizeof parent, "%.*s", slash == NULL ? 1 : (int)(slash - path) + 1,
+    (void)snprintf(folder, sizeof folder, "%.*s", slash == NULL ? 1 : (int)(slash - path) + 1,
                    slash == NULL ? "." : path);
-    return realpath(parent, resolved) != NULL && strcmp(resolved, store->state) == 0;
+    if (realpath(folder, resolved) == NULL)
+        resolved[0] = '\0';
+}
+
+static bool is_within(const char *folder, const char *directory)
+{
+    size_t count = strlen(directory);
+    return strncmp(folder, directory, count) == 0 &&
+           (folder[count] == '\0' || folder[count] == '/');
 }
 
 /* Links in the state directory survive that it moves. */
@@ -386,17 +394,20 @@ static int look_at_name(const struct identity_store *store, const char *path, co
 {
     char now[FS_PATH_BYTES];
     char whole[FS_PATH_BYTES];
+    char folder[PATH_MAX];
     *ret_name = (struct name){.path = path};
     int count = snprintf(whole, sizeof whole, "%s/current/%s", store->directory, file);
     if (count < 0 || (size_t)count >= sizeof whole)
         return E_TOO_BIG;
-    if (is_in_state(store, path))
+    resolve_folder(path, folder);
+    if (strcmp(folder, store->state) == 0)
         (void)snprintf(ret_name->target, sizeof ret_name->target, "identity/current/%s", file);
     else
         (void)strcpy(ret_name->target, whole);
     read_link(path, now);
     ret_name->leads_there = strcmp(now, ret_name->target) == 0 || strcmp(path, whole) == 0;
-    return 0;
+    /* A pair's own file under another name would become a link to itself. */
+    return !ret_name->leads_there && is_within(folder, store->directory) ? E_INVALID : 0;
 }
 
 /* Takes over what the names lead to now, so that the next steps change nothing of it. */

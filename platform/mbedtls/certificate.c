@@ -57,23 +57,18 @@ static void describe(const mbedtls_x509_crt *chain, struct certificate *ret_cert
     *ret_certificate = certificate;
 }
 
-/* mbedTLS counts those that it could not read. */
-static int fault(int rc)
-{
-    if (rc == MBEDTLS_ERR_X509_ALLOC_FAILED)
-        return E_NO_MEMORY;
-    return rc > 0 ? E_SYNTAX : error_tls(rc);
-}
-
 int certificate_read(const char *pem, size_t count, struct certificate *ret_certificate)
 {
     mbedtls_x509_crt chain;
     mbedtls_x509_crt_init(&chain);
+    /* It counts those that it could not read. */
     int rc = mbedtls_x509_crt_parse(&chain, (const unsigned char *)pem, count + 1);
-    if (rc == 0)
+    if (rc >= 0)
         describe(&chain, ret_certificate);
     mbedtls_x509_crt_free(&chain);
-    return rc == 0 ? 0 : fault(rc);
+    if (rc >= 0)
+        return 0;
+    return rc == MBEDTLS_ERR_X509_ALLOC_FAILED ? E_NO_MEMORY : error_tls(rc);
 }
 
 int64_t certificate_days(int64_t not_after_ms, int64_t now_ms)

@@ -132,7 +132,7 @@ int identity_check_pair(const char *cert_pem, size_t cert_count, const char *key
     mbedtls_x509_crt_init(&certificate);
     mbedtls_pk_init(&key);
     int rc = mbedtls_x509_crt_parse(&certificate, (const unsigned char *)cert_pem, cert_count + 1);
-    rc = rc > 0 ? E_SYNTAX : rc < 0 ? fault(rc) : 0;
+    rc = rc < 0 ? fault(rc) : 0;
     if (rc == 0) {
         rc = read_key(&key, key_pem, key_count);
         rc = rc < 0 ? fault(rc) : 0;

@@ -209,6 +209,8 @@ def test_refusals(run, world):
              "key": ours.read_text() + rsa_key.read_text(),
              "spoilt": ours.read_text().replace("MII", "MI*", 1),
              "nothing": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+             "half": ours.read_text() + "-----BEGIN CERTIFICATE-----\nAAAA\n"
+                                        "-----END CERTIFICATE-----\n",
              "reversed": world.authority.pem.read_text() + ours.read_text(),
              "large": second * 100}
     for name, text in files.items():
@@ -221,6 +223,7 @@ def test_refusals(run, world):
         (run.folder / "key", "a private key"),
         (run.folder / "spoilt", "line 2: "),
         (run.folder / "nothing", "was it copied whole?"),
+        (run.folder / "half", "was it copied whole?"),
         (run.folder / "reversed", "not the first in its chain"),
         (run.folder / "large", "too large"),
         (rsa, "P-256"),
