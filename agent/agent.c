@@ -110,6 +110,7 @@ static int open_spool(struct agent *agent)
         .dead_percent = config->dead_percent,
         .clock = agent_clock_read,
         .clock_context = &agent->clock,
+        .events = &agent->events,
         .on_damaged = on_damaged,
         .on_salvaged = agent_alarm_salvaged,
         .event_context = agent,
@@ -673,6 +674,7 @@ static int run(struct agent *agent, const struct agent_options *options, bool *r
         while (!wait_for_signal(agent, look_around(agent)))
             continue;
     bool again = agent->trial.next != NULL || (agent->damage_seen && may_begin_again(agent));
+    log_info("stopping");
     if (!again)
         notify_send("STOPPING=1");
     agent_watchdog_feed(agent);
@@ -729,6 +731,12 @@ static int run_agent(struct agent *agent, const struct agent_options *options)
     return result;
 }
 
+static void keep_event(void *context, enum log_level level, const char *text)
+{
+    struct agent *agent = context;
+    events_put(&agent->events, level, clock_boot_ms(), text);
+}
+
 int agent_run(const struct agent_options *options)
 {
     struct agent *agent = calloc(1, sizeof *agent);
@@ -738,11 +746,14 @@ int agent_run(const struct agent_options *options)
     (void)setrlimit(RLIMIT_CORE, &no_core); /* a core dump would hold keys */
     agent->trial = (struct agent_trial){.options = options->config, .lock = AGENT_TRIAL_LOCK};
     agent->clock = (struct agent_clock){.lock = AGENT_CLOCK_LOCK};
+    agent->events = (struct events)EVENTS_EMPTY;
     agent->started_ms = clock_mono_ms();
+    log_set_sink(keep_event, agent);
     agent_watchdog_open(agent);
     (void)snprintf(agent->user_agent, sizeof agent->user_agent, "runnel/%s", RUNNEL_VERSION);
     int result = run_agent(agent, options);
     agent_config_close(agent);
+    log_set_sink(NULL, NULL);
     free(agent);
     return result;
 }

@@ -89,6 +89,7 @@ struct agent {
     const struct config *config;
     struct agent_clock clock;
     struct agent_watchdog watchdog;
+    struct events events; /* that no commit has taken along yet */
     int64_t started_ms;
     struct agent_certificates certificates;
     int64_t health_ms; /* when the next record of it is due; 0: not decided */

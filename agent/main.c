@@ -28,6 +28,9 @@ struct command {
 #ifndef CONFIG_COMMAND_CONFIG
 #define cmd_config NULL
 #endif
+#ifndef CONFIG_COMMAND_LOG
+#define cmd_log NULL
+#endif
 
 static const struct command commands[] = {
     {"run", cmd_run, "run the agent in the foreground", NULL},
@@ -43,6 +46,7 @@ static const struct command commands[] = {
      "CONFIG_COMMAND_IDENTITY"},
     {"config", cmd_config, "show what is effective, or apply a file that has to prove itself",
      "CONFIG_COMMAND_CONFIG"},
+    {"log", cmd_log, "say what happened last, also before a restart", "CONFIG_COMMAND_LOG"},
     {"version", cmd_version, "say what this program contains", NULL},
 };
 

@@ -17,6 +17,12 @@ enum { RECORDS_MAX = 1000 };
 #define HAS_DEAD false
 #endif
 
+#ifdef CONFIG_COMMAND_LOG
+#define HAS_LOG true
+#else
+#define HAS_LOG false
+#endif
+
 static int parse(struct inspect *inspect, const char *request)
 {
     static const char *const names[] = {"show", "export", "check"};
@@ -40,12 +46,20 @@ static int parse(struct inspect *inspect, const char *request)
     return inspect->lane == LANE_COUNT ? E_NOT_FOUND : E_OK;
 }
 
+static int parse_any(struct inspect *inspect, const char *request)
+{
+    if (HAS_DEAD && strncmp(request, "dead ", 5) == 0)
+        return inspect_dead_parse(inspect, request + 5);
+    if (HAS_LOG && strncmp(request, "log", 3) == 0 && (request[3] == ' ' || request[3] == '\0'))
+        return inspect_log_parse(inspect, request + 3 + (request[3] == ' '));
+    return parse(inspect, request);
+}
+
 int inspect_start(struct inspect *inspect, struct spool *spool, const char *request)
 {
     uint8_t id[SPOOL_ID_BYTES];
     struct inspect start = {.spool = spool};
-    int rc = HAS_DEAD && strncmp(request, "dead ", 5) == 0 ? inspect_dead_parse(&start, request + 5)
-                                                           : parse(&start, request);
+    int rc = parse_any(&start, request);
     if (rc < 0)
         return rc;
     start.end = spool_next_sequence(spool);
@@ -194,10 +208,9 @@ static int step_show(struct inspect *inspect, struct writer *out)
 {
     if (inspect->next_event == 0) {
         inspect_show_spool(inspect, out);
-        inspect->next_event = 1;
         return E_OK;
     }
-    int rc = inspect_show_event(inspect, out);
+    int rc = inspect_log_event(inspect, out);
     if (rc != E_END)
         return rc;
     inspect_show_end(inspect, out);
@@ -209,6 +222,8 @@ static int step(struct inspect *inspect, struct writer *out)
 {
     if (HAS_DEAD && inspect->what == INSPECT_DEAD)
         return inspect_dead_next(inspect, out);
+    if (HAS_LOG && inspect->what == INSPECT_LOG)
+        return inspect_log_next(inspect, out);
     return inspect->what == INSPECT_SHOW ? step_show(inspect, out) : step_records(inspect, out);
 }
 

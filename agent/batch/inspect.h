@@ -14,14 +14,15 @@
  * writes into memory that its caller bounds; between two steps nothing is held, so the caller may
  * wait as long as it likes for whoever reads.
  *
- *   show    the file, its lanes, the routes it knows and the stored events, newest last
+ *   show    the file, its lanes, the routes it knows and the last events
  *   export  a JSON line per record, as a route of format json sends it, lane by lane in order
  *   check   the checksum of each block, that each record can be decoded, has its sensor and all
  *           pieces of its document; names what is damaged
+ *   log     the stored events and those that wait, a line each, oldest first
  *   dead    what `runnel dead` prints, and what it changes: list, show, export, resend, purge
  */
 enum { INSPECT_ID_BYTES = 2 * SPOOL_ID_BYTES + 1, INSPECT_ASKED_MAX = 32 };
-enum inspect_what { INSPECT_SHOW, INSPECT_EXPORT, INSPECT_CHECK, INSPECT_DEAD };
+enum inspect_what { INSPECT_SHOW, INSPECT_EXPORT, INSPECT_CHECK, INSPECT_DEAD, INSPECT_LOG };
 enum inspect_dead_action { DEAD_LIST, DEAD_SHOW, DEAD_EXPORT, DEAD_RESEND, DEAD_PURGE };
 
 /** Where a dead letter is: the route's number in the file, and its place. */
@@ -52,17 +53,18 @@ struct inspect {
     enum lane last; /* of those wanted */
     uint64_t end;   /* records from here on came after the start */
     struct spool_position position;
-    uint32_t next_event;
-    bool comma; /* something stands in the list that is being written */
+    uint32_t next_event; /* 0: everything before them is still to be shown */
+    uint32_t boot;       /* of the one before */
+    bool comma;          /* something stands in the list that is being written */
     bool ended;
-    uint64_t records; /* exported, or found sound */
+    uint64_t records; /* exported, or found sound; of the log: the number to go on from */
     uint64_t damaged; /* blocks or records that were passed over, letters left as they were */
     struct inspect_dead dead;
 };
 
-/** REQUEST: "show [json]", "export [LANE]", "check [json]", "dead list WHICH [json]" or "dead
- *  show|export|resend|purge WHICH", where WHICH is "*", "ROUTE" or "ROUTE/PLACE". E_INVALID: it is
- *  none of these; E_NOT_FOUND: there is no such lane. */
+/** REQUEST: "show [json]", "export [LANE]", "check [json]", "log [json] [last COUNT | from
+ * NUMBER]", "dead list WHICH [json]" or "dead show|export|resend|purge WHICH", where WHICH is "*",
+ * "ROUTE" or "ROUTE/PLACE". E_INVALID: it is none of these; E_NOT_FOUND: there is no such lane. */
 int inspect_start(struct inspect *inspect, struct spool *spool, const char *request);
 
 /**
@@ -76,10 +78,19 @@ int inspect_next(struct inspect *inspect, struct writer *out);
 
 /* ---- inspect_show.c ---- */
 
-/** Everything but the events, and the next of these; E_END behind the last. */
+/** Everything but the events, and what stands behind them. */
 void inspect_show_spool(struct inspect *inspect, struct writer *out);
-int inspect_show_event(struct inspect *inspect, struct writer *out);
 void inspect_show_end(struct inspect *inspect, struct writer *out);
+
+/* ---- inspect_log.c ---- */
+
+/** REQUEST: what stands behind "log ", or nothing. E_INVALID. */
+int inspect_log_parse(struct inspect *inspect, const char *request);
+int inspect_log_next(struct inspect *inspect, struct writer *out);
+
+/** For show: the last few events, and the next of them; E_END behind the last. */
+void inspect_log_show(struct inspect *inspect);
+int inspect_log_event(struct inspect *inspect, struct writer *out);
 
 /* ---- inspect_dead.c ---- */
 

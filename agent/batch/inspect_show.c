@@ -155,30 +155,9 @@ void inspect_show_spool(struct inspect *inspect, struct writer *out)
         json_spool(inspect, out);
     else
         text_spool(inspect, out);
-}
-
-int inspect_show_event(struct inspect *inspect, struct writer *out)
-{
-    struct spool_stored_event event;
-    char time[RENDER_JSON_TIME_BYTES];
-    int rc = spool_walk_event(inspect->spool, inspect->next_event, &event);
-    if (rc < 0)
-        return rc == E_NOT_FOUND ? E_END : rc;
-    if (inspect->json) {
-        struct json_write json;
-        json_write_start(&json, out);
-        json.comma = inspect->comma;
-        json_write_object_begin(&json, NULL);
-        json_time(&json, "ts", event.wall_ms);
-        json_write_text(&json, "text", event.text);
-        json_write_object_end(&json);
-    } else {
-        time_text(event.wall_ms, time);
-        writer_format(out, "%s%s  %s\n", inspect->comma ? "" : "\nEVENTS\n", time, event.text);
-    }
-    inspect->comma = true;
-    inspect->next_event = event.number + 1;
-    return E_OK;
+    inspect_log_show(inspect);
+    if (!inspect->json)
+        writer_text(out, "\nEVENTS\n");
 }
 
 void inspect_show_end(struct inspect *inspect, struct writer *out)

@@ -81,7 +81,8 @@ int ask_spool(struct ask_spool *ask, struct control_spooled *ret_spooled)
         return E_STOP;
     }
     int result = ask_agent(socket, &spool, ret_spooled);
-    return result == E_NOT_FOUND ? ask_stopped(ask, socket, &spool, ret_spooled) : result;
+    return result == E_NOT_FOUND && !ask->running ? ask_stopped(ask, socket, &spool, ret_spooled)
+                                                  : result;
 }
 
 int ask_spool_fail(const struct ask_spool *ask, int result, const struct control_spooled *spooled,

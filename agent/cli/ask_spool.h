@@ -13,6 +13,7 @@
 struct ask_spool {
     const char *config;  /* NULL: as config_load finds it */
     const char *request; /* see control_client.h */
+    bool running;        /* only of a running agent: E_NOT_FOUND where none answers */
     FILE *to;            /* takes the answer */
     bool stopped;        /* what comes back: no agent answered */
     int exit_code;       /* with E_STOP */

@@ -28,6 +28,7 @@
  *                                           is settled
  *   server  done COUNT REFUSED              everything is settled; then it closes
  *   client  spool REQUEST                   show [json] | export [LANE] | check [json] |
+ *                                           log [json] [last COUNT | from NUMBER] |
  *                                           dead list WHICH [json] |
  *                                           dead show|export|resend|purge WHICH; WHICH: * | ROUTE |
  *                                           ROUTE/PLACE
@@ -36,8 +37,9 @@
  *   server  part COUNT                      COUNT bytes of answer follow; any number of these
  *   server  end RECORDS DAMAGED             that was all: so many records were exported or found
  *                                           sound, so many damaged blocks passed over; letters
- *                                           that were changed, and left as they were; closes.
- *                                           Of config, whose parts are what is wrong: it is done
+ *                                           that were changed, and left as they were; of the log
+ *                                           the number to go on from, and 0; of config, whose
+ *                                           parts are what is wrong: it is done; closes
  *   server  error REASON                    at any time: the server gives up and closes
  *
  * A line ends with LF or CR LF. Empty lines are passed over, and the last line may lack its end.

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +81,13 @@ static int64_t wall_ms(struct spool *spool)
     return now.boot_ms + now.offset_ms;
 }
 
+/* They go on behind those that the file has. */
+static void number_events(struct spool *spool)
+{
+    if (spool->options.events != NULL)
+        events_number(spool->options.events, spool->next_event);
+}
+
 static void begin_new(struct spool *spool)
 {
     random_bytes(&spool->id, sizeof spool->id);
@@ -94,21 +100,7 @@ static void begin_new(struct spool *spool)
     spool->create = true;
     spool->next_boot = FIRST_BOOT;
     spool_time_enter(spool);
-}
-
-void spool_event_locked(struct spool *spool, enum log_level level, const char *format, ...)
-{
-    struct spool_event event = {.wall_ms = wall_ms(spool)};
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(event.text, sizeof event.text, format, arguments);
-    va_end(arguments);
-    if (spool->event_count < EVENTS_WAITING_MAX) /* the log has it; the list is a courtesy */
-        spool->events[spool->event_count++] = event;
-    if (level == LOG_LEVEL_WARNING)
-        log_warning("%s", event.text);
-    else
-        log_info("%s", event.text);
+    number_events(spool);
 }
 
 /* The numbers that the last run had reserved and that nobody will ever see. */
@@ -120,10 +112,7 @@ static void skip_unused(struct spool *spool, bool clean)
     if (clean)
         return;
     spool->counters_since_ms = wall_ms(spool);
-    (void)pthread_mutex_lock(&spool->lock);
-    spool_event_locked(spool, LOG_LEVEL_INFO, "stopped-uncleanly sequence-skipped-to=%" PRIu64,
-                       spool->next_sequence);
-    (void)pthread_mutex_unlock(&spool->lock);
+    log_info("stopped-uncleanly sequence-skipped-to=%" PRIu64, spool->next_sequence);
 }
 
 /* Nothing of what LMDB would follow is followed before it was looked at: see verify.h. */
@@ -175,10 +164,7 @@ static void note_set_aside(struct spool *spool, const struct spool_set_aside *as
 {
     spool->set_aside = *aside;
     spool->aside_now = true;
-    (void)pthread_mutex_lock(&spool->lock);
-    spool_event_locked(spool, LOG_LEVEL_WARNING, "spool-set-aside file=%s error=\"%s\"",
-                       aside->file, aside->reason);
-    (void)pthread_mutex_unlock(&spool->lock);
+    log_warning("spool-set-aside file=%s error=\"%s\"", aside->file, aside->reason);
 }
 
 /* What the last run of this process was about to know. */
@@ -224,11 +210,8 @@ static void look_at_machine(struct spool *spool)
     spool->machine = *now;
     spool->id_before = spool->id;
     random_bytes(&spool->id, sizeof spool->id);
-    (void)pthread_mutex_lock(&spool->lock);
-    spool_event_locked(spool, LOG_LEVEL_WARNING,
-                       "spool-on-other-hardware id-before=%016" PRIx64 " id=%016" PRIx64,
-                       spool->id_before, spool->id);
-    (void)pthread_mutex_unlock(&spool->lock);
+    log_warning("spool-on-other-hardware id-before=%016" PRIx64 " id=%016" PRIx64, spool->id_before,
+                spool->id);
 }
 
 static int go_on(struct spool *spool, bool clean)
@@ -239,6 +222,7 @@ static int go_on(struct spool *spool, bool clean)
         return E_OK;
     }
     spool_time_enter(spool);
+    number_events(spool);
     skip_unused(spool, clean);
     look_at_machine(spool);
     spool_names_find(spool);
@@ -333,6 +317,8 @@ int spool_start(struct spool *spool)
     bool salvages = spool->aside > 0;
     spool->salvaging = salvages;
     (void)pthread_mutex_unlock(&spool->lock);
+    if (spool->options.events != NULL)
+        events_wake(spool->options.events, spool->wake_fd);
     progress_work(&spool->progress[SPOOL_COMMITTER]);
     int rc = thread_start(&spool->committer, "commit", spool_commit_run, spool);
     if (rc < 0 || !salvages)
@@ -375,6 +361,8 @@ void spool_close(struct spool *spool)
 {
     if (spool == NULL)
         return;
+    if (spool->options.events != NULL)
+        events_wake(spool->options.events, -1);
     store_close(spool->store);
     if (spool->lock_fd >= 0)
         (void)close(spool->lock_fd);

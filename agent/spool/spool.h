@@ -8,6 +8,7 @@
 
 #include "agent/spool/block.h"
 #include "agent/spool/dictionary.h"
+#include "agent/spool/events.h"
 #include "agent/spool/gap.h"
 #include "agent/spool/lane.h"
 #include "agent/spool/record.h"
@@ -88,6 +89,7 @@ struct spool_options {
     bool open_only;              /* for the command line: no creation, no commit thread */
     void (*clock)(void *context, struct spool_clock_reading *ret_reading);
     void *clock_context;
+    struct events *events; /* that commits take along; NULL: none are stored */
 
     /** The first commit that fails with E_DAMAGED: from now on all do. By the thread that commits,
      *  which must not be kept waiting. NULL: nobody wants to know. */

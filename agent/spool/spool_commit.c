@@ -16,7 +16,10 @@ enum {
     DAY_MS = 24 * 60 * 60 * 1000,
     COMMIT_PAGES = 4, /* leaf, root, free list, meta */
     LAST_ATTEMPTS = 4,
-    RECYCLING = 2, /* pages freed by one commit can be used by the next but one */
+    EVENT_WAIT_MS = 60 * 1000,
+    EVENT_APART_MS = 10 * 60 * 1000,
+    EVENT_SHARE_BYTES = 4096, /* of the file for each event that is kept: a sixteenth in all */
+    RECYCLING = 2,            /* pages freed by one commit can be used by the next but one */
 };
 
 /* ---- when ---- */
@@ -52,9 +55,27 @@ static bool everything_is_due_locked(const struct spool *spool)
     return spool->commit_now || spool->free_count < spool->block_count / 4;
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* A warning that no commit takes along has one of its own, unless the route's acknowledgements show
+ * that all is well enough, and not more often than flash bears for years. */
+static int64_t events_due_locked(const struct spool *spool)
+{
+    int64_t urgent_ms =
+        spool->options.events == NULL ? INT64_MAX : events_urgent_ms(spool->options.events);
+    if (urgent_ms == INT64_MAX)
+        return INT64_MAX;
+    int64_t due_ms = urgent_ms + EVENT_WAIT_MS;
+    due_ms = later(due_ms, spool->acked_ms != 0 ? spool->acked_ms + EVENT_APART_MS : 0);
+    return later(due_ms, spool->events_ms != 0 ? spool->events_ms + EVENT_APART_MS : 0);
+}
+
 static int64_t next_due_locked(struct spool *spool, int64_t now_ms)
 {
-    int64_t due_ms = spool->ack_due_ms;
+    int64_t due_ms = earlier(spool->ack_due_ms, events_due_locked(spool));
     /* Sequence numbers are reserved alone: what is in RAM need not go along. */
     if (everything_is_due_locked(spool) || spool->next_sequence >= spool->reserved)
         due_ms = now_ms;
@@ -206,13 +227,15 @@ static void take_sources_locked(struct spool *spool, struct commit *commit)
     }
 }
 
+/* They have no room of their own in the commit: what waits stays until they are stored. */
 static void take_events_locked(struct spool *spool, struct commit *commit)
 {
-    commit->first_event = spool->next_event;
-    commit->event_count = spool->event_count;
-    memcpy(commit->events, spool->events, sizeof commit->events);
-    spool->next_event += (uint32_t)spool->event_count;
-    spool->event_count = 0;
+    if (spool->options.events == NULL)
+        return;
+    events_range(spool->options.events, &commit->first_event, &commit->end_event);
+    spool->next_event = commit->end_event;
+    commit->event_boot = spool_time_boot_locked(spool);
+    spool->options.clock(spool->options.clock_context, &commit->event_clock);
 }
 
 static uint64_t reservation_locked(const struct spool *spool, const struct commit *commit)
@@ -337,24 +360,58 @@ static int put_sources(struct spool *spool, struct commit *commit)
     return E_OK;
 }
 
-static int put_events(struct commit *commit)
+static size_t encode_event(const struct commit *commit, const struct events_entry *event,
+                           uint8_t bytes[EVENT_BYTES])
 {
-    for (uint32_t i = 0; i < commit->event_count; i++) {
-        const struct spool_event *event = &commit->events[i];
-        uint32_t number = commit->first_event + i;
-        uint8_t bytes[8 + EVENT_BYTES];
-        size_t length = strlen(event->text);
-        struct store_key key = store_key_number(STORE_EVENTS, number);
-        bytes_put_le64(bytes, (uint64_t)event->wall_ms);
-        memcpy(bytes + 8, event->text, length);
-        int rc = spool_table_put(commit->txn, &key, bytes, 8 + length);
-        key = store_key_number(STORE_EVENTS, number - EVENTS_STORED_MAX);
-        if (rc == E_OK && number >= EVENTS_STORED_MAX)
-            rc = store_delete(commit->txn, &key);
+    size_t length = strlen(event->text) + 1;
+    uint8_t *at = bytes + 8;
+    bytes_put_le64(bytes, (uint64_t)(event->boot_ms + commit->event_clock.offset_ms));
+    memcpy(at, event->text, length);
+    at += length;
+    *at++ = (uint8_t)((unsigned)event->level | (unsigned)commit->event_clock.quality << 4);
+    bytes_put_le32(at, commit->event_boot);
+    bytes_put_le64(at + 4, (uint64_t)event->boot_ms);
+    return (size_t)(at + 12 - bytes);
+}
+
+/* As many as the file has room for beside records: a small one keeps fewer. */
+static uint32_t events_most(const struct spool *spool)
+{
+    uint64_t most = spool->size_bytes / EVENT_SHARE_BYTES;
+    return most < EVENTS_STORED_MAX ? (uint32_t)most : EVENTS_STORED_MAX;
+}
+
+static int drop_events(struct spool *spool, struct commit *commit)
+{
+    for (;;) {
+        struct store_key key = store_key_number(STORE_EVENTS, 0);
+        const uint8_t *value;
+        size_t bytes;
+        int rc = store_at_or_after(commit->txn, &key, &key, &value, &bytes);
+        if (rc < 0 || key.bytes[0] != STORE_EVENTS)
+            return rc == E_NOT_FOUND ? E_OK : rc;
+        uint32_t number = (uint32_t)bytes_get_be64(key.bytes + 1);
+        if (key.count == 9 && number + events_most(spool) >= commit->end_event)
+            return E_OK;
+        rc = store_delete(commit->txn, &key);
         if (rc < 0)
             return rc;
     }
-    return E_OK;
+}
+
+static int put_events(struct spool *spool, struct commit *commit)
+{
+    struct events_entry event;
+    for (uint32_t number = commit->first_event; number != commit->end_event; number++) {
+        uint8_t bytes[EVENT_BYTES];
+        struct store_key key = store_key_number(STORE_EVENTS, number);
+        if (!events_get(spool->options.events, number, &event))
+            continue; /* so many came meanwhile that it is gone */
+        int rc = spool_table_put(commit->txn, &key, bytes, encode_event(commit, &event, bytes));
+        if (rc < 0)
+            return rc;
+    }
+    return commit->first_event != commit->end_event ? drop_events(spool, commit) : E_OK;
 }
 
 static int put_state(struct commit *commit)
@@ -373,7 +430,7 @@ static int write_all(struct spool *spool, struct commit *commit)
     if (rc == E_OK)
         rc = put_sources(spool, commit);
     if (rc == E_OK)
-        rc = put_events(commit);
+        rc = put_events(spool, commit);
     if (rc == E_OK)
         rc = spool_time_put(spool, commit);
     return rc == E_OK ? put_state(commit) : rc;
@@ -428,6 +485,14 @@ static void finish_lane_locked(struct spool *spool, const struct commit *commit,
     spool_head_settle_lane_locked(spool, lane);
 }
 
+static void settle_events_locked(struct spool *spool, const struct commit *commit)
+{
+    if (commit->first_event == commit->end_event)
+        return;
+    events_stored(spool->options.events, commit->end_event);
+    spool->events_ms = clock_boot_ms();
+}
+
 static void succeed_locked(struct spool *spool, const struct commit *commit)
 {
     for (uint32_t i = 0; i < commit->sensor_count; i++)
@@ -453,6 +518,7 @@ static void succeed_locked(struct spool *spool, const struct commit *commit)
         else if (commit->routes[i])
             spool_gap_settle_locked(spool->routes[i]);
     spool_time_settle_locked(spool, commit);
+    settle_events_locked(spool, commit);
     spool->reserved = commit->reserved;
     spool->commits++;
     spool->flash_bytes += (commit->pages + commit->block_count) * spool->use.page_bytes;
@@ -463,17 +529,6 @@ static void succeed_locked(struct spool *spool, const struct commit *commit)
     spool->squeeze_percent -= spool->squeeze_percent > 0 && spool->recycling == 0;
     spool->recycling -= spool->recycling > 0;
     (void)pthread_cond_broadcast(&spool->room);
-}
-
-/* The events of the failed commit wait again, before those that came meanwhile. */
-static void put_back_events_locked(struct spool *spool, const struct commit *commit)
-{
-    size_t room = EVENTS_WAITING_MAX - spool->event_count;
-    size_t count = commit->event_count < room ? commit->event_count : room;
-    memmove(&spool->events[count], &spool->events[0], spool->event_count * sizeof spool->events[0]);
-    memcpy(&spool->events[0], commit->events, count * sizeof spool->events[0]);
-    spool->event_count += count;
-    spool->next_event -= (uint32_t)commit->event_count;
 }
 
 static void let_go_locked(struct spool *spool, const struct commit *commit)
@@ -491,7 +546,6 @@ static void fail_locked(struct spool *spool, const struct commit *commit, int rc
         let_go_locked(spool, commit);
     for (enum lane lane = 0; lane < LANE_COUNT; lane++)
         spool_head_settle_lane_locked(spool, lane);
-    put_back_events_locked(spool, commit);
     spool->acked_on_flash += commit->acked_on_flash;
     spool->commit_error = rc;
     spool->retry_ms = clock_boot_ms() + RETRY_MS;
@@ -605,7 +659,8 @@ static uint64_t count_pages(const struct commit *commit)
     unsigned lanes = 0;
     for (enum lane lane = 0; lane < LANE_COUNT; lane++)
         lanes += commit->lanes[lane];
-    return COMMIT_PAGES + (lanes > 1 ? 2 * (lanes - 1) : 0) + (commit->deleted > 0 ? 2 : 0);
+    return COMMIT_PAGES + (lanes > 1 ? 2 * (lanes - 1) : 0) + (commit->deleted > 0 ? 2 : 0) +
+           (commit->first_event != commit->end_event ? 2 : 0);
 }
 
 static int commit_in(struct spool *spool, struct commit *commit)

@@ -479,9 +479,8 @@ void spool_dead_settle_locked(struct spool *spool, const struct commit *commit, 
     }
     spool->dead_request_count = left;
     if (rc == E_OK && commit->letters_dropped > 0)
-        spool_event_locked(spool, LOG_LEVEL_INFO,
-                           "dead-letters-dropped count=%u why=\"their space is full\"",
-                           commit->letters_dropped);
+        log_info("dead-letters-dropped count=%u why=\"their space is full\"",
+                 commit->letters_dropped);
     for (unsigned i = 0; i < SPOOL_ROUTES_MAX; i++) {
         const struct burial *taken = &commit->burials[i];
         struct burial *burial = taken->wanted ? &spool->routes[i]->burial : NULL;

@@ -74,7 +74,7 @@ static void begin(struct spool *spool, struct gap_slot *slot, enum lane lane,
                                    .time_quality = now.quality};
     if (now.quality == TIME_SYNCED)
         return;
-    slot->gap.boot = spool_time_boot_locked(spool);
+    slot->gap.boot = (uint16_t)spool_time_boot_locked(spool);
     if (slot->gap.boot != 0)
         slot->gap.wall_ms = now.boot_ms;
 }

@@ -206,9 +206,8 @@ int spool_route_open(struct spool *spool, const struct spool_route_options *opti
 void spool_route_forget_locked(struct spool *spool, unsigned index)
 {
     struct spool_route *route = spool->routes[index];
-    spool_event_locked(spool, LOG_LEVEL_INFO,
-                       "route-forgotten route=%s why=\"not configured for %d days\"", route->name,
-                       ROUTE_DAYS);
+    log_info("route-forgotten route=%s why=\"not configured for %d days\"", route->name,
+             (int)ROUTE_DAYS);
     free(route->left);
     free(route);
     spool->routes[index] = NULL;
@@ -495,6 +494,7 @@ static void acknowledge_locked(struct spool_route *route, enum lane lane,
     acknowledge_head(route, lane, records->after, records->last, outcome, &met);
     count_outcome(&route->counters[lane], records->count - met.pending, records->evicted, outcome);
     reduce_waiting(&route->waiting[lane], records->count - records->evicted);
+    spool->acked_ms = spool->options.events != NULL ? clock_boot_ms() : 0;
     if (records->count > met.in_ram)
         spool_commit_ack_due_locked(spool, records->count - met.in_ram);
     spool_head_settle_lane_locked(spool, lane);

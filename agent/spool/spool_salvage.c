@@ -599,11 +599,10 @@ static void finish(struct salvage *salvage)
     int rc = salvage->keeps ? E_OK : remove_file(salvage);
     if (rc < 0)
         log_warning("spool-aside-stays file=%s error=\"%s\"", name, ERROR_TEXT(rc));
+    (lost > 0 ? log_warning : log_info)(
+        "spool-salvaged file=%s records=%" PRIu64 " lost=%" PRIu64 "%s", name, salvage->records,
+        lost, salvage->keeps ? " kept=\"a newer version may read more\"" : "");
     (void)pthread_mutex_lock(&spool->lock);
-    spool_event_locked(spool, lost > 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
-                       "spool-salvaged file=%s records=%" PRIu64 " lost=%" PRIu64 "%s", name,
-                       salvage->records, lost,
-                       salvage->keeps ? " kept=\"a newer version may read more\"" : "");
     spool->aside = spool_aside_count(spool);
     spool_commit_ack_due_locked(spool, 1);
     (void)pthread_mutex_unlock(&spool->lock);

@@ -26,8 +26,7 @@ enum {
     CURSOR_BIRTH_BYTES = 4, /* before a stored cursor: its route's birth */
     SENSORS_MAX = 1024,
     SOURCES_MAX = SPOOL_SOURCES_MAX,
-    EVENTS_WAITING_MAX = 8,
-    EVENT_BYTES = 160,
+    EVENT_BYTES = 168, /* at most, as stored */
     EVENTS_STORED_MAX = 256,
     FIRST_BOOT = 4096, /* of a new file: below it are numbers for those of files set aside */
     TIMES_MAX = 3, /* versions of the timeline: today's, and those that batches in flight need */
@@ -194,11 +193,6 @@ struct source {
     bool dirty;
 };
 
-struct spool_event {
-    int64_t wall_ms;
-    char text[EVENT_BYTES];
-};
-
 struct spool {
     struct spool_options options;
     char *path; /* of the file */
@@ -252,8 +246,6 @@ struct spool {
     uint32_t sensor_count;
     struct source sources[SOURCES_MAX];
     size_t source_count;
-    struct spool_event events[EVENTS_WAITING_MAX];
-    size_t event_count;
     struct spool_ticket *tickets;
     struct dead_request dead_requests[DEAD_REQUESTS_MAX];
     size_t dead_request_count;
@@ -266,6 +258,8 @@ struct spool {
     bool commit_now;
     uint64_t acked_on_flash; /* records acknowledged since the last commit that are on flash */
     int64_t ack_due_ms;      /* INT64_MAX: none is due */
+    int64_t acked_ms;        /* when a route acknowledged something last, or 0 */
+    int64_t events_ms;       /* when a commit took events along last, or 0 */
     int64_t retry_ms;        /* after a failed or deferred commit: not before */
     bool deferred;           /* lanes were, by the last commit */
     unsigned recycling;      /* commits to come that only make freed pages usable again */
@@ -305,9 +299,9 @@ struct commit {
     size_t deleted;
     uint64_t reserved;
     uint32_t sensor_count;
-    size_t event_count;
-    uint32_t first_event;
-    struct spool_event events[EVENTS_WAITING_MAX];
+    uint32_t first_event, end_event;
+    uint32_t event_boot; /* the number of this boot */
+    struct spool_clock_reading event_clock;
     bool routes[SPOOL_ROUTES_MAX];
     bool sources[SOURCES_MAX];
     struct sample_origin origins[SOURCES_MAX];
@@ -379,10 +373,6 @@ void spool_wait_for_room_locked(struct spool *spool, int64_t deadline_ms);
 
 /** RECORDS more wait behind one that is not served before its commit. */
 void spool_hide_locked(struct lane_state *state, uint64_t records, uint64_t bytes);
-
-/** Into the log, as info or as a warning, and into the list of events on flash. */
-void spool_event_locked(struct spool *spool, enum log_level level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 
 /** Wakes the committer if it would sleep beyond DUE_MS. */
 void spool_commit_due_locked(struct spool *spool, int64_t due_ms);
@@ -586,9 +576,14 @@ void spool_time_settle_locked(struct spool *spool, const struct commit *commit);
 void spool_time_bind_locked(const struct spool *spool, const struct spool_route *route,
                             const struct block_header *header, struct timeline_binding *ret_clock);
 
-/** What a gap keeps of this boot: the low bits of its number, by which spool_time_tell_locked finds
- *  it again; 0: nothing. */
-uint16_t spool_time_boot_locked(struct spool *spool);
+/** The number of this boot; 0: it has none. A gap keeps its low bits, by which
+ *  spool_time_tell_locked finds it again. */
+uint32_t spool_time_boot_locked(struct spool *spool);
+
+/** Gives what happened at BOOT_MS of the boot with that NUMBER its wall time, which was thought to
+ *  be *WALL_MS, if that was not synced. */
+void spool_time_place_locked(const struct spool *spool, uint32_t number, int64_t boot_ms,
+                             int64_t *wall_ms, enum time_quality *quality);
 
 /** Gives a gap that was noted by some boot's clock its wall time, as ROUTE is to see it. */
 void spool_time_tell_locked(const struct spool_route *route, struct spool_gap *gap);

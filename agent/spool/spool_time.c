@@ -124,10 +124,27 @@ void spool_time_bind_locked(const struct spool *spool, const struct spool_route 
                   ret_clock);
 }
 
-uint16_t spool_time_boot_locked(struct spool *spool)
+uint32_t spool_time_boot_locked(struct spool *spool)
 {
     const struct timeline_boot *boot = boot_of(spool);
-    return boot == NULL ? 0 : (uint16_t)boot->number;
+    return boot == NULL ? 0 : boot->number;
+}
+
+void spool_time_place_locked(const struct spool *spool, uint32_t number, int64_t boot_ms,
+                             int64_t *wall_ms, enum time_quality *quality)
+{
+    const struct timeline *times = seen_by_locked(spool, NULL);
+    struct timeline_binding clock;
+    size_t i = 0;
+    if (*quality == TIME_SYNCED)
+        return;
+    while (i < times->count && times->boots[i].number != number)
+        i++;
+    if (i == times->count)
+        return;
+    timeline_bind(times, times->boots[i].id, false, &clock);
+    *wall_ms = timeline_wall_ms(&clock, boot_ms, *wall_ms - boot_ms);
+    *quality = timeline_quality(&clock, *quality);
 }
 
 void spool_time_tell_locked(const struct spool_route *route, struct spool_gap *gap)

@@ -9,7 +9,13 @@
 #include "platform/base/bytes.h"
 #include "platform/base/error.h"
 
-_Static_assert((int)SPOOL_EVENT_TEXT_BYTES == (int)EVENT_BYTES, "an event fits");
+enum { EVENT_TAIL_BYTES = 14, NUMBER_KEY_BYTES = 9 };
+
+/* What a version before this one takes for the text must not be longer than it knows them. */
+_Static_assert((int)EVENT_TEXT_BYTES - 1 + (int)EVENT_TAIL_BYTES < (int)SPOOL_EVENT_TEXT_BYTES,
+               "an event fits");
+_Static_assert(8 + (int)EVENT_TEXT_BYTES - 1 + (int)EVENT_TAIL_BYTES <= (int)EVENT_BYTES,
+               "so it does when it is stored");
 
 /* ---- records ---- */
 
@@ -170,24 +176,55 @@ int spool_walk_route(struct spool *spool, unsigned index, struct spool_route_sum
 
 /* ---- events ---- */
 
-static int get_event(const struct spool *spool, const struct store_key *key, const uint8_t *value,
-                     size_t bytes, struct spool_stored_event *ret_event)
+/* Formats before did not tell the level and the boot. */
+static int decode(const uint8_t *value, size_t bytes, struct spool_event *event, int64_t *boot_ms)
 {
-    if (key->bytes[0] != STORE_EVENTS)
-        return E_NOT_FOUND;
-    int rc = spool_table_open(spool, key, &value, &bytes);
-    if (rc < 0)
-        return rc;
-    if (key->count != 9 || bytes < 8 || bytes - 8 >= sizeof ret_event->text)
+    if (bytes < 8 || bytes - 8 >= sizeof event->text)
         return E_DAMAGED;
-    ret_event->number = (uint32_t)bytes_get_be64(key->bytes + 1);
-    ret_event->wall_ms = (int64_t)bytes_get_le64(value);
-    memcpy(ret_event->text, value + 8, bytes - 8);
-    ret_event->text[bytes - 8] = '\0';
-    return E_OK;
+    event->wall_ms = (int64_t)bytes_get_le64(value);
+    const char *text = (const char *)value + 8;
+    size_t length = strnlen(text, bytes - 8);
+    memcpy(event->text, text, length);
+    event->text[length] = '\0';
+    const uint8_t *at = value + 8 + length + 1;
+    if (bytes - 8 != length + EVENT_TAIL_BYTES)
+        return length == bytes - 8 ? E_OK : E_DAMAGED;
+    event->level = (enum log_level)(at[0] & 15);
+    event->time_quality = (enum time_quality)(at[0] >> 4);
+    event->boot = bytes_get_le32(at + 1);
+    *boot_ms = (int64_t)bytes_get_le64(at + 5);
+    return event->level <= LOG_LEVEL_INFO && event->time_quality <= TIME_ESTIMATED ? E_OK
+                                                                                   : E_DAMAGED;
 }
 
-int spool_walk_event(struct spool *spool, uint32_t from, struct spool_stored_event *ret_event)
+static void place(struct spool *spool, struct spool_event *event, int64_t boot_ms)
+{
+    (void)pthread_mutex_lock(&spool->lock);
+    spool_time_place_locked(spool, event->boot, boot_ms, &event->wall_ms, &event->time_quality);
+    (void)pthread_mutex_unlock(&spool->lock);
+}
+
+static void read_event(struct spool *spool, const struct store_key *key, const uint8_t *value,
+                       size_t bytes, struct spool_event *ret_event)
+{
+    const uint32_t number = (uint32_t)bytes_get_be64(key->bytes + 1);
+    struct spool_event event = {
+        .number = number, .level = LOG_LEVEL_INFO, .time_quality = TIME_ESTIMATED};
+    int64_t boot_ms = 0;
+    int rc = spool_table_open(spool, key, &value, &bytes);
+    if (rc == E_OK)
+        rc = decode(value, bytes, &event, &boot_ms);
+    if (rc < 0)
+        event = (struct spool_event){.number = number,
+                                     .level = LOG_LEVEL_ERROR,
+                                     .time_quality = TIME_ESTIMATED,
+                                     .text = "event-damaged"};
+    else if (event.boot != 0)
+        place(spool, &event, boot_ms);
+    *ret_event = event;
+}
+
+static int find_stored(struct spool *spool, uint32_t from, struct spool_event *ret_event)
 {
     struct store_key key = store_key_number(STORE_EVENTS, from);
     struct store_txn *txn;
@@ -199,10 +236,71 @@ int spool_walk_event(struct spool *spool, uint32_t from, struct spool_stored_eve
     if (rc < 0)
         return rc;
     rc = store_at_or_after(txn, &key, &key, &value, &bytes);
+    if (rc == E_OK && (key.bytes[0] != STORE_EVENTS || key.count != NUMBER_KEY_BYTES))
+        rc = E_NOT_FOUND;
     if (rc == E_OK)
-        rc = get_event(spool, &key, value, bytes, ret_event);
+        read_event(spool, &key, value, bytes, ret_event);
     store_abort(txn);
     return rc;
+}
+
+static int find_waiting(struct spool *spool, uint32_t from, struct spool_event *ret_event)
+{
+    struct events *events = spool->options.events;
+    struct spool_clock_reading now;
+    struct events_entry event;
+    uint32_t first;
+    uint32_t end;
+    if (events == NULL)
+        return E_NOT_FOUND;
+    events_range(events, &first, &end);
+    for (uint32_t number = from > first ? from : first; number < end; number++) {
+        if (!events_get(events, number, &event))
+            continue;
+        spool->options.clock(spool->options.clock_context, &now);
+        *ret_event = (struct spool_event){.number = number,
+                                          .level = event.level,
+                                          .wall_ms = event.boot_ms + now.offset_ms,
+                                          .time_quality = now.quality};
+        (void)snprintf(ret_event->text, sizeof ret_event->text, "%s", event.text);
+        (void)pthread_mutex_lock(&spool->lock);
+        ret_event->boot = spool_time_boot_locked(spool);
+        spool_time_place_locked(spool, ret_event->boot, event.boot_ms, &ret_event->wall_ms,
+                                &ret_event->time_quality);
+        (void)pthread_mutex_unlock(&spool->lock);
+        return E_OK;
+    }
+    return E_NOT_FOUND;
+}
+
+/* Those that wait are looked at first: one that is stored between the two looks is seen twice
+ * rather than never. */
+int spool_walk_event(struct spool *spool, uint32_t from, struct spool_event *ret_event)
+{
+    struct spool_event waiting;
+    struct spool_event stored;
+    int waits = find_waiting(spool, from, &waiting);
+    int rc = find_stored(spool, from, &stored);
+    if (rc < 0 && rc != E_NOT_FOUND)
+        return rc;
+    if (rc < 0 && waits < 0)
+        return E_NOT_FOUND;
+    *ret_event = rc < 0 || (waits == E_OK && waiting.number < stored.number) ? waiting : stored;
+    return E_OK;
+}
+
+uint32_t spool_walk_next_event(struct spool *spool)
+{
+    uint32_t first;
+    uint32_t end;
+    if (spool->options.events != NULL) {
+        events_range(spool->options.events, &first, &end);
+        return end;
+    }
+    (void)pthread_mutex_lock(&spool->lock);
+    end = spool->next_event;
+    (void)pthread_mutex_unlock(&spool->lock);
+    return end;
 }
 
 /* ---- the file ---- */

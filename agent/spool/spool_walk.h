@@ -64,13 +64,20 @@ struct spool_route_summary {
 int spool_walk_route(struct spool *spool, unsigned index, struct spool_route_summary *ret_route);
 
 enum { SPOOL_EVENT_TEXT_BYTES = 160 };
-struct spool_stored_event {
-    uint32_t number;
+struct spool_event {
+    uint32_t number; /* one more than the one before, unless one was lost */
+    enum log_level level;
+    uint32_t boot; /* grows by one from boot to boot; 0: not known */
     int64_t wall_ms;
+    enum time_quality time_quality;
     char text[SPOOL_EVENT_TEXT_BYTES];
 };
-/** The first stored event from number FROM on. E_NOT_FOUND; E_DAMAGED; LMDB's. */
-int spool_walk_event(struct spool *spool, uint32_t from, struct spool_stored_event *ret_event);
+/** The first event from number FROM on, stored or waiting for its commit; a damaged one says so.
+ *  E_NOT_FOUND; LMDB's. */
+int spool_walk_event(struct spool *spool, uint32_t from, struct spool_event *ret_event);
+
+/** The number of the next event that is going to happen. */
+uint32_t spool_walk_next_event(struct spool *spool);
 
 /** What spool_open says E_DAMAGED for: FAULT is where and what in the pages of the file in the
  *  state directory PATH, which nobody may have open. 0 if they are sound; as store_verify. */

@@ -16,9 +16,20 @@ enum { LINE_BYTES = 1024, LIMIT_MS = 60 * 1000 };
 /* The one knob of the process that every folder reads: set by main before the first thread. */
 static enum log_level log_level = LOG_LEVEL_INFO;
 
+/* Likewise: who keeps what happened. */
+static void (*log_sink)(void *context, enum log_level level, const char *text);
+static void *log_sink_context;
+
 void log_set_level(enum log_level level)
 {
     log_level = level;
+}
+
+void log_set_sink(void (*sink)(void *context, enum log_level level, const char *text),
+                  void *context)
+{
+    log_sink = sink;
+    log_sink_context = context;
 }
 
 /* The variable survives a redirection of stderr, so it names the stream by device and inode. */
@@ -61,7 +72,8 @@ __attribute__((format(printf, 2, 0))) static void put_line(enum log_level level,
                                                            va_list arguments)
 {
     char line[LINE_BYTES];
-    if (level > log_level)
+    bool keeps = log_sink != NULL && level <= LOG_LEVEL_INFO;
+    if (level > log_level && !keeps)
         return;
     size_t used = (size_t)put_prefix(line, sizeof line, level);
     size_t start = used;
@@ -72,8 +84,12 @@ __attribute__((format(printf, 2, 0))) static void put_line(enum log_level level,
     for (size_t i = start; i < used; i++)
         if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
             line[i] = '?';
+    line[used] = '\0';
+    if (keeps)
+        log_sink(log_sink_context, level, line + start);
     line[used++] = '\n';
-    write_line(line, used);
+    if (level <= log_level)
+        write_line(line, used);
 }
 
 #define DEFINE_LOG(name, level)                                                                    \

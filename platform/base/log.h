@@ -28,6 +28,14 @@ const char *log_value(char value[LOG_VALUE_BYTES], const char *text);
 void log_set_level(enum log_level level);
 
 /**
+ * SINK gets every line that is not for debugging, whatever the level is, without its time: from the
+ * thread that logs, with whatever locks that holds, so it must neither wait nor log. NULL: none.
+ * Called by main, while there is no other thread.
+ */
+void log_set_sink(void (*sink)(void *context, enum log_level level, const char *text),
+                  void *context);
+
+/**
  * At most one line a minute for a complaint that may repeat: true if now is the time to log, with
  * the number of times that it stayed silent since in ret_silenced. LIMIT starts as {0}; NOW_MS is
  * any clock that only moves forward.

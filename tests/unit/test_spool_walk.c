@@ -25,6 +25,8 @@ struct bench {
     struct spool *spool;
     struct spool_route *route;
     uint32_t sensor;
+    struct events events;
+    enum time_quality quality;
     uint8_t document[DOCUMENT_BYTES];
     char output[OUTPUT_BYTES];
     char other[OUTPUT_BYTES];
@@ -32,9 +34,9 @@ struct bench {
 
 static void read_clock(void *context, struct spool_clock_reading *ret_reading)
 {
-    (void)context;
+    const struct bench *bench = context;
     *ret_reading = (struct spool_clock_reading){
-        .boot_ms = clock_boot_ms(), .offset_ms = 1700000000000, .quality = TIME_SYNCED};
+        .boot_ms = clock_boot_ms(), .offset_ms = 1700000000000, .quality = bench->quality};
 }
 
 static const struct channel channels[] = {{.name = "temp", .unit = "Cel", .decimals = 2}};
@@ -75,7 +77,8 @@ static int setup(void **state)
                                             .wait_ms = 1,
                                             .ack_window_ms = 1,
                                             .ack_window_records = 1,
-                                            .clock = read_clock};
+                                            .clock = read_clock,
+                                            .clock_context = bench};
     for (int lane = 0; lane < LANE_COUNT; lane++)
         bench->options.lanes[lane] =
             (struct spool_lane_options){.window_ms = 3600000, .age_ms = 3600000};
@@ -95,6 +98,7 @@ static int teardown(void **state)
         spool_abandon(bench->spool);
     else
         spool_close(bench->spool);
+    log_set_sink(NULL, NULL);
     folder_empty(bench->path);
     assert_int_equal(rmdir(bench->path), 0);
     free(bench);
@@ -427,30 +431,167 @@ static void test_shows_what_there_is(void **state)
     }
 }
 
-static void test_shows_stored_events_newest_last(void **state)
+static void keep_event(void *context, enum log_level level, const char *text)
+{
+    struct bench *bench = context;
+    events_put(&bench->events, level, clock_boot_ms(), text);
+}
+
+/* As the agent does it; what was logged before is not there. */
+static void keep_events(struct bench *bench)
+{
+    stop_spool(bench);
+    log_set_level(LOG_LEVEL_ERROR);
+    log_set_sink(keep_event, bench);
+    bench->events = (struct events)EVENTS_EMPTY;
+    bench->options.events = &bench->events;
+    open_spool(bench, false);
+}
+
+static uint32_t count_stored_events(struct bench *bench)
+{
+    uint32_t first;
+    uint32_t end;
+    events_range(&bench->events, &first, &end);
+    return first;
+}
+
+static void wait_stored(struct bench *bench, uint32_t end)
+{
+    for (int i = 0; i < 20000 && count_stored_events(bench) < end; i++)
+        (void)poll(NULL, 0, 1);
+    assert_in_range(count_stored_events(bench), end, UINT32_MAX);
+}
+
+static void check_log(struct bench *bench)
+{
+#ifdef CONFIG_COMMAND_LOG
+    assert_int_equal(print(bench, "log", 100, bench->output).records, 4);
+    assert_int_equal(count_lines(bench->output), 3);
+    assert_non_null(strstr(bench->output, "Z  info    waiting \"x\"\n"));
+    assert_int_equal(print(bench, "log json last 1", 100, bench->output).records, 4);
+    assert_memory_equal(bench->output, "{\"number\":3,\"ts\":\"20", 20);
+    assert_non_null(strstr(bench->output, ",\"level\":\"info\",\"boot\":4096,\"text\":"
+                                          "\"waiting \\\"x\\\"\"}\n"));
+    assert_int_equal(print(bench, "log from 4", 100, bench->output).records, 4);
+    assert_string_equal(bench->output, "");
+    assert_int_equal(print(bench, "log from 5", 100, bench->output).records,
+                     4); /* of another file */
+    assert_int_equal(count_lines(bench->output), 3);
+#else
+    (void)bench;
+#endif
+}
+
+static void test_shows_events_newest_last(void **state)
 {
     struct bench *bench = *state;
-    struct spool_stored_event event;
-    wait_accepted(bench, LANE_NORMAL, append_reading(bench, LANE_NORMAL, 1));
+    struct spool_event event;
+    keep_events(bench);
     assert_int_equal(spool_walk_event(bench->spool, 1, &event), E_NOT_FOUND);
     for (int i = 0; i < 2; i++) {
         spool_abandon(bench->spool);
         open_spool(bench, false);
     }
     assert_int_equal(spool_walk_event(bench->spool, 1, &event), 0);
+    assert_int_equal(event.number, 1);
+    assert_int_equal(event.level, LOG_LEVEL_INFO);
     assert_non_null(strstr(event.text, "stopped-uncleanly sequence-skipped-to="));
     assert_true(event.wall_ms > 1700000000000);
-    uint32_t number = event.number;
-    assert_int_equal(spool_walk_event(bench->spool, number + 1, &event), 0);
-    assert_int_equal(spool_walk_event(bench->spool, event.number + 1, &event), E_NOT_FOUND);
+    uint32_t boot = event.boot;
+    assert_int_not_equal(boot, 0);
+    wait_stored(bench, 3);
+    log_info("waiting \"x\"");
+    assert_int_equal(spool_walk_event(bench->spool, 3, &event), 0);
+    assert_string_equal(event.text, "waiting \"x\"");
+    assert_int_equal(event.boot, boot);
+    assert_int_equal(spool_walk_next_event(bench->spool), 4);
+    assert_int_equal(spool_walk_event(bench->spool, 4, &event), E_NOT_FOUND);
     (void)print(bench, "show", 100, bench->output);
-    const char *found = strstr(bench->output, "\nEVENTS\n");
-    assert_non_null(found);
-    assert_int_equal(count_lines(found), 4);
+    assert_int_equal(count_lines(strstr(bench->output, "\nEVENTS\n")), 5);
+    check_log(bench);
     (void)print(bench, "show json", 100, bench->output);
-    assert_non_null(strstr(bench->output, "\"events\":[{\"ts\":\""));
-    assert_non_null(strstr(bench->output, "\"},{\"ts\":\""));
+    assert_non_null(strstr(bench->output, "\"events\":[{\"number\":1,\"ts\":\""));
+    assert_non_null(strstr(bench->output, "\"},{\"number\":2,"));
     assert_non_null(strstr(bench->output, "\"}]}\n"));
+}
+
+/* What was said before anybody knew the time gets it when it is learnt. */
+static void test_events_get_their_time(void **state)
+{
+    struct bench *bench = *state;
+    struct spool_event event;
+    spool_abandon(bench->spool);
+    folder_empty(bench->path);
+    bench->quality = TIME_ESTIMATED;
+    open_spool(bench, false);
+    keep_events(bench);
+    log_warning("early");
+    stop_spool(bench);
+    open_spool(bench, false);
+    assert_int_equal(spool_walk_event(bench->spool, 1, &event), 0);
+    assert_int_equal(event.time_quality, TIME_ESTIMATED);
+    int64_t before_ms = event.wall_ms;
+    spool_time_learn(bench->spool, clock_boot_ms(), 1700000000000 + 86400000);
+    assert_int_equal(spool_walk_event(bench->spool, 1, &event), 0);
+    assert_int_equal(event.time_quality, TIME_CORRECTED);
+    assert_int_equal(event.wall_ms, before_ms + 86400000);
+}
+
+static void test_a_small_file_keeps_fewer_events(void **state)
+{
+    struct bench *bench = *state;
+    struct spool_event event;
+    struct spool_summary before;
+    struct spool_summary after;
+    char text[200];
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\0';
+    bench->options.size_bytes = 256 * 1024;
+    keep_events(bench);
+    wait_accepted(bench, LANE_NORMAL, append_reading(bench, LANE_NORMAL, 1));
+    spool_walk_summary(bench->spool, &before);
+    for (unsigned i = 0; i < 300; i++) {
+        log_info("event-%u %s", i, text);
+        if (i % 20 == 19)
+            wait_accepted(bench, LANE_NORMAL, append_reading(bench, LANE_NORMAL, i));
+    }
+    wait_stored(bench, 301);
+    stop_spool(bench);
+    bench->options.events = NULL;
+    open_spool(bench, true);
+    assert_int_equal(spool_walk_event(bench->spool, 1, &event), 0);
+    assert_int_equal(spool_walk_next_event(bench->spool) - event.number, 64);
+    spool_walk_summary(bench->spool, &after);
+    assert_in_range(after.used_bytes, 0, before.used_bytes + bench->options.size_bytes / 8);
+}
+
+static uint64_t commits(struct bench *bench)
+{
+    struct spool_status status;
+    spool_get_status(bench->spool, &status);
+    return status.commits;
+}
+
+/* A warning that is old enough has a commit of its own, unless something is being delivered. */
+static void test_warnings_wait_for_nobody(void **state)
+{
+    struct bench *bench = *state;
+    struct spool_event event;
+    keep_events(bench);
+    events_put(&bench->events, LOG_LEVEL_INFO, 1, "calm");
+    events_put(&bench->events, LOG_LEVEL_WARNING, clock_boot_ms() - 60001, "trouble");
+    wait_stored(bench, 3);
+    uint64_t before = commits(bench);
+    /* Behind that one there is no other for ten minutes, */
+    events_put(&bench->events, LOG_LEVEL_WARNING, clock_boot_ms() - 60001, "more trouble");
+    (void)poll(NULL, 0, 200);
+    assert_int_equal(commits(bench), before);
+    /* but what is committed anyway takes it along. */
+    wait_accepted(bench, LANE_NORMAL, append_reading(bench, LANE_NORMAL, 1));
+    wait_stored(bench, 4);
+    assert_int_equal(spool_walk_event(bench->spool, 3, &event), 0);
+    assert_string_equal(event.text, "more trouble");
 }
 
 static void test_looking_changes_and_makes_nothing(void **state)
@@ -493,7 +634,10 @@ int main(void)
         TEST(test_damage_is_named_and_passed_over_once),
         TEST(test_an_empty_spool_is_sound),
         TEST(test_shows_what_there_is),
-        TEST(test_shows_stored_events_newest_last),
+        TEST(test_shows_events_newest_last),
+        TEST(test_events_get_their_time),
+        TEST(test_a_small_file_keeps_fewer_events),
+        TEST(test_warnings_wait_for_nobody),
         TEST(test_looking_changes_and_makes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
