@@ -32,8 +32,9 @@
  *                                           dead list WHICH [json] |
  *                                           dead show|export|resend|purge WHICH; WHICH: * | ROUTE |
  *                                           ROUTE/PLACE
- *   client  config REQUEST                  reload | apply CONFIRM_MS | main CONFIRM_MS; root's
- *                                           and the agent's own user's alone
+ *   client  config REQUEST                  reload | apply CONFIRM_MS | main CONFIRM_MS. This,
+ *                                           resend and purge are for root and the agent's own
+ *                                           user (SO_PEERCRED), all else is for the group
  *   server  part COUNT                      COUNT bytes of answer follow; any number of these
  *   server  end RECORDS DAMAGED             that was all: so many records were exported or found
  *                                           sound, so many damaged blocks passed over; letters

@@ -232,10 +232,29 @@ static void continue_parts(struct session *session, int64_t now_ms)
     session->state = SESSION_LEAVING;
 }
 
+/* Members of the socket's group may look; what changes is for root and for who runs the agent. */
+static bool may_change(const struct session *session)
+{
+    struct ucred peer;
+    socklen_t count = sizeof(peer);
+    return getsockopt(session->fd, SOL_SOCKET, SO_PEERCRED, &peer, &count) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static bool is_change(const char *request)
+{
+    return strncmp(request, "dead resend", 11) == 0 || strncmp(request, "dead purge", 10) == 0;
+}
+
 static void start_parts(struct session *session, const char *request, bool may_start,
                         int64_t now_ms)
 {
     const struct control_options *options = session->options;
+    if (is_change(request) && !may_change(session)) {
+        give_up(session, now_ms,
+                "only root and the agent's own user may change dead letters; use sudo");
+        return;
+    }
     if (!may_start) {
         give_up(session, now_ms, "too many connections at once, try again later");
         return;
@@ -254,20 +273,12 @@ static void start_parts(struct session *session, const char *request, bool may_s
 
 /* ---- the configuration ---- */
 
-/* Members of the socket's group may look; what changes is for root and for who runs the agent. */
-static bool may_change(const struct session *session)
-{
-    struct ucred peer;
-    socklen_t count = sizeof(peer);
-    return getsockopt(session->fd, SOL_SOCKET, SO_PEERCRED, &peer, &count) == 0 &&
-           (peer.uid == 0 || peer.uid == geteuid());
-}
-
 static void start_config(struct session *session, const char *request, int64_t now_ms)
 {
     const struct control_options *options = session->options;
     if (!may_change(session)) {
-        give_up(session, now_ms, "only root and the agent's own user may change the configuration");
+        give_up(session, now_ms,
+                "only root and the agent's own user may change the configuration; use sudo");
         return;
     }
     int result = options->operations->config_start(options->context, request);

@@ -268,7 +268,8 @@ static int explain(const struct spool_options *options, int rc, char fault[SPOOL
     else if (rc == E_VERSION || rc == E_DAMAGED)
         remedy = "the agent sets it aside when it starts";
     else if (error_errno(rc) == EACCES || error_errno(rc) == EPERM)
-        remedy = "it must belong to the user that runs runnel";
+        remedy = options->open_only ? "be root or the user that runs runnel"
+                                    : "it must belong to the user that runs runnel";
     else if (error_errno(rc) == ENOTDIR)
         remedy = "a file is in its place: remove that, or name a directory";
     else if (error_errno(rc) == EEXIST)

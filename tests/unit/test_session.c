@@ -109,6 +109,20 @@ static void put_end(struct fixture *f)
 
 #define GREETING "runnel-control 1\n"
 
+/* Who asks; we ourselves unless a test is somebody else. */
+static uid_t stranger;
+
+int __real_getsockopt(int fd, int level, int option, void *value, socklen_t *bytes);
+int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *bytes);
+
+int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *bytes)
+{
+    int rc = __real_getsockopt(fd, level, option, value, bytes);
+    if (rc == 0 && option == SO_PEERCRED && stranger != 0)
+        ((struct ucred *)value)->uid = stranger;
+    return rc;
+}
+
 static void test_greets_and_answers_status(void **state)
 {
     struct fixture *f = *state;
@@ -510,6 +524,22 @@ static void test_says_that_an_answer_in_parts_broke_off(void **state)
     assert_false(session_is_open(&f->session));
 }
 
+static void test_only_root_and_the_own_user_change_something(void **state)
+{
+    static const char *const requests[] = {"spool dead purge *\n", "spool dead resend live/1\n",
+                                           "spool dead list *\n", "spool show\n"};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+        stranger = geteuid() + 1;
+        put(f, requests[i]);
+        stranger = 0;
+        const char *refused = strstr(f->replies, "error only root and the agent's own user");
+        assert_true((refused != NULL) == (i < 2));
+        close(f->peer_fd);
+        connect_peer(f);
+    }
+}
+
 static void test_refuses_other_requests_for_the_spool(void **state)
 {
     struct fixture *f = *state;
@@ -605,6 +635,7 @@ int main(void)
         TEST(test_asks_for_a_part_again_a_little_later),
         TEST(test_at_the_stop_nothing_waits_for_a_part),
         TEST(test_says_that_an_answer_in_parts_broke_off),
+        TEST(test_only_root_and_the_own_user_change_something),
         TEST(test_refuses_other_requests_for_the_spool),
         TEST(test_an_answer_in_parts_waits_for_its_reader),
         TEST(test_a_reader_that_stands_still_is_cut_off_within_a_part),
