@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/agent_estimate.h"
 #include "agent/spool/block.h"
@@ -258,10 +256,7 @@ static int rehearse(struct estimate *estimate)
 
 static int open_spool(struct estimate *estimate)
 {
-    const char *temporary = getenv("TMPDIR");
-    char fault[SPOOL_FAULT_BYTES];
-    struct spool_options options = {.path = estimate->directory,
-                                    .size_bytes = estimate->config->spool.size_bytes,
+    struct spool_options options = {.size_bytes = estimate->config->spool.size_bytes,
                                     .device = estimate->config->device,
                                     .ack_window_ms = HOUR_MS,
                                     .ack_window_records = RECORDS_MAX,
@@ -270,13 +265,9 @@ static int open_spool(struct estimate *estimate)
     for (enum lane lane = 0; lane < LANE_COUNT; lane++)
         options.lanes[lane] = (struct spool_lane_options){
             .full = SPOOL_REFUSE, .window_ms = SPAN_MS_MAX, .share_percent = 100 / LANE_COUNT};
-    int count = snprintf(estimate->directory, sizeof estimate->directory, "%s/runnel-XXXXXX",
-                         temporary != NULL ? temporary : "/tmp");
-    if (count >= (int)sizeof estimate->directory)
-        return E_TOO_BIG;
-    if (mkdtemp(estimate->directory) == NULL)
-        return error_sys(errno);
-    return spool_open(&options, fault, &estimate->agent.spool);
+    int rc = agent_scratch_open(&estimate->scratch, &options);
+    estimate->agent.spool = estimate->scratch.spool;
+    return rc;
 }
 
 static int open_link(struct estimate *estimate)
@@ -339,17 +330,6 @@ static int open_all(struct estimate *estimate)
     return rc;
 }
 
-/* The spool has made nothing but a lock there. */
-static void remove_directory(const struct estimate *estimate)
-{
-    char path[sizeof estimate->directory + 16];
-    if (estimate->directory[0] == '\0')
-        return;
-    (void)snprintf(path, sizeof path, "%s/lock", estimate->directory);
-    (void)unlink(path);
-    (void)rmdir(estimate->directory);
-}
-
 static void close_all(struct estimate *estimate)
 {
     for (size_t i = 0; estimate->sources != NULL && i < estimate->config->sensor_count; i++)
@@ -360,8 +340,7 @@ static void close_all(struct estimate *estimate)
         uplink_close(estimate->agent.uplinks[i]);
     }
     link_close(estimate->agent.link);
-    spool_close(estimate->agent.spool);
-    remove_directory(estimate);
+    agent_scratch_close(&estimate->scratch);
 }
 
 int agent_estimate(const struct config *config, FILE *to)

@@ -47,7 +47,7 @@ struct estimate_lane {
 struct estimate {
     struct agent agent; /* only what opens routes: config, spool, link, user agent */
     const struct config *config;
-    char directory[64];
+    struct agent_scratch scratch;
     struct estimate_source *sources;
     struct uplink_rehearsal *routes[CFG_ROUTES_MAX];
     struct estimate_lane lanes[LANE_COUNT];

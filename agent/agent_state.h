@@ -278,6 +278,20 @@ int64_t agent_watchdog_look(struct agent *agent);
 /** Feeds it once while the stages are taken down or up. */
 void agent_watchdog_feed(struct agent *agent);
 
+/* ---- agent_scratch.c ---- */
+
+/** A spool in RAM alone, in a directory of its own that holds nothing but its lock. */
+struct agent_scratch {
+    char directory[64];
+    struct spool *spool;
+};
+
+/** With OPTIONS, whose path is not used. Nothing may be committed. As spool_open; E_TOO_BIG. */
+int agent_scratch_open(struct agent_scratch *ret_scratch, const struct spool_options *options);
+
+/** Likewise of one that was not opened, but zeroed. */
+void agent_scratch_close(struct agent_scratch *scratch);
+
 /* ---- agent_control.c ---- */
 
 /** Whether some route carries LANE. */
