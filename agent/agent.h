@@ -75,4 +75,21 @@ bool agent_identity_can_try(const struct agent_identity *identity);
 int agent_identity_try(const struct agent_identity *identity,
                        char fault[AGENT_IDENTITY_FAULT_BYTES]);
 
+struct doctor;
+
+struct agent_doctor_options {
+    const struct config *config; /* NULL: it has faults */
+    const char *faults;          /* what config_load wrote of them, and of what it warns of */
+    const char *route;           /* only this one; NULL: all */
+    bool sends;                  /* a record on each route */
+    const char *socket;          /* where the running agent is asked */
+};
+
+/**
+ * Looks why records do not arrive, and adds to TO, which was started, what it finds; ends it. Only
+ * with sends is anything stored elsewhere. Each step is bounded, a route takes less than a minute.
+ * E_NOT_FOUND: there is no such route; E_NO_MEMORY; error_sys; E_UNSUPPORTED.
+ */
+int agent_doctor(const struct agent_doctor_options *options, struct doctor *to);
+
 #endif

@@ -19,6 +19,9 @@ struct command {
 #ifndef CONFIG_COMMAND_SPOOL
 #define cmd_spool NULL
 #endif
+#ifndef CONFIG_COMMAND_DOCTOR
+#define cmd_doctor NULL
+#endif
 #ifndef CONFIG_COMMAND_DEAD
 #define cmd_dead NULL
 #endif
@@ -37,6 +40,8 @@ static const struct command commands[] = {
     {"check", cmd_check, "validate the configuration and say what would run", NULL},
     {"status", cmd_status, "say what the running agent is doing", NULL},
     {"top", cmd_top, "watch the running agent", "CONFIG_COMMAND_TOP"},
+    {"doctor", cmd_doctor, "say why records do not arrive, and what helps",
+     "CONFIG_COMMAND_DOCTOR"},
     {"send", cmd_send, "hand documents to the running agent", NULL},
     {"spool", cmd_spool, "show, export or check what is stored, also without an agent",
      "CONFIG_COMMAND_SPOOL"},

@@ -48,6 +48,10 @@ struct net_memory {
 int net_connect(const char *host, uint16_t port, struct net_memory *memory, int64_t deadline_ms,
                 const struct stop *stop, int *ret_fd);
 
+/** ADDRESS without its port, as people write it. Returns TEXT. */
+enum { NET_TEXT_BYTES = 46 };
+const char *net_address_text(const struct net_address *address, char text[NET_TEXT_BYTES]);
+
 /**
  * From now on the connection FD breaks off (ETIMEDOUT) if what was sent stays unacknowledged for
  * longer than some round trips, 4 s at least, and the time that BYTES more take on a slow link:

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "platform/certificate.h"
 #include "platform/stop.h"
 #include "platform/stream.h"
 
@@ -67,6 +68,28 @@ int tls_refresh(struct tls *tls, const char *host, char where[TLS_WHERE_BYTES]);
  */
 int tls_connect(struct tls *tls, int fd, const char *host, int64_t deadline_ms,
                 const struct stop *stop, char where[TLS_WHERE_BYTES], struct stream **ret_stream);
+
+/** What may be wrong with a server's certificate: bits. */
+enum tls_objection {
+    TLS_UNTRUSTED = 1, /* nobody who is trusted has signed it */
+    TLS_EXPIRED = 2,   /* it, or one that it rests on */
+    TLS_FUTURE = 4,    /* likewise: not valid yet */
+    TLS_OTHER_NAME = 8,
+    TLS_OTHERWISE = 16,
+};
+
+/** What the last server showed, whether it was believed or not. */
+struct tls_peer {
+    bool seen;           /* false: no certificate, as a session was taken up or nobody got so far */
+    unsigned objections; /* 0: it is believed */
+    struct certificate certificate;
+    const char *trusted; /* whom it was measured by: a file, or NULL: Amazon's roots, built in;
+                            valid until tls_close */
+};
+
+/** Of the last handshake. Asked by the thread that uses the streams. Only where Kconfig has
+ *  COMMAND_DOCTOR. */
+void tls_get_peer(const struct tls *tls, struct tls_peer *ret_peer);
 
 /** Whether the last handshake passed over dates because the time was not known. */
 bool tls_dates_unverified(const struct tls *tls);

@@ -18,6 +18,7 @@ enum cli_exit {
 int cmd_check(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_dead(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_identity(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_run(int argc, char **argv);

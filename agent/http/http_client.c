@@ -275,6 +275,7 @@ static int connect_by_proxy(struct http_client *client, int64_t deadline_ms,
     int rc = net_connect(proxy->host, proxy->port, &client->memory, deadline_ms, client->stop, &fd);
     if (rc < 0)
         return fail_at_proxy(client, outcome, rc);
+    outcome->stage = HTTP_STAGE_PROXY;
     rc = net_stream(fd, client->stop, &stream);
     if (rc < 0) {
         (void)close(fd);
@@ -289,6 +290,15 @@ static int connect_by_proxy(struct http_client *client, int64_t deadline_ms,
     return 0;
 }
 #endif
+
+/* Addresses come with a name server's answer, or stay from the one before. */
+static enum http_stage stage_of_socket(const struct http_client *client,
+                                       const struct http_outcome *outcome)
+{
+    if (outcome->proxy_failed && outcome->stage == HTTP_STAGE_PROXY)
+        return HTTP_STAGE_PROXY;
+    return client->memory.count == 0 ? HTTP_STAGE_NAME : HTTP_STAGE_TCP;
+}
 
 static int connect_socket(struct http_client *client, int64_t deadline_ms,
                           struct http_outcome *outcome, int *ret_fd)
@@ -310,9 +320,13 @@ static int connect_client(struct http_client *client, struct http_outcome *outco
     if (rc < 0)
         return rc;
     int64_t deadline_ms = later(client->connect_ms);
+    outcome->stage = HTTP_STAGE_NAME;
     rc = connect_socket(client, deadline_ms, outcome, &fd);
-    if (rc < 0)
+    if (rc < 0) {
+        outcome->stage = stage_of_socket(client, outcome);
         return rc;
+    }
+    outcome->stage = HTTP_STAGE_TLS;
     rc = wrap_socket(client, fd, deadline_ms, where);
     if (rc < 0)
         return fail(client, outcome,
@@ -330,6 +344,8 @@ static int take_connection(struct http_client *client, struct http_outcome *outc
         http_client_disconnect(client);
         rc = connect_client(client, outcome);
     }
+    if (rc == 0)
+        outcome->stage = HTTP_STAGE_REQUEST;
     outcome->dates_unverified = rc == 0 && client->use_tls && tls_dates_unverified(client->tls);
     return rc;
 }
@@ -597,6 +613,31 @@ int http_client_exchange(struct http_client *client, const struct http_request *
     *ret_outcome = outcome;
     return rc;
 }
+
+int http_client_connect(struct http_client *client, struct http_outcome *ret_outcome)
+{
+    *ret_outcome = (struct http_outcome){0};
+    int rc = take_connection(client, ret_outcome);
+    if (rc == 0 && !ret_outcome->reused)
+        client->idle_since_ms = clock_boot_ms();
+    ret_outcome->done_mono_ms = clock_mono_ms();
+    tell_meter(client);
+    return rc;
+}
+
+const struct net_memory *http_client_addresses(const struct http_client *client)
+{
+    return &client->memory;
+}
+
+#ifdef CONFIG_COMMAND_DOCTOR
+void http_client_get_peer(const struct http_client *client, struct tls_peer *ret_peer)
+{
+    *ret_peer = (struct tls_peer){.seen = false};
+    if (client->tls != NULL)
+        tls_get_peer(client->tls, ret_peer);
+}
+#endif
 
 static bool is_near(const char *host)
 {

@@ -20,6 +20,7 @@
  * pieces as it arrives.
  */
 struct http_client;
+struct net_memory;
 
 enum { HTTP_FAULT_BYTES = 300, HTTP_IDLE_MS = 15000 };
 
@@ -56,10 +57,21 @@ struct http_request {
     void *context;
 };
 
+/** What a request comes through before it is answered, in this order. */
+enum http_stage {
+    HTTP_STAGE_FILES, /* those of tls_options are read */
+    HTTP_STAGE_NAME,  /* of the proxy, or else of the host */
+    HTTP_STAGE_TCP,   /* to it */
+    HTTP_STAGE_PROXY, /* which leads on to the host */
+    HTTP_STAGE_TLS,
+    HTTP_STAGE_REQUEST,
+};
+
 struct http_outcome {
-    bool sent;         /* the last byte of the request was handed to a connection */
-    bool reused;       /* the connection had served before */
-    bool reply_begun;  /* at least one byte of a reply arrived */
+    enum http_stage stage; /* that it came to; on failure, where it ended */
+    bool sent;             /* the last byte of the request was handed to a connection */
+    bool reused;           /* the connection had served before */
+    bool reply_begun;      /* at least one byte of a reply arrived */
     bool sent_twice;   /* a connection that had served before died, and this is the second try */
     bool files_unfit;  /* a file of tls_options cannot be read or used: nothing was connected */
     bool proxy_failed; /* the proxy was not reached, or did not connect: nothing was sent */
@@ -89,6 +101,17 @@ void http_client_close(struct http_client *client); /* NULL is allowed */
  */
 int http_client_exchange(struct http_client *client, const struct http_request *request,
                          struct http_outcome *ret_outcome);
+
+/** Makes a connection for the next exchange, unless one stands. As http_client_exchange, as far as
+ *  that concerns connections. */
+int http_client_connect(struct http_client *client, struct http_outcome *ret_outcome);
+
+/** Of the proxy, or else of the host: those that a name server told last, and first the one that
+ *  was reached. */
+const struct net_memory *http_client_addresses(const struct http_client *client);
+
+/** What the endpoint showed with the last connection; not seen where there is no TLS. */
+void http_client_get_peer(const struct http_client *client, struct tls_peer *ret_peer);
 
 /**
  * From the next exchange on the endpoint is HOST, with the same port, proxy and files. Nothing

@@ -20,6 +20,7 @@ enum {
 /* A request without records. */
 struct question {
     struct uplink *uplink;
+    bool hears; /* what the reply says, not only its head */
     size_t body_bytes;
     char body[EMPTY_BYTES];
 };
@@ -183,6 +184,15 @@ static int on_question_head(void *context, const struct http_reply *reply)
     return on_head(question->uplink, reply);
 }
 
+/* What is longer than any reply tells no more. */
+static int on_question_body(void *context, const uint8_t *bytes, size_t count)
+{
+    struct question *question = context;
+    if (question->hears && on_body(question->uplink, bytes, count) < 0)
+        question->hears = false;
+    return E_OK;
+}
+
 /* Who has no keys yet asks without: a refusal has a Date, too. */
 static int sign_question(struct uplink *uplink, const struct question *question)
 {
@@ -197,12 +207,13 @@ static int sign_question(struct uplink *uplink, const struct question *question)
     return write_head(uplink, NULL, has_keys, hash, question->body_bytes);
 }
 
-int uplink_exchange_ask(struct uplink *uplink, struct http_outcome *ret_outcome)
+static int ask(struct uplink *uplink, bool hears, struct http_outcome *ret_outcome)
 {
-    struct question question = {.uplink = uplink};
+    struct question question = {.uplink = uplink, .hears = hears};
+    struct dest *dest = uplink->options.dest;
     *ret_outcome = (struct http_outcome){0};
     uplink->answer = (struct uplink_answer){.head = {.retry_after_ms = -1}};
-    int body_bytes = write_empty(uplink->options.dest, question.body);
+    int body_bytes = write_empty(dest, question.body);
     if (body_bytes < 0)
         return body_bytes;
     question.body_bytes = (size_t)body_bytes;
@@ -215,6 +226,22 @@ int uplink_exchange_ask(struct uplink *uplink, struct http_outcome *ret_outcome)
                                          .total_ms = total_ms(0),
                                          .write_body = write_question,
                                          .on_head = on_question_head,
+                                         .on_body = on_question_body,
                                          .context = &question};
-    return http_client_exchange(uplink->client, &request, ret_outcome);
+    if (hears)
+        dest->operations->reply_start(dest, 0, uplink->delivered);
+    int rc = http_client_exchange(uplink->client, &request, ret_outcome);
+    if (hears)
+        dest->operations->reply_end(dest, &uplink->answer.head, &uplink->answer.body);
+    return rc;
+}
+
+int uplink_exchange_ask(struct uplink *uplink, struct http_outcome *ret_outcome)
+{
+    return ask(uplink, false, ret_outcome);
+}
+
+int uplink_exchange_inquire(struct uplink *uplink, struct http_outcome *ret_outcome)
+{
+    return ask(uplink, true, ret_outcome);
 }

@@ -216,6 +216,15 @@ static struct verdict_question question_of(const struct uplink *uplink, int rc,
                                      .skewed = answer->skewed};
 }
 
+enum verdict uplink_judge_describe(struct uplink *uplink, int rc,
+                                   const struct http_outcome *outcome,
+                                   char ret_error[UPLINK_ERROR_BYTES])
+{
+    const struct verdict_question question = question_of(uplink, rc, outcome);
+    describe(uplink, &question, outcome->fault, ret_error);
+    return verdict_of_request(&question);
+}
+
 /* Where a reply has no Date, its message may tell the time all the same. */
 static void learn_from_message(struct uplink *uplink)
 {

@@ -13,6 +13,7 @@
 #include "agent/uplink/pace.h"
 #include "agent/uplink/request.h"
 #include "agent/uplink/uplink.h"
+#include "agent/uplink/verdict.h"
 #include "platform/base/log.h"
 #include "platform/clock.h"
 #include "platform/net_watch.h"
@@ -161,6 +162,9 @@ int uplink_exchange_send(struct uplink *uplink, struct http_outcome *ret_outcome
 /** Asks for nothing but the time. As uplink_exchange_send. */
 int uplink_exchange_ask(struct uplink *uplink, struct http_outcome *ret_outcome);
 
+/** Likewise, and hears what the reply says: uplink->answer has it. */
+int uplink_exchange_inquire(struct uplink *uplink, struct http_outcome *ret_outcome);
+
 /** What the other side's clock says: WALL_MS, just now. */
 void uplink_exchange_learn(struct uplink *uplink, int64_t wall_ms);
 
@@ -206,6 +210,12 @@ bool uplink_refuse_is_aside(const void *context, uint64_t sequence);
 
 /** What follows from an exchange that ended with RC: acknowledges, waits, tells. */
 void uplink_judge(struct uplink *uplink, int rc, const struct http_outcome *outcome);
+
+/** The verdict on an exchange that ended with RC, and in ERROR what it came to: what happened, and
+ *  what helps behind the last semicolon where something does. Changes nothing. */
+enum verdict uplink_judge_describe(struct uplink *uplink, int rc,
+                                   const struct http_outcome *outcome,
+                                   char ret_error[UPLINK_ERROR_BYTES]);
 
 /** Waits as the pace demands: 0 or E_STOP. */
 int uplink_judge_pace(struct uplink *uplink);

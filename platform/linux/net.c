@@ -318,6 +318,15 @@ int net_connect(const char *host, uint16_t port, struct net_memory *memory, int6
     return rc < 0 ? rc : connect_to_any(memory, deadline_ms, stop, ret_fd);
 }
 
+const char *net_address_text(const struct net_address *address, char text[NET_TEXT_BYTES])
+{
+    const void *bytes = address->any.sa_family == AF_INET6 ? (const void *)&address->six.sin6_addr
+                                                           : &address->four.sin_addr;
+    text[0] = '\0';
+    (void)inet_ntop(address->any.sa_family, bytes, text, NET_TEXT_BYTES);
+    return text;
+}
+
 struct plain_stream {
     struct stream stream;
     int fd;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "platform/certificate.h"
+#include "platform/mbedtls/certificate_describe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +41,7 @@ static bool is_on_p256(const mbedtls_x509_crt *certificate)
            memmem(certificate->pk_raw.p, certificate->pk_raw.len, p256, sizeof p256 - 1) != NULL;
 }
 
-static void describe(const mbedtls_x509_crt *chain, struct certificate *ret_certificate)
+void certificate_describe(const mbedtls_x509_crt *chain, struct certificate *ret_certificate)
 {
     uint8_t digest[HASH_SHA256_BYTES];
     struct certificate certificate = {.not_before_ms = time_ms(&chain->valid_from),
@@ -64,7 +64,7 @@ int certificate_read(const char *pem, size_t count, struct certificate *ret_cert
     /* It counts those that it could not read. */
     int rc = mbedtls_x509_crt_parse(&chain, (const unsigned char *)pem, count + 1);
     if (rc >= 0)
-        describe(&chain, ret_certificate);
+        certificate_describe(&chain, ret_certificate);
     mbedtls_x509_crt_free(&chain);
     if (rc >= 0)
         return 0;

@@ -26,6 +26,7 @@
 #include "platform/base/error.h"
 #include "platform/clock.h"
 #include "platform/fs.h"
+#include "platform/mbedtls/certificate_describe.h"
 #include "platform/mbedtls/tls_trust.h"
 #include "platform/random.h"
 
@@ -67,6 +68,9 @@ struct tls {
     int64_t until_ms;
     int trust_error; /* why the chain could not be judged, and where */
     char trust_where[TLS_WHERE_BYTES];
+#ifdef CONFIG_COMMAND_DOCTOR
+    struct tls_peer peer;
+#endif
     struct tls_statistics statistics;
 };
 
@@ -140,6 +144,23 @@ bool tls_dates_unverified(const struct tls *tls)
     return tls->dates_unverified;
 }
 
+#ifdef CONFIG_COMMAND_DOCTOR
+static void note_peer(struct tls *tls, const mbedtls_x509_crt *certificate,
+                      const struct tls_trust_question *question, uint32_t flags)
+{
+    tls->peer = (struct tls_peer){
+        .seen = true, .objections = tls_trust_objections(flags), .trusted = question->path};
+    certificate_describe(certificate, &tls->peer.certificate);
+}
+
+void tls_get_peer(const struct tls *tls, struct tls_peer *ret_peer)
+{
+    *ret_peer = tls->peer;
+}
+#else
+#define note_peer(tls, certificate, question, flags) ((void)0)
+#endif
+
 /* The chain's end comes last, with all that was presented behind it. */
 static int judge_end(struct tls *tls, mbedtls_x509_crt *chain, uint32_t *flags)
 {
@@ -153,6 +174,7 @@ static int judge_end(struct tls *tls, mbedtls_x509_crt *chain, uint32_t *flags)
         return MBEDTLS_ERR_X509_FATAL_ERROR;
     tls->dates_unverified = !question.clock_known;
     tls->until_ms = answer.until_ms;
+    note_peer(tls, chain, &question, answer.flags);
     *flags = answer.flags;
     return 0;
 }
@@ -640,6 +662,9 @@ static int shake_hands(struct tls_stream *stream, int64_t deadline_ms, char wher
     tls->dates_unverified = false;
     tls->until_ms = tls->session_until_ms; /* as long as none is seen, it is the session's */
     tls->trust_error = 0;
+#ifdef CONFIG_COMMAND_DOCTOR
+    tls->peer.seen = false;
+#endif
     begin(stream, deadline_ms);
     for (;;) {
         int tls_rc = mbedtls_ssl_handshake(&stream->ssl);

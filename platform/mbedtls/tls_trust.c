@@ -323,3 +323,22 @@ int tls_trust_judge(const struct tls_trust_question *question, mbedtls_x509_crt 
     mbedtls_x509_crt_free(&roots);
     return rc;
 }
+
+/* ---- for people ---- */
+
+unsigned tls_trust_objections(uint32_t flags)
+{
+    static const struct {
+        uint32_t flag;
+        unsigned objection;
+    } known[] = {{MBEDTLS_X509_BADCERT_NOT_TRUSTED, TLS_UNTRUSTED},
+                 {MBEDTLS_X509_BADCERT_EXPIRED, TLS_EXPIRED},
+                 {MBEDTLS_X509_BADCERT_FUTURE, TLS_FUTURE},
+                 {MBEDTLS_X509_BADCERT_CN_MISMATCH, TLS_OTHER_NAME}};
+    unsigned objections = 0;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        objections |= (flags & known[i].flag) != 0 ? known[i].objection : 0;
+        flags &= ~known[i].flag;
+    }
+    return flags == 0 ? objections : objections | TLS_OTHERWISE;
+}

@@ -40,6 +40,9 @@ struct tls_trust_answer {
 int tls_trust_judge(const struct tls_trust_question *question, mbedtls_x509_crt *chain,
                     char where[TLS_WHERE_BYTES], struct tls_trust_answer *ret_answer);
 
+/** FLAGS of an answer as bits of enum tls_objection. */
+unsigned tls_trust_objections(uint32_t flags);
+
 /** "WHAT: what mbedTLS says about RC", on one line. */
 void tls_trust_explain(char where[TLS_WHERE_BYTES], const char *what, int rc);
 

@@ -26,8 +26,8 @@ SWITCHED = ("kinesis_open", "firehose_open", "apigateway_open", "s3_open", "arch
             "credentials_web_identity_open", "credentials_oauth2_open",
             "credentials_token_file_open", "credentials_assume_role_open", "credentials_fetch",
             "http_connect_write", "render_senml", "aggregate_start", "gzip_open",
-            "partition_table_key", "cmd_top", "cmd_spool", "cmd_dead", "cmd_identity",
-            "agent_estimate")
+            "partition_table_key", "cmd_top", "cmd_spool", "cmd_dead", "cmd_identity", "cmd_config",
+            "cmd_log", "agent_estimate", "agent_doctor")
 EMULATORS = {"armhf": "qemu-arm-static", "arm64": "qemu-aarch64-static"}
 USAGE = 2
 CONFIG_FAULT = 78                     # exit code of runnel check
@@ -73,8 +73,9 @@ def check_program(program):
 def check_left_out(program):
     """Who asks for a command that is not there is told what brings it."""
     for name, arguments in (("COMMAND_TOP", ["top"]), ("COMMAND_SPOOL", ["spool", "show"]),
-                            ("COMMAND_DEAD", ["dead", "list"]),
+                            ("COMMAND_DEAD", ["dead", "list"]), ("COMMAND_DOCTOR", ["doctor"]),
                             ("COMMAND_IDENTITY", ["identity", "show"]),
+                            ("COMMAND_CONFIG", ["config", "show"]), ("COMMAND_LOG", ["log"]),
                             ("CHECK_ESTIMATE", ["check", "--estimate"])):
         result = subprocess.run([program, *arguments], text=True, capture_output=True, check=False)
         if result.returncode != USAGE or not result.stderr.endswith(f"enable CONFIG_{name}\n"):

@@ -17,6 +17,7 @@
 #include "agent/http/http_write.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
+#include "platform/net.h"
 #include "tests/unit/fake_tls.h"
 
 enum {
@@ -1007,6 +1008,23 @@ static void test_stop_while_reading(void **state)
     end(scene);
 }
 
+static void test_connect_first(void **state)
+{
+    static const struct step steps[] = {
+        {ACCEPT, NULL}, {READ_REQUEST, NULL}, {SEND, ok}, {READ_TO_END, NULL}, {END, NULL}};
+    struct scene *scene = begin(steps);
+    struct http_outcome outcome;
+    (void)state;
+    assert_int_equal(http_client_connect(scene->peer.client, &outcome), 0);
+    assert_int_equal(outcome.stage, HTTP_STAGE_REQUEST);
+    assert_int_equal(http_client_addresses(scene->peer.client)->count, 1);
+    assert_int_equal(http_client_connect(scene->peer.client, &outcome), 0);
+    assert_true(outcome.reused);
+    assert_int_equal(post_small(&scene->peer), 0);
+    assert_true(scene->peer.outcome.reused);
+    end(scene);
+}
+
 static void test_nobody_there(void **state)
 {
     static const struct step steps[] = {{STOP_LISTENING, NULL}, {NOTIFY, NULL}, {END, NULL}};
@@ -1014,6 +1032,7 @@ static void test_nobody_there(void **state)
     (void)state;
     await(&scene->server);
     assert_int_equal(post_small(&scene->peer), error_sys(ECONNREFUSED));
+    assert_int_equal(scene->peer.outcome.stage, HTTP_STAGE_TCP);
     assert_false(scene->peer.outcome.sent);
     assert_int_equal(scene->peer.outcome.sent_mono_ms, 0);
     assert_non_null(strstr(scene->peer.outcome.fault, "127.0.0.1:"));
@@ -1182,6 +1201,7 @@ int main(void)
         cmocka_unit_test(test_meter_stop),
         cmocka_unit_test(test_stop_before),
         cmocka_unit_test(test_stop_while_reading),
+        cmocka_unit_test(test_connect_first),
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_missing_ca_file),
         cmocka_unit_test(test_unknown_clock),

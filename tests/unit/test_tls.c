@@ -280,6 +280,43 @@ static void test_untrusted(void **state)
     expect_refusal("crossed", "old", "localhost", "not correctly signed by the trusted CA");
 }
 
+#ifdef CONFIG_COMMAND_DOCTOR
+/* What is said of the certificate that was shown, believed or not. */
+static void expect_objections(const char *certificate, const char *ca, const char *host,
+                              unsigned objections)
+{
+    char where[TLS_WHERE_BYTES];
+    struct stream *stream = NULL;
+    struct tls_peer peer;
+    struct fake_tls *server = serve(certificate);
+    struct tls *tls = trust(ca);
+    tls_get_peer(tls, &peer);
+    assert_false(peer.seen);
+    assert_int_equal(shake(tls, server, host, where, &stream) < 0, objections != 0);
+    stream_close(stream);
+    tls_get_peer(tls, &peer);
+    assert_true(peer.seen);
+    assert_int_equal(peer.objections, objections);
+    assert_memory_equal(peer.certificate.subject, "CN=", 3);
+    assert_true(peer.certificate.not_before_ms < peer.certificate.not_after_ms);
+    assert_non_null(strstr(peer.trusted, ca));
+    tls_close(tls);
+    fake_tls_stop(server);
+}
+
+static void test_peer(void **state)
+{
+    (void)state;
+    expect_objections("good", "ca", "localhost", 0);
+    expect_objections("good", "other", "localhost", TLS_UNTRUSTED);
+    expect_objections("good", "ca", "other.example", TLS_OTHER_NAME);
+    expect_objections("past", "ca", "localhost", TLS_EXPIRED);
+    expect_objections("future", "ca", "localhost", TLS_FUTURE);
+    expect_objections("past", "other", "other.example",
+                      TLS_UNTRUSTED | TLS_EXPIRED | TLS_OTHER_NAME);
+}
+#endif
+
 static int refusal_of(const struct fake_tls_options *options)
 {
     char where[TLS_WHERE_BYTES];
@@ -913,6 +950,9 @@ int main(void)
         WITH_STOP(test_good_chain),
         WITH_STOP(test_much_data),
         WITH_STOP(test_untrusted),
+#ifdef CONFIG_COMMAND_DOCTOR
+        WITH_STOP(test_peer),
+#endif
         WITH_STOP(test_old_version),
         WITH_STOP(test_old_ciphers),
         WITH_STOP(test_ends),
