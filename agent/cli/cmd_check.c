@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "agent/agent.h"
 #include "agent/cli/cli.h"
@@ -9,6 +10,7 @@
 #include "agent/control/ground.h"
 #include "platform/base/error.h"
 #include "platform/fs.h"
+#include "platform/tls.h"
 
 #ifdef CONFIG_CHECK_ESTIMATE
 #define HAS_ESTIMATE      true
@@ -47,6 +49,25 @@ static void warn_of_files(const char *what, const char *name, const struct file 
     }
 }
 
+/* A key beside another's certificate would come to light at the first handshake; one that is still
+ * to come was warned of. */
+static void warn_of_pair(const char *what, const char *name, const char *cert_file,
+                         const char *key_file)
+{
+    const struct tls_options options = {.cert_file = cert_file, .key_file = key_file};
+    struct tls *tls = NULL;
+    char where[TLS_WHERE_BYTES];
+    if (cert_file == NULL || key_file == NULL || access(cert_file, R_OK) < 0 ||
+        access(key_file, R_OK) < 0)
+        return;
+    int rc = tls_open(&options, where, &tls);
+    if (rc < 0)
+        (void)fprintf(stderr,
+                      "warning: %s %s: cert_file %s and key_file %s do not go together: %s\n", what,
+                      name, cert_file, key_file, where[0] != '\0' ? where : ERROR_TEXT(rc));
+    tls_close(tls);
+}
+
 static void check_route_files(const struct cfg_route *route)
 {
     const struct file files[] = {
@@ -59,6 +80,7 @@ static void check_route_files(const struct cfg_route *route)
         {"header_value_file", route->api.header_value_file},
     };
     warn_of_files("route", route->name, files, sizeof files / sizeof files[0]);
+    warn_of_pair("route", route->name, route->cert_file, route->key_file);
 }
 
 static void check_credentials_files(const struct cfg_credentials *credentials)
@@ -68,6 +90,7 @@ static void check_credentials_files(const struct cfg_credentials *credentials)
                                  {"key_file", credentials->key_file},
                                  {"token_file", credentials->token_file}};
     warn_of_files("credentials", credentials->name, files, sizeof files / sizeof files[0]);
+    warn_of_pair("credentials", credentials->name, credentials->cert_file, credentials->key_file);
 }
 
 static void check_files(const struct config *config)
