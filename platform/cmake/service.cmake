@@ -4,9 +4,11 @@
 # it is.
 set(RUNNEL_UNIT_DIR lib/systemd/system CACHE PATH "Where units of systemd go")
 set(RUNNEL_SYSUSERS_DIR lib/sysusers.d CACHE PATH "Where files of systemd-sysusers go")
+set(RUNNEL_UDEV_DIR lib/udev/rules.d CACHE PATH "Where rules of udev go")
 set(RUNNEL_TMPFILES_DIR lib/tmpfiles.d CACHE PATH "Where files of systemd-tmpfiles go")
 
-# The sources name /usr/bin/runnel. The prefix is known when it is installed: it may be given then.
+# The sources name /usr/bin/runnel and /usr/lib/runnel. The prefix is known when it is installed: it
+# may be given then.
 function(runnel_install_service source folder permissions)
     get_filename_component(name ${source} NAME)
     install(CODE "
@@ -16,6 +18,8 @@ function(runnel_install_service source folder permissions)
             set(bin \"\${CMAKE_INSTALL_PREFIX}/\${bin}\")
         endif()
         string(REPLACE \"/usr/bin/runnel\" \"\${bin}/runnel\" text \"\${text}\")
+        string(REPLACE \"/usr/lib/runnel\" \"\${CMAKE_INSTALL_PREFIX}/lib/runnel\" text
+            \"\${text}\")
         file(WRITE \"${CMAKE_CURRENT_BINARY_DIR}/service/${name}\" \"\${text}\")")
     install(${permissions} ${CMAKE_CURRENT_BINARY_DIR}/service/${name} DESTINATION ${folder})
 endfunction()
@@ -36,6 +40,15 @@ if(CONFIG_SERVICE_SYSTEMD)
         DESTINATION ${RUNNEL_SYSUSERS_DIR} RENAME runnel.conf)
     install(FILES systemd/runnel.tmpfiles.conf
         DESTINATION ${RUNNEL_TMPFILES_DIR} RENAME runnel.conf)
+endif()
+if(CONFIG_SERVICE_IMPORT)
+    runnel_install_service(import/import lib/runnel PROGRAMS)
+endif()
+if(CONFIG_SERVICE_IMPORT AND CONFIG_SERVICE_SYSTEMD)
+    runnel_install_service(systemd/runnel-import.service ${RUNNEL_UNIT_DIR} FILES)
+    runnel_install_service(systemd/runnel-import@.service ${RUNNEL_UNIT_DIR} FILES)
+    install(FILES systemd/runnel-import.rules
+        DESTINATION ${RUNNEL_UDEV_DIR} RENAME 80-runnel-import.rules)
 endif()
 if(CONFIG_SERVICE_INIT)
     runnel_install_service(busybox/S90runnel /etc/init.d PROGRAMS)

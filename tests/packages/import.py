@@ -49,6 +49,8 @@ BROKEN = (
     ("take", '://[^/"@]*:', ':///[^/"@]*:'),
     ("take", 'grep -qxF "$(sum_of "$1") $1" "$record"', "false"),
     ("take", 'make_folder "$folder/runnel.d"', 'mkdir -p "$folder/runnel.d"'),
+    ("identify", 'remember "$1"', "true"),
+    ("identify", 'grep -q "^next key"', "true"),
     ("refuse", "|| ! check_whole; then", "; then"),
     ("refuse", 'grep -q "do not go together"', "grep -q nothing"),
     ("refuse", '-le "$FILE_BYTES"', "-gt 0"),
@@ -73,6 +75,7 @@ class World:
             path.mkdir(mode=0o755)
         self.script = folder / "import"
         text = script.replace("RUN_AS=runnel\n", f"RUN_AS={RUN_AS}\n")
+        text = text.replace("STATE=/var/lib/runnel\n", f"STATE={folder}/state\n")
         self.script.write_text(text.replace("/usr/bin/runnel", str(program)))
         self.script.chmod(0o755)
         for name in CHANGES:
@@ -147,6 +150,7 @@ class Pairs:
                             "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
                             "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"],
                            check=True, capture_output=True)
+        self.folder = folder
         self.texts = {path.name: path.read_text() for path in folder.iterdir()}
 
 
@@ -181,6 +185,36 @@ def take(world, pairs):
     check(world.run(stick) == (0, ""), "it stays silent about a medium that is left in")
     check((tree(etc), tree(stick, without=None)) == files, "nothing is imported twice")
     check(not (etc / ".import").exists() and not (etc / ".import.new").exists(), "nothing is left")
+
+
+def identify(world, pairs):
+    """The key is made on the device; what is to be signed comes on the medium, and the certificate
+    back."""
+    own = {"cert_file": f"{world.etc}/device.pem", "key_file": f"{world.etc}/device.key"}
+    stick = world.medium(runnel_json=config(**own), csr__other_pem=pairs.texts["b.pem"])
+    request = stick / "runnel/csr/gw-17.csr"
+    code, said = world.run(stick)
+    check(code == 0 and request.is_file(), f"no request: {code} {said}")
+    check("BEGIN CERTIFICATE REQUEST" in said and "gw-17 needs a cert" in world.result(stick),
+          f"it is not told: {said}")
+    before = tree(stick, without=None)
+    check(world.run(stick)[0] == 0 and tree(stick, without=None) == before,
+          "a request that waits is written again")
+
+    (stick / "runnel/csr/gw-17.pem").write_text(pairs.texts["a.pem"])
+    check(world.run(stick)[0] == 1 and "belongs to no key" in world.result(stick),
+          "another key's certificate is refused")
+    subprocess.run(["openssl", "x509", "-req", "-in", request, "-days", "30", "-CA",
+                    pairs.folder / "b.pem", "-CAkey", pairs.folder / "b.key", "-CAcreateserial",
+                    "-out", stick / "runnel/csr/gw-17.pem"], check=True, capture_output=True)
+    code, said = world.run(stick)
+    check(code == 0 and "installed: CN=gw-17" in world.result(stick), f"{code} {said}")
+    key = world.etc / "device.key"
+    check("PRIVATE KEY" in key.read_text() and key.stat().st_mode & 0o777 == 0o600 and
+          key.owner() == RUN_AS, "the key is the agent's alone")
+    check(not any(b"PRIVATE KEY" in text for text in tree(stick).values()), "the key left")
+    check(world.run(stick) == (0, ""), "it stays silent about a certificate that is installed")
+    check(world.reads(), "the agent cannot read it")
 
 
 def refuse(world, pairs):
@@ -265,7 +299,7 @@ def find(run, pairs, how, before, after):
     world = World(run.folder / str(BROKEN.index((how, before, after))), run.folder / "runnel",
                   text.replace(before, after))
     try:
-        {"take": take, "refuse": refuse, "cut": cut_all}[how](world, pairs)
+        {"take": take, "identify": identify, "refuse": refuse, "cut": cut_all}[how](world, pairs)
     except harness.Failure as fault:
         return f"{before.strip()[:40]}: {str(fault)[:80]}"
     raise harness.Failure(f"without {before} nothing fails")
@@ -276,10 +310,11 @@ def live(run, pairs, stride):
         return World(run.folder / name, run.folder / "runnel", SOURCE.read_text())
 
     take(world("take"), pairs)
+    identify(world("identify"), pairs)
     refuse(world("refuse"), pairs)
     cuts = cut_all(world("cut"), pairs, stride, workers=2)
     check(cuts * stride > 30, f"only {cuts} cuts")
-    print(f"imported, refused, and the power cut {cuts} times")
+    print(f"imported, identified, refused, and the power cut {cuts} times")
 
 
 def scenario(options):

@@ -341,9 +341,10 @@ class Installed:
 
     @staticmethod
     def configure(folder, sink, config):
-        """What one puts on the boot partition of a card: here, that the sink is the cloud."""
+        """What one puts on the boot partition of a card, from which it is imported: here, that the
+        sink is the cloud."""
         route = {"name": "live", "endpoint": f"https://{NAME}:{sink.port}",
-                 "ca_file": "/boot/runnel/ca.pem"}
+                 "ca_file": "/etc/runnel/ca.pem"}
         (folder / "runnel.d/sink.json").write_text(json.dumps({"routes": [route], **config}))
         shutil.copy(sink.ca, folder)
         (folder / "credentials").write_text(

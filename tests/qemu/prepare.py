@@ -21,7 +21,8 @@ def is_current(image, board):
     if not image.is_file():
         return False
     sources = [BOARDS[board].build / "runnel", ROOT / "boards" / board / "runnel.json",
-               *(ROOT / "platform/image").rglob("*"), *(ROOT / "platform/systemd").rglob("*")]
+               *(ROOT / "platform/image").rglob("*"), *(ROOT / "platform/systemd").rglob("*"),
+               ROOT / "platform/import/import"]
     return all(source.stat().st_mtime <= image.stat().st_mtime for source in sources
                if source.is_file())
 

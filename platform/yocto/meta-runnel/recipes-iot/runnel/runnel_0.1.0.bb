@@ -37,12 +37,13 @@ PACKAGECONFIG[sim] = ",,"
 PACKAGECONFIG[thermal] = ",,"
 PACKAGECONFIG[systemd] = ",,"
 PACKAGECONFIG[init] = ",,"
+PACKAGECONFIG[import] = ",,,util-linux-findfs util-linux-unshare"
 PACKAGECONFIG[tests] = "-DRUNNEL_TESTS=unit -DRUNNEL_TESTS_AT=${PTEST_PATH},-DRUNNEL_TESTS=OFF,cmocka"
 
 # flag:symbol
 RUNNEL_DRIVERS = "hwmon:DRIVER_HWMON lines:DRIVER_LINES proc:DRIVER_PROC sim:DRIVER_SIM \
     thermal:DRIVER_THERMAL"
-RUNNEL_SERVICES = "systemd:SERVICE_SYSTEMD init:SERVICE_INIT"
+RUNNEL_SERVICES = "systemd:SERVICE_SYSTEMD init:SERVICE_INIT import:SERVICE_IMPORT"
 
 def runnel_fragment(d):
     """What PACKAGECONFIG says, as lines of Kconfig."""
@@ -69,6 +70,7 @@ EXTRA_OECMAKE = " \
     -DRUNNEL_UNIT_DIR=${systemd_system_unitdir} \
     -DRUNNEL_SYSUSERS_DIR=${nonarch_libdir}/sysusers.d \
     -DRUNNEL_TMPFILES_DIR=${nonarch_libdir}/tmpfiles.d \
+    -DRUNNEL_UDEV_DIR=${nonarch_libdir}/udev/rules.d \
 "
 
 do_configure() {
@@ -138,6 +140,9 @@ do_install_ptest() {
 FILES:${PN} += " \
     ${nonarch_libdir}/sysusers.d/runnel.conf \
     ${nonarch_libdir}/tmpfiles.d/runnel*.conf \
+    ${nonarch_libdir}/runnel/import \
+    ${nonarch_libdir}/udev/rules.d/80-runnel-import.rules \
+    ${systemd_system_unitdir}/runnel-*.service \
 "
 CONFFILES:${PN} = " \
     ${sysconfdir}/default/runnel \
