@@ -70,6 +70,7 @@ static void fill_route(struct agent *agent, size_t index, struct uplink_status *
         .destination = config_destination_name(config->destination),
         .state = uplink_state_name(uplink->state),
         .error = uplink->error[0] == '\0' ? NULL : uplink->error,
+        .hold = config->hold,
         .requests = uplink->requests,
         .retried = uplink->retried,
         .throttled = uplink->throttled,

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/cli/cli.h"
 #include "agent/control/control.h"
@@ -19,7 +20,9 @@ static const char usage[] =
     "Says what the running agent is doing.\n\n"
     "  --json            as JSON, for programs\n"
     "  --healthy         say only whether it is healthy; exit with 1 if not\n"
-    "  --wait DURATION   with --healthy: wait so long (such as 10m) for it to become healthy\n\n"
+    "  --wait DURATION   with --healthy: wait so long (such as 10m) for it to become healthy, and\n"
+    "                    for each route that records are kept for to deliver since the start of\n"
+    "                    the agent; for updates, which keep what was proven to deliver\n\n"
     "The agent is asked over $RUNNEL_SOCKET, else $RUNTIME_DIRECTORY/control.sock, else\n"
     "/run/runnel/control.sock.\n";
 
@@ -49,8 +52,50 @@ static int print_status(const struct options *options)
     return written ? CLI_DONE : CLI_FAILED;
 }
 
-/* 1: healthy; 0: not, and ret_problem says why. */
-static int ask_health(const char *path, char *ret_problem, size_t problem_bytes)
+enum { PROBLEM_BYTES = 512 };
+
+/* What the agent says of itself, and what of it is proven. */
+struct health {
+    bool healthy;
+    bool proven; /* each route that holds has delivered since the agent started */
+    bool owes;   /* one of those that have not has something to deliver */
+    char problem[PROBLEM_BYTES];
+};
+
+static bool has_something(const struct status_read *status, const char *route)
+{
+    const char *lane;
+    for (size_t i = 0; (lane = status_read_member(status, i, "routes/%s/lanes", route)) != NULL;
+         i++)
+        if (status_read_number(status, "routes/%s/lanes/%s/stored", route, lane) > 0 ||
+            status_read_number(status, "lanes/%s/pending", lane) > 0)
+            return true;
+    return false;
+}
+
+/* Health is the absence of a fault, so a program that has just started is healthy whatever it can
+ * do; that it delivers is another question. A spent data budget is nobody's fault. */
+static void judge_routes(const struct status_read *status, struct health *health)
+{
+    const char *name;
+    for (size_t i = 0; (name = status_read_member(status, i, "routes")) != NULL; i++) {
+        if (!status_read_is_true(status, "routes/%s/hold", name) ||
+            status_read_text(status, NULL, "routes/%s/delivered_age_s", name) != NULL)
+            continue;
+        health->proven = false;
+        if (health->owes || !has_something(status, name) ||
+            strcmp(status_read_text(status, "", "routes/%s/state", name), "paused") == 0)
+            continue;
+        health->owes = true;
+        if (health->healthy)
+            (void)snprintf(
+                health->problem, sizeof health->problem,
+                "route %s has delivered nothing since the agent started: %s", name,
+                status_read_text(status, "it has not said why", "routes/%s/error", name));
+    }
+}
+
+static int ask_health(const char *path, struct health *ret_health)
 {
     char *text;
     size_t count;
@@ -62,28 +107,39 @@ static int ask_health(const char *path, char *ret_problem, size_t problem_bytes)
     free(text);
     if (result < 0)
         return result;
-    bool healthy = status_read_is_true(status, "healthy");
-    (void)snprintf(ret_problem, problem_bytes, "%s",
+    *ret_health =
+        (struct health){.healthy = status_read_is_true(status, "healthy"), .proven = true};
+    (void)snprintf(ret_health->problem, sizeof ret_health->problem, "%s",
                    status_read_text(status, "it does not say why", "problem"));
+    judge_routes(status, ret_health);
     status_read_close(status);
-    return healthy;
+    return 0;
+}
+
+/* Without time to wait there is only what the agent says of itself. */
+static bool is_enough(const struct options *options, const struct health *health, bool is_last)
+{
+    if (!health->healthy || options->wait_ms == 0)
+        return health->healthy;
+    return health->proven || (is_last && !health->owes);
 }
 
 static int print_health(const struct options *options)
 {
-    char problem[512] = "";
     int64_t deadline_ms = clock_mono_ms() + options->wait_ms;
     for (;;) {
-        int result = ask_health(options->path, problem, sizeof(problem));
-        if (result > 0)
+        struct health health = {0};
+        int result = ask_health(options->path, &health);
+        bool is_last = clock_mono_ms() >= deadline_ms;
+        if (result == 0 && is_enough(options, &health, is_last))
             return puts("healthy") < 0 ? CLI_FAILED : CLI_DONE;
-        if (clock_mono_ms() < deadline_ms) {
+        if (!is_last) {
             (void)poll(NULL, 0, PAUSE_MS);
             continue;
         }
         if (result < 0)
             return fail(options->path, result);
-        (void)printf("not healthy: %s\n", problem);
+        (void)printf("not healthy: %s\n", health.problem);
         return CLI_FAILED;
     }
 }

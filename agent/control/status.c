@@ -103,6 +103,7 @@ static void json_route(struct json_write *json, const struct status *status,
     json_write_text(json, "destination", route->destination);
     json_write_text(json, "state", route->state);
     json_write_text(json, "error", route->error);
+    json_write_boolean(json, "hold", route->hold);
     json_write_object_begin(json, "lanes");
     for (size_t i = 0; i < STATUS_LANES; i++) {
         if (route->lanes[i])

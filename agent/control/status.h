@@ -38,13 +38,14 @@ struct status_route {
     const char *destination;
     const char *state;        /* a word, such as "delivering", "waiting", "backing-off" */
     const char *error;        /* why it does not deliver, for people; NULL: nothing is wrong */
+    bool hold;                /* records are kept for it */
     bool lanes[STATUS_LANES]; /* which of status.lanes it carries */
     struct status_counters counters[STATUS_LANES];
     uint64_t requests, retried, throttled; /* requests; records sent again; throttled replies */
     uint64_t bytes_out, bytes_in;          /* on the wire, TLS included */
     uint64_t handshakes, resumed;
     uint64_t dns_failures;    /* how often no name server gave an address */
-    int64_t delivered_age_ms; /* since the last record was delivered */
+    int64_t delivered_age_ms; /* since this agent delivered the last record there */
 };
 
 struct status_sensor {

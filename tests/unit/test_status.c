@@ -109,6 +109,7 @@ static struct status sample_status(void)
         .routes = {{.name = "live",
                     .destination = "kinesis",
                     .state = "delivering",
+                    .hold = true,
                     .lanes = {true, true, false},
                     .counters = {{0}, {.accepted = 12345, .delivered = 12000, .stored = 345}},
                     .requests = 25,
