@@ -36,6 +36,7 @@ endfunction()
 
 if(CONFIG_SERVICE_SYSTEMD)
     runnel_install_service(systemd/runnel.service ${RUNNEL_UNIT_DIR} FILES)
+    runnel_install_service(systemd/runnel-healthy.service ${RUNNEL_UNIT_DIR} FILES)
     install(FILES systemd/runnel.sysusers.conf
         DESTINATION ${RUNNEL_SYSUSERS_DIR} RENAME runnel.conf)
     install(FILES systemd/runnel.tmpfiles.conf
