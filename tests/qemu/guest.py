@@ -144,7 +144,8 @@ class Machine:
         check(code == 0, f"{command!r} ended with {code} in the guest: {output}")
         return output
 
-    def qmp(self, execute, **arguments):
+    def ask(self, execute, **arguments):
+        """The reply of QEMU's monitor, which may be an error."""
         with socket.socket(socket.AF_UNIX) as connection:
             wait_until("QMP", lambda: connection.connect_ex(str(self.qmp_path)) == 0)
             stream = connection.makefile("rw")
@@ -156,8 +157,13 @@ class Machine:
                 reply = json.loads(stream.readline())
                 while "event" in reply:
                     reply = json.loads(stream.readline())
-                check("return" in reply, f"QMP {execute}: {reply}")
-            return reply["return"]
+            return reply
+
+    def qmp(self, execute, **arguments):
+        """What it returns."""
+        reply = self.ask(execute, **arguments)
+        check("return" in reply, f"QMP {execute}: {reply}")
+        return reply["return"]
 
     def link(self, up):
         """Pulls the network's plug, or puts it in again: the guest sees its carrier go."""
@@ -324,11 +330,16 @@ class Gateway:
 class Installed:
     """A gateway that was written from a board's image, with systemd and all."""
 
-    def __init__(self, run, board, sink, files=None, **config):
+    def __init__(self, run, board, sink, files=None, blank=False, **config):
+        """BLANK: the disk is left to the caller."""
         self.run = run
         self.board = BOARDS[board]
         self.image = run.folder / "disk.img"
         self.machine = None
+        if blank:
+            with self.image.open("wb") as image:
+                image.truncate(1 << 30)
+            return
         made = self.board.build / f"{board}.img"
         check(made.is_file(), f"{made} is missing: tests/qemu/run makes it")
         parts.call("cp", "--sparse=always", made, self.image)
@@ -397,3 +408,43 @@ def identities(sink):
         if number is not None:
             found.setdefault(number, set()).add((record["device"], record["spool"], record["seq"]))
     return found
+
+
+class Stick:
+    """A USB stick: FAT, with a folder runnel/."""
+
+    def __init__(self, run, name="stick"):
+        self.name = name
+        self.image = run.folder / f"{name}.img"
+        with self.image.open("wb") as image:
+            image.truncate(32 << 20)
+        parts.call("mkfs.vfat", "-n", "STICK", self.image)
+        parts.call("mmd", "-i", self.image, "::/runnel")
+
+    def put(self, file, name):
+        parts.call("mcopy", "-i", self.image, file, f"::/runnel/{name}")
+
+    def plug(self, machine):
+        machine.qmp("blockdev-add", **{"node-name": self.name, "driver": "raw",
+                                       "file": {"driver": "file", "filename": str(self.image)}})
+        machine.qmp("device_add", driver="usb-storage", drive=self.name, id=f"{self.name}-usb",
+                    bus="usb.0", removable=True)
+
+    def unplug(self, machine):
+        machine.qmp("device_del", id=f"{self.name}-usb")
+
+        def is_free():
+            return "return" in machine.ask("blockdev-del", **{"node-name": self.name})
+
+        wait_until("the stick is out", is_free)
+
+    def read(self, name):
+        """A file's text, or None."""
+        try:
+            return parts.call("mtype", "-i", self.image, f"::/runnel/{name}")
+        except OSError:
+            return None
+
+    def names(self):
+        """All names on it, in any folder."""
+        return parts.call("mdir", "-/", "-b", "-i", self.image, "::/").split()
