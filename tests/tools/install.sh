@@ -53,7 +53,7 @@ group() {
         ;;
     aws)
         why="to read the CloudFormation template and check what its functions ask of AWS"
-        packages="openssl python3 python3-yaml python3-botocore"
+        packages="openssl python3 python3-yaml python3-boto3 python3-botocore python3-cryptography"
         ;;
     cloud)
         why="to run the far side on loopback"
