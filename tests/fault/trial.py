@@ -166,7 +166,7 @@ def test_faults(world, giver, table):
 
 
 def test_cut_short(world, generator):
-    """Killed while it takes a bad one: whether that was applied or not, it ends in the main file."""
+    """Killed while it takes a bad one: applied or not, the main file is what runs in the end."""
     pushed = json.loads(json.dumps(world.agent.config))
     pushed["routes"][0]["stream"] = "nowhere"
     path = world.run.folder / "pushed.json"
