@@ -126,7 +126,9 @@ static int estimate(const struct config *config)
 
 static int check(const char *path, bool estimates)
 {
-    const struct config_options options = {.path = path, .faults = stderr};
+    /* Who names a file wants to know of that, whatever was applied in its place. */
+    const struct config_options options = {
+        .path = path, .faults = stderr, .layer = path != NULL ? CFG_LAYER_MAIN : CFG_LAYER_RUN};
     struct config *config = NULL;
     int rc = config_load(&options, &config);
     if (rc == E_CONFIG)
