@@ -197,6 +197,14 @@ static int read_bucket_region(struct http_parser *parser, struct text value)
     return 0;
 }
 
+/* A part of one would match nothing, or something else. */
+static int read_etag(struct http_parser *parser, struct text value)
+{
+    if (value.count < HTTP_VALUE_BYTES)
+        copy_value(parser->reply.etag, value);
+    return 0;
+}
+
 static const struct {
     const char *name;
     header_reader *read;
@@ -206,6 +214,7 @@ static const struct {
     {"content-length", read_content_length},
     {"content-type", read_content_type},
     {"date", read_date},
+    {"etag", read_etag},
     {"retry-after", read_retry_after},
     {"transfer-encoding", read_transfer_encoding},
     {"x-amz-bucket-region", read_bucket_region},

@@ -26,6 +26,7 @@ struct http_reply {
     char error_type[HTTP_VALUE_BYTES];    /* x-amzn-ErrorType, cut at ":" and behind "#" */
     char request_id[HTTP_VALUE_BYTES];    /* x-amzn-RequestId, x-amz-request-id */
     char bucket_region[HTTP_VALUE_BYTES]; /* x-amz-bucket-region */
+    char etag[HTTP_VALUE_BYTES];          /* with its quotes; "" where it would be cut */
 };
 
 struct http_parser {

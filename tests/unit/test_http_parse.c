@@ -335,11 +335,16 @@ static void test_texts(void **state)
     assert_string_equal(seen.reply.request_id, "r-2");
     parse_header("X-Amz-Bucket-Region: eu-west-1", &seen);
     assert_string_equal(seen.reply.bucket_region, "eu-west-1");
+    parse_header("ETag: \"9b2cf535f27731c974343645a3985328-7\"", &seen);
+    assert_string_equal(seen.reply.etag, "\"9b2cf535f27731c974343645a3985328-7\"");
     memset(value, 'v', sizeof value);
     value[sizeof value - 1] = '\0';
     (void)snprintf(header, sizeof header, "content-type: %s", value);
     parse_header(header, &seen);
     assert_int_equal(strlen(seen.reply.content_type), HTTP_VALUE_BYTES - 1);
+    (void)snprintf(header, sizeof header, "etag: %s", value);
+    parse_header(header, &seen);
+    assert_string_equal(seen.reply.etag, ""); /* a part of one is none */
 }
 
 /* "HTTP/1.1 200 OK", then NAME with COUNT bytes of value, then an empty body. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/uplink/dest/object.h"
+#include "agent/uplink/dest/s3_place.h"
 #include "agent/uplink/dest/xml_error.h"
 #include "platform/base/base64.h"
 #include "platform/base/bytes.h"
@@ -14,9 +15,7 @@
 enum {
     BUCKET_BYTES_MAX = 63,
     PREFIX_BYTES_MAX = 200,
-    PATH_BYTES = 2048, /* bucket, prefix and name with each "=" as %3D */
-    HOST_BYTES = 256,
-    REGION_BYTES = 32,   /* as the signature's */
+    PATH_BYTES = 2048,   /* bucket, prefix and name with each "=" as %3D */
     CHECKSUM_BYTES = 48, /* SHA-256 as base64 */
     REPLY_BYTES_MAX = 65536,
 };
@@ -27,8 +26,7 @@ struct s3 {
     struct dest dest;
     struct dest_s3 options;
     bool gzip;
-    char region[REGION_BYTES]; /* that was learnt; "": none was */
-    char host[HOST_BYTES];     /* likewise */
+    struct s3_place place;
 
     char device[OBJECT_DEVICE_BYTES];
     char path[PATH_BYTES];
@@ -117,8 +115,8 @@ static void head(const struct dest *dest, const struct batch_summary *batch,
                                    .query = batch != NULL ? "" : "list-type=2&max-keys=0",
                                    .content_type = batch != NULL ? "application/x-ndjson" : NULL,
                                    .service = "s3",
-                                   .host = s3->host[0] != '\0' ? s3->host : NULL,
-                                   .region = s3->region[0] != '\0' ? s3->region : NULL};
+                                   .host = s3_place_host(&s3->place),
+                                   .region = s3_place_region(&s3->place)};
     if (batch != NULL)
         add_object_headers(s3, ret_head);
     dest_add_header(ret_head, "x-amz-content-sha256", s3->hash);
@@ -145,48 +143,6 @@ static int reply_feed(struct dest *dest, const uint8_t *bytes, size_t count)
         return E_TOO_BIG;
     xml_error_feed(&s3->xml, bytes, count);
     return E_OK;
-}
-
-static bool is_region(const char *text)
-{
-    size_t count = strspn(text, "abcdefghijklmnopqrstuvwxyz-0123456789");
-    return count > 0 && count < REGION_BYTES && text[count] == '\0';
-}
-
-/* The host of the configured region with another one in it. */
-static void move_host(struct s3 *s3, const char *region)
-{
-    char part[REGION_BYTES + 2];
-    const char *host = s3->options.host;
-    if (host == NULL)
-        return;
-    (void)snprintf(part, sizeof part, ".%s.", s3->options.region);
-    const char *at = strstr(host, part);
-    if (at != NULL)
-        (void)snprintf(s3->host, sizeof s3->host, "%.*s.%s.%s", (int)(at - host), host, region,
-                       at + strlen(part));
-}
-
-static bool is_redirect(int status, const char *code)
-{
-    static const char *const codes[] = {"AuthorizationHeaderMalformed", "PermanentRedirect",
-                                        "TemporaryRedirect", "IllegalLocationConstraintException"};
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
-        if (strcmp(code, codes[i]) == 0)
-            return true;
-    return status == 301 || status == 307 || status == 308;
-}
-
-/* Whether the reply says that the bucket is in another region than was asked. */
-static bool learn_region(struct s3 *s3, const struct http_reply *reply, const char *code)
-{
-    const char *said = reply->bucket_region[0] != '\0' ? reply->bucket_region : s3->xml.region;
-    const char *asked = s3->region[0] != '\0' ? s3->region : s3->options.region;
-    if (!is_redirect(reply->status, code) || !is_region(said) || strcmp(said, asked) == 0)
-        return false;
-    (void)snprintf(s3->region, sizeof s3->region, "%.31s", said);
-    move_host(s3, said);
-    return true;
 }
 
 /* S3 numbers every request; without that the 200 of something in between is not believed. */
@@ -226,7 +182,7 @@ static void reply_end(struct dest *dest, const struct http_reply *head,
         memset(s3->delivered, 0xff, (s3->sent + 7) / 8);
         reply.delivered = s3->sent;
     } else
-        reply.otherwise = learn_region(s3, head, reply.code);
+        reply.otherwise = s3_place_learn(&s3->place, head, reply.code, s3->xml.region);
     reply.remedy = remedy(s3, reply.code);
     *ret_reply = reply;
 }
@@ -254,11 +210,11 @@ static int check(const struct dest_options *options)
 {
     const struct dest_s3 *s3 = &options->s3;
     if (s3->bucket == NULL || s3->bucket[0] == '\0' || options->device == NULL ||
-        s3->region == NULL || !is_region(s3->region))
+        s3->region == NULL || !s3_place_is_region(s3->region))
         return E_INVALID;
     if (strlen(s3->bucket) > BUCKET_BYTES_MAX ||
         (s3->prefix != NULL && strlen(s3->prefix) > PREFIX_BYTES_MAX) ||
-        (s3->host != NULL && strlen(s3->host) + REGION_BYTES > HOST_BYTES))
+        (s3->host != NULL && !s3_place_fits(s3->host)))
         return E_TOO_BIG;
     return E_OK;
 }
@@ -273,6 +229,8 @@ int s3_open(const struct dest_options *options, struct dest **ret_dest)
         return E_NO_MEMORY;
     s3->dest.operations = &operations;
     s3->options = options->s3;
+    s3->place = (struct s3_place){.configured_region = options->s3.region,
+                                  .configured_host = options->s3.host};
     s3->gzip = options->gzip;
     if (s3->options.prefix == NULL)
         s3->options.prefix = "";
