@@ -396,6 +396,10 @@ static int open_stages(struct agent *agent, bool drain)
         rc = agent_link_open(agent);
     if (rc == E_OK)
         rc = open_routes(agent);
+#ifdef CONFIG_CONFIG_SOURCE
+    if (rc == E_OK && !drain)
+        rc = agent_source_open(agent);
+#endif
     if (rc == E_OK) {
         agent_alarm_other_hardware(agent);
         agent_alarm_set_aside(agent);
@@ -412,6 +416,10 @@ static int start_stages(struct agent *agent)
     int rc = spool_start(agent->spool);
     if (rc == E_OK)
         rc = agent_credentials_start(agent);
+#ifdef CONFIG_CONFIG_SOURCE
+    if (rc == E_OK)
+        rc = agent_source_start(agent);
+#endif
     for (size_t i = 0; rc == E_OK && i < agent->config->route_count; i++)
         rc = uplink_start(agent->uplinks[i]);
     return rc == E_OK ? collect_start(agent->collect) : rc;
@@ -449,6 +457,9 @@ static bool stop_stages(struct agent *agent)
         uplink_ask_stop(agent->uplinks[i]);
     for (size_t i = 0; i < agent->config->route_count; i++)
         silent = uplink_stop(agent->uplinks[i], routes_ms) == E_OK && silent;
+#ifdef CONFIG_CONFIG_SOURCE
+    silent = agent_source_stop(agent, routes_ms) && silent;
+#endif
     if (silent)
         agent_link_save(agent);
     ended = ended && silent;
@@ -469,6 +480,9 @@ static void close_stages(struct agent *agent)
     collect_close(agent->collect);
     for (size_t i = 0; i < CFG_ROUTES_MAX; i++)
         uplink_close(agent->uplinks[i]);
+#ifdef CONFIG_CONFIG_SOURCE
+    agent_source_close(agent);
+#endif
     agent_credentials_close(agent);
     link_close(agent->link);
     spool_close(agent->spool);
@@ -493,6 +507,7 @@ static void forget_stages(struct agent *agent)
     agent->tags = NULL;
     agent->collect = NULL;
     agent->control = NULL;
+    agent->source = NULL;
     agent->signal_fd = agent->stop.fd = agent->attention.fd = agent->credentials_stop.fd = -1;
     agent->sender_count = 0;
     agent->damage_seen = agent->stop_failed = agent->start_failed = false;

@@ -129,6 +129,9 @@ static void fill_warnings(const struct agent *agent, struct agent_status *now)
 static void fill_config(struct agent *agent, struct agent_status *now)
 {
     status_warn(&now->status, agent_config_fill_status(agent, &now->store, &now->status.config));
+#ifdef CONFIG_CONFIG_SOURCE
+    status_warn(&now->status, agent_source_warning(agent, now->source));
+#endif
 }
 
 static void fill_rest(struct agent *agent, const struct spool_status *spool, struct status *status)

@@ -111,12 +111,13 @@ struct agent {
     struct collect_sensor *sensors; /* config->sensor_count of them */
     struct tag *tags;
     struct collect *collect;
-    struct agent_credentials credentials[2 * CFG_ROUTES_MAX]; /* those that a route uses, and */
-    size_t credentials_count;                                 /* before a role what it is assumed
-                                                                 with */
+    struct agent_credentials credentials[2 * CFG_ROUTES_MAX + 2]; /* those that a route uses, and */
+    size_t credentials_count;     /* before a role what it is assumed
+                                     with */
     struct stop credentials_stop; /* of the conversations of all of them */
     struct link *link;            /* the budget that they share */
     struct uplink *uplinks[CFG_ROUTES_MAX];
+    struct agent_source *source; /* NULL: nothing is fetched */
     struct control *control;
     struct stop stop; /* of intake and control; routes and the spool have their own */
     int signal_fd;
@@ -292,6 +293,28 @@ int agent_scratch_open(struct agent_scratch *ret_scratch, const struct spool_opt
 /** Likewise of one that was not opened, but zeroed. */
 void agent_scratch_close(struct agent_scratch *scratch);
 
+/* ---- agent_source.c, where Kconfig did not leave out CONFIG_SOURCE: the configuration that is
+ * fetched. Without one in the configuration nothing of it happens ---- */
+
+enum { AGENT_SOURCE_WARNING_BYTES = 480 };
+
+/** Behind the opening of the link. E_NO_MEMORY; what agent_credentials_open and s3_get_open return.
+ *  What is open is the caller's in any case. */
+int agent_source_open(struct agent *agent);
+
+/** E_NO_MEMORY; error_sys. */
+int agent_source_start(struct agent *agent);
+
+/** Once agent.stop is requested: false if its thread still runs at DEADLINE_MS. */
+bool agent_source_stop(struct agent *agent, int64_t deadline_ms);
+void agent_source_close(struct agent *agent);
+
+/** What is wrong with it, in TEXT, or NULL. Any thread. */
+const char *agent_source_warning(struct agent *agent, char text[AGENT_SOURCE_WARNING_BYTES]);
+
+/** For the watchdog, as progress_late_ms. */
+int64_t agent_source_late_ms(const struct agent *agent, int64_t now_ms);
+
 /* ---- agent_control.c ---- */
 
 /** Whether some route carries LANE. */
@@ -305,6 +328,7 @@ struct agent_status {
     struct config_store store;
     char problem[AGENT_PROBLEM_BYTES];
     char certificate[AGENT_CERTIFICATE_WARNING_BYTES];
+    char source[AGENT_SOURCE_WARNING_BYTES];
 };
 
 /** All but the sensors, which come one by one: those are the control thread's alone. */

@@ -100,6 +100,9 @@ static bool is_any_late(struct agent *agent, int64_t now_ms)
     late = are_routes_late(agent, now_ms) || late;
     late = are_credentials_late(agent, now_ms) || late;
     late = is_spool_late(agent, now_ms) || late;
+#ifdef CONFIG_CONFIG_SOURCE
+    late = is_late(agent, "source", "source", agent_source_late_ms(agent, now_ms)) || late;
+#endif
     return is_late(agent, "control", "control",
                    progress_late_ms(control_progress(agent->control), now_ms)) ||
            late;

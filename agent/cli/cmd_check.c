@@ -93,8 +93,15 @@ static void check_credentials_files(const struct cfg_credentials *credentials)
     warn_of_pair("credentials", credentials->name, credentials->cert_file, credentials->key_file);
 }
 
+static void check_source_files(const struct cfg_source *source)
+{
+    const struct file files[] = {{"ca_file", source->ca_file}};
+    warn_of_files("config", "source", files, sizeof files / sizeof files[0]);
+}
+
 static void check_files(const struct config *config)
 {
+    check_source_files(&config->source);
     for (size_t i = 0; i < config->route_count; i++)
         check_route_files(&config->routes[i]);
     for (size_t i = 0; i < config->credentials_count; i++)

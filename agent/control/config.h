@@ -179,6 +179,23 @@ struct cfg_credentials {
     bool with_blanks; /* what token_file holds */
 };
 
+/** Where the configuration is fetched from. */
+struct cfg_source {
+    const char *url; /* as it is written; NULL: nowhere */
+    const char *bucket;
+    const char *key;
+    int64_t interval_ms;
+    int64_t confirm_ms;
+    const char *region;
+    struct cfg_endpoint endpoint;
+    bool path_style;     /* the bucket goes into the path, the endpoint has none */
+    bool endpoint_built; /* from the region, and may be from another one */
+    const char *ca_file;
+    const char *proxy_url; /* as it is written: has a secret */
+    const char *credentials_name;
+    const struct cfg_credentials *credentials;
+};
+
 /** An API behind API Gateway; the URL without its query is the route's endpoint.url. */
 struct cfg_api {
     const char *url;
@@ -262,6 +279,7 @@ struct config {
     int64_t health_ms;          /* how often the agent records how it is; 0: never */
     struct cfg_spool spool;
     struct cfg_link link;
+    struct cfg_source source;
     struct cfg_sensor *sensors;
     size_t sensor_count;
     struct cfg_route *routes; /* at least one, at most CFG_ROUTES_MAX */

@@ -43,6 +43,14 @@ static void print_lane(const struct config *config, enum cfg_lane lane, FILE *to
                   duration(setup->age_ms, age), setup->share_percent, full[setup->full]);
 }
 
+static void print_fetched(const struct cfg_source *source, FILE *to)
+{
+    char interval[TEXT_BYTES];
+    if (source->url != NULL)
+        (void)fprintf(to, "config   fetched from %s every %s; credentials %s\n", source->url,
+                      duration(source->interval_ms, interval), source->credentials_name);
+}
+
 static void print_link(const struct cfg_link *link, FILE *to)
 {
     char rate[TEXT_BYTES];
@@ -228,6 +236,7 @@ void config_print(const struct config *config, FILE *to)
     for (int i = 0; i < CFG_LANES; i++)
         print_lane(config, (enum cfg_lane)i, to);
     print_link(&config->link, to);
+    print_fetched(&config->source, to);
     for (size_t i = 0; i < config->sensor_count; i++)
         print_sensor(&config->sensors[i], to);
     for (size_t i = 0; i < config->route_count; i++)

@@ -141,6 +141,9 @@ void config_routes_resolve(struct config_reader *reader);
 /** Checks what goes with which provider, and adds "default" if it is not written. */
 void config_credentials_resolve(struct config_reader *reader);
 
+/** Where the configuration is fetched from: bucket, key, region, endpoint, credentials. */
+void config_source_resolve(struct config_reader *reader);
+
 /** Where a web identity or a role asks, unless that is known: AWS_ENDPOINT_URL_STS,
  *  AWS_ENDPOINT_URL, else the endpoint of its region, of AWS_REGION, or of REGION, which may be
  *  NULL. */

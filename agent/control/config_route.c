@@ -123,3 +123,35 @@ bool config_route_endpoint(const struct config_route *subject, const char *varia
     }
     return false;
 }
+
+/* ---- buckets ---- */
+
+bool config_route_is_bucket(const char *text)
+{
+    static const char ends[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+    size_t count = strlen(text);
+    return count >= 3 && count <= 63 &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789.-") == count &&
+           strchr(ends, text[0]) != NULL && strchr(ends, text[count - 1]) != NULL &&
+           strstr(text, "..") == NULL;
+}
+
+/* A certificate for *.s3.REGION.amazonaws.com is none for a name with further dots, and an endpoint
+ * of one's own may know no names of buckets at all. */
+void config_route_bucket_reach(const struct config_route *subject)
+{
+    struct cfg_route *route = subject->route;
+    char url[CONFIG_ENDPOINT_URL_BYTES];
+    bool fips = config_route_switch(subject, "AWS_USE_FIPS_ENDPOINT");
+    bool dual_stack = config_route_switch(subject, "AWS_USE_DUALSTACK_ENDPOINT");
+    route->path_style = true;
+    if (config_route_endpoint(subject, "AWS_ENDPOINT_URL_S3"))
+        return;
+    if (route->bucket == NULL || route->region == NULL)
+        return;
+    route->path_style = strchr(route->bucket, '.') != NULL;
+    route->endpoint_built = true;
+    if (config_endpoint_build_s3(route->path_style ? NULL : route->bucket, route->region, fips,
+                                 dual_stack, url) == 0)
+        config_route_take_endpoint(subject, NULL, url);
+}

@@ -39,6 +39,17 @@ void config_route_region(const struct config_route *subject, const char *arn_reg
 /** The endpoint that is written, else that of VARIABLE or AWS_ENDPOINT_URL. False: none is. */
 bool config_route_endpoint(const struct config_route *subject, const char *variable);
 
+/** Whether TEXT is a name that S3 gives to buckets. */
+bool config_route_is_bucket(const char *text);
+
+/** The endpoint of S3 for a route that knows its bucket: what is written, else that of the
+ *  environment, else the one in its region. Says how the bucket is named. */
+void config_route_bucket_reach(const struct config_route *subject);
+
+/** The credentials that are named, and where they ask STS for. */
+void config_routes_credentials(const struct config_route *subject);
+void config_routes_sts(const struct config_route *subject);
+
 /** Takes URL as the endpoint; SOURCE names the variable that it comes from, NULL: the route. */
 void config_route_take_endpoint(const struct config_route *subject, const char *source,
                                 const char *url);

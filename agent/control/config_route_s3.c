@@ -1,26 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "agent/control/config_endpoint.h"
 #include "agent/control/config_route.h"
 
-static const char lower_and_digits[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-
 /* ---- where ---- */
-
-static bool is_bucket(const char *text)
-{
-    size_t count = strlen(text);
-    return count >= 3 && count <= 63 &&
-           strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789.-") == count &&
-           strchr(lower_and_digits, text[0]) != NULL &&
-           strchr(lower_and_digits, text[count - 1]) != NULL && strstr(text, "..") == NULL;
-}
 
 static void resolve_bucket(const struct config_route *subject)
 {
     const char *bucket = subject->route->bucket;
-    if (bucket != NULL && !is_bucket(bucket)) {
+    if (bucket != NULL && !config_route_is_bucket(bucket)) {
         config_route_fault(subject, "bucket",
                            "is no name of a bucket; use 3 to 63 small letters, digits, \".\" and "
                            "\"-\"");
@@ -46,26 +34,6 @@ static void check_prefix(const struct config_route *subject)
         config_route_fault(subject, "prefix",
                            "is no prefix; write it like \"raw/\": letters, digits, \"=\", \"_\", "
                            "\".\", \"-\", and a \"/\" behind each part");
-}
-
-/* A certificate for *.s3.REGION.amazonaws.com is none for a name with further dots, and an endpoint
- * of one's own may know no names of buckets at all. */
-static void resolve_endpoint(const struct config_route *subject)
-{
-    struct cfg_route *route = subject->route;
-    char url[CONFIG_ENDPOINT_URL_BYTES];
-    bool fips = config_route_switch(subject, "AWS_USE_FIPS_ENDPOINT");
-    bool dual_stack = config_route_switch(subject, "AWS_USE_DUALSTACK_ENDPOINT");
-    route->path_style = true;
-    if (config_route_endpoint(subject, "AWS_ENDPOINT_URL_S3"))
-        return;
-    if (route->bucket == NULL || route->region == NULL)
-        return;
-    route->path_style = strchr(route->bucket, '.') != NULL;
-    route->endpoint_built = true;
-    if (config_endpoint_build_s3(route->path_style ? NULL : route->bucket, route->region, fips,
-                                 dual_stack, url) == 0)
-        config_route_take_endpoint(subject, NULL, url);
 }
 
 /* ---- how it is kept ---- */
@@ -101,5 +69,5 @@ void config_route_s3(const struct config_route *subject)
     check_encryption(subject);
     check_owner_and_class(subject);
     config_route_region(subject, "");
-    resolve_endpoint(subject);
+    config_route_bucket_reach(subject);
 }

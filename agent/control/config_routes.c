@@ -56,7 +56,7 @@ static void check_order(const struct config_route *subject)
 
 /* ---- credentials ---- */
 
-static void resolve_credentials(const struct config_route *subject)
+void config_routes_credentials(const struct config_route *subject)
 {
     const struct config *config = subject->reader->config;
     const char *wanted = subject->route->credentials_name;
@@ -83,7 +83,7 @@ static void resolve_credentials(const struct config_route *subject)
 }
 
 /* The first route that uses them says where they are asked for, if nothing else does. */
-static void resolve_sts(const struct config_route *subject)
+void config_routes_sts(const struct config_route *subject)
 {
     const struct config *config = subject->reader->config;
     for (size_t i = 0; i < config->credentials_count; i++)
@@ -148,9 +148,9 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
     if (config_read_choice(reader, node, route_table()) == NULL)
         return;
     check_name(&subject, index);
-    resolve_credentials(&subject); /* their profile may know the region */
+    config_routes_credentials(&subject); /* their profile may know the region */
     resolve_destination(&subject);
-    resolve_sts(&subject);
+    config_routes_sts(&subject);
     resolve_files(&subject);
     check_order(&subject);
     config_route_records(&subject);
@@ -221,6 +221,9 @@ void config_routes_resolve(struct config_reader *reader)
         resolve(reader, node, i);
         node = node == NULL ? NULL : node->next;
     }
+#ifdef CONFIG_CONFIG_SOURCE
+    config_source_resolve(reader);
+#endif
     if (reader->config->route_count > 0)
         check_lanes(reader);
     else if (list == NULL || (list->kind == JSON_KIND_ARRAY && list->first == NULL))

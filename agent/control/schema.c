@@ -269,6 +269,47 @@ static const struct schema_key link_keys[] = {
 };
 static const struct schema_table link_table = {.keys = link_keys};
 
+#ifdef CONFIG_CONFIG_SOURCE
+static const struct schema_key source_keys[] = {
+    /* an object of S3, s3://BUCKET/KEY */
+    {.name = "source", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_source, url)},
+    /* how often it is looked at, give or take a quarter */
+    {.name = "interval",
+     .kind = SCHEMA_DURATION,
+     SCHEMA_AT(cfg_source, interval_ms),
+     .standard = "1h",
+     .low = SCHEMA_SECOND_MS,
+     .high = 7 * SCHEMA_DAY_MS},
+    /* how long what it says is on trial at most */
+    {.name = "confirm",
+     .kind = SCHEMA_DURATION,
+     SCHEMA_AT(cfg_source, confirm_ms),
+     .standard = "15m",
+     .low = 10 * SCHEMA_SECOND_MS,
+     .high = 7 * SCHEMA_DAY_MS},
+    /* one of "credentials" */
+    {.name = "credentials",
+     .kind = SCHEMA_NAME,
+     SCHEMA_AT(cfg_source, credentials_name),
+     .standard = "default"},
+    /* of the bucket; else as the AWS tools find it */
+    {.name = "region", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_source, region), .high = 40},
+    /* instead of S3's */
+    {.name = "endpoint", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_source, endpoint.url), .high = 300},
+    /* PEM, whom to trust; else as for a route */
+    {.name = "ca_file", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_source, ca_file), .high = 400},
+#ifdef CONFIG_HTTP_PROXY
+    /* an HTTP proxy, as that of a route */
+    {.name = "proxy", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_source, proxy_url)},
+#else
+    /* an HTTP proxy */
+    {.name = "proxy", .kind = SCHEMA_ABSENT, .symbol = "CONFIG_HTTP_PROXY"},
+#endif
+    {.name = NULL},
+};
+static const struct schema_table source_table = {.keys = source_keys};
+#endif
+
 static const struct schema_key root_keys[] = {
     /* what this machine is called in every record */
     {.name = "device",
@@ -317,6 +358,13 @@ static const struct schema_key root_keys[] = {
     {.name = "coap", .kind = SCHEMA_ABSENT},
     /* the data budget that all routes share; else unlimited */
     {.name = "link", .kind = SCHEMA_OBJECT, SCHEMA_AT(config, link), .members = &link_table},
+#ifdef CONFIG_CONFIG_SOURCE
+    /* where this configuration is fetched from */
+    {.name = "config", .kind = SCHEMA_OBJECT, SCHEMA_AT(config, source), .members = &source_table},
+#else
+    /* fetching the configuration */
+    {.name = "config", .kind = SCHEMA_ABSENT, .symbol = "CONFIG_CONFIG_SOURCE"},
+#endif
     {.name = NULL},
 };
 const struct schema_table schema_root = {.keys = root_keys};

@@ -57,8 +57,9 @@ class Bucket:
                     self.reply(bucket.answer(Request("PUT", self.path, headers, body)))
 
             def do_GET(self):
-                """Who asks for the time."""
-                self.reply(error(403, "AccessDenied"))
+                headers = signer.lower(self.headers.items())
+                with bucket.lock:
+                    self.reply(bucket.get(Request("GET", self.path, headers, b"")))
 
             def reply(self, answer):
                 if answer is None:
@@ -83,13 +84,15 @@ class Bucket:
                                             do_handshake_on_connect=False)
         return server
 
+    def get(self, _request):
+        """As answer; those who put something ask for the time alone."""
+        return error(403, "AccessDenied")
+
     def answer(self, request):
         """What is said to it; None: nothing, the connection ends."""
         headers, body = request.headers, request.body
-        _, region, service, _ = signer.named(headers["authorization"])
-        expected = signer.sign(headers, body, request.method, request.path, "s3", region, self.keys)
-        if service != "s3" or headers["authorization"] != expected:
-            self.refused += 1
+        region = self.check_signature(request)
+        if region is None:
             return error(403, "SignatureDoesNotMatch")
         digest = hashlib.sha256(body)
         if headers["x-amz-content-sha256"] != digest.hexdigest():
@@ -103,6 +106,17 @@ class Bucket:
             return error(400, "AuthorizationHeaderMalformed", f"<Region>{self.region}</Region>")
         self.requests.append(request)
         return self.put(request)
+
+    def check_signature(self, request):
+        """The region that REQUEST was signed for, None if it was not rightly signed."""
+        headers = request.headers
+        _, region, service, _ = signer.named(headers["authorization"])
+        expected = signer.sign(headers, request.body, request.method, request.path, "s3", region,
+                               self.keys)
+        if service == "s3" and headers["authorization"] == expected:
+            return region
+        self.refused += 1
+        return None
 
     def put(self, request):
         """As answer, to what is right."""

@@ -2254,6 +2254,69 @@ static void test_what_was_applied_is_found_by_the_thing(void **state)
     assert_int_equal(expect_good(fixture, text)->alarm_after_ms, 7 * 60000);
 }
 
+#define SOURCE(text) "{ \"device\": \"gw\", " ROUTE ",\n\"config\": { " text " } }"
+
+static void needs_source(void)
+{
+#ifndef CONFIG_CONFIG_SOURCE
+    skip();
+#endif
+}
+
+static void test_source_of_the_configuration(void **state)
+{
+    needs_source();
+    const struct config *config =
+        expect_good(*state, SOURCE("\"source\": \"s3://fleet/site-4/${device}.json\", \"region\": "
+                                   "\"eu-west-1\", \"confirm\": \"5m\""));
+    const struct cfg_source *source = &config->source;
+    assert_string_equal(source->bucket, "fleet");
+    assert_string_equal(source->key, "site-4/gw.json");
+    assert_string_equal(source->endpoint.host, "fleet.s3.eu-west-1.amazonaws.com");
+    assert_false(source->path_style);
+    assert_true(source->endpoint_built);
+    assert_int_equal(source->interval_ms, 3600 * 1000);
+    assert_int_equal(source->confirm_ms, 5 * 60 * 1000);
+    assert_ptr_equal(source->credentials, &config->credentials[0]);
+    config =
+        expect_good(*state, SOURCE("\"source\": \"s3://my.fleet/a\", \"region\": \"eu-west-1\","
+                                   " \"endpoint\": \"https://localhost:9000\""));
+    assert_true(config->source.path_style);
+    assert_false(config->source.endpoint_built);
+    config = expect_good(*state, "{ \"device\": \"gw\", " ROUTE " }");
+    assert_null(config->source.url);
+}
+
+static void test_sources_that_cannot_be(void **state)
+{
+    needs_source();
+    static const struct {
+        const char *text, *faults;
+    } rows[] = {
+        {"\"source\": \"https://fleet/a.json\"", "2:23: config.source: is no object of S3"},
+        {"\"source\": \"s3://fleet\"", "2:23: config.source: is no object of S3"},
+        {"\"source\": \"s3://fleet/\"", "2:23: config.source: is no object of S3"},
+        {"\"source\": \"s3://fleet/a/../b\"", "2:23: config.source: is no object of S3"},
+        {"\"source\": \"s3://fleet/a?b\"", "2:23: config.source: is no object of S3"},
+        {"\"source\": \"s3://Fleet/a\"", "2:23: config.source: names no bucket"},
+        {"\"source\": \"s3://fleet/a\"", "2:11: config.region: is missing"},
+        {"\"source\": \"s3://fleet/a\", \"region\": \"eu-west-1\", \"credentials\": \"nobody\"",
+         "2:77: config.credentials: \"nobody\" is not among"},
+        {"\"source\": \"s3://fleet/a\", \"region\": \"eu-west-1\", \"interval\": \"0s\"",
+         "config.interval: \"0s\" is out of range"},
+        {"\"interval\": \"1h\"", "2:13: config.interval: says something of a source"},
+    };
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[512];
+        (void)snprintf(text, sizeof text, "{ \"device\": \"gw\", %s,\n\"config\": { %s } }", ROUTE,
+                       rows[i].text);
+        assert_int_equal(load(fixture, text), E_CONFIG);
+        if (strstr(fixture->faults, rows[i].faults) == NULL)
+            fail_msg("%s", fixture->faults);
+    }
+}
+
 /* What it is named after may come by itself. */
 static void test_a_thing_that_may_come(void **state)
 {
@@ -2505,6 +2568,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_serial, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_device_and_thing_name_each_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_thing_that_may_come, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_source_of_the_configuration, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_sources_that_cannot_be, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_was_applied_is_found_by_the_thing, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_generic_names_are_warned_of, set_up, tear_down),
