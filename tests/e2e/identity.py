@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import pathlib
+import pty
 import shutil
 import ssl
 import stat
@@ -297,6 +298,22 @@ def test_rotation(run, world):
     device.end()
 
 
+def test_console(run, world):
+    """On a terminal it says what to do, and takes what is typed there until Ctrl-D."""
+    device = Device(run, world, "console").commission()
+    chain = device.sign(name="typed")
+    master, slave = pty.openpty()
+    command = device.command("identity", "install", "-c", device.config_file)
+    process = harness.Process(command, device.folder / "console", env=device.environment,
+                              stdin=slave, stdout=slave)
+    os.close(slave)
+    wait_until("the prompt", lambda: "Ctrl-D" in process.tail())
+    os.write(master, chain.read_text().replace("\n", "\r").encode() + b"\x04")
+    check(process.wait() == 0, process.tail())
+    os.close(master)
+    check(device.pair()[0] == chain.read_text(), "what was typed is in use")
+
+
 def test_plain_files(run, world):
     """Files that somebody else put elsewhere become links, and what lay there is taken over."""
     folder = run.folder / "etc"
@@ -381,7 +398,7 @@ def test_expiry(run, world):
 def scenario(run):
     world = World(run)
     tests = (test_first, test_subjects, test_without_configuration, test_refusals, test_unset_clock,
-             test_rotation, test_plain_files, test_route, test_rights, test_expiry)
+             test_rotation, test_console, test_plain_files, test_route, test_rights, test_expiry)
     for test in tests:
         test(run, world)
         print(f"{test.__name__}: good", flush=True)
