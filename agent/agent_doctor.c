@@ -150,7 +150,7 @@ static int look_at_routes(struct doctor_run *run)
         if (route->credentials != NULL)
             rc = agent_doctor_route_keys(run, route->credentials);
         if (rc == E_OK)
-            rc = agent_doctor_route(run, route);
+            agent_doctor_route(run, route);
     }
     return rc;
 }

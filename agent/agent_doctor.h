@@ -77,8 +77,8 @@ void agent_doctor_place(struct doctor_run *run, const struct doctor_place *place
  *  had one. E_NO_MEMORY, error_sys. */
 int agent_doctor_route_keys(struct doctor_run *run, const struct cfg_credentials *config);
 
-/** A section for a route. E_NO_MEMORY, error_sys. */
-int agent_doctor_route(struct doctor_run *run, const struct cfg_route *config);
+/** A section for a route. */
+void agent_doctor_route(struct doctor_run *run, const struct cfg_route *config);
 
 /* ---- agent_doctor_agent.c: what the agent that runs says ---- */
 

@@ -194,6 +194,17 @@ static void say_warnings(struct doctor_run *run)
     }
 }
 
+static void say_time(struct doctor_run *run)
+{
+    const char *quality = status_read_text(run->status, "", "clock/quality");
+    if (strcmp(quality, "estimated") == 0)
+        agent_doctor_say(run, "time", DOCTOR_WARN,
+                         "set the clock, or let a route reach its endpoint, whose replies tell it",
+                         "nobody has told it the time yet: that of records is estimated");
+    else
+        agent_doctor_say(run, "time", DOCTOR_OK, NULL, "that of records is %s", quality);
+}
+
 static void say_link(struct doctor_run *run)
 {
     if (status_read_is_true(run->status, "link/paused"))
@@ -228,6 +239,7 @@ void agent_doctor_agent_rest(struct doctor_run *run)
         look_at_ground(run);
         return;
     }
+    say_time(run);
     say_spool(run);
     say_sensors(run);
     say_link(run);

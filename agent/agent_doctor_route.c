@@ -267,12 +267,18 @@ static void look_at_directory(struct doctor_run *run, const struct cfg_route *co
 
 /* ---- all of it ---- */
 
+static const char *address_keys(const struct cfg_route *config)
+{
+    return config->destination == CFG_DESTINATION_APIGATEWAY ? "\"url\""
+                                                             : "\"endpoint\" or \"region\"";
+}
+
 static void look_at_endpoint(struct doctor_run *run, const struct cfg_route *config)
 {
     char owner[OWNER_BYTES];
     (void)snprintf(owner, sizeof owner, "route %s", config->name);
     const struct doctor_place place = {.owner = owner,
-                                       .where = "\"endpoint\", \"url\" or \"region\"",
+                                       .where = address_keys(config),
                                        .endpoint = &config->endpoint,
                                        .ca_file = config->ca_file,
                                        .cert_file = config->cert_file,
@@ -317,31 +323,41 @@ static void about(const struct cfg_route *config, char text[DOCTOR_PLACE_BYTES])
                    at);
 }
 
-int agent_doctor_route(struct doctor_run *run, const struct cfg_route *config)
+static void try_beside(struct doctor_run *run, const struct cfg_route *config,
+                       const struct agent_scratch *scratch)
 {
+    struct uplink *uplink = NULL;
+    run->agent.spool = scratch->spool;
+    int rc = open_uplink(run, config, &uplink);
+    if (rc == E_OK)
+        try_route(run, config, uplink);
+    else
+        agent_doctor_say(run, "route", DOCTOR_FAIL, "see what runnel run says of it",
+                         "it cannot be opened: %s", ERROR_TEXT(rc));
+    uplink_close(uplink);
+    run->agent.spool = NULL;
+}
+
+void agent_doctor_route(struct doctor_run *run, const struct cfg_route *config)
+{
+    const struct spool_options options = {.size_bytes = run->config->spool.size_bytes,
+                                          .device = run->config->device,
+                                          .clock = agent_clock_read,
+                                          .clock_context = &run->agent.clock};
     char name[OWNER_BYTES];
     char text[DOCTOR_PLACE_BYTES];
     struct agent_scratch scratch;
-    struct uplink *uplink = NULL;
     (void)snprintf(name, sizeof name, "route %s", config->name);
     about(config, text);
     run->broken = NULL;
     doctor_section(run->to, name, text);
-    struct spool_options options = {.size_bytes = run->config->spool.size_bytes,
-                                    .device = run->config->device,
-                                    .clock = agent_clock_read,
-                                    .clock_context = &run->agent.clock};
     int rc = agent_scratch_open(&scratch, &options);
-    if (rc < 0)
-        return rc;
-    run->agent.spool = scratch.spool;
-    rc = open_uplink(run, config, &uplink);
     if (rc == E_OK)
-        try_route(run, config, uplink);
-    uplink_close(uplink);
+        try_beside(run, config, &scratch);
+    else
+        agent_doctor_say(run, "route", DOCTOR_FAIL, "make it, or set TMPDIR to one to write to",
+                         "it cannot be tried without a directory in %s: %s", agent_scratch_parent(),
+                         ERROR_TEXT(rc));
     agent_scratch_close(&scratch);
-    run->agent.spool = NULL;
-    if (rc == E_OK)
-        agent_doctor_agent_route(run, config->name);
-    return rc;
+    agent_doctor_agent_route(run, config->name);
 }

@@ -16,14 +16,19 @@ static void remove_directory(const struct agent_scratch *scratch)
     (void)rmdir(scratch->directory);
 }
 
-int agent_scratch_open(struct agent_scratch *ret_scratch, const struct spool_options *options)
+const char *agent_scratch_parent(void)
 {
     const char *temporary = getenv("TMPDIR");
+    return temporary != NULL ? temporary : "/tmp";
+}
+
+int agent_scratch_open(struct agent_scratch *ret_scratch, const struct spool_options *options)
+{
     char fault[SPOOL_FAULT_BYTES];
     struct spool_options own = *options;
     *ret_scratch = (struct agent_scratch){.spool = NULL};
     int count = snprintf(ret_scratch->directory, sizeof ret_scratch->directory, "%s/runnel-XXXXXX",
-                         temporary != NULL ? temporary : "/tmp");
+                         agent_scratch_parent());
     if (count >= (int)sizeof ret_scratch->directory)
         return E_TOO_BIG;
     if (mkdtemp(ret_scratch->directory) == NULL)

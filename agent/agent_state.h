@@ -287,6 +287,9 @@ struct agent_scratch {
     struct spool *spool;
 };
 
+/** Where it is made: TMPDIR, else /tmp. */
+const char *agent_scratch_parent(void);
+
 /** With OPTIONS, whose path is not used. Nothing may be committed. As spool_open; E_TOO_BIG. */
 int agent_scratch_open(struct agent_scratch *ret_scratch, const struct spool_options *options);
 

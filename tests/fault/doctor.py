@@ -231,6 +231,19 @@ def denied(world):
 
 
 @case
+def denied_record(world):
+    """A service that looks at a request before it looks at who sent it: only a record tells."""
+    server = rogue.Rogue(world.plain.port, world.authority.context())
+    server.act = lambda talk: talk.send(rogue.error("AccessDeniedException"))
+    agent = world.agent("record", f"https://localhost:{server.port}", world.authority.pem)
+    agent.start()
+    text = ask(agent, "--send")
+    agent.stop()
+    server.stop()
+    return text
+
+
+@case
 def missing_stream(world):
     return ask_running(world.agent("stream", route={"stream": "telemetri"}))
 
