@@ -91,6 +91,24 @@ static void say_faults(struct doctor_run *run, enum doctor_outcome outcome)
     }
 }
 
+/* Somebody may wonder why what he wrote into the file does nothing. */
+static void look_at_applied(struct doctor_run *run)
+{
+    const struct config *config = run->config;
+    bool on_trial = config->state == CFG_STATE_TRIAL;
+    const char *main_file = config->main_file[0] != '\0' ? config->main_file : "that of the build";
+    if (config->state == CFG_STATE_MAIN)
+        return;
+    if (config->main_changed)
+        agent_doctor_say(run, "applied", DOCTOR_WARN,
+                         "runnel config apply FILE, or --none to go back to the file",
+                         "%s was changed since another took its place: that has no effect",
+                         main_file);
+    else
+        agent_doctor_say(run, "applied", DOCTOR_OK, NULL, "%s the place of %s",
+                         on_trial ? "one on trial has" : "a confirmed one has", main_file);
+}
+
 static void look_at_configuration(struct doctor_run *run)
 {
     const struct config *config = run->config;
@@ -102,6 +120,7 @@ static void look_at_configuration(struct doctor_run *run)
     agent_doctor_say(run, "configuration", DOCTOR_OK, NULL, "%s: sensors %zu, routes %zu",
                      config->file[0] != '\0' ? config->file : "none, so that of the build",
                      config->sensor_count, config->route_count);
+    look_at_applied(run);
 }
 
 static void look_at_clock(struct doctor_run *run)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/agent_doctor.h"
+#include "agent/control/config_walk.h"
 #include "agent/control/control_client.h"
 #include "agent/control/ground.h"
 #include "agent/control/human.h"
@@ -36,6 +37,31 @@ static int ask(struct doctor_run *run)
     return rc;
 }
 
+static void compare_configuration(struct doctor_run *run)
+{
+    char here[CONFIG_ID_TEXT_BYTES];
+    const char *there = status_read_text(run->status, "", "config_id");
+    if (run->config == NULL || there[0] == '\0')
+        return;
+    config_walk_name(run->config, here);
+    if (strcmp(here, there) != 0)
+        agent_doctor_say(run, "agent", DOCTOR_WARN,
+                         "runnel config reload; should it be the same then, the environment of "
+                         "the service differs from yours",
+                         "it runs with another configuration (%s) than is read here (%s)", there,
+                         here);
+}
+
+static void say_health(struct doctor_run *run)
+{
+    if (status_read_is_true(run->status, "healthy"))
+        agent_doctor_say(run, "agent", DOCTOR_OK, NULL, "it runs and is healthy");
+    else
+        agent_doctor_say(run, "agent", DOCTOR_FAIL, "see the routes and the spool below", "%s",
+                         status_read_text(run->status, "it is not healthy", "problem"));
+    compare_configuration(run);
+}
+
 void agent_doctor_agent_ask(struct doctor_run *run)
 {
     char fault[CONTROL_CLIENT_FAULT_BYTES];
@@ -47,11 +73,8 @@ void agent_doctor_agent_ask(struct doctor_run *run)
         agent_doctor_say_fault(run, "agent", DOCTOR_WARN,
                                (char *)control_client_fault(rc, run->options->socket, fault),
                                "see its log, and whether you are in the group runnel");
-    else if (status_read_is_true(run->status, "healthy"))
-        agent_doctor_say(run, "agent", DOCTOR_OK, NULL, "it runs and is healthy");
     else
-        agent_doctor_say(run, "agent", DOCTOR_FAIL, "see the routes and the spool below", "%s",
-                         status_read_text(run->status, "it is not healthy", "problem"));
+        say_health(run);
 }
 
 /* ---- a route ---- */
@@ -101,7 +124,8 @@ void agent_doctor_agent_route(struct doctor_run *run, const char *name)
         return;
     const char *state = status_read_text(run->status, "", "routes/%s/state", name);
     if (state[0] == '\0') {
-        agent_doctor_say(run, "agent", DOCTOR_WARN, "restart it: systemctl restart runnel",
+        agent_doctor_say(run, "agent", DOCTOR_WARN,
+                         "runnel config reload has it read the file again",
                          "the agent does not know this route: its configuration is an older one");
         return;
     }
@@ -212,6 +236,16 @@ static void say_link(struct doctor_run *run)
                          "the month's data budget is spent");
 }
 
+/* One that runs says so itself. */
+static void look_at_device(struct doctor_run *run)
+{
+    char text[DOCTOR_TEXT_BYTES];
+    if (run->config->device_warning == NULL)
+        return;
+    (void)snprintf(text, sizeof text, "%s", run->config->device_warning);
+    agent_doctor_say_fault(run, "device", DOCTOR_WARN, text, "set \"device\"");
+}
+
 static void look_at_ground(struct doctor_run *run)
 {
     char fault[GROUND_FAULT_BYTES];
@@ -220,6 +254,7 @@ static void look_at_ground(struct doctor_run *run)
                          "not tried: the configuration says where it is");
         return;
     }
+    look_at_device(run);
     int rc = ground_check(&run->config->spool, fault);
     if (rc < 0)
         agent_doctor_say_fault(run, "spool", DOCTOR_FAIL, fault, "see spool in runnel.json(5)");

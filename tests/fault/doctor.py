@@ -297,6 +297,18 @@ def two_at_once(world):
 
 
 @case
+def edited(world):
+    """The file says something else than the agent that runs knows."""
+    agent = world.agent("edited")
+    agent.start()
+    agent.config["routes"].append({**agent.config["routes"][0], "name": "spare"})
+    agent.write_config()
+    text = ask(agent)
+    agent.stop()
+    return re.sub(r"\b[0-9a-f]{16}\b", 16 * "0", text)
+
+
+@case
 def stopped(world):
     """Everything else is looked at all the same."""
     return ask(world.agent("stopped", sensors=[{"name": "wave", "driver": "sim"}]))
