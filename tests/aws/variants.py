@@ -144,11 +144,16 @@ def _sets_of(template, resource):
 def each_resource(template):
     """(logical id, resolved resource) of every form that a resource can have. Raises cfn.Fault
     where one refers to what is then not there."""
+    known = {}  # many resources are decided by the same parameters
     for name, resource in template["Resources"].items():
         seen = set()
         for given in _sets_of(template, resource):
-            resolver = cfn.Resolver(template, {**PLACES, **given})
-            if name not in resolver.resources or resolver.refusals():
+            key = frozenset(given.items())
+            if key not in known:
+                resolver = cfn.Resolver(template, {**PLACES, **given})
+                known[key] = None if resolver.refusals() else resolver
+            resolver = known[key]
+            if resolver is None or name not in resolver.resources:
                 continue
             result = resolver.one(name)
             text = json.dumps(result, sort_keys=True)

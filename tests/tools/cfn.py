@@ -11,6 +11,7 @@ What only a deployment knows has a stand-in: a Ref is the name that the resource
 logical id; an Arn is one of the region eu-west-1 and the account 123456789012; any other attribute
 reads LogicalId.Attribute. A reference to what does not exist is a fault.
 """
+import base64
 import json
 import re
 import sys
@@ -334,7 +335,7 @@ class Resolver:
         return found
 
     def _do_base64(self, argument):
-        return {"Fn::Base64": self.resolve(argument)}
+        return base64.b64encode(self.resolve(argument).encode()).decode()
 
     def _do_getazs(self, argument):
         region = self.resolve(argument) or self.pseudo["AWS::Region"]
