@@ -175,6 +175,37 @@ BUGS = {
         "a request of any size": (
             "lambda/proxy.py", "BATCH_RECORDS = 500", "BATCH_RECORDS = 5000", "Bodies"),
     },
+    "fleet": {
+        "a query that failed has answered": (
+            "lambda/fleet.py", 'status["State"] == "SUCCEEDED"',
+            'status["State"] not in ("QUEUED", "RUNNING")', "Count.test_queries_that_fail"),
+        "a query is waited for without end": (
+            "lambda/fleet.py", "while self.services.now() < until:",
+            "while self.services.now() < until + 300:", "Count.test_a_query_that_does_not_end"),
+        "each page has a head": (
+            "lambda/fleet.py", 'names, page = None, {"NextToken": None}\n        while "NextToken" '
+            "in page:\n", 'page = {"NextToken": None}\n        while "NextToken" in page:\n'
+            "            names = None\n", "Count.test_many"),
+        "one page is all": (
+            "lambda/fleet.py", 'while "NextToken" in page:', "for _ in range(1):",
+            "Count.test_many"),
+        "true is a number": (
+            "lambda/fleet.py", "type(value) is kind and", "isinstance(value, kind) and",
+            "Count.test_what_does_not_fit"),
+        "an hour is that of the clock": (
+            "lambda/fleet.py", "HOURS_BACK = 2", "HOURS_BACK = 0", "Count.test_hours"),
+        "the day is the month's": (
+            "lambda/fleet.py", "month = {hour.month} ", "month = {hour.day} ",
+            "Count.test_hours"),
+        "an empty object is written": (
+            "lambda/fleet.py", "        if lines:\n", "        if True:\n",
+            "Count.test_nothing_yet"),
+        "throttled is failed": (
+            "lambda/fleet.py", "self.services.retry(lambda: self.services.cloudwatch"
+            ".put_metric_data(\n            Namespace=\"runnel\", MetricData=[metric]))",
+            "self.services.cloudwatch.put_metric_data(Namespace=\"runnel\", MetricData=[metric])",
+            "Count.test_throttled"),
+    },
     "kcl": {
         "what fails is answered": (
             "kcl/processor.py", "        raise Ended(f\"records from", "        return\n"

@@ -64,16 +64,20 @@ class World:
         self.sqs = SQS(self)
         self.kinesis = Kinesis(self)
         self.firehose = Firehose(self)
+        self.athena = Athena(self)
+        self.cloudwatch = CloudWatch(self)
         self.now_s = 1_800_000_000.0
         self.slept_s = 0.0
 
     def services(self, **more):
         clients = {name: getattr(self, name)
-                   for name in ("dynamodb", "s3", "sqs", "kinesis", "firehose")}
+                   for name in ("athena", "cloudwatch", "dynamodb", "s3", "sqs", "kinesis",
+                                "firehose")}
         return services.Services(sleep=self.sleep, now=lambda: self.now_s, **{**clients, **more})
 
     def sleep(self, seconds):
         self.slept_s += seconds
+        self.now_s += seconds
 
     def take_step(self):
         self.at_step()
@@ -246,6 +250,64 @@ class Firehose:
                 results.append({"RecordId": str(len(self.records))})
         return {"FailedPutCount": sum("ErrorCode" in result for result in results),
                 "RequestResponses": results}
+
+
+class Athena:
+    """Answers what answer(sql) says, (names, rows); a query takes `busy` looks until it is done,
+    and ends in what fails(sql) says."""
+
+    PAGE = 1000                       # GetQueryResults
+
+    def __init__(self, world):
+        self.world = world
+        self.answer = lambda sql: ([], [])
+        self.fails = lambda sql: None
+        self.busy = 2
+        self.queries = []             # [SQL, looks until it is done, what it answers]
+
+    def start_query_execution(self, **params):
+        return self.world.call("athena", "StartQueryExecution", params, self._start)
+
+    def get_query_execution(self, **params):
+        return self.world.call("athena", "GetQueryExecution", params, self._look)
+
+    def get_query_results(self, **params):
+        return self.world.call("athena", "GetQueryResults", params, self._results)
+
+    def _start(self, QueryString, **_more):  # pylint: disable=invalid-name
+        self.queries.append([QueryString, self.busy, self.answer(QueryString)])
+        return {"QueryExecutionId": str(len(self.queries) - 1)}
+
+    def _look(self, QueryExecutionId):  # pylint: disable=invalid-name
+        query = self.queries[int(QueryExecutionId)]
+        query[1] -= 1
+        state = ("QUEUED" if query[1] == self.busy - 1 else "RUNNING") if query[1] >= 0 else \
+            self.fails(query[0]) or "SUCCEEDED"
+        return {"QueryExecution": {"Status": {"State": state, "StateChangeReason": "planned"}}}
+
+    def _results(self, QueryExecutionId, NextToken="0"):  # pylint: disable=invalid-name
+        _, left, (names, rows) = self.queries[int(QueryExecutionId)]
+        assert left < 0, "InvalidRequestException: not finished"
+        first = int(NextToken)
+        page = {"ResultSet": {"Rows": [
+            {"Data": [{} if value is None else {"VarCharValue": str(value)} for value in row]}
+            for row in [names, *rows][first:first + self.PAGE]]}}
+        if first + self.PAGE < 1 + len(rows):
+            page["NextToken"] = str(first + self.PAGE)
+        return page
+
+
+class CloudWatch:
+    def __init__(self, world):
+        self.world = world
+        self.metrics = []
+
+    def put_metric_data(self, **params):
+        return self.world.call("cloudwatch", "PutMetricData", params, self._put)
+
+    def _put(self, Namespace, MetricData):  # pylint: disable=invalid-name
+        self.metrics += [(Namespace, one) for one in MetricData]
+        return {}
 
 
 def main():

@@ -9,7 +9,8 @@ import time
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-CLIENTS = ("dynamodb", "firehose", "kinesis", "s3", "secretsmanager", "sqs", "ssm")
+CLIENTS = ("athena", "cloudwatch", "dynamodb", "firehose", "kinesis", "s3", "secretsmanager",
+           "sqs", "ssm")
 ATTEMPTS = 6
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 3.0
