@@ -5,9 +5,10 @@ What the far side costs a month, for each way in and each packing.
 
 usage: cost.py [--gateways N] [--readings-per-second R] [--age SECONDS]
 
-Prints two tables in Markdown (README.md has them for the defaults): by month, and by million
-readings. It is arithmetic over the prices and assumptions below, not a bill; both are to be checked
-before anyone relies on them. A free tier is not counted.
+Prints two tables in Markdown (README.md has them for the defaults): the ways in by month and by
+million readings, and the hourly count of the devices. It is arithmetic over the prices and
+assumptions below, not a bill; both are to be checked before anyone relies on them. A free tier is
+not counted.
 """
 import argparse
 import dataclasses
@@ -32,6 +33,8 @@ PRICES = {
     "s3_put": 5e-6,
     "s3_gb_month": 0.023,
     "alarm": 0.10,
+    "metric": 0.30,
+    "athena_tb": 5.0,                   # read; 10 MB a query at least
 }
 
 READING_BYTES = 160         # a typical record as JSON, with its line end
@@ -49,7 +52,13 @@ BATCH_BYTES = 4 << 20       # what fits into a call of 6 MB as base64
 PEAK = 2                    # shards for so many times the mean
 FIREHOSE_BUFFER = 64 << 20
 FIREHOSE_S = 300
-STREAM_ALARMS, FIREHOSE_ALARMS, API_ALARMS = 7, 3, 2
+STREAM_ALARMS, FIREHOSE_ALARMS, API_ALARMS, FLEET_ALARMS = 7, 3, 2, 1
+COUNTS = MONTH_S / 3600     # of the devices, a month
+COUNT_HOURS = 2.5           # of readings that each reads: two, and what there is of the third
+COUNT_S = 20                # how long each takes
+HEALTH_BYTES = 55           # what it leaves of each device, as gzip
+RETIRE_DAYS = 14            # RetireDays: so much of that the view reads
+QUERY_BYTES = 10e6          # the least that Athena bills
 
 
 @dataclasses.dataclass
@@ -191,6 +200,21 @@ ROWS = (
 )
 
 
+def count_bytes(fleet):
+    """(what a count reads of the readings, what a look at the view reads)."""
+    hour = fleet.readings / MONTH_S * 3600 * GZIP_BYTES
+    return COUNT_HOURS * hour, fleet.gateways * HEALTH_BYTES * 24 * RETIRE_DAYS
+
+
+def count_cost(fleet):
+    """The hourly count of the devices: Athena, the function, the objects, metric and alarm."""
+    read = sum(max(size, QUERY_BYTES) for size in count_bytes(fleet))
+    function = COUNT_S * FUNCTION_GB * PRICES["lambda_gb_s"] + PRICES["lambda_request"]
+    each = read / 1e12 * PRICES["athena_tb"] + function + PRICES["s3_put"]
+    kept = fleet.gateways * HEALTH_BYTES * COUNTS / GIB * PRICES["s3_gb_month"]
+    return COUNTS * each + kept + PRICES["metric"] + FLEET_ALARMS * PRICES["alarm"]
+
+
 def link_bytes(way, packing):
     """Bytes on the link for each reading, without headers."""
     if way.endswith("/lines"):
@@ -222,6 +246,17 @@ def table(fleets):
     return "\n".join(lines)
 
 
+def count_table(fleets):
+    """The Markdown of the hourly count for FLEETS."""
+    lines = ["| gateways | a count reads, MB | counts of a day, GB | a look at `fleet`, MB "
+             "| $/month |", "|---|---|---|---|---|"]
+    for fleet in fleets:
+        count, look = count_bytes(fleet)
+        lines.append(f"| {fleet.gateways:,} | {money(count / 1e6)} | {money(24 * count / 1e9)} | "
+                     f"{money(look / 1e6)} | {money(count_cost(fleet))} |")
+    return "\n".join(lines)
+
+
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0].strip())
@@ -230,8 +265,9 @@ def main():
     parser.add_argument("--age", type=int, default=60, metavar="SECONDS",
                         help="how long a batch fills (the lane's age)")
     given = parser.parse_args()
-    print(table([Fleet(gateways, given.readings_per_second, given.age)
-                 for gateways in given.gateways or (1, 10000)]))
+    fleets = [Fleet(gateways, given.readings_per_second, given.age)
+              for gateways in given.gateways or (1, 10000)]
+    print(table(fleets), count_table(fleets), sep="\n\n")
 
 
 if __name__ == "__main__":

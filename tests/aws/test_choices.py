@@ -10,6 +10,8 @@ import unittest
 import checks
 import fakes  # finds the functions
 import consumer
+import fleet
+import trino
 import variants
 from checks import listed, of_type
 
@@ -21,6 +23,11 @@ ACTIONS = {"dynamodb:TransactWriteItems": "dynamodb:PutItem",
 READS_STREAM = {f"kinesis:{name}" for name in (
     "DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards")}
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+# What Athena does with the rights of who asks.
+READS_TABLES = {"glue:GetDatabase", "glue:GetPartitions", "glue:GetTable",
+                "s3:AbortMultipartUpload", "s3:GetBucketLocation", "s3:GetObject", "s3:ListBucket",
+                "s3:ListBucketMultipartUploads", "s3:ListMultipartUploadParts"}
+BY_SERVICE = {"consumer": READS_STREAM, "fleet": READS_TABLES}
 
 
 def only(template, kind):
@@ -61,7 +68,7 @@ def check_permissions(template):
         allowed = {action for policy in roles[one["Role"].rsplit("/", 1)[1]]["Policies"]
                    for statement in policy["PolicyDocument"]["Statement"]
                    for action in listed(statement["Action"])}
-        wanted = actions_of(module) | LOGS | (READS_STREAM if module == "consumer" else set())
+        wanted = actions_of(module) | LOGS | BY_SERVICE.get(module, set())
         if module == "proxy":
             wanted -= {"firehose:PutRecordBatch" if "STREAM" in one["Environment"]["Variables"]
                        else "kinesis:PutRecords"}
@@ -315,7 +322,96 @@ def check_stream(template):
         yield f"{stream}"
 
 
+def tables_of_fleet(given):
+    """Whose records the count has to read: each record once."""
+    consumes = given["StreamMode"] != "none" and given["Consumer"] != "none"
+    if given["Fleet"] == "off":
+        return []
+    delivers = given["Firehose"] != "none" and given["FirehoseTo"] == "s3"
+    is_same = given["Firehose"] == "stream" and consumes
+    return ["records"] * consumes + ["lake"] * (delivers and not is_same)
+
+
+# Hive's types of what fleet.py lets through.
+COLUMNS = {str: "string", int: "bigint", bool: "boolean"}
+
+
+def check_fleet(template):
+    """Who counts the devices, out of which tables, and for how long one is waited for."""
+    given, resources = template["Parameters"], template["Resources"]
+    tables = tables_of_fleet(given)
+    for name in ("FleetFunction", "FleetSchedule", "FleetView", "HealthTable", "RetiredTable",
+                 "SilentQuery", "VersionsQuery", "EvictionsQuery", "CertificatesQuery",
+                 "ClocksQuery"):
+        if (name in resources) != bool(tables):
+            yield f"{name}: {name in resources} for {tables}"
+    if not tables:
+        return
+    function, schedule, health, silent = (
+        resources[name]["Properties"]
+        for name in ("FleetFunction", "FleetSchedule", "HealthTable", "SilentQuery"))
+    variables = function["Environment"]["Variables"]
+    if (variables["TABLES"].split(","), variables["SILENT_HOURS"]) != (tables,
+                                                                       given["SilentHours"]):
+        yield f"{variables}"
+    if f"silent_h >= {given['SilentHours']}\n" not in silent["QueryString"]:
+        yield f"{silent['QueryString']}"
+    if f"INTERVAL '{given['RetireDays']}' DAY" not in trino.view_of(template)["originalSql"]:
+        yield f"not retired after {given['RetireDays']} days"
+    columns = {one["Name"]: one["Type"]
+               for one in health["TableInput"]["StorageDescriptor"]["Columns"]}
+    if columns != {"device": "string", "spool": "string", "heard": "string", "seq": "bigint",
+                   **{name: COLUMNS[kind] for name, kind in fleet.MEMBERS.items()}}:
+        yield f"{sorted(columns)}"
+    role = resources[schedule["Target"]["RoleArn"].rsplit("/", 1)[1]]["Properties"]
+    if str(role["Policies"]).count(schedule["Target"]["Arn"]) != 1 or \
+            not schedule["Target"]["Arn"].endswith(":" + function["FunctionName"]):
+        yield f"{schedule['Target']}"
+
+
+def check_silent(template):
+    """So many silent devices ring, and so does a count that fails to come; none where it is 0."""
+    given = template["Parameters"]
+    alarm = template["Resources"].get("SilentDevicesAlarm", {}).get("Properties")
+    if (alarm is not None) != (tables_of_fleet(given) != [] and given["SilentDevices"] != "0"):
+        yield f"{given['SilentDevices']}: {alarm}"
+    if alarm is None:
+        return
+    stack = template["Resources"]["FleetFunction"]["Properties"]["Environment"]["Variables"][
+        "STACK"]
+    wanted = {"Namespace": "runnel", "MetricName": "SilentDevices", "Statistic": "Maximum",
+              "Dimensions": [{"Name": "Stack", "Value": stack}],
+              "Threshold": given["SilentDevices"], "TreatMissingData": "breaching",
+              "ComparisonOperator": "GreaterThanOrEqualToThreshold"}
+    for name, value in wanted.items():
+        if alarm[name] != value:
+            yield f"{name} is {alarm[name]}"
+    # Two counts at least are in it.
+    if alarm["Period"] * alarm["EvaluationPeriods"] < 7200:
+        yield "a single count that is late rings"
+
+
 CHECKS = {
+    check_fleet: [
+        ("- !If [FleetInLake, lake, !Ref AWS::NoValue]", "- lake"),
+        ("FleetInLake: !And [!Condition FirehoseToS3, !Not [!Condition SameAsRecords]]",
+         "FleetInLake: !And [!Condition FirehoseToS3, !Not [!Condition FromStream]]"),
+        ("SILENT_HOURS: !Ref SilentHours", 'SILENT_HOURS: "3"'),
+        ("INTERVAL '${RetireDays}' DAY", "INTERVAL '14' DAY"),
+        ("WHERE silent_h >= ${SilentHours}", "WHERE silent_h > ${SilentHours}"),
+        ("{Name: link_bytes, Type: bigint, Comment: Of the month}", "{Name: link, Type: bigint}"),
+        ("{Effect: Allow, Action: lambda:InvokeFunction, Resource: !GetAtt FleetFunction.Arn}",
+         "{Effect: Allow, Action: lambda:InvokeFunction, Resource: !GetAtt FleetLog.Arn}"),
+        ('HasFleet: !And [!Equals [!Ref Fleet, "on"], !Condition HasTable]',
+         'HasFleet: !And [!Equals [!Ref Fleet, "on"], !Condition Consumes]')],
+    check_silent: [
+        ("TreatMissingData: breaching", "TreatMissingData: notBreaching"),
+        ("Threshold: !Ref SilentDevices", "Threshold: 1"),
+        ("Period: 7200", "Period: 3600"),
+        ("ComparisonOperator: GreaterThanOrEqualToThreshold",
+         "ComparisonOperator: GreaterThanThreshold"),
+        ("RingsSilent: !And [!Condition HasFleet, !Not [!Equals [!Ref SilentDevices, \"0\"]]]",
+         "RingsSilent: !And [!Condition HasFleet, !Condition Archives]")],
     check_permissions: [
         ("Action: [s3:DeleteObject, s3:PutObject]",
          "Action: [s3:DeleteObject, s3:GetObject, s3:PutObject]"),

@@ -5,6 +5,7 @@ platform/aws/cost.py: its inputs against the template and the functions, its sum
 hand, and that the page has what it prints.
 """
 import gzip
+import json
 import math
 import pathlib
 import random
@@ -22,6 +23,8 @@ README = (FOLDER / "README.md").read_text("utf-8")
 sys.path.insert(0, str(FOLDER))
 import cost  # noqa: E402
 import delivery  # noqa: E402
+from fleet import HOURS_BACK, line_of  # noqa: E402
+import output  # noqa: E402
 
 HOUR_A_MONTH = 720
 
@@ -60,10 +63,38 @@ class Inputs(unittest.TestCase):
 
     def test_alarms(self):
         """As many as each way has."""
-        stream = alarms(Api="none", Firehose="none")
+        counted = alarms(Api="none", Firehose="none")
+        self.assertEqual(counted - alarms(Api="none", Firehose="none", Fleet="off"),
+                         cost.FLEET_ALARMS)
+        stream = counted - cost.FLEET_ALARMS
         self.assertEqual(stream, cost.STREAM_ALARMS)
-        self.assertEqual(alarms(Api="none", StreamMode="none"), cost.FIREHOSE_ALARMS)
-        self.assertEqual(alarms(Firehose="none") - stream, cost.API_ALARMS)
+        self.assertEqual(alarms(Api="none", StreamMode="none", Fleet="off"), cost.FIREHOSE_ALARMS)
+        self.assertEqual(alarms(Firehose="none") - counted, cost.API_ALARMS)
+
+    def row_of(self, at, value):
+        """What Athena answers of device number AT, of random VALUEs."""
+        health = {"version": "0.1.0", "config_id": "0123456789abcdef", "depth": 0, "evicted": 0,
+                  "oldest_age_s": value.randrange(60), "dead": 0, "clock": "synced",
+                  "certificate_days": value.randrange(365), "healthy": True, "warnings": 0,
+                  "uptime_s": value.randrange(10**7), "flash_bytes": value.randrange(10**9),
+                  "flash_commits": value.randrange(10**5), "link_bytes": value.randrange(10**9)}
+        return {"device": f"gw-{at}", "spool": f"{value.getrandbits(64):016x}", "seq": str(at),
+                "heard": f"2026-11-28T19:{at % 60:02}:{at % 59:02}.{at % 1000:03}Z",
+                "health": json.dumps(health)}
+
+    def test_count(self):
+        """Hours, memory and days are those of the count; what it leaves is as large as assumed."""
+        self.assertEqual(cost.COUNT_HOURS, HOURS_BACK + 0.5)
+        resources = cfn.resolve(variants.TEMPLATE)["Resources"]
+        function = resources["FleetFunction"]["Properties"]
+        self.assertEqual(function["MemorySize"], cost.FUNCTION_GB * 1024)
+        self.assertEqual(resources["FleetSchedule"]["Properties"]["ScheduleExpression"],
+                         "rate(1 hours)")
+        self.assertEqual(cost.RETIRE_DAYS,
+                         cfn.load(variants.TEMPLATE)["Parameters"]["RetireDays"]["Default"])
+        value = random.Random(1)
+        lines = [line_of(self.row_of(at, value)) for at in range(10000)]
+        self.assertAlmostEqual(len(output.pack(lines)) / 10000, cost.HEALTH_BYTES, delta=9)
 
     def test_reading(self):
         """A typical record is as large as assumed, within a tenth; a minute of them as gzip."""
@@ -150,6 +181,22 @@ class Sums(unittest.TestCase):
                                333e6 * 3.5e-6 + 99e6 * 2.8e-6 + log)
         self.assertAlmostEqual(cost.tiered(1e9 + 5, ((333e6, 3), (667e6, 2), (math.inf, 1))),
                                999e6 + 1334e6 + 5)
+
+    def test_count(self):
+        """10,000 gateways: 36 million readings an hour of 20 bytes, two and a half of them; 14 days
+        of 24 lines; 720 times 20 seconds of half a gigabyte."""
+        many, one = cost.Fleet(10000, 1.0, 60), cost.Fleet(1, 1.0, 60)
+        count, look = cost.count_bytes(many)
+        self.assertAlmostEqual(count, 1.8e9)
+        self.assertAlmostEqual(look, 10000 * cost.HEALTH_BYTES * 336)
+        function = 20 * 0.5 * 0.0000133334 + 0.2e-6
+        kept = 10000 * cost.HEALTH_BYTES * 720 / 2**30 * 0.023
+        self.assertAlmostEqual(cost.count_cost(many),
+                               720 * ((count + look) / 1e12 * 5 + function + 5e-6) + kept + 0.4)
+        # Two queries of less than 10 MB.
+        kept = cost.HEALTH_BYTES * 720 / 2**30 * 0.023
+        self.assertAlmostEqual(cost.count_cost(one),
+                               720 * (20e6 / 1e12 * 5 + function + 5e-6) + kept + 0.4)
 
     def test_rows(self):
         """A row is the sum of its parts, and per million what the month is to its readings."""

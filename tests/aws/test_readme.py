@@ -41,6 +41,20 @@ class Tables(unittest.TestCase):
                          declared)
 
 
+    def test_fleet(self):
+        """The columns of the view, and the saved queries."""
+        table = README[README.index("| column of `fleet` |"):README.index("The saved queries")]
+        named = [name for cell in re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+                 for name in re.findall(r"`(\w+)`", cell)]
+        view = TEMPLATE["Resources"]["FleetView"]["Properties"]["TableInput"]
+        self.assertEqual(sorted(named),
+                         sorted(one["Name"] for one in view["StorageDescriptor"]["Columns"]))
+        queries = re.search(r"The saved queries (.*?) ask", README, re.DOTALL)[1]
+        self.assertEqual(sorted(re.findall(r"`(\w+)`", queries) + ["latest"]),
+                         sorted(one["Properties"]["Name"] for one in TEMPLATE["Resources"].values()
+                                if one["Type"] == "AWS::Athena::NamedQuery"))
+
+
 class Names(unittest.TestCase):
     """Names of files and outputs."""
 

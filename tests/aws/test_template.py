@@ -78,10 +78,14 @@ def check_partitions(template):
             yield f"lines of records taken apart are ended {len(ends)} times: {ends}"
 
 
+# What is worked out of records has columns of its own.
+WORKED_OUT = ("MinutesTable", "HealthTable", "RetiredTable", "FleetView")
+
+
 def check_columns(template):
     """Every record that runnel renders fits, also with a channel that nobody has seen before."""
     for name, table in of_type(template, "AWS::Glue::Table"):
-        for record in RECORDS if name != "MinutesTable" else []:
+        for record in RECORDS if name not in WORKED_OUT else []:
             why = columns.misfit_of(record, table)
             if why:
                 yield f"{name}: {why}"

@@ -68,7 +68,7 @@ class Walk(unittest.TestCase):
 
     def test_runs(self):
         """Every block ends well."""
-        self.assertEqual(len(blocks()), 5)
+        self.assertEqual(len(blocks()), 6)
         self.assertEqual((self.result.returncode, self.result.stderr), (0, ""))
         said = {" ".join(call[:2]) for call in self.calls}
         for one in ("cloudformation deploy", "iot attach-policy", "athena get-query-results"):
@@ -132,10 +132,27 @@ class Walk(unittest.TestCase):
         self.assertGreater(len(named), 4)
         self.assertLessEqual(set(named), set(TEMPLATE["Outputs"]))
 
+    def queries(self):
+        """What Athena is asked."""
+        return [commands.parts_of(call[2:])[0]["--query-string"][0] for call in self.calls
+                if call[1] == "start-query-execution"]
+
+    def test_fleet(self):
+        """The second asks the view for columns of it."""
+        database, table = re.search(r" FROM (\w+)\.(\w+) ", self.queries()[1]).groups()
+        resources = cfn.resolve(TEMPLATE)["Resources"]
+        view = resources["FleetView"]["Properties"]["TableInput"]
+        self.assertEqual(
+            (database, table),
+            (resources["Database"]["Properties"]["DatabaseInput"]["Name"], view["Name"]))
+        chosen, by = re.fullmatch(r"SELECT (\w+), count\(\*\) AS devices FROM .* GROUP BY (\w+)",
+                                  self.queries()[1]).groups()
+        self.assertEqual(chosen, by)
+        self.assertIn(by, [one["Name"] for one in view["StorageDescriptor"]["Columns"]])
+
     def test_query(self):
         """The first query names a table of the database and columns of it."""
-        query, = (commands.parts_of(call[2:])[0]["--query-string"][0] for call in self.calls
-                  if call[1] == "start-query-execution")
+        query, _ = self.queries()
         resources = cfn.resolve(TEMPLATE)["Resources"]
         chosen, database, table, condition = re.fullmatch(
             r"SELECT (.*) FROM (\w+)\.(\w+) WHERE (.*) ORDER BY ts DESC LIMIT 10",

@@ -33,7 +33,8 @@ PLACES = {
 FREE = {"ArchiveAfterDays": [0, 90], "ExpireAfterDays": [0, 365],
         "AlarmEmail": ["", "a@example.com"], "ApiPrivateEndpoint": ["", "vpce-0123456789abcdef0"],
         "FirehoseBufferSeconds": [0, 300, 900], "ConsumerWindowSeconds": [0, 60, 300],
-        "StreamHours": [24, 8760], "Shards": [1, 1000]}
+        "StreamHours": [24, 8760], "Shards": [1, 1000], "SilentDevices": [0, 1],
+        "SilentHours": [2, 3], "RetireDays": [14, 365]}
 
 
 def choices(template):
