@@ -31,6 +31,9 @@ struct command {
 #ifndef CONFIG_COMMAND_CONFIG
 #define cmd_config NULL
 #endif
+#ifndef CONFIG_COMMAND_METRICS
+#define cmd_metrics NULL
+#endif
 #ifndef CONFIG_COMMAND_LOG
 #define cmd_log NULL
 #endif
@@ -52,6 +55,8 @@ static const struct command commands[] = {
     {"config", cmd_config, "show what is effective, or apply a file that has to prove itself",
      "CONFIG_COMMAND_CONFIG"},
     {"log", cmd_log, "say what happened last, also before a restart", "CONFIG_COMMAND_LOG"},
+    {"metrics", cmd_metrics, "the numbers of the running agent for Prometheus",
+     "CONFIG_COMMAND_METRICS"},
     {"version", cmd_version, "say what this program contains", NULL},
 };
 

@@ -42,8 +42,8 @@ group() {
         packages="qemu-system-arm qemu-efi-aarch64 ipxe-qemu u-boot-qemu nbdkit f2fs-tools git"
         ;;
     e2e)
-        why="to check requests against an independent AWS client, and those for certificates"
-        packages="openssl python3-botocore python3-cryptography"
+        why="to check requests, certificates and metrics against what others wrote"
+        packages="openssl python3-botocore python3-cryptography python3-prometheus-client"
         ;;
     node)
         why="to run kinesalite, a Kinesis that others wrote"

@@ -1,0 +1,107 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+runnel metrics as Prometheus's own parser reads it: every number of status --json is in it, with
+the labels that say of what, and nothing else.
+
+--plant leaves a line out, which must be noticed.
+"""
+import harness
+from harness import Skip, check
+
+try:
+    from prometheus_client import parser
+except ImportError:
+    parser = None
+
+# What the status says that is no measurement.
+WORDS = {"problem", "counters_since", "error", "destination", "driver", "month_ends",
+         "paused_until", "file", "expires", "device", "spool", "version", "config_id",
+         "origin", "store", "last_trial", "document", "route"}
+
+
+def samples(text):
+    """{(name, labels): value}, and that each has its HELP and TYPE."""
+    found = {}
+    for family in parser.text_string_to_metric_families(text):
+        check(family.documentation and family.type in ("counter", "gauge"), family)
+        for sample in family.samples:
+            check(sample.name.startswith("runnel_"), sample)
+            check((family.type == "counter") == sample.name.endswith("_total"), sample)
+            key = sample.name, tuple(sorted(sample.labels.items()))
+            check(key not in found, f"twice: {key}")
+            found[key] = sample.value
+    return found
+
+
+def leaves(status, path=()):
+    """(path, value) of all that counts."""
+    for name, value in status.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, name))
+        elif name not in WORDS and value is not None:
+            yield (*path, name), len(value) if isinstance(value, list) else value
+
+
+def labels_of(path):
+    """What stands in the path beside the names of members."""
+    if path[0] == "routes":
+        return {"route": path[1], **({"lane": path[3]} if path[2] == "lanes" else {})}
+    if path[0] == "sensors":
+        return {"sensor": path[1], **({"channel": path[3]} if path[2] == "values" else {})}
+    return {"lane": path[1]} if path[0] == "lanes" else {}
+
+
+def expected(path, value):
+    """The labels and the value of a sample."""
+    labels = labels_of(path)
+    if isinstance(value, bool) or not isinstance(value, str):
+        scale = 1000 if path[-1] == "offset_ms" else 1
+        return tuple(sorted(labels.items())), float(value) / scale
+    return tuple(sorted({**labels, path[-1]: value}.items())), 1.0
+
+
+def check_values(status, found):
+    """As many samples as leaves; and where nothing changes meanwhile the same values."""
+    wanted = [expected(path, value) for path, value in leaves(status)]
+    kept = [(labels, value) for (name, labels), value in found.items() if name != "runnel_info"]
+    check(sorted(labels for labels, _ in wanted) == sorted(labels for labels, _ in kept),
+          f"{len(wanted)} numbers, {len(kept)} samples")
+    for lane, counters in status["routes"]["live"]["lanes"].items():
+        for name, suffix in (("accepted", "_total"), ("delivered", "_total"), ("stored", ""),
+                             ("dead", ""), ("evicted", "_total")):
+            key = (f"runnel_route_{name}_records{suffix}",
+                   tuple(sorted({"route": "live", "lane": lane}.items())))
+            check(found[key] == counters[name], f"{key}: {found[key]} {counters[name]}")
+    info = tuple(sorted((name, status[name])
+                        for name in ("device", "spool", "version", "config_id")))
+    check(found["runnel_info", info] == 1, found)
+
+
+def scenario(run, plant):
+    if parser is None:
+        raise Skip("python3-prometheus-client is not there")
+    sink = harness.Sink(run)
+    agent = harness.Agent(run, sink.endpoint, sink.ca, link={"month": "4MiB"},
+                          routes=[{**harness.NO_QUESTION}],
+                          sensors=[{"name": "machine", "driver": "proc", "interval": "1h"}],
+                          spool={"lanes": {"normal": {"age": "50ms"}}})
+    result = agent.call("metrics")
+    check(result.returncode == 1 and "no agent runs there" in result.stderr, result.stderr)
+    agent.start()
+    check(agent.send("plc", [f'{{"id":{number}}}' for number in range(20)]) == 0, agent.tail())
+    harness.wait_until("all to be delivered",
+                       lambda: agent.counters()["delivered"] >= 21)
+    lines = agent.call("metrics").stdout.splitlines()
+    if plant:
+        lines.remove(next(line for line in lines if line.startswith("runnel_flash_commits_total")))
+    found = samples("\n".join(lines) + "\n")
+    check_values(agent.status(), found)
+    check(agent.stop() == 0, agent.tail())
+    print(f"{len(found)} samples", flush=True)
+
+
+if __name__ == "__main__":
+    chosen = harness.arguments(
+        __doc__, (("--plant",), {"action": "store_true", "help": "leave a line out"}))
+    harness.main(chosen, lambda run: scenario(run, chosen.plant))
