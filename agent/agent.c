@@ -689,9 +689,10 @@ static int run(struct agent *agent, const struct agent_options *options, bool *r
         while (!wait_for_signal(agent, look_around(agent)))
             continue;
     bool again = agent->trial.next != NULL || (agent->damage_seen && may_begin_again(agent));
-    log_info("stopping");
-    if (!again)
+    if (!again) {
+        log_info("stopping");
         notify_send("STOPPING=1");
+    }
     agent_watchdog_feed(agent);
     bool ended = stop_stages(agent);
     result = agent->stop_failed || (agent->damage_seen && !again) ? 1 : result;
