@@ -31,6 +31,9 @@ struct command {
 #ifndef CONFIG_COMMAND_CONFIG
 #define cmd_config NULL
 #endif
+#ifndef CONFIG_COMMAND_REPORT
+#define cmd_report NULL
+#endif
 #ifndef CONFIG_COMMAND_METRICS
 #define cmd_metrics NULL
 #endif
@@ -57,6 +60,8 @@ static const struct command commands[] = {
     {"log", cmd_log, "say what happened last, also before a restart", "CONFIG_COMMAND_LOG"},
     {"metrics", cmd_metrics, "the numbers of the running agent for Prometheus",
      "CONFIG_COMMAND_METRICS"},
+    {"report", cmd_report, "everything that a supporter needs, without secrets",
+     "CONFIG_COMMAND_REPORT"},
     {"version", cmd_version, "say what this program contains", NULL},
 };
 

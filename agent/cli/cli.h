@@ -22,6 +22,7 @@ int cmd_doctor(int argc, char **argv);
 int cmd_identity(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
+int cmd_report(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 int cmd_spool(int argc, char **argv);
