@@ -158,9 +158,8 @@ class Device:
 
 
 def of_fleet(count, counts):
-    """The records of COUNT devices, of each hour that a count may look at."""
-    hours = sorted({hour for each in counts for hour in range(each - HOURS_BACK - 1, each)
-                    if hour >= 0})
+    """The records of COUNT devices, of the hours before each count."""
+    hours = sorted({hour for each in counts for hour in range(max(0, each - HOURS_BACK), each)})
     return [one for number in range(count) for one in Device(number).sent(hours)]
 
 
