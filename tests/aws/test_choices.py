@@ -363,6 +363,9 @@ def check_fleet(template):
     if columns != {"device": "string", "spool": "string", "heard": "string", "seq": "bigint",
                    **{name: COLUMNS[kind] for name, kind in fleet.MEMBERS.items()}}:
         yield f"{sorted(columns)}"
+    retries = only(template, "AWS::Lambda::EventInvokeConfig")
+    if retries["FunctionName"] != function["FunctionName"] or retries["MaximumRetryAttempts"] > 1:
+        yield f"a count that fails is made again and again: {retries}"
     role = resources[schedule["Target"]["RoleArn"].rsplit("/", 1)[1]]["Properties"]
     if str(role["Policies"]).count(schedule["Target"]["Arn"]) != 1 or \
             not schedule["Target"]["Arn"].endswith(":" + function["FunctionName"]):
@@ -396,6 +399,7 @@ CHECKS = {
         ("- !If [FleetInLake, lake, !Ref AWS::NoValue]", "- lake"),
         ("FleetInLake: !And [!Condition FirehoseToS3, !Not [!Condition SameAsRecords]]",
          "FleetInLake: !And [!Condition FirehoseToS3, !Not [!Condition FromStream]]"),
+        ("      MaximumRetryAttempts: 1\n", "      MaximumRetryAttempts: 2\n"),
         ("SILENT_HOURS: !Ref SilentHours", 'SILENT_HOURS: "3"'),
         ("INTERVAL '${RetireDays}' DAY", "INTERVAL '14' DAY"),
         ("WHERE silent_h >= ${SilentHours}", "WHERE silent_h > ${SilentHours}"),
