@@ -345,6 +345,18 @@ def check_send(world):
     world.sink.faults(refuse_rate=0)
 
 
+def check_send_in_1970(world):
+    """The record has the time that the endpoint told a moment before."""
+    agent = world.agent("send1970")
+    world.clocks.reboot(100000)
+    world.clocks.set(sync=UNSYNCED)
+    text = ask(agent, "--send")
+    world.clocks.set(wall_ms=0, boot_ms=0, boot_id="", sync=SYNCED)
+    check("it took a record" in text, text)
+    record = json.loads(list(world.sink.records())[-1][2])
+    check(not record["ts"].startswith("1970") and "time_quality" not in record, record)
+
+
 def check_json(world):
     agent = world.agent("json", ca=world.certificates / "ca.pem")
     result = agent.call("doctor", "-c", agent.config_file, "--json")
@@ -423,7 +435,7 @@ def scenario(run, options):
         print("".join(texts.values()))
         return
     check_snapshot(options, texts)
-    for one in (check_send, check_json, check_one_route, check_member):
+    for one in (check_send, check_send_in_1970, check_json, check_one_route, check_member):
         one(world)
 
 
