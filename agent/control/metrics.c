@@ -58,6 +58,7 @@ static const struct metric metrics[] = {
      "Lost to a full spool, as its policy is"},
 
     {"route_state", OF_ROUTE, "state", KIND_WORD, "What the route is doing"},
+    {"route_hold", OF_ROUTE, "hold", KIND_BOOLEAN, "1 if records are kept until it has them"},
     {"route_requests_total", OF_ROUTE, "requests", KIND_NUMBER, "Since the agent started"},
     {"route_retried_records_total", OF_ROUTE, "retried", KIND_NUMBER, "Records sent again"},
     {"route_throttled_requests_total", OF_ROUTE, "throttled", KIND_NUMBER,
