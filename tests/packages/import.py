@@ -51,6 +51,8 @@ BROKEN = (
     ("take", 'make_folder "$folder/runnel.d"', 'mkdir -p "$folder/runnel.d"'),
     ("identify", 'remember "$1"', "true"),
     ("identify", 'grep -q "^next key"', "true"),
+    ("replace", "|| use_main", "|| true"),
+    ("replace", ' check -c "$config"', " check"),
     ("refuse", "|| ! check_whole; then", "; then"),
     ("refuse", 'grep -q "do not go together"', "grep -q nothing"),
     ("refuse", '-le "$FILE_BYTES"', "-gt 0"),
@@ -116,11 +118,17 @@ class World:
             if path.is_file() and path.stat().st_ino in inodes:
                 path.write_bytes(b"")
 
-    def reads(self):
-        """Whether the agent can read what was imported, where it is."""
+    def agent(self, *arguments):
+        """What the agent's user gets to see of the program, with what was imported where it is."""
         return subprocess.run(["setpriv", "--reuid", RUN_AS, "--regid", RUN_AS, "--clear-groups",
-                               self.program, "check", "-c", self.etc / "runnel.json"],
-                              capture_output=True, check=False).returncode == 0
+                               self.program, *arguments],
+                              env={"RUNNEL_CONFIG": str(self.etc / "runnel.json"),
+                                   "RUNNEL_STATE": str(self.folder / "state"),
+                                   "RUNNEL_SOCKET": str(self.folder / "none")},
+                              capture_output=True, text=True, check=False)
+
+    def reads(self):
+        return self.agent("check").returncode == 0
 
     def result(self, medium):
         return (medium / "runnel/result.txt").read_bytes().decode("ascii")
@@ -217,6 +225,23 @@ def identify(world, pairs):
     check(world.reads(), "the agent cannot read it")
 
 
+def replace(world, _pairs):
+    """What somebody brings goes before what was applied from afar."""
+    check(world.run(world.medium("first", runnel_json=config()))[0] == 0, "a first configuration")
+    state = world.folder / "state"
+    state.mkdir()
+    shutil.chown(state, RUN_AS, RUN_AS)
+    applied = world.folder / "applied.json"
+    applied.write_text(config("applied"))
+    result = world.agent("config", "apply", applied)
+    check(result.returncode == 0 and "applied\n" in world.agent("check").stdout, result.stderr)
+    bad = world.medium("bad", runnel_json=config(straem="x"))
+    check(world.run(bad)[0] == 1, "a bad one is not seen behind what was applied")
+    code, said = world.run(world.medium("good", runnel_json=config("brought")))
+    check(code == 0 and "This is brought." in said, f"{code} {said}")
+    check("device   brought" in world.agent("check").stdout, "what was applied is still in front")
+
+
 def refuse(world, pairs):
     """What is refused leaves everything as it was, and is told."""
     first = world.medium("first", runnel_json=config())
@@ -298,8 +323,10 @@ def find(run, pairs, how, before, after):
     check(before in text, f"the script has no {before}")
     world = World(run.folder / str(BROKEN.index((how, before, after))), run.folder / "runnel",
                   text.replace(before, after))
+    ways = {"take": take, "identify": identify, "replace": replace, "refuse": refuse,
+            "cut": cut_all}
     try:
-        {"take": take, "identify": identify, "refuse": refuse, "cut": cut_all}[how](world, pairs)
+        ways[how](world, pairs)
     except harness.Failure as fault:
         return f"{before.strip()[:40]}: {str(fault)[:80]}"
     raise harness.Failure(f"without {before} nothing fails")
@@ -311,6 +338,7 @@ def live(run, pairs, stride):
 
     take(world("take"), pairs)
     identify(world("identify"), pairs)
+    replace(world("replace"), pairs)
     refuse(world("refuse"), pairs)
     cuts = cut_all(world("cut"), pairs, stride, workers=2)
     check(cuts * stride > 30, f"only {cuts} cuts")
