@@ -19,11 +19,13 @@ import harness  # pylint: disable=wrong-import-position
 from harness import ROOT, check  # pylint: disable=wrong-import-position
 
 SOURCE = ROOT / "platform/busybox/S90runnel"
+IMPORT = ROOT / "platform/import/import"
 BROKEN = (('kill -KILL "$child"', "true"), ('[ "$code" -eq 78 ]', "false"),
           (' -c "$RUN_AS"', ""), ('    wait "$child"\n    kill "$killer"', '    kill "$killer"'),
           ('grep -qF "${SELF##*/} run " || return 1', "cat >/dev/null"),
           ("while :; do\n        make_directories", "while :; do"),
-          ("export STATE_DIRECTORY=", "true "))
+          ("export STATE_DIRECTORY=", "true "),
+          ('[ "$IMPORT" != yes ] || /usr', "true /usr"))
 # Shorter than a real machine's, so that nobody waits.
 DEFAULTS = "RESTART_S=1\nSTOP_S=2\n"
 
@@ -36,12 +38,14 @@ def libraries(program):
 
 def make(folder, program, script):
     for name in ("bin", "dev", "proc", "run", "tmp", "test", "archive", "usr/bin", "etc/init.d",
+                 "usr/lib/runnel", "medium/runnel",
                  "etc/runnel", "etc/default", "var/log", "var/lib"):
         (folder / name).mkdir(parents=True)
     os.chown(folder / "archive", 900, 900)
     (folder / "tmp").chmod(0o1777)
     shutil.copy(shutil.which("busybox"), folder / "bin/busybox")
     shutil.copy(program, folder / "usr/bin/runnel")
+    shutil.copy(IMPORT, folder / "usr/lib/runnel")
     for path in [*libraries(program), *libraries(folder / "bin/busybox")]:
         target = folder / path.relative_to("/")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +69,7 @@ def make(folder, program, script):
 
 def live(folder):
     """What busybox.sh says, in name spaces that take everything along when it ends."""
-    script = ('mount -t proc proc "$0/proc"; mount -t tmpfs run "$0/run"; '
+    script = ('mount --bind "$0" "$0"; mount -t proc proc "$0/proc"; mount -t tmpfs run "$0/run"; '
               'mount -t tmpfs dev "$0/dev"; mknod -m 666 "$0/dev/null" c 1 3; '
               'mknod -m 666 "$0/dev/urandom" c 1 9; chroot "$0" /bin/busybox --install -s /bin; '
               'exec chroot "$0" /bin/sh /test/busybox.sh')

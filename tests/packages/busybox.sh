@@ -97,7 +97,24 @@ rm /data
 until_so "its directory is made" [ -d /data/runnel ]
 until_so "what was missing came" runnel status
 [ "$(stat -c %U:%a /data/runnel)" = runnel:750 ] || fail "the spool is open to all"
-[ -f /data/runnel/spool.mdb ] || fail "STATE is not where the spool is"
+until_so "the spool is in STATE" [ -f /data/runnel/spool.mdb ]
+code_of 0 $SCRIPT stop
+
+# What is on a medium is taken before the program starts, with nothing but BusyBox.
+printf 'IMPORT=yes\nIMPORT_FROM=/medium\n' >>/etc/default/runnel
+sed 's/"gw"/"gw-17"/' /test/runnel.json >/medium/runnel/runnel.json
+echo secret >/medium/runnel/some.key
+code_of 0 $SCRIPT start
+until_so "it answers" runnel status
+runnel status --json | grep -q '"device":"gw-17"' || fail "what was imported does not run"
+[ "$(stat -c %U:%a /etc/runnel/some.key)" = runnel:600 ] || fail "a key is open to all"
+[ ! -e /medium/runnel/some.key ] || fail "a key stays on the medium"
+grep -q "This is gw-17" /medium/runnel/result.txt || fail "the medium does not say what happened"
+code_of 0 $SCRIPT stop
+echo '{' >/medium/runnel/runnel.json
+code_of 0 $SCRIPT start
+grep -q "NOTHING was imported" /medium/runnel/result.txt || fail "a bad one is not refused"
+until_so "it runs as before" runnel status
 code_of 0 $SCRIPT stop
 
 mv /usr/bin/runnel /tmp

@@ -56,6 +56,7 @@ BROKEN = (
     ("refuse", "|| ! check_whole; then", "; then"),
     ("refuse", 'grep -q "do not go together"', "grep -q nothing"),
     ("refuse", '-le "$FILE_BYTES"', "-gt 0"),
+    ("unchecked", '[ -e "$work/apart" ] || code=78', "true"),
     ("refuse", "*[!A-Za-z0-9._/-]*)", "x/x)"),
     ("cut", '    sync\n    mv "$folder/.import.new"', '    mv "$folder/.import.new"'),
     ("cut", 'mv "$folder/.import.new" "$folder/.import"\n', 'mkdir "$folder/.import"\n'
@@ -99,7 +100,7 @@ class World:
         (self.steps / "written").write_text("")
         (self.steps / "cut").unlink(missing_ok=True)
         result = subprocess.run(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c",
+            ["/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c",
              'mount -t tmpfs run /run && mount -t proc proc /proc && "$@"', "sh", self.script,
              *media],
             env={"PATH": f"{self.shims}:/usr/sbin:/usr/bin:/sbin:/bin", "STEPS": str(self.steps),
@@ -270,6 +271,15 @@ def refuse(world, pairs):
     check(world.run(first, good) == (0, ""), "two that were left in do not take turns")
 
 
+def unchecked(world, _pairs):
+    """Where the check cannot be made, nothing is taken."""
+    (world.shims / "unshare").write_text("#!/bin/sh\necho unshare: not here >&2\nexit 1\n")
+    (world.shims / "unshare").chmod(0o755)
+    code, said = world.run(world.medium(runnel_json=config()))
+    check(code == 1 and "unshare: not here" in said, f"{code} {said}")
+    check(not (world.etc / "runnel.json").exists(), "it is there")
+
+
 def cut(world, pairs, step):
     """The power goes before STEP: afterwards the old files are there or all of the new. None:
     there is no such step."""
@@ -324,7 +334,7 @@ def find(run, pairs, how, before, after):
     world = World(run.folder / str(BROKEN.index((how, before, after))), run.folder / "runnel",
                   text.replace(before, after))
     ways = {"take": take, "identify": identify, "replace": replace, "refuse": refuse,
-            "cut": cut_all}
+            "unchecked": unchecked, "cut": cut_all}
     try:
         ways[how](world, pairs)
     except harness.Failure as fault:
@@ -340,6 +350,7 @@ def live(run, pairs, stride):
     identify(world("identify"), pairs)
     replace(world("replace"), pairs)
     refuse(world("refuse"), pairs)
+    unchecked(world("unchecked"), pairs)
     cuts = cut_all(world("cut"), pairs, stride, workers=2)
     check(cuts * stride > 30, f"only {cuts} cuts")
     print(f"imported, identified, refused, and the power cut {cuts} times")
