@@ -242,8 +242,7 @@ static void test_a_damaged_state(void **state)
         "{ \"good\": 5 }",
         "{ \"good\": { \"place\": 4, \"origin\": \"local\" } }",
         "{ \"good\": { \"place\": 1, \"origin\": \"elsewhere\" } }",
-        "{ \"trial\": { \"place\": 1, \"origin\": \"local\", \"total_ms\": 5, \"left_ms\": 6,"
-        " \"starts\": 0 } }",
+        "{ \"trial\": { \"place\": 1, \"origin\": \"local\", \"total_ms\": 5, \"left_ms\": 6 } }",
         "{ \"outcome\": { \"result\": \"lost\", \"origin\": \"local\" } }",
     };
     char path[FS_PATH_BYTES];
