@@ -198,7 +198,7 @@ def check_wildcards(template):
 
 
 def check_gateway(template):
-    """A gateway's place in the bucket is its thing's, and its certificate can but get keys."""
+    """A gateway's place in the bucket and its configuration are its thing's, and its certificate can but get keys."""
     for name, one in of_type(template, "AWS::IoT::Policy"):
         actions = [listed(statement["Action"]) for statement in one["PolicyDocument"]["Statement"]]
         if actions != [["iot:AssumeRoleWithCertificate"]]:
@@ -206,6 +206,9 @@ def check_gateway(template):
     for where, one in statements(template):
         if where.startswith("/GatewayRole/") and "s3:PutObject" in listed(one["Action"]) and \
                 not one["Resource"].endswith("/raw/${credentials-iot:ThingName}/*"):
+            yield f"{where}: {one['Resource']}"
+        if where.startswith("/GatewayRole/") and "s3:GetObject" in listed(one["Action"]) and \
+                not one["Resource"].endswith(":::fleet/${credentials-iot:ThingName}.json"):
             yield f"{where}: {one['Resource']}"
 
 
@@ -311,6 +314,7 @@ CHECKS = {
         ("aws:SourceVpce: ", "aws:UserAgent: ")],
     check_gateway: [
         ("raw/${!credentials-iot:ThingName}/*", "raw/*"),
+        ("${ConfigBucket}/${!credentials-iot:ThingName}.json", "${ConfigBucket}/*"),
         ("Action: iot:AssumeRoleWithCertificate",
          "Action: [iot:AssumeRoleWithCertificate, iot:Connect]")],
     check_functions: [("Code: lambda/", "Code: src/")],
