@@ -73,6 +73,18 @@ static int ask_status(const char *socket, struct status_read **ret_status)
     return rc;
 }
 
+/* One that is on its way down hangs up, and may be on its way up again. */
+static int find_agent(const char *socket, struct status_read **ret_status)
+{
+    int64_t deadline_ms = clock_mono_ms() + ASK_MS;
+    int rc;
+    do
+        rc = ask_status(socket, ret_status);
+    while ((rc == E_CLOSED || rc == E_REFUSED) && clock_mono_ms() < deadline_ms &&
+           poll(NULL, 0, PAUSE_MS) == 0);
+    return rc;
+}
+
 static int collect(void *context, const void *bytes, size_t count)
 {
     return fwrite(bytes, 1, count, context) == count ? E_OK : E_NO_MEMORY;
@@ -239,7 +251,7 @@ static int apply_document(const struct config_apply *apply, char *document, size
     int rc = control_path(socket);
     if (rc < 0)
         return fail("RUNNEL_SOCKET", rc);
-    rc = ask_status(socket, &status);
+    rc = find_agent(socket, &status);
     if (rc == E_NOT_FOUND)
         return apply_stopped(apply, document, count);
     if (rc < 0)

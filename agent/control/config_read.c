@@ -293,6 +293,7 @@ static void read_tags(struct config_reader *reader, const struct json_node *node
             config_fault_key(reader->faults, child, "one tag too many; 16 are the most");
             break;
         }
+        config_place_node(reader, child, &tags[count]);
         tags[count++] = (struct cfg_tag){config_pool_text(reader->pool, child->key), value.text};
     }
     struct cfg_sensor *sensor = target;
@@ -316,6 +317,7 @@ static void read_partition_object(struct config_reader *reader, const struct jso
     }
     if (config_read_scalar(reader, child, &text, &value) == NULL)
         return;
+    config_place_node(reader, child, &route->partition);
     route->partition = field ? CFG_PARTITION_FIELD : CFG_PARTITION_FIXED;
     route->partition_key = value.text;
 }

@@ -135,7 +135,7 @@ static void walk_tags(struct walk *walk, const struct cfg_sensor *sensor)
 {
     size_t count = enter(walk, "tags");
     for (size_t i = 0; i < sensor->tag_count; i++)
-        tell(walk, sensor->tags[i].name, sensor->tags[i].value, &sensor->tags);
+        tell(walk, sensor->tags[i].name, sensor->tags[i].value, &sensor->tags[i]);
     leave(walk, count);
 }
 
