@@ -259,6 +259,7 @@ def test_all(world, giver, table):
     world.wait_stored()
     world.check_accounts()
     world.check_secrets()
+    world.stop_agent()
 
 
 def scenario(outer, options):

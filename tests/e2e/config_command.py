@@ -1,0 +1,99 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+runnel config: what show says and does not say, what apply does where no agent runs, and who may
+change something.
+"""
+import json
+import os
+import subprocess
+
+import harness
+from harness import check, wait_until
+
+USER, PASSWORD, TOKEN = "gw", "HUSHproxy", "HUSHfile"
+
+
+def shown(agent, *options):
+    result = agent.call("config", "show", "-c", agent.config_file, *options)
+    check(result.returncode == 0, f"show: {result}")
+    check(PASSWORD not in result.stdout and TOKEN not in result.stdout, f"secret: {result.stdout}")
+    return result.stdout
+
+
+def test_show(run, agent):
+    """Each value with its place; a variable's and a fragment's, too."""
+    secret = run.folder / "secret"
+    secret.write_text(TOKEN)
+    agent.config["routes"][0]["proxy"] = f"http://{USER}:{PASSWORD}@127.0.0.1:1"
+    agent.config["sensors"] = [{"name": "wave", "driver": "sim",
+                                "tags": {"site": f"${{file:{secret}}}"}}]
+    agent.write_config()
+    text = shown(agent)
+    line = 1 + agent.config_file.read_text().splitlines().index('      "stream": "telemetry",')
+    for words in (f"routes.live.stream = telemetry  ({agent.config_file}:{line})",
+                  f"spool.path = {agent.state}  (RUNNEL_STATE)",
+                  "routes.live.order = fifo  (default)",
+                  f"http://{USER}:***@127.0.0.1:1", f"sensors.wave.tags.site = ${{file:{secret}}}"):
+        check(words in text, f"{words!r} is not in {text}")
+    told = json.loads(shown(agent, "--json"))
+    values = {value["key"]: value for value in told["values"]}
+    check(told["state"] == "main" and str(agent.config_file) in told["files"], f"{told}")
+    check(values["routes.live.stream"]["from"] == f"{agent.config_file}:{line}", f"{values}")
+    check(f"config_id {told['config_id']}" in text, "two names for one configuration")
+    del agent.config["routes"][0]["proxy"]
+    agent.write_config()
+
+
+def test_usage(agent):
+    for arguments in ((), ("show", "x"), ("apply",), ("apply", "--none", "x"), ("reload", "--wait"),
+                      ("apply", "x", "--confirm", "1s"), ("show", "--none"), ("other",)):
+        result = agent.call("config", *arguments)
+        check(result.returncode == 2, f"config {arguments}: {result}")
+    result = agent.call("config", "apply", agent.folder / "nothing.json")
+    check(result.returncode == 1 and "nothing.json" in result.stderr, f"{result}")
+
+
+def test_without_an_agent(run, agent):
+    """The trial begins with the next start, and is passed there."""
+    agent.config["sensors"] = [{"name": "wave", "driver": "sim", "interval": "50ms"}]
+    agent.write_config()
+    pushed = json.loads(json.dumps(agent.config))
+    pushed["routes"][0]["batch"] = {"records": 7}
+    path = run.folder / "pushed.json"
+    path.write_text(json.dumps(pushed))
+    result = agent.call("config", "apply", path, "-c", agent.config_file)
+    check(result.returncode == 0 and "no agent runs" in result.stdout, f"{result}")
+    check(json.loads(shown(agent, "--json"))["state"] == "trial", shown(agent))
+    agent.start()
+    wait_until("the end of the trial", lambda: agent.status()["config"]["last_trial"])
+    config = agent.status()["config"]
+    check((config["state"], config["last_trial"]) == ("applied", "confirmed"), f"{config}")
+    check("routes.live.batch.records = 7" in shown(agent), "it is not in effect")
+
+
+def test_who_may(agent):
+    """Members of the socket's group may look, and change nothing."""
+    if os.geteuid() != 0:
+        return
+    for path in (agent.run.folder, agent.folder, agent.folder / "control.sock"):
+        path.chmod(0o777)
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+               *agent.command("config", "reload")]
+    result = subprocess.run(command, env=agent.environment, capture_output=True, text=True,
+                            timeout=60, check=False)
+    check(result.returncode == 1 and "only root" in result.stderr, f"{result}")
+
+
+def scenario(run):
+    sink = harness.Sink(run)
+    agent = harness.Agent(run, sink.endpoint, sink.ca)
+    test_usage(agent)
+    test_show(run, agent)
+    test_without_an_agent(run, agent)
+    test_who_may(agent)
+    check(agent.stop() == 0, f"it ended badly: {agent.tail()}")
+    sink.stop()
+
+
+harness.main(harness.arguments(__doc__), scenario)
