@@ -189,7 +189,7 @@ static void find_event(struct estimate *estimate, struct event *ret_event)
 {
     const struct config *config = estimate->config;
     struct event event = {.at_ms = estimate->ack_due_ms, .kind = EVENT_ACK};
-    for (size_t i = 0; i < config->sensor_count; i++)
+    for (size_t i = 0; i < estimate->source_count; i++)
         if (estimate->sources[i].next_ms < event.at_ms)
             event = (struct event){.at_ms = estimate->sources[i].next_ms,
                                    .source = &estimate->sources[i],
@@ -313,6 +313,39 @@ static int open_route(struct estimate *estimate, size_t index)
                                 &estimate->routes[index]);
 }
 
+static int open_own(struct estimate *estimate)
+{
+    const struct config *config = estimate->config;
+    unsigned lanes = config->health_ms > 0 ? agent_lanes_for_all(config) : 0;
+    int rc = E_OK;
+    for (enum lane lane = 0; rc == E_OK && lane < LANE_COUNT; lane++) {
+        struct estimate_source *source = &estimate->sources[estimate->source_count];
+        if ((lanes >> lane & 1) == 0)
+            continue;
+        estimate->own[lane] = (struct cfg_sensor){
+            .name = CFG_OWN_SENSOR, .interval_ms = config->health_ms, .lane = (enum cfg_lane)lane};
+        source->config = &estimate->own[lane];
+        rc = agent_estimate_source_own(source, estimate);
+        estimate->source_count += rc == E_OK;
+    }
+    return rc;
+}
+
+static int open_sources(struct estimate *estimate)
+{
+    const struct config *config = estimate->config;
+    int rc = E_OK;
+    estimate->sources = calloc(config->sensor_count + LANE_COUNT, sizeof *estimate->sources);
+    if (estimate->sources == NULL)
+        return E_NO_MEMORY;
+    for (size_t i = 0; rc == E_OK && i < config->sensor_count; i++) {
+        estimate->sources[i].config = &config->sensors[i];
+        rc = agent_estimate_source_open(&estimate->sources[i], estimate);
+        estimate->source_count += rc == E_OK;
+    }
+    return rc == E_OK ? open_own(estimate) : rc;
+}
+
 static int open_all(struct estimate *estimate)
 {
     int rc = open_spool(estimate);
@@ -320,19 +353,12 @@ static int open_all(struct estimate *estimate)
         rc = open_link(estimate);
     for (size_t i = 0; rc == E_OK && i < estimate->config->route_count; i++)
         rc = open_route(estimate, i);
-    estimate->sources = calloc(estimate->config->sensor_count + 1, sizeof *estimate->sources);
-    if (estimate->sources == NULL)
-        return E_NO_MEMORY;
-    for (size_t i = 0; rc == E_OK && i < estimate->config->sensor_count; i++) {
-        estimate->sources[i].config = &estimate->config->sensors[i];
-        rc = agent_estimate_source_open(&estimate->sources[i], estimate);
-    }
-    return rc;
+    return rc == E_OK ? open_sources(estimate) : rc;
 }
 
 static void close_all(struct estimate *estimate)
 {
-    for (size_t i = 0; estimate->sources != NULL && i < estimate->config->sensor_count; i++)
+    for (size_t i = 0; i < estimate->source_count; i++)
         agent_estimate_source_close(&estimate->sources[i]);
     free(estimate->sources);
     for (size_t i = 0; i < estimate->config->route_count; i++) {

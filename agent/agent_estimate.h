@@ -19,6 +19,7 @@ enum estimate_values {
     ESTIMATE_READ,    /* each is read */
     ESTIMATE_DRIFT,   /* one was read, the others are near it */
     ESTIMATE_ASSUMED, /* there is no such thing here, or it speaks when it wants to */
+    ESTIMATE_OWN,     /* how the agent is */
 };
 
 struct estimate_source {
@@ -33,7 +34,7 @@ struct estimate_source {
     uint64_t records;
     uint64_t random;
     struct sample sample;
-    char document[256];
+    char document[384];
 };
 
 /** What a lane has in RAM alone, as the committer would look at it. */
@@ -48,7 +49,9 @@ struct estimate {
     struct agent agent; /* only what opens routes: config, spool, link, user agent */
     const struct config *config;
     struct agent_scratch scratch;
-    struct estimate_source *sources;
+    struct estimate_source *sources; /* a sensor each, and the agent's own for each lane of it */
+    size_t source_count;
+    struct cfg_sensor own[LANE_COUNT];
     struct uplink_rehearsal *routes[CFG_ROUTES_MAX];
     struct estimate_lane lanes[LANE_COUNT];
     int64_t start_ms, now_ms;
@@ -61,6 +64,9 @@ struct estimate {
 
 /** Opens what SOURCE->config describes, or assumes something. E_FULL, E_TOO_BIG, E_NO_MEMORY. */
 int agent_estimate_source_open(struct estimate_source *source, struct estimate *estimate);
+
+/** Likewise for the records that the agent makes of itself; its config says the lane. */
+int agent_estimate_source_own(struct estimate_source *source, struct estimate *estimate);
 
 void agent_estimate_source_close(struct estimate_source *source);
 

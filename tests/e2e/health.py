@@ -5,6 +5,7 @@ The record of how the agent is: each holding route gets it once, with the number
 also when there is nothing else to send, and without anything being written to flash for it.
 """
 import json
+import re
 
 import harness
 from harness import check, wait_until
@@ -34,6 +35,16 @@ def check_own_name(agent):
           f"send runnel: {result.returncode} {result.stderr}")
 
 
+def check_estimate(agent):
+    """What the hourly record costs is in the estimate: some 720 requests of a month."""
+    requests = []
+    for agent.config["health"] in ("1h", "0s"):
+        agent.write_config()
+        text = agent.call("check", "--estimate", "-c", agent.config_file).stdout
+        requests.append(int(re.search(r"route +live requests=(\d+)", text).group(1)))
+    check(700 <= requests[0] <= 740 and requests[1] == 0, f"estimated requests: {requests}")
+
+
 def scenario(run, lane):
     sinks = [harness.Sink(run, name=name) for name in ("live", "side")]
     routes = [{"name": name, "endpoint": sink.endpoint, "ca_file": str(sink.ca), "lanes": lanes,
@@ -50,6 +61,7 @@ def scenario(run, lane):
           f"written while online: {before['flash']} {after['flash']}")
     check_own_name(agent)
     check(agent.stop() == 0, agent.tail())
+    check_estimate(agent)
     found = [arrived(sink) for sink in sinks]
     for record in found[0]:
         check_members(record)
