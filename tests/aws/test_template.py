@@ -198,7 +198,7 @@ def check_wildcards(template):
 
 
 def check_gateway(template):
-    """A gateway's place in the bucket and its configuration are its thing's, and its certificate can but get keys."""
+    """Its place in the bucket and its configuration are its thing's; its certificate gets keys."""
     for name, one in of_type(template, "AWS::IoT::Policy"):
         actions = [listed(statement["Action"]) for statement in one["PolicyDocument"]["Statement"]]
         if actions != [["iot:AssumeRoleWithCertificate"]]:

@@ -31,7 +31,8 @@ PLACES = {
 # Values that matter of parameters without a list of them: those that a condition asks for, and the
 # ends of ranges.
 FREE = {"ArchiveAfterDays": [0, 90], "ExpireAfterDays": [0, 365],
-        "AlarmEmail": ["", "a@example.com"], "ConfigBucket": ["", "fleet"], "ApiPrivateEndpoint": ["", "vpce-0123456789abcdef0"],
+        "AlarmEmail": ["", "a@example.com"], "ConfigBucket": ["", "fleet"],
+        "ApiPrivateEndpoint": ["", "vpce-0123456789abcdef0"],
         "FirehoseBufferSeconds": [0, 300, 900], "ConsumerWindowSeconds": [0, 60, 300],
         "StreamHours": [24, 8760], "Shards": [1, 1000], "SilentDevices": [0, 1],
         "SilentHours": [2, 3], "RetireDays": [14, 365]}
