@@ -5,7 +5,6 @@
 #include <ifaddrs.h>
 #include <inttypes.h>
 #include <mntent.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -15,6 +14,7 @@
 #include "agent/control/human.h"
 #include "platform/clock.h"
 #include "platform/fs.h"
+#include "platform/net_links.h"
 
 enum { LINE_BYTES = 512, FILE_BYTES = 8192 };
 
@@ -122,12 +122,12 @@ static void put_attribute(struct report_filter *to, const char *interface, const
         report_filter_line(to, " %.*s", (int)strcspn(text, "\n"), text);
 }
 
-static void put_interface(struct report_filter *to, const struct ifaddrs *entry)
+static void put_link(struct report_filter *to, const struct net_link *link)
 {
-    report_filter_line(to, "%-12s %s%s", entry->ifa_name,
-                       (entry->ifa_flags & IFF_UP) != 0 ? "up" : "down",
-                       (entry->ifa_flags & IFF_RUNNING) != 0 ? ", has a carrier," : ",");
-    put_attribute(to, entry->ifa_name, "address");
+    report_filter_line(to, "%-12s %s%s%s,", link->name, link->up ? "up" : "down",
+                       link->carrier ? ", has a carrier" : "",
+                       link->has_default ? ", default route" : "");
+    put_attribute(to, link->name, "address");
     report_filter_line(to, "\n");
 }
 
@@ -142,20 +142,26 @@ static void put_address(struct report_filter *to, const struct ifaddrs *entry)
         report_filter_line(to, "%-12s %s\n", entry->ifa_name, text);
 }
 
-void report_machine_network(struct report_filter *to)
+static void put_addresses(struct report_filter *to)
 {
-    static const char *const servers[] = {"nameserver", "search", NULL};
     struct ifaddrs *all = NULL;
     if (getifaddrs(&all) < 0)
         return;
-    for (const struct ifaddrs *entry = all; entry != NULL; entry = entry->ifa_next) {
-        if (entry->ifa_addr == NULL)
-            continue;
-        if (entry->ifa_addr->sa_family == AF_PACKET)
-            put_interface(to, entry);
-        else if (entry->ifa_addr->sa_family == AF_INET || entry->ifa_addr->sa_family == AF_INET6)
+    for (const struct ifaddrs *entry = all; entry != NULL; entry = entry->ifa_next)
+        if (entry->ifa_addr != NULL &&
+            (entry->ifa_addr->sa_family == AF_INET || entry->ifa_addr->sa_family == AF_INET6))
             put_address(to, entry);
-    }
     freeifaddrs(all);
+}
+
+void report_machine_network(struct report_filter *to)
+{
+    static const char *const servers[] = {"nameserver", "search", NULL};
+    struct net_link links[NET_LINKS_MAX];
+    size_t count = 0;
+    (void)net_links(links, &count);
+    for (size_t i = 0; i < count; i++)
+        put_link(to, &links[i]);
+    put_addresses(to);
     put_lines(to, "/etc/resolv.conf", servers);
 }
