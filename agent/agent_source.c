@@ -146,7 +146,7 @@ static int wait_for_answer(struct agent_source *source, char **ret_text)
     return rc;
 }
 
-static int ask(struct agent_source *source, char **ret_text)
+static int ask(struct agent_source *source)
 {
     const struct s3_get_object *object = &source->object;
     struct agent_ask ask = {.wish = AGENT_WISH_APPLY,
@@ -159,11 +159,9 @@ static int ask(struct agent_source *source, char **ret_text)
     memcpy(ask.document, object->bytes, object->count);
     ask.document[object->count] = '\0';
     int rc = agent_config_ask(source->agent, &ask);
-    if (rc < 0) {
+    if (rc < 0)
         free(ask.document);
-        return rc;
-    }
-    return wait_for_answer(source, ret_text);
+    return rc;
 }
 
 /* Whether the document itself is to blame, so that only another one is worth a look. */
@@ -175,11 +173,22 @@ static bool is_refusal(int code)
 static void refuse(struct agent_source *source, int code, const char *text)
 {
     char line[LOG_VALUE_BYTES];
-    const char *why = code == E_REFUSED                 ? "it did not pass its trial before"
+    const char *why = code == E_REFUSED ? "it did not pass its trial before"
+                      : code == E_BUSY  ? "another one is on trial; it is offered again"
                       : text != NULL && text[0] != '\0' ? text
                                                         : ERROR_TEXT(code);
     (void)snprintf(line, sizeof line, "%.*s", (int)strcspn(why, "\n"), why);
     set_fault(source, "is not applied", line);
+}
+
+static void hear(struct agent_source *source, int code, const char *text)
+{
+    if (code == E_OK || code == E_EXISTS || is_refusal(code))
+        keep_note(source, is_refusal(code));
+    if (code == E_OK || code == E_EXISTS)
+        clear_fault(source);
+    else if (code != E_STOP)
+        refuse(source, code, text);
 }
 
 /* E_OK: it is decided upon. */
@@ -187,15 +196,14 @@ static int offer(struct agent_source *source)
 {
     char *text = NULL;
     log_info("config-source-fetched url=%s bytes=%zu", source->config->url, source->object.count);
-    int rc = ask(source, &text);
-    if (rc == E_OK || rc == E_EXISTS || is_refusal(rc))
-        keep_note(source, is_refusal(rc));
-    if (rc == E_OK || rc == E_EXISTS)
-        clear_fault(source);
-    else if (rc != E_STOP)
-        refuse(source, rc, text);
+    int rc = ask(source);
+    bool asked = rc == E_OK;
+    if (asked)
+        rc = wait_for_answer(source, &text);
+    hear(source, rc, text);
     free(text);
-    agent_config_forget(source->agent); /* only now may the stages go down */
+    if (asked)
+        agent_config_forget(source->agent); /* only now may the stages go down */
     return rc == E_EXISTS || is_refusal(rc) ? E_OK : rc;
 }
 

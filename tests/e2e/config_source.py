@@ -169,7 +169,7 @@ def faults(fleet):
         (bucket.error(403, "AccessDenied"), "allow s3:GetObject"),
         (bucket.error(500, "InternalError"), "InternalError"),
         (bucket.error(503, "SlowDown"), "SlowDown"),
-        ((200, {"x-amz-request-id": "", "Content-Type": "text/html"}, HTML), "something between"),
+        ((200, {**tag, "x-amz-request-id": ""}, HTML), "something between"),
         ((200, {"ETag": ""}, body), "something between"),
         ((200, {**tag, "Content-Length": len(body) + 1}, body), "cannot be fetched"),
         (None, "cannot be fetched"),
