@@ -169,9 +169,17 @@ def other_root(run, board, program):
     return root
 
 
+# What this version keeps beside its spool: a configuration that was applied, and a key.
+KEEP = ("sed 's/\"1s\"/\"2s\"/' /etc/runnel/runnel.json >/tmp/applied.json && "
+        "runnel config apply /tmp/applied.json --confirm 7d && "
+        "setpriv --reuid runnel --regid runnel --clear-groups runnel identity create")
+KEPT = ("runnel check | grep applied; sha256sum </data/runnel/identity/next.key; "
+        "cd /data/config && sha256sum *.json")
+
+
 def update(run, board="qemu-armv7"):
     """From the version before to this one, back, and here again, each with records on flash: all of
-    them arrive once, in one spool."""
+    them arrive once, in one spool; what was applied, imported and made here is there again."""
     revision = previous_revision()
     if not revision:
         raise harness.Skip("no history of the repository here: set RUNNEL_PREVIOUS")
@@ -198,12 +206,17 @@ def update(run, board="qemu-armv7"):
     fill()
     machine.run("runnel-slot write $(for disk in /sys/block/vd*; do "
                 "[ \"$(cat $disk/serial)\" != up ] || echo /dev/${disk##*/}; done)")
+    kept = []
     for slot in "bab":
         gateway.machine.run(f"runnel-slot {slot}")
         gateway.reboot(link=False)
         check(f"running {slot}" in gateway.machine.run("runnel-slot"), f"slot {slot} runs")
         digests.append(gateway.machine.run("sha256sum </usr/bin/runnel"))
         fill()
+        if slot == "b":
+            gateway.machine.run("true" if kept else KEEP)
+            kept.append(gateway.machine.run(KEPT))
+    check(kept[0] == kept[1], f"what this version kept, before and after: {kept}")
     check(digests[0] == digests[2] and digests[1] == digests[3] and digests[0] != digests[1],
           f"the slots hold two programs: {digests}")
     gateway.machine.link(True)
