@@ -157,7 +157,7 @@ int agent_config_start(struct agent *agent)
         (void)fputs(loaded.text, stderr);
     if (rc == E_OK && !count_start(agent, loaded.config->spool.path)) {
         drop(&loaded);
-        rc = load(agent, CFG_LAYER_RUN, NULL, &loaded);
+        rc = load(agent, CFG_LAYER_GOOD, NULL, &loaded);
     }
     if (rc == E_OK)
         use(agent, loaded.config);
@@ -213,7 +213,9 @@ static void set_next(struct agent *agent, struct loaded *loaded)
 
 void agent_config_load_next(struct agent *agent)
 {
-    static const enum cfg_layer layers[] = {CFG_LAYER_RUN, CFG_LAYER_MAIN};
+    /* Where flash cannot be written it does not say that a trial is over. */
+    const enum cfg_layer layers[] = {
+        agent->trial.store.trial.is_on ? CFG_LAYER_RUN : CFG_LAYER_GOOD, CFG_LAYER_MAIN};
     char value[LOG_VALUE_BYTES];
     struct loaded loaded;
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {

@@ -374,7 +374,9 @@ int config_store_spend(struct config_store *store, int64_t ms)
 {
     struct config_store next = *store;
     take_time(&next.trial, ms);
-    return replace(store, &next);
+    int rc = replace(store, &next);
+    *store = next;
+    return rc;
 }
 
 int config_store_prove(struct config_store *store, const char *route)
@@ -430,7 +432,9 @@ int config_store_revert(struct config_store *store, const char *route, const cha
     (void)snprintf(outcome->route, sizeof outcome->route, "%s", route);
     (void)snprintf(outcome->error, sizeof outcome->error, "%s", error);
     disarm(outcome->error);
-    return end_trial(store, &next);
+    int rc = end_trial(store, &next);
+    *store = next;
+    return rc;
 }
 
 int config_store_told(struct config_store *store)

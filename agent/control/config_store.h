@@ -116,7 +116,8 @@ int config_store_start(struct config_store *store);
 /** How much time of the trial is counted at once, and what a start costs. */
 int64_t config_store_step_ms(const struct config_store *store);
 
-/** MS of the trial are over; flash is written once a step. */
+/** MS of the trial are over; to be called once a step. STORE says so also where flash cannot be
+ *  written. */
 int config_store_spend(struct config_store *store, int64_t ms);
 
 /** ROUTE has delivered. Writes nothing if it is none of the trial's. */
@@ -125,7 +126,7 @@ int config_store_prove(struct config_store *store, const char *route);
 /** The trial's document is the good one. */
 int config_store_confirm(struct config_store *store);
 
-/** The trial is over, ROUTE ("" if it was none) did not deliver because of ERROR. */
+/** The trial is over, ROUTE ("" if it was none) did not deliver because of ERROR. Likewise. */
 int config_store_revert(struct config_store *store, const char *route, const char *error);
 
 /** The outcome is in a record that is accepted. */
