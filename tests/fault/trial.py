@@ -187,6 +187,35 @@ def test_cut_short(world, generator):
     world.wait_stored()
 
 
+def test_crash_loop(world):
+    """Hardly any time passes, but each start costs some of the trial's."""
+    world.clock.set(1)
+    world.push_well(bad("stream", "nowhere"))
+    starts = 0
+    while (config := world.config())["state"] == "trial":
+        starts += 1
+        check(starts <= 12, f"stays: {starts} starts have not ended it: {config}")
+        world.restart()
+    check(config["state"] == "main" and "ran out" in config["reverted"]["error"], f"{config}")
+    world.clock.set(FACTOR)
+
+
+def test_no_start(world):
+    """One that loads no longer at the next start goes back at once."""
+    file = world.run.folder / "site"
+    file.write_text("pump-4")
+
+    def change(config):
+        config["routes"][0]["stream"] = "nowhere"
+        config["sensors"][-1]["tags"] = {"site": f"${{file:{file}}}"}
+    world.push_well(change)
+    world.agent.kill()
+    file.unlink()
+    world.agent.start()
+    config = world.config()
+    check(config["state"] == "main" and "site" in config["reverted"]["error"], f"stays: {config}")
+
+
 def test_good(world):
     """Confirmed as soon as it delivers; there after a kill; then back to the main file."""
     result = world.push(bad("batch", {"records": 10}), "--wait")
@@ -252,6 +281,8 @@ def look_for(world, table, pattern):
 def test_all(world, giver, table):
     test_refused(world)
     test_cut_short(world, random.Random(11))
+    test_crash_loop(world)
+    test_no_start(world)
     test_good(world)
     test_reload(world)
     test_faults(world, giver, table)
