@@ -467,7 +467,8 @@ static bool stop_stages(struct agent *agent)
     agent->stop_failed = rc < 0;
     if (rc < 0)
         log_error("last-commit-failed error=\"%s\"", ERROR_TEXT(rc));
-    ended = control_close(agent->control, clock_mono_ms() + CONTROL_STOP_MS) == E_OK && ended;
+    int64_t control_ms = comes_back ? deadline_ms : clock_mono_ms() + CONTROL_STOP_MS;
+    ended = control_close(agent->control, control_ms) == E_OK && ended;
     agent->control = NULL;
     ended = agent_credentials_stop(agent, deadline_ms) && ended;
     if (rc == E_DAMAGED || (agent->damage_seen && rc < 0 && rc != E_TIMEOUT))
@@ -698,7 +699,7 @@ static int run(struct agent *agent, const struct agent_options *options, bool *r
     result = agent->stop_failed || (agent->damage_seen && !again) ? 1 : result;
     if (!ended) {
         log_warning("stopped threads=left-behind");
-        _exit(agent->damage_seen ? 1 : result);
+        _exit(agent->damage_seen || again ? 1 : result);
     }
     log_info("stopped");
     *ret_again = again;
