@@ -2,8 +2,11 @@
 """
 The clocks of an agent that runs with clock_shim.c: wrong, stepped, or those of another boot.
 """
+import functools
 import pathlib
+import re
 import struct
+import subprocess
 import sys
 import time
 import uuid
@@ -15,6 +18,13 @@ DAY_MS = 24 * 3600 * 1000
 KERNELS, UNSYNCED, SYNCED = 0, 1, 2  # what the kernel says of its clock
 
 
+@functools.lru_cache
+def sanitizers(program):
+    """The libraries that want to stand in front of all others in a sanitized PROGRAM."""
+    linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+    return re.findall(r"=> (/\S*/lib[atu]+san\S*)", linked)
+
+
 class Clocks:
     """Of what is started with an environment that preload() went into."""
 
@@ -22,6 +32,7 @@ class Clocks:
         self.library = run.build / "tests/fault/libclock_shim.so"
         if not self.library.is_file():
             raise harness.Skip("there is no clock_shim in this build")
+        self.program = run.program("runnel")
         self.path = run.folder / name
         self.wall_ms = self.boot_ms = 0
         self.sync = KERNELS
@@ -36,7 +47,8 @@ class Clocks:
             file.write(content)
 
     def preload(self, environment):
-        environment["LD_PRELOAD"] = str(self.library)
+        libraries = [*sanitizers(self.program), self.library]
+        environment["LD_PRELOAD"] = ":".join(map(str, libraries))
         environment["CLOCK_SHIM"] = str(self.path)
 
     def set(self, **members):

@@ -3,7 +3,6 @@
 What every case of the fault matrix stands on: a table, and a world of agent, rogue and sink.
 """
 import contextlib
-import functools
 import json
 import mmap
 import os
@@ -20,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 # pylint: disable=wrong-import-position
 import harness
 import rogue
+from clock_shim import sanitizers
 from harness import Failure, check, wait_until
 
 PATIENCE_S = 60
@@ -155,13 +155,6 @@ class Agent(harness.Agent):
 
     def command(self, *arguments):
         return [str(self.run.agent_program), *map(str, arguments)]
-
-
-@functools.lru_cache
-def sanitizers(program):
-    """The libraries that want to stand in front of all others in a sanitized PROGRAM."""
-    linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
-    return re.findall(r"=> (/\S*/lib[atu]+san\S*)", linked)
 
 
 class FastClock:
