@@ -51,6 +51,7 @@ BROKEN = (
     ("take", 'make_folder "$folder/runnel.d"', 'mkdir -p "$folder/runnel.d"'),
     ("identify", 'remember "$1"', "true"),
     ("identify", 'grep -q "^next key"', "true"),
+    ("identify", 'rm -f "$1/$name" && cp -p', "cp -p"),
     ("replace", "|| use_main", "|| true"),
     ("replace", ' check -c "$config"', " check"),
     ("refuse", "|| ! check_whole; then", "; then"),
@@ -224,6 +225,11 @@ def identify(world, pairs):
     check(not any(b"PRIVATE KEY" in text for text in tree(stick).values()), "the key left")
     check(world.run(stick) == (0, ""), "it stays silent about a certificate that is installed")
     check(world.reads(), "the agent cannot read it")
+    names = {path: (path.readlink(), path.read_text()) for path in (key, world.etc / "device.pem")}
+    other = world.medium("other", device_key=pairs.texts["a.key"], device_pem=pairs.texts["b.pem"])
+    check(world.run(other)[0] == 1, "a pair that is none is refused")
+    check(all(path.is_symlink() and (path.readlink(), path.read_text()) == before
+              for path, before in names.items()), "what was refused took the place of its own key")
 
 
 def replace(world, _pairs):
