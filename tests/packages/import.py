@@ -58,6 +58,7 @@ BROKEN = (
     ("refuse", 'grep -q "do not go together"', "grep -q nothing"),
     ("refuse", '-le "$FILE_BYTES"', "-gt 0"),
     ("unchecked", '[ -e "$work/apart" ] || code=78', "true"),
+    ("killed", "point=$work.medium", "point=$work/medium"),
     ("refuse", "*[!A-Za-z0-9._/-]*)", "x/x)"),
     ("cut", '    sync\n    mv "$folder/.import.new"', '    mv "$folder/.import.new"'),
     ("cut", 'mv "$folder/.import.new" "$folder/.import"\n', 'mkdir "$folder/.import"\n'
@@ -65,6 +66,25 @@ BROKEN = (
      'mv "$file" "$folder/.import"; done\n'),
     ("cut", 'mv "$1" "$1.erased" && overwrite "$1.erased"', 'overwrite "$1"'),
 )
+
+
+# A folder in the place of a device.
+MOUNT = """#!/bin/sh
+case $* in
+"-t vfat "*) exec /bin/mount --bind "$5" "$6" ;;
+"-o remount,"*) exit 0 ;;
+*) exec /bin/mount "$@" ;;
+esac
+"""
+# The script on that device, and killed while it is mounted; then once more.
+KILLED = """#!/bin/sh
+KILL=1 sh "$IMPORT" "$DEVICE"
+exec sh "$IMPORT" "$DEVICE"
+"""
+KILL = """#!/bin/sh
+[ -z "${KILL:-}" ] || kill -KILL "$PPID"
+exec /usr/bin/sha256sum "$@"
+"""
 
 
 class World:
@@ -286,6 +306,24 @@ def unchecked(world, _pairs):
     check(not (world.etc / "runnel.json").exists(), "it is there")
 
 
+def killed(world, _pairs):
+    """A script that was killed leaves the medium mounted: the next one does not remove what is on
+    it."""
+    stick = world.medium(runnel_json=config(), notes_txt="not for us")
+    for name, text in (("mount", MOUNT), ("sha256sum", KILL)):
+        (world.shims / name).write_text(text)
+        (world.shims / name).chmod(0o755)
+    # A device is what is no folder: the stick, by another name.
+    text = world.script.read_text()
+    script = world.folder / "script"
+    script.write_text(text.replace('[ ! -d "$1" ] || return 0\n', ""))
+    world.script.write_text(
+        KILLED.replace("$IMPORT", str(script)).replace("$DEVICE", str(stick)))
+    code, said = world.run(stick)
+    check(code == 0 and "runnel.json was imported" in said, f"{code} {said}")
+    check((stick / "runnel/notes.txt").exists(), "what is on the medium was removed")
+
+
 def cut(world, pairs, step):
     """The power goes before STEP: afterwards the old files are there or all of the new. None:
     there is no such step."""
@@ -340,7 +378,7 @@ def find(run, pairs, how, before, after):
     world = World(run.folder / str(BROKEN.index((how, before, after))), run.folder / "runnel",
                   text.replace(before, after))
     ways = {"take": take, "identify": identify, "replace": replace, "refuse": refuse,
-            "unchecked": unchecked, "cut": cut_all}
+            "unchecked": unchecked, "killed": killed, "cut": cut_all}
     try:
         ways[how](world, pairs)
     except harness.Failure as fault:
@@ -357,6 +395,7 @@ def live(run, pairs, stride):
     replace(world("replace"), pairs)
     refuse(world("refuse"), pairs)
     unchecked(world("unchecked"), pairs)
+    killed(world("killed"), pairs)
     cuts = cut_all(world("cut"), pairs, stride, workers=2)
     check(cuts * stride > 30, f"only {cuts} cuts")
     print(f"imported, identified, refused, and the power cut {cuts} times")
