@@ -84,6 +84,8 @@ static void print_certificate(const struct identity_device *device, const struct
 
 static void print_text(const struct identity_device *device, const struct shown *shown)
 {
+    if (device->name != NULL)
+        (void)printf("name         %s\n", device->name);
     if (shown->certificate_rc == 0)
         print_certificate(device, shown);
     else
@@ -124,6 +126,7 @@ static int print_json(const struct identity_device *device, const struct shown *
     writer_to_memory(&writer, text, sizeof text - 1);
     json_write_start(&json, &writer);
     json_write_object_begin(&json, NULL);
+    json_write_text(&json, "name", device->name);
     json_write_text(&json, "cert_file", device->cert_file);
     json_write_text(&json, "key_file", device->key_file);
     json_write_text(&json, "error",

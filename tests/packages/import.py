@@ -52,6 +52,8 @@ BROKEN = (
     ("identify", 'remember "$1"', "true"),
     ("identify", 'grep -q "^next key"', "true"),
     ("identify", 'rm -f "$1/$name" && cp -p', "cp -p"),
+    ("name", "sed -n 's/^name *//p'", "sed -n 's/^certificate.*/gw-17/p'"),
+    ("name", '"$RUNNEL" identity create >"$work/out"', '"$RUNNEL" identity create >/dev/null'),
     ("replace", "|| use_main", "|| true"),
     ("replace", ' check -c "$config"', " check"),
     ("refuse", "|| ! check_whole; then", "; then"),
@@ -244,12 +246,32 @@ def identify(world, pairs):
           key.owner() == RUN_AS, "the key is the agent's alone")
     check(not any(b"PRIVATE KEY" in text for text in tree(stick).values()), "the key left")
     check(world.run(stick) == (0, ""), "it stays silent about a certificate that is installed")
+    shown = world.agent("identity", "show").stdout
+    check(shown.startswith("name         gw-17\n"), f"identity show: {shown}")
     check(world.reads(), "the agent cannot read it")
     names = {path: (path.readlink(), path.read_text()) for path in (key, world.etc / "device.pem")}
     other = world.medium("other", device_key=pairs.texts["a.key"], device_pem=pairs.texts["b.pem"])
     check(world.run(other)[0] == 1, "a pair that is none is refused")
     check(all(path.is_symlink() and (path.readlink(), path.read_text()) == before
               for path, before in names.items()), "what was refused took the place of its own key")
+
+
+def name(world, pairs):
+    """The request has the name of the thing, by which it is enrolled, and a key that was brought
+    alone gets one as well; why there is none is told."""
+    own = {"cert_file": f"{world.etc}/device.pem", "key_file": f"{world.etc}/device.key"}
+    text = json.loads(config())
+    text["credentials"] = {"default": {
+        "provider": "iot", "endpoint": "https://x.credentials.iot.eu-west-1.amazonaws.com",
+        "role_alias": "runnel", "thing": "pump-${device}", **own}}
+    world.folder.joinpath("state").write_text("in the way of the folder")
+    stick = world.medium(runnel_json=json.dumps(text), device_key=pairs.texts["a.key"])
+    code, said = world.run(stick)
+    check(code == 0 and (stick / "runnel/csr/pump-gw-17.csr").is_file(), f"{code} {said}")
+    (world.etc / "device.key").unlink()
+    code, said = world.run(world.medium("other", notes_txt="nothing"))
+    check(code == 1 and "no request for a certificate" in world.result(world.folder / "other") and
+          "state" in said, f"{code} {said}")
 
 
 def replace(world, _pairs):
@@ -377,7 +399,7 @@ def find(run, pairs, how, before, after):
     check(before in text, f"the script has no {before}")
     world = World(run.folder / str(BROKEN.index((how, before, after))), run.folder / "runnel",
                   text.replace(before, after))
-    ways = {"take": take, "identify": identify, "replace": replace, "refuse": refuse,
+    ways = {"take": take, "identify": identify, "name": name, "replace": replace, "refuse": refuse,
             "unchecked": unchecked, "killed": killed, "cut": cut_all}
     try:
         ways[how](world, pairs)
@@ -392,6 +414,7 @@ def live(run, pairs, stride):
 
     take(world("take"), pairs)
     identify(world("identify"), pairs)
+    name(world("name"), pairs)
     replace(world("replace"), pairs)
     refuse(world("refuse"), pairs)
     unchecked(world("unchecked"), pairs)
