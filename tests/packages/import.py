@@ -54,6 +54,8 @@ BROKEN = (
     ("identify", 'rm -f "$1/$name" && cp -p', "cp -p"),
     ("name", "sed -n 's/^name *//p'", "sed -n 's/^certificate.*/gw-17/p'"),
     ("name", '"$RUNNEL" identity create >"$work/out"', '"$RUNNEL" identity create >/dev/null'),
+    ("overlook", 'grep -qsF "$text"', "false"),
+    ("overlook", " *.json | *.json.txt |", " *.json |"),
     ("replace", "|| use_main", "|| true"),
     ("replace", ' check -c "$config"', " check"),
     ("refuse", "|| ! check_whole; then", "; then"),
@@ -271,7 +273,20 @@ def name(world, pairs):
     (world.etc / "device.key").unlink()
     code, said = world.run(world.medium("other", notes_txt="nothing"))
     check(code == 1 and "no request for a certificate" in world.result(world.folder / "other") and
-          "state" in said, f"{code} {said}")
+          f"{world.folder}/state/identity: " in said, f"{code} {said}")
+
+
+def overlook(world, _pairs):
+    """What was meant for us under a name that is not ours is told, once."""
+    stick = world.medium(runnel_json_txt=config(), RUNNEL_JSON=config(), notes_txt="not for us")
+    code, said = world.run(stick)
+    told = world.result(stick)
+    check(code == 0 and "runnel.json.txt was NOT" in told and "RUNNEL.JSON was NOT" in told and
+          "notes" not in told, f"{code} {said}")
+    check(world.run(stick) == (0, ""), "it is told again")
+    (stick / "runnel/runnel.json.txt").rename(stick / "runnel/runnel.json")
+    code, said = world.run(stick)
+    check("runnel.json was imported" in said and world.run(stick) == (0, ""), f"{code} {said}")
 
 
 def replace(world, _pairs):
@@ -399,8 +414,9 @@ def find(run, pairs, how, before, after):
     check(before in text, f"the script has no {before}")
     world = World(run.folder / str(BROKEN.index((how, before, after))), run.folder / "runnel",
                   text.replace(before, after))
-    ways = {"take": take, "identify": identify, "name": name, "replace": replace, "refuse": refuse,
-            "unchecked": unchecked, "killed": killed, "cut": cut_all}
+    ways = {"take": take, "identify": identify, "name": name, "overlook": overlook,
+            "replace": replace, "refuse": refuse, "unchecked": unchecked,
+            "killed": killed, "cut": cut_all}
     try:
         ways[how](world, pairs)
     except harness.Failure as fault:
@@ -415,6 +431,7 @@ def live(run, pairs, stride):
     take(world("take"), pairs)
     identify(world("identify"), pairs)
     name(world("name"), pairs)
+    overlook(world("overlook"), pairs)
     replace(world("replace"), pairs)
     refuse(world("refuse"), pairs)
     unchecked(world("unchecked"), pairs)
