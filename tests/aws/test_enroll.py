@@ -361,6 +361,7 @@ class Requests(Case):
         code, _, errors = self.call(client, "add", self.folder / "gw-0001.csr")
         self.assertEqual((code, list(account.things)), (0, ["gw-0001"]), errors)
         (self.folder / "empty").mkdir()
+        (self.folder / "empty/._gw-0001.csr").write_text("a Mac's own")
         other = Fleet(self.folder / "empty", 0)
         for said, targets in (("has no file *.csr", [self.folder / "empty"]),
                               ("neither a folder", [self.folder / "gw-0001.pem"])):

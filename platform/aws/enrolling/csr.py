@@ -118,7 +118,8 @@ def paths_of(targets):
     """The files *.csr of TARGETS, which are one folder, or files of one folder."""
     paths = []
     for target in map(pathlib.Path, targets):
-        found = sorted(target.glob("*.csr")) if target.is_dir() else [target]
+        # A Mac puts a ._THING.csr beside each file of a FAT medium.
+        found = sorted(target.glob("[!.]*.csr")) if target.is_dir() else [target]
         if not found:
             raise Stop(f"{target} has no file *.csr")
         if any(one.suffix != ".csr" for one in found):
