@@ -3,7 +3,6 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent/cli/cli.h"
 #include "agent/cli/identity_device.h"
@@ -135,13 +134,14 @@ static int find_subject(const struct identity_device *device,
     return CLI_FAILED;
 }
 
-/* The next key, else that in use, which gets another certificate. */
+/* The next key, else that in use, which gets another certificate. Who may not see whether there is
+ * a next one is not told of another. */
 static int read_key(const struct identity_device *device, char key[IDENTITY_KEY_BYTES],
                     const char **ret_path)
 {
     *ret_path = device->next_key_file;
     int rc = fs_read_file(device->next_key_file, key, IDENTITY_KEY_BYTES);
-    if (rc >= 0 || access(device->next_key_file, F_OK) == 0)
+    if (error_errno(rc) != ENOENT && error_errno(rc) != ENOTDIR)
         return rc;
     *ret_path = device->key_file;
     return fs_read_file(device->key_file, key, IDENTITY_KEY_BYTES);
@@ -161,6 +161,7 @@ static int print_request(const struct identity_device *device, const char *subje
     (void)fprintf(stderr, "runnel: %s: %s%s\n", path, ERROR_TEXT(rc),
                   error_errno(rc) == ENOENT   ? "; runnel identity create makes one"
                   : error_errno(rc) == EACCES ? "; ask as root, or as the user whose key it is"
+                  : error_tls_code(rc) != 0   ? ": " IDENTITY_UNREADABLE
                                               : "");
     return CLI_FAILED;
 }

@@ -33,6 +33,9 @@ struct identity_device {
     char next_key_file[FS_PATH_BYTES];
 };
 
+/** What a fault of TLS means where a key is read. */
+#define IDENTITY_UNREADABLE "no private key that can be read, and without a password"
+
 /** The exit code; after CLI_DONE identity_device_close. Faults are on stderr. */
 int identity_device_open(const struct identity_options *options,
                          struct identity_device *ret_device);

@@ -58,6 +58,8 @@ static const char *key_words(const struct shown *shown, char text[ERROR_TEXT_BYT
         return "it is the certificate's";
     if (shown->pair_rc == E_NOT_FOUND)
         return "it is NOT the certificate's";
+    if (error_tls_code(shown->pair_rc) != 0)
+        return IDENTITY_UNREADABLE;
     return error_text(shown->pair_rc, text, ERROR_TEXT_BYTES);
 }
 

@@ -15,6 +15,7 @@ import pty
 import shutil
 import ssl
 import stat
+import subprocess
 import sys
 
 from cryptography import x509
@@ -169,6 +170,10 @@ def test_subjects(run, world):
     path.write_text(device.identity("csr", "--subject", "CN=pump 4,O=Pumps"))
     request = x509.load_pem_x509_csr(path.read_bytes())
     check(request.subject.rfc4514_string() == "O=Pumps,CN=pump 4", str(request.subject))
+    openssl("ec", "-in", device.store / "next.key", "-out", device.key_file, "-aes256", "-passout",
+            "pass:secret")
+    device.store.joinpath("next.key").unlink()
+    device.identity("csr", code=1, words="without a password")
     for subject in ("pump", "CN=a+O=b", "CN=\n"):
         device.identity("csr", "--subject", subject, code=2, words="write it like")
     for arguments in (("csr", "--json"), ("create", "--next", "--force"), ("show", "x"),
@@ -372,6 +377,11 @@ def test_rights(run, world):
         check(path.is_dir() or path.read_text() != secret.read_text(), f"{path} has the secret")
     check(device.show()["key_matches"] and secret.exists(), "the pair is in use")
     device.check_files()
+    device.identity("create", "--next")
+    stranger = subprocess.run(
+        [run.program("runnel"), "identity", "csr", "-c", device.config_file], user=NOBODY - 1,
+        group=NOBODY - 1, extra_groups=[], capture_output=True, text=True, check=False)
+    check("next.key: Permission denied; ask as root" in stranger.stderr, stranger.stderr)
 
 
 # ---- expiry ----
