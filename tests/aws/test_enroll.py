@@ -353,6 +353,22 @@ class Requests(Case):
         self.assertIn("gw-0005.csr: the same key is in gw-0009.csr", errors)
         self.assertIn("gw-0009.csr: the same key is in gw-0005.csr", errors)
 
+    def test_colons(self):
+        """A thing named by its hardware address, in a file that FAT takes; not twice."""
+        thing, file = "02:00:5e:00:53:01", "02_00_5e_00_53_01"
+        for name in (f"{file}.csr", f"{thing}.csr"):
+            (self.folder / name).write_text(iot.make_csr(iot.make_key(), thing))
+        account = iot.Account()
+        client = iot.Client(account)
+        code, _, errors = self.call(client, "add", self.folder)
+        self.assertEqual((code, list(account.things)), (1, []), errors)
+        self.assertIn(f"the same thing is in {file}.csr", errors)
+        (self.folder / f"{thing}.csr").unlink()
+        code, _, errors = self.call(client, "add", self.folder)
+        self.assertEqual((code, list(account.things)), (0, [thing]), errors)
+        self.assertTrue((self.folder / f"{file}.pem").is_file())
+        self.assertEqual(self.call(client, "check", self.folder)[0], 0)
+
     def test_targets(self):
         """One request; an empty folder; two folders; what is no request."""
         fleet = Fleet(self.folder, 2)

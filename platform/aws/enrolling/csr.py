@@ -33,12 +33,17 @@ class Device:
     csr: str
     key: str
     kind: str
-    folder: pathlib.Path
+    path: pathlib.Path
+
+    @property
+    def folder(self):
+        """Where the request lies."""
+        return self.path.parent
 
     @property
     def pem(self):
         """Where its certificate goes: beside the request."""
-        return self.folder / f"{self.thing}.pem"
+        return self.path.with_suffix(".pem")
 
 
 def fingerprint(public_key):
@@ -90,7 +95,11 @@ def _common_names(request):
 
 
 def load(path, any_name=False):
-    """The device of the file PATH, THING.csr. Raises Fault if it is not to be signed."""
+    """
+    The device of the file PATH, THING.csr. Raises Fault if it is not to be signed.
+
+    FAT takes no colon: a gateway writes _ for it, and then the common name has the thing's.
+    """
     thing = path.name.removesuffix(".csr")
     if not THING.fullmatch(thing):
         raise Fault("not the name of a thing: up to 128 of a-z, A-Z, 0-9, '-', '_' and ':'")
@@ -107,11 +116,13 @@ def load(path, any_name=False):
     if hash_name not in HASHES:
         raise Fault(f"it is signed with {hash_name}; SHA-256 or better is wanted")
     names = _common_names(request)
+    if not any_name and [name.replace(":", "_") for name in names] == [thing]:
+        thing = names[0]
     if not any_name and names != [thing]:
         raise Fault(f"its common name is {', '.join(map(repr, names)) or 'missing'}, not the "
                     "file's name; --any-name takes it all the same")
     return Device(thing, request.public_bytes(serialization.Encoding.PEM).decode(),
-                  fingerprint(key), kind, path.parent)
+                  fingerprint(key), kind, path)
 
 
 def paths_of(targets):
@@ -134,7 +145,7 @@ def paths_of(targets):
 def load_all(paths, any_name=False):
     """
     ([device], [(path's name, why not)]). Two requests of one key are refused both: a key that two
-    devices have is nobody's.
+    devices have is nobody's. So are two of one thing.
     """
     devices, refused = [], []
     for path in paths:
@@ -142,10 +153,13 @@ def load_all(paths, any_name=False):
             devices.append(load(path, any_name))
         except Fault as fault:
             refused.append((path.name, str(fault)))
-    names = collections.defaultdict(list)
-    for device in devices:
-        names[device.key].append(f"{device.thing}.csr")
-    refused += [(f"{device.thing}.csr", "the same key is in "
-                 + ", ".join(one for one in names[device.key] if one != f"{device.thing}.csr"))
-                for device in devices if len(names[device.key]) > 1]
-    return [one for one in devices if len(names[one.key]) == 1], sorted(refused)
+    for what in ("key", "thing"):
+        files = collections.defaultdict(list)
+        for device in devices:
+            files[getattr(device, what)].append(device.path.name)
+        doubles = [one for one in devices if len(files[getattr(one, what)]) > 1]
+        refused += [(one.path.name, f"the same {what} is in " + ", ".join(
+            name for name in files[getattr(one, what)] if name != one.path.name))
+                    for one in doubles]
+        devices = [one for one in devices if one not in doubles]
+    return devices, sorted(refused)
