@@ -55,21 +55,30 @@ def verify(name, *replacement):
     return said.splitlines() if code or said else []
 
 
+def too_early(single, each):
+    """What the import at the start waits for, and that for EACH medium does not."""
+    awaited = [set(re.search("^After=(.*)", text, re.M).group(1).split()) if "After=" in text
+               else set() for text in (single, each)]
+    return [f"an import does not wait for {name}" for name in sorted(awaited[0] - awaited[1])]
+
+
 def main():
     if shutil.which("systemd-analyze") is None:
         print("there is no systemd-analyze here")
         return 77
     text = UNIT.read_text()
+    imports = [(UNIT.parent / name).read_text() for name in OTHERS[1:]]
     if "--control" in sys.argv[1:]:
         missed = [before for before, after in PLANTED
                   if before not in text or not faults(text.replace(before, after))[0]]
         missed += [name for name in OTHERS if not verify(name, "Type=oneshot", "Type=once")]
-        count = len(PLANTED) + len(OTHERS)
+        missed += [] if too_early(imports[0], imports[1].replace(" data.mount", "")) else ["order"]
+        count = len(PLANTED) + len(OTHERS) + 1
         print(f"{count - len(missed)} of {count} planted mistakes found; "
               f"missed: {missed}")
         return 1 if missed else 0
     found, said = faults(text)
-    found += [fault for name in OTHERS for fault in verify(name)]
+    found += [fault for name in OTHERS for fault in verify(name)] + too_early(*imports)
     print(said)
     print("\n".join(found) or "no fault")
     return 1 if found else 0
