@@ -107,6 +107,13 @@ static bool is_built_in(const char *root, const char *name)
     return strstr(target, "/usb") == NULL && strstr(target, "/virtual/") == NULL;
 }
 
+/* Not from a maker's range: a boot loader draws such ones by lot, perhaps at each start, and the
+ * kernel takes them for the hardware's own (IEEE 802, 8.2.2: the U/L bit). */
+static bool is_local(const char *address)
+{
+    return address[0] == '\0' || strchr("2367abef", address[1]) != NULL;
+}
+
 /* 0 unless the hardware itself brought it: neither drawn by lot, nor set by somebody. */
 static uint64_t address_of(const char *root, const char *name)
 {
@@ -117,7 +124,8 @@ static uint64_t address_of(const char *root, const char *name)
         strcmp(value, "0") != 0)
         return 0;
     (void)snprintf(path, sizeof path, "/sys/class/net/%.64s/address", name);
-    if (fs_read_value(root, path, value, sizeof value) < 0 || value[strspn(value, "0:")] == '\0')
+    if (fs_read_value(root, path, value, sizeof value) < 0 || value[strspn(value, "0:")] == '\0' ||
+        is_local(value))
         return 0;
     return hash_text(value);
 }

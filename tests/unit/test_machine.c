@@ -148,11 +148,12 @@ static void nothing_is_known_of_a_machine_that_says_nothing(void **state)
     const struct machine_mark none = {0};
     const struct machine *machine = *state;
     add_interface(machine, "lo", "virtual", "00:00:00:00:00:00\n", "0\n");
-    add_interface(machine, "br0", "virtual", "02:00:00:00:00:01\n", "0\n");
-    add_interface(machine, "eth0", "pci0000:00/usb1/1-1/1-1:1.0", "02:00:00:00:00:02\n", "0\n");
-    add_interface(machine, "eth1", "platform/1.ethernet", "02:00:00:00:00:03\n", "1\n");
-    add_interface(machine, "eth2", "platform/2.ethernet", "02:00:00:00:00:04\n", "3\n");
+    add_interface(machine, "br0", "virtual", "00:16:3e:00:00:01\n", "0\n");
+    add_interface(machine, "eth0", "pci0000:00/usb1/1-1/1-1:1.0", "00:16:3e:00:00:02\n", "0\n");
+    add_interface(machine, "eth1", "platform/1.ethernet", "00:16:3e:00:00:03\n", "1\n");
+    add_interface(machine, "eth2", "platform/2.ethernet", "00:16:3e:00:00:04\n", "3\n");
     add_interface(machine, "eth3", "platform/3.ethernet", "00:00:00:00:00:00\n", "0\n");
+    add_interface(machine, "eth4", "platform/4.ethernet", "5a:1c:33:00:00:05\n", "0\n");
     struct machine_mark mark = mark_of(machine);
     assert_memory_equal(&mark, &none, sizeof mark);
 }
@@ -160,8 +161,8 @@ static void nothing_is_known_of_a_machine_that_says_nothing(void **state)
 static void a_machine_without_a_number_is_known_by_its_addresses(void **state)
 {
     const struct machine *machine = *state;
-    add_interface(machine, "eth0", "platform/1.ethernet", "02:00:00:00:00:01\n", "0\n");
-    add_interface(machine, "wlan0", "platform/mmc1", "02:00:00:00:00:02\n", "0\n");
+    add_interface(machine, "eth0", "platform/1.ethernet", "00:16:3e:00:00:01\n", "0\n");
+    add_interface(machine, "wlan0", "platform/mmc1", "00:16:3e:00:00:02\n", "0\n");
     struct machine_mark before = mark_of(machine);
     assert_int_not_equal(before.addresses[1], 0);
 
@@ -171,7 +172,7 @@ static void a_machine_without_a_number_is_known_by_its_addresses(void **state)
     assert_false(machine_is_other(&now, &before));
 
     drop_interface(machine, "eth0"); /* another kernel has other names for them */
-    add_interface(machine, "end0", "platform/1.ethernet", "02:00:00:00:00:01\n", "0\n");
+    add_interface(machine, "end0", "platform/1.ethernet", "00:16:3e:00:00:01\n", "0\n");
     now = mark_of(machine);
     assert_false(machine_is_other(&before, &now));
 
@@ -179,7 +180,7 @@ static void a_machine_without_a_number_is_known_by_its_addresses(void **state)
     now = mark_of(machine);
     assert_false(machine_is_other(&before, &now)); /* nothing is there to be compared */
 
-    add_interface(machine, "end1", "platform/2.ethernet", "02:00:00:00:00:11\n", "0\n");
+    add_interface(machine, "end1", "platform/2.ethernet", "00:16:3e:00:00:11\n", "0\n");
     now = mark_of(machine);
     assert_true(machine_is_other(&before, &now));
 }
@@ -189,10 +190,10 @@ static void serial_numbers_decide_where_both_are_known(void **state)
     const struct machine *machine = *state;
     struct machine_mark none = {0};
     write_value(machine, "proc/cpuinfo", "Serial\t\t: 1000\n");
-    add_interface(machine, "eth0", "platform/1.ethernet", "02:00:00:00:00:01\n", "0\n");
+    add_interface(machine, "eth0", "platform/1.ethernet", "00:16:3e:00:00:01\n", "0\n");
     struct machine_mark before = mark_of(machine);
     drop_interface(machine, "eth0");
-    add_interface(machine, "eth1", "platform/2.ethernet", "02:00:00:00:00:02\n", "0\n");
+    add_interface(machine, "eth1", "platform/2.ethernet", "00:16:3e:00:00:02\n", "0\n");
     struct machine_mark other_card = mark_of(machine);
     assert_false(machine_is_other(&before, &other_card));
     write_value(machine, "proc/cpuinfo", "Serial\t\t: 2000\n");
