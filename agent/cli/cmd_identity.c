@@ -88,8 +88,7 @@ static int make_key(struct identity_store *store, char fault[IDENTITY_STORE_FAUL
 
 static int create(const struct identity_device *device, const struct identity_options *options)
 {
-    const struct identity_store_options store_options = {
-        .state = device->state, .cert_file = device->cert_file, .key_file = device->key_file};
+    const struct identity_store_options store_options = identity_device_store(device);
     char fault[IDENTITY_STORE_FAULT_BYTES];
     struct identity_store *store = NULL;
     int rc = identity_store_open(&store_options, fault, &store);

@@ -2,6 +2,7 @@
 #include "agent/cli/identity_device.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/cli/cli.h"
 #include "agent/control/identity_store.h"
@@ -59,6 +60,14 @@ static int name_files(struct identity_device *device)
     return rc;
 }
 
+static void name_folder(struct identity_device *device)
+{
+    const char *file = device->config->main_file;
+    const char *end = strrchr(file, '/');
+    if (end != NULL)
+        (void)snprintf(device->folder, sizeof device->folder, "%.*s", (int)(end - file), file);
+}
+
 int identity_device_open(const struct identity_options *options, struct identity_device *ret_device)
 {
     *ret_device = (struct identity_device){.state = options->state};
@@ -73,12 +82,22 @@ int identity_device_open(const struct identity_options *options, struct identity
         return CLI_USAGE;
     }
     if (ret_device->config != NULL) {
+        name_folder(ret_device);
         ret_device->name = ret_device->config->device;
         find_credentials(ret_device);
         if (ret_device->credentials == NULL)
             find_route(ret_device);
     }
     return CLI_DONE;
+}
+
+struct identity_store_options identity_device_store(const struct identity_device *device)
+{
+    return (struct identity_store_options){.state = device->state,
+                                           .cert_file = device->cert_file,
+                                           .key_file = device->key_file,
+                                           .folder =
+                                               device->folder[0] != '\0' ? device->folder : NULL};
 }
 
 void identity_device_close(struct identity_device *device)

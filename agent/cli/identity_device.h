@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "agent/control/config.h"
+#include "agent/control/identity_store.h"
 #include "platform/fs.h"
 
 /** Whose key and certificate `runnel identity` is about, and its sub-commands. */
@@ -28,6 +29,7 @@ struct identity_device {
     const struct cfg_credentials *credentials; /* whose certificate it is, or */
     const struct cfg_route *route;             /* whose; both NULL: nobody's yet */
     const char *name;                          /* of the thing, else of the device; NULL: unknown */
+    char folder[FS_PATH_BYTES];                /* of the configuration; "": there is none */
     char default_cert_file[FS_PATH_BYTES];
     char default_key_file[FS_PATH_BYTES];
     char next_key_file[FS_PATH_BYTES];
@@ -40,6 +42,9 @@ struct identity_device {
 int identity_device_open(const struct identity_options *options,
                          struct identity_device *ret_device);
 void identity_device_close(struct identity_device *device);
+
+/** How its store is opened. */
+struct identity_store_options identity_device_store(const struct identity_device *device);
 
 /* ---- identity_install.c, identity_show.c: the exit codes ---- */
 

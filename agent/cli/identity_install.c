@@ -217,8 +217,7 @@ static int put_into_use(struct install *install)
 static int run(struct install *install)
 {
     const struct identity_device *device = install->device;
-    const struct identity_store_options options = {
-        .state = device->state, .cert_file = device->cert_file, .key_file = device->key_file};
+    const struct identity_store_options options = identity_device_store(device);
     char until[HUMAN_DATE_BYTES];
     int rc = identity_store_open(&options, install->fault, &install->store);
     if (rc == 0)

@@ -438,6 +438,15 @@ static int take_over_as_owner(const struct identity_store *store)
     return rc;
 }
 
+/* What names the files may be the agent's to change; root would write for it wherever it says. */
+static bool is_beside_configuration(const struct identity_store *store, const char *path)
+{
+    const char *folder = store->options.folder;
+    size_t count = folder == NULL ? 0 : strlen(folder);
+    return folder != NULL && strncmp(path, folder, count) == 0 && path[count] == '/' &&
+           strchr(path + count + 1, '/') == NULL;
+}
+
 /* Who calls may have rights in a directory such as /etc/runnel that the owner has not. */
 static int lead_there(const struct identity_store *store, const struct name *name,
                       char fault[IDENTITY_STORE_FAULT_BYTES])
@@ -447,7 +456,8 @@ static int lead_there(const struct identity_store *store, const struct name *nam
     become_owner(store);
     int rc = fs_replace_link(name->path, name->target);
     become_caller(store);
-    if (error_errno(rc) == EACCES || error_errno(rc) == EPERM)
+    bool denied = error_errno(rc) == EACCES || error_errno(rc) == EPERM;
+    if (denied && is_beside_configuration(store, name->path))
         rc = fs_replace_link(name->path, name->target);
     return rc < 0 ? explain(fault, name->path, rc) : 0;
 }

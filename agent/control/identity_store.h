@@ -30,6 +30,8 @@ struct identity_store_options {
     const char *state;
     const char *cert_file; /* as the configuration names them */
     const char *key_file;
+    const char *folder; /* of the configuration: where alone the caller's own rights put a name that
+                           the agent's cannot; NULL: nowhere */
 };
 
 /** One process at a time has it open. Texts of the options outlive it. */

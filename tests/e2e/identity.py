@@ -382,6 +382,13 @@ def test_rights(run, world):
         [run.program("runnel"), "identity", "csr", "-c", device.config_file], user=NOBODY - 1,
         group=NOBODY - 1, extra_groups=[], capture_output=True, text=True, check=False)
     check("next.key: Permission denied; ask as root" in stranger.stderr, stranger.stderr)
+    elsewhere = run.folder / "of-root"
+    elsewhere.mkdir()
+    led = Device(run, world, "led", folder=elsewhere)
+    os.chown(led.state, NOBODY, NOBODY)
+    led.identity("create")
+    led.identity("install", "--untested", led.sign(name="led"), code=1, words="Permission denied")
+    check(not list(elsewhere.iterdir()), "root wrote where the configuration said")
 
 
 # ---- expiry ----
