@@ -12,7 +12,12 @@
 #include "platform/base/error.h"
 #include "platform/clock.h"
 
-enum { ANSWER_MS = 2000, FULL_PERCENT = 85, REMEDY_BYTES = 256 };
+enum {
+    ANSWER_MS = 2000,
+    FULL_PERCENT = 85,
+    COMMIT_BYTES = CONFIG_SPOOL_HEAD_BLOCKS * 10240, /* what the spool keeps free for large ones */
+    REMEDY_BYTES = 256,
+};
 
 static const char more_budget[] = "wait for the next month, or raise \"link\": { \"month\" }";
 
@@ -117,6 +122,20 @@ static uint64_t sum(const struct doctor_run *run, const char *name, const char *
     return total;
 }
 
+static void say_evicted(struct doctor_run *run, const char *name)
+{
+    uint64_t evicted = sum(run, name, "evicted");
+    if (evicted == 0)
+        return;
+    if (status_read_is_true(run->status, "routes/%s/hold", name))
+        agent_doctor_say(
+            run, "evicted", DOCTOR_WARN, "a larger \"spool\": { \"size\" } holds more of an outage",
+            "%" PRIu64 " records gave way to newer ones before they were delivered", evicted);
+    else
+        agent_doctor_say(run, "evicted", DOCTOR_WARN, "\"hold\": true has records wait for it",
+                         "%" PRIu64 " records were gone before it took them", evicted);
+}
+
 void agent_doctor_agent_route(struct doctor_run *run, const char *name)
 {
     char remedy[REMEDY_BYTES];
@@ -135,22 +154,28 @@ void agent_doctor_agent_route(struct doctor_run *run, const char *name)
     if (dead > 0)
         agent_doctor_say(run, "dead letters", DOCTOR_WARN, remedy,
                          "%" PRIu64 " records were refused for good", dead);
-    uint64_t evicted = sum(run, name, "evicted");
-    if (evicted > 0)
-        agent_doctor_say(
-            run, "evicted", DOCTOR_WARN, "a larger \"spool\": { \"size\" } holds more of an outage",
-            "%" PRIu64 " records gave way to newer ones before they were delivered", evicted);
+    say_evicted(run, name);
 }
 
 /* ---- the rest ---- */
 
-/* A route that delivers nothing while records give way. */
+/* Records give way before the file is full, of a small one long before; those that gave way in an
+ * outage of last year are counted still. */
+static bool is_nearly_full(uint64_t size, uint64_t used)
+{
+    uint64_t most = size / 8 * 5;
+    uint64_t kept_free = most < COMMIT_BYTES ? most : COMMIT_BYTES;
+    return used + kept_free >= size / 100 * FULL_PERCENT;
+}
+
+/* A route that delivers nothing although records are kept for it, and have given way. */
 static bool is_losing(const struct doctor_run *run)
 {
     const char *name;
     for (size_t i = 0; (name = status_read_member(run->status, i, "routes")) != NULL; i++) {
         const char *state = status_read_text(run->status, "", "routes/%s/state", name);
-        if (judge_state(state) != DOCTOR_OK && sum(run, name, "evicted") > 0)
+        if (judge_state(state) != DOCTOR_OK && sum(run, name, "evicted") > 0 &&
+            status_read_is_true(run->status, "routes/%s/hold", name))
             return true;
     }
     return false;
@@ -160,7 +185,8 @@ static void say_spool(struct doctor_run *run)
 {
     uint64_t size = status_read_number(run->status, "flash/size_bytes");
     uint64_t used = status_read_number(run->status, "flash/used_bytes");
-    if ((size > 0 && used >= size / 100 * FULL_PERCENT) || is_losing(run))
+    bool full = size > 0 && used >= size / 100 * FULL_PERCENT;
+    if (full || (is_nearly_full(size, used) && is_losing(run)))
         agent_doctor_say(run, "spool", DOCTOR_FAIL,
                          "mend the route that does not deliver, see above; a larger \"spool\": { "
                          "\"size\" } holds more of an outage",

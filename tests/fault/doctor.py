@@ -256,17 +256,21 @@ def throttled(world):
     return text
 
 
-@case
-def full_spool(world):
-    agent = world.agent("full", f"https://localhost:{free_port()}",
-                        spool={"size": "256KiB", "lanes": {"normal": {"window": "0s"}}})
-    agent.start()
+def fill(agent):
     lines = [json.dumps({"id": number, "note": f"{number:04}" * 200}) for number in range(400)]
 
     def is_full():
         agent.send("plc", lines)
         return agent.counters()["evicted"] > 0
     wait_until("a full spool", is_full)
+
+
+@case
+def full_spool(world):
+    agent = world.agent("full", f"https://localhost:{free_port()}",
+                        spool={"size": "256KiB", "lanes": {"normal": {"window": "0s"}}})
+    agent.start()
+    fill(agent)
     text = ask(agent)
     agent.stop()
     return re.sub(r"\d+ records gave way", "999 records gave way", text)
@@ -326,6 +330,30 @@ def bad_configuration(world):
 def free_port():
     with contextlib.closing(harness.socket.create_server(("127.0.0.1", 0))) as server:
         return server.getsockname()[1]
+
+
+def check_full_before(world):
+    """What gave way in an outage that is over makes no full spool of that of the next one, nor do
+    records that nobody keeps for an archive."""
+    agent = harness.Agent(
+        world.run, world.sink.endpoint, world.sink.ca, name="before",
+        routes=[{}, {"name": "usb", "destination": "archive", "size": "64MiB",
+                     "path": str(world.run.folder / "absent")}],
+        spool={"size": "256KiB", "lanes": {"normal": {"window": "0s", "age": "50ms"}}})
+    world.clocks.preload(agent.environment)
+    world.sink.outage()
+    agent.start()
+    fill(agent)
+    world.sink.outage(0)
+    wait_until("all to be delivered", lambda: agent.counters()["stored"] == 0)
+    world.sink.outage()
+    agent.send("plc", ['{"id":1}'])
+    wait_until("the outage", lambda: agent.status()["routes"]["live"]["state"] == "offline")
+    text = ask(agent)
+    agent.stop()
+    world.sink.outage(0)
+    check("it is full" not in text and "of 256.0 KiB are used" in text, text)
+    check(text.count("warn  evicted") == 2 and '-> "hold": true has' in text, text)
 
 
 def check_send(world):
@@ -435,7 +463,8 @@ def scenario(run, options):
         print("".join(texts.values()))
         return
     check_snapshot(options, texts)
-    for one in (check_send, check_send_in_1970, check_json, check_one_route, check_member):
+    for one in (check_full_before, check_send, check_send_in_1970, check_json, check_one_route,
+                check_member):
         one(world)
 
 
