@@ -98,7 +98,7 @@ int inspect_log_event(struct inspect *inspect, struct writer *out)
     int rc = spool_walk_event(inspect->spool, inspect->next_event, &event);
     if (rc < 0)
         return rc == E_NOT_FOUND ? E_END : rc;
-    if (!inspect->json && inspect->comma && event.boot != inspect->boot)
+    if (!inspect->json && event.boot != 0 && inspect->boot != 0 && event.boot != inspect->boot)
         writer_text(out, "-- the device was started anew --\n");
     if (inspect->json)
         write_json(&event, list && inspect->comma, out);
@@ -107,7 +107,8 @@ int inspect_log_event(struct inspect *inspect, struct writer *out)
     if (inspect->json && !list)
         writer_char(out, '\n');
     inspect->comma = true;
-    inspect->boot = event.boot;
+    if (event.boot != 0) /* an earlier version's tells none */
+        inspect->boot = event.boot;
     inspect->next_event = event.number + 1;
     return E_OK;
 }

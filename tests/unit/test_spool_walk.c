@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "agent/batch/inspect.h"
+#include "agent/spool/seal.h"
 #include "agent/spool/spool_walk.h"
+#include "agent/spool/store.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
 #include "platform/stop.h"
@@ -516,6 +518,43 @@ static void test_shows_events_newest_last(void **state)
     assert_non_null(strstr(bench->output, "\"}]}\n"));
 }
 
+/* As the first versions wrote it: without the zero, and what is behind it. */
+static void put_event_of_before(struct bench *bench, uint32_t number, const char *text)
+{
+    uint8_t content[8 + 160] = {0};
+    uint8_t sealed[256];
+    struct store *store;
+    struct store_txn *txn;
+    struct store_key key = store_key_number(STORE_EVENTS, number);
+    memcpy(content + 8, text, strlen(text));
+    size_t bytes = seal_put(key.bytes, key.count, content, 8 + strlen(text), sealed);
+    assert_int_equal(store_open(bench->file, bench->options.size_bytes, &store), 0);
+    assert_int_equal(store_begin_write(store, &txn), 0);
+    assert_int_equal(store_put(txn, &key, sealed, bytes), 0);
+    assert_int_equal(store_commit(txn), 0);
+    store_close(store);
+}
+
+/* Who went back to an earlier version for a while did not start the device anew. */
+static void test_events_of_before_tell_no_boot(void **state)
+{
+    struct bench *bench = *state;
+    struct spool_event event;
+    keep_events(bench);
+    log_info("one");
+    log_info("two");
+    log_info("three");
+    stop_spool(bench);
+    put_event_of_before(bench, 2, "two of before");
+    open_spool(bench, false);
+    assert_int_equal(spool_walk_event(bench->spool, 2, &event), 0);
+    assert_int_equal(event.boot, 0);
+    assert_string_equal(event.text, "two of before");
+    (void)print(bench, "log", 100, bench->output);
+    assert_int_equal(count_lines(bench->output), 3);
+    assert_null(strstr(bench->output, "started anew"));
+}
+
 /* What was said before anybody knew the time gets it when it is learnt. */
 static void test_events_get_their_time(void **state)
 {
@@ -648,6 +687,7 @@ int main(void)
         TEST(test_an_empty_spool_is_sound),
         TEST(test_shows_what_there_is),
         TEST(test_shows_events_newest_last),
+        TEST(test_events_of_before_tell_no_boot),
         TEST(test_events_get_their_time),
         TEST(test_a_small_file_keeps_fewer_events),
         TEST(test_warnings_wait_for_nobody),
