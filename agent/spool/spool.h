@@ -91,8 +91,9 @@ struct spool_options {
     void *clock_context;
     struct events *events; /* that commits take along; NULL: none are stored */
 
-    /** The first commit that fails with E_DAMAGED: from now on all do. By the thread that commits,
-     *  which must not be kept waiting. NULL: nobody wants to know. */
+    /** The first commit that fails with E_DAMAGED, also because a route finds no way through the
+     *  file any more: from now on all do. By the thread that commits, which must not be kept
+     *  waiting. NULL: nobody wants to know. */
     void (*on_damaged)(void *context);
     /** A file that was set aside has been searched, with something new to say of it. By the thread
      *  that does that. May be NULL. */

@@ -713,6 +713,10 @@ static int commit_once(struct spool *spool, struct commit commit)
 {
     bool deletes_alone = spool->recycling > 0;
     int rc = spool->unsure ? look_again(spool) : E_OK;
+    (void)pthread_mutex_lock(&spool->lock);
+    if (spool->unreadable)
+        rc = E_DAMAGED;
+    (void)pthread_mutex_unlock(&spool->lock);
     if (rc == E_OK)
         rc = attempt(spool, &commit);
     commit.pages = count_pages(&commit);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <string.h>
 
 #include "agent/spool/spool_state.h"
@@ -75,6 +76,26 @@ static uint64_t head_lowest_locked(const struct spool_reader *reader)
     return first == NULL ? UINT64_MAX : first->header.first_sequence;
 }
 
+/* A file that is not open, or that LMDB finds no way through: that is no block to be passed over,
+ * and nobody must call on for it. */
+static int of_file(int rc)
+{
+    return rc == E_DAMAGED ? error_sys(EIO) : rc;
+}
+
+/* The commit thread, which may meet nothing of it by itself, has to know. */
+static int of_tree(const struct spool_reader *reader, int rc)
+{
+    struct spool *spool = reader->spool;
+    if (rc == E_DAMAGED && reader->route != NULL) {
+        (void)pthread_mutex_lock(&spool->lock);
+        spool->unreadable = true;
+        spool_commit_now_locked(spool);
+        (void)pthread_mutex_unlock(&spool->lock);
+    }
+    return of_file(rc);
+}
+
 /* A walk loses nothing, for it is owed nothing (spool_walk.h). */
 static void lose(struct spool_reader *reader, uint64_t after, uint64_t last, uint64_t count)
 {
@@ -132,7 +153,7 @@ static int take_block(struct spool_reader *reader, struct store_txn *txn,
         return E_NOT_FOUND;
     if (fragment > 0) {
         struct store_key key = store_key_block(reader->lane, first, 0);
-        int rc = store_get(txn, &key, &value, &bytes);
+        int rc = of_tree(reader, store_get(txn, &key, &value, &bytes));
         if (rc < 0)
             return rc;
     }
@@ -157,14 +178,14 @@ static int copy_from_flash(struct spool_reader *reader, uint64_t from, uint64_t 
     struct store_txn *txn;
     const uint8_t *value;
     size_t bytes;
-    int rc = store_begin_read(reader->spool->store, &txn);
+    int rc = of_file(store_begin_read(reader->spool->store, &txn));
     if (rc < 0)
         return rc;
-    rc = store_before(txn, &key, &found, &value, &bytes);
+    rc = of_tree(reader, store_before(txn, &key, &found, &value, &bytes));
     if (rc == E_OK)
         rc = take_block(reader, txn, &found, value, bytes, from, below);
     if (rc == E_NOT_FOUND) {
-        rc = store_at_or_after(txn, &key, &found, &value, &bytes);
+        rc = of_tree(reader, store_at_or_after(txn, &key, &found, &value, &bytes));
         if (rc == E_OK)
             rc = take_block(reader, txn, &found, value, bytes, from, below);
     }
@@ -355,10 +376,10 @@ static int piece_from_flash(struct spool_reader *reader, uint16_t fragment, size
     struct store_txn *txn;
     const uint8_t *value;
     size_t bytes;
-    int rc = store_begin_read(reader->spool->store, &txn);
+    int rc = of_file(store_begin_read(reader->spool->store, &txn));
     if (rc < 0)
         return rc;
-    rc = store_get(txn, &key, &value, &bytes);
+    rc = of_tree(reader, store_get(txn, &key, &value, &bytes));
     if (rc == E_OK)
         rc = copy_value(reader, reader->header.first_sequence, value, bytes, &header);
     store_abort(txn);

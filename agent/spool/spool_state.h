@@ -212,6 +212,7 @@ struct spool {
     bool aside_now; /* one of them in this run: */
     struct spool_set_aside set_aside;
     bool damage_told;     /* options.on_damaged was called */
+    bool unreadable;      /* a route found no way through the file: commits fail with E_DAMAGED */
     uint32_t names_count; /* sensors whose names spool.mdb.names has */
     bool salvaging;
     unsigned format; /* of the file */

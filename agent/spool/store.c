@@ -43,7 +43,8 @@ static int from_lmdb(int rc)
         return E_NOT_FOUND;
     if (rc == MDB_MAP_FULL)
         return E_FULL;
-    if (rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_INVALID || rc == MDB_PANIC)
+    if (rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_INVALID || rc == MDB_PANIC ||
+        rc == MDB_CURSOR_FULL || rc == MDB_PAGE_FULL) /* in a sound tree there are neither */
         return E_DAMAGED;
     if (rc == MDB_VERSION_MISMATCH)
         return E_VERSION;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +31,7 @@ struct bench {
     uint32_t sensor;
     struct events events;
     enum time_quality quality;
+    atomic_bool damaged;
     uint8_t document[DOCUMENT_BYTES];
     char output[OUTPUT_BYTES];
     char other[OUTPUT_BYTES];
@@ -246,6 +249,46 @@ static void test_a_document_that_is_deleted_meanwhile_has_changed(void **state)
     for (int i = 0; i < 3; i++) /* the delete rides in one of these */
         wait_accepted(bench, LANE_ALARM, append_reading(bench, LANE_ALARM, i));
     assert_int_equal(spool_reader_piece(&reader, &piece, &bytes), E_CHANGED);
+}
+
+static void note_damage(void *context)
+{
+    struct bench *bench = context;
+    atomic_store(&bench->damaged, true);
+}
+
+/* Where LMDB finds no way any more there is no block to pass over: nobody may call on for ever, and
+ * the agent hears of it although nothing is to be committed. */
+static void test_a_damaged_tree_is_told_as_such(void **state)
+{
+    struct bench *bench = *state;
+    enum { PAGE = 4096, FLAGS_AT = sizeof(size_t) + 2, LEAF = 2 };
+    struct spool_reader reader;
+    struct record record;
+    uint64_t previous;
+    static uint8_t pages[1024 * 1024];
+    for (int i = 0; i < 3000; i++)
+        (void)append_reading(bench, LANE_NORMAL, i);
+    stop_spool(bench);
+    bench->options.on_damaged = note_damage;
+    bench->options.event_context = bench;
+    open_spool(bench, false);
+    FILE *file = fopen(bench->file, "r+b");
+    assert_int_equal(fread(pages, 1, sizeof pages, file), sizeof pages);
+    for (size_t at = 2 * PAGE; at < sizeof pages; at += PAGE)
+        if (pages[at + FLAGS_AT] == LEAF) {
+            assert_int_equal(fseek(file, (long)(at + FLAGS_AT), SEEK_SET), 0);
+            assert_int_equal(fputc(0, file), 0);
+        }
+    assert_int_equal(fclose(file), 0);
+    spool_walk_start(&reader, bench->spool, LANE_NORMAL, &(struct spool_position){0});
+    assert_int_equal(error_errno(spool_reader_next(&reader, &record, &previous)), EIO);
+    assert_false(atomic_load(&bench->damaged));
+    spool_reader_start(&reader, bench->route, LANE_NORMAL);
+    assert_int_equal(error_errno(spool_reader_next(&reader, &record, &previous)), EIO);
+    for (int i = 0; i < 20000 && !atomic_load(&bench->damaged); i++)
+        (void)poll(NULL, 0, 1);
+    assert_true(atomic_load(&bench->damaged));
 }
 
 /* ---- as it is printed ---- */
@@ -687,6 +730,7 @@ int main(void)
         TEST(test_an_empty_spool_is_sound),
         TEST(test_shows_what_there_is),
         TEST(test_shows_events_newest_last),
+        TEST(test_a_damaged_tree_is_told_as_such),
         TEST(test_events_of_before_tell_no_boot),
         TEST(test_events_get_their_time),
         TEST(test_a_small_file_keeps_fewer_events),
