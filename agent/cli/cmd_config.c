@@ -43,7 +43,7 @@ struct show {
 
 /* What ${file:} brought in may be a secret: it is shown as it is written. */
 static const char *shown_text(const struct config *config, const struct config_value *value,
-                              const char **ret_where, char text[CONFIG_PATH_BYTES])
+                              const char **ret_where, char text[CONFIG_SHOWN_BYTES])
 {
     const struct config_place *place = config_place(config, value->address);
     *ret_where = place != NULL ? place->where : "default";
@@ -55,7 +55,7 @@ static const char *shown_text(const struct config *config, const struct config_v
 static void show_text(void *context, const struct config_value *value)
 {
     const struct show *show = context;
-    char text[CONFIG_PATH_BYTES];
+    char text[CONFIG_SHOWN_BYTES];
     const char *where;
     const char *shown = shown_text(show->config, value, &where, text);
     (void)printf("%s = %s  (%s)\n", value->path, shown, where);
@@ -64,7 +64,7 @@ static void show_text(void *context, const struct config_value *value)
 static void show_json(void *context, const struct config_value *value)
 {
     struct show *show = context;
-    char text[CONFIG_PATH_BYTES];
+    char text[CONFIG_SHOWN_BYTES];
     const char *where;
     const char *shown = shown_text(show->config, value, &where, text);
     json_write_object_begin(&show->json, NULL);

@@ -273,27 +273,44 @@ void config_walk_route(const struct config *config, const struct cfg_route *rout
 
 /* ---- names ---- */
 
-const char *config_walk_shown(const struct config_value *value, char text[CONFIG_PATH_BYTES])
+static const char *shown_proxy(const char *proxy, char text[CONFIG_SHOWN_BYTES])
+{
+    const char *from = strstr(proxy, "://");
+    const char *at = strrchr(proxy, '@');
+    if (at == NULL)
+        return proxy;
+    from = from != NULL ? from + 3 : proxy;
+    int user = (int)strcspn(from, ":@");
+    (void)snprintf(text, CONFIG_SHOWN_BYTES, "%.*s%.*s:***%s", (int)(from - proxy), proxy, user,
+                   from, at);
+    return text;
+}
+
+static const char *shown_url(const char *url, char text[CONFIG_SHOWN_BYTES])
+{
+    size_t count = strcspn(url, "?");
+    if (url[count] == '\0')
+        return url;
+    (void)snprintf(text, CONFIG_SHOWN_BYTES, "%.*s?***", (int)count, url);
+    return text;
+}
+
+const char *config_walk_shown(const struct config_value *value, char text[CONFIG_SHOWN_BYTES])
 {
     const char *name = strrchr(value->path, '.');
     name = name != NULL ? name + 1 : value->path;
     if (strcmp(name, "proxy_password") == 0)
         return "***";
-    const char *from = strstr(value->text, "://");
-    const char *at = strrchr(value->text, '@');
-    if (strcmp(name, "proxy") != 0 || at == NULL)
-        return value->text;
-    from = from != NULL ? from + 3 : value->text;
-    int user = (int)strcspn(from, ":@");
-    (void)snprintf(text, CONFIG_PATH_BYTES, "%.*s%.*s:***%s", (int)(from - value->text),
-                   value->text, user, from, at);
-    return text;
+    if (strcmp(name, "proxy") == 0)
+        return shown_proxy(value->text, text);
+    return strcmp(name, "url") == 0 || strcmp(name, "token_url") == 0 ? shown_url(value->text, text)
+                                                                      : value->text;
 }
 
 /* The name is told to all who get a record: who guesses a password must not be able to try it. */
 static void add_shown(void *context, const struct config_value *value)
 {
-    char text[CONFIG_PATH_BYTES];
+    char text[CONFIG_SHOWN_BYTES];
     const char *shown = config_walk_shown(value, text);
     hash_sha256_add(context, value->path, strlen(value->path) + 1);
     hash_sha256_add(context, shown, strlen(shown) + 1);

@@ -8,19 +8,20 @@
  * A resolved configuration, value by value, in the order of schema.c: to show it, to name it, and
  * to compare it. Pure.
  */
-enum { CONFIG_PATH_BYTES = 160, CONFIG_ID_TEXT_BYTES = 17 };
+enum { CONFIG_PATH_BYTES = 160, CONFIG_SHOWN_BYTES = 640, CONFIG_ID_TEXT_BYTES = 17 };
 
 struct config_value {
     const char *path;    /* "routes.live.region" */
-    const char *text;    /* as runnel.json has it, without quotes; may hold a proxy's password */
+    const char *text;    /* as runnel.json has it, without quotes; may hold a secret */
     const void *address; /* of what was resolved, for config_place */
 };
 
 /** Valid during the call. */
 typedef void config_tell(void *context, const struct config_value *value);
 
-/** VALUE's text, without a password if it has one. */
-const char *config_walk_shown(const struct config_value *value, char text[CONFIG_PATH_BYTES]);
+/** VALUE's text, without a password if it has one, and without the query of a URL, where APIs may
+ *  want theirs. */
+const char *config_walk_shown(const struct config_value *value, char text[CONFIG_SHOWN_BYTES]);
 
 void config_walk(const struct config *config, config_tell *tell, void *context);
 

@@ -370,7 +370,7 @@ struct found {
 static void look(void *context, const struct config_value *value)
 {
     struct found *found = context;
-    char text[CONFIG_PATH_BYTES];
+    char text[CONFIG_SHOWN_BYTES];
     if (strcmp(value->path, found->path) != 0)
         return;
     const struct config_place *place = config_place(loaded, value->address);
@@ -401,6 +401,16 @@ static void test_each_value_knows_its_place(void **state)
     expect_shown("routes.live.partition", "even", "default");
     expect_shown("spool.lanes.normal.window", "75s", "default");
     expect_shown("spool.path", state_path, "RUNNEL_STATE");
+}
+
+static void test_the_query_of_a_url_is_not_shown(void **state)
+{
+    (void)state;
+    put(main_path, "{ " DEVICE ", " SENSOR
+                   ", \"routes\": [ { \"name\": \"gate\", \"destination\": \"apigateway\","
+                   " \"auth\": \"none\", \"url\": \"https://a.example/x?key=secret\" } ] }");
+    assert_int_equal(load(CFG_LAYER_MAIN, NULL, CFG_ORIGIN_LOCAL), E_OK);
+    expect_shown("routes.gate.url", "https://a.example/x?***", "r.json:1");
 }
 
 static void get_name(const char *document, char name[CONFIG_ID_TEXT_BYTES])
@@ -493,6 +503,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_a_fetched_document_may_not_say, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_each_value_knows_its_place, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_query_of_a_url_is_not_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_name_is_that_of_what_is_effective, set_up,
                                         tear_down),
 #ifdef CONFIG_HTTP_PROXY
