@@ -45,9 +45,10 @@ def config(sink, giver):
             "start_delay": "0s"}]}, indent=1)
 
 
-def first_reading(sink, sensor):
+def first_reading(sink):
+    """Under its name: the image's own configuration may have taken some before the stick came."""
     return next((record for record in map(json.loads, (data for _, _, data in sink.records()))
-                 if record["sensor"] == sensor), None)
+                 if record["sensor"] == "machine" and record["device"] == DEVICE), None)
 
 
 def ten_minutes(run, board="qemu-aarch64"):
@@ -74,15 +75,15 @@ def ten_minutes(run, board="qemu-aarch64"):
     wait_until("the request", lambda: stick.read(f"csr/{DEVICE}.csr"))
     wait_until("the result", lambda: "needs a certificate" in (stick.read("result.txt") or ""))
     stick.unplug(machine)
-    check(not giver.given and first_reading(sink, "machine") is None, "it delivered before")
+    check(not giver.given and not list(sink.records()), "it delivered before")
 
     desk.type(f'mcopy -i "$STICK" ::/runnel/csr/{DEVICE}.csr "$CSR"')
     desk.type('openssl x509 -req -in "$CSR" -CA "$CA/ca.pem" -CAkey "$CA/ca.key" -days 365 '
               '-out "$PEM"')
     desk.type(f'mcopy -i "$STICK" "$PEM" ::/runnel/csr/{DEVICE}.pem')
     stick.plug(machine)
-    record = wait_until("the first reading", lambda: first_reading(sink, "machine"), 300)
-    check(record["device"] == DEVICE and giver.given, f"it is another's: {record}")
+    record = wait_until("the first reading", lambda: first_reading(sink), 300)
+    check(giver.given, "keys came from somewhere else")
     wait_until("the result", lambda: "installed: CN=gw-17" in (stick.read("result.txt") or ""))
     check(b"PRIVATE KEY" not in pathlib.Path(stick.image).read_bytes(), "the key is on the stick")
     machine.cut()
