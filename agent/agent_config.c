@@ -41,6 +41,12 @@ static int check_ground(struct loaded *loaded, FILE *faults)
     return rc;
 }
 
+/* Flash may still have a trial that is over, where it takes nothing. */
+static enum cfg_layer layer_to_run(const struct agent *agent)
+{
+    return agent->trial.store.trial.is_on ? CFG_LAYER_RUN : CFG_LAYER_GOOD;
+}
+
 static int load(const struct agent *agent, enum cfg_layer layer,
                 const struct config_offered *offered, struct loaded *ret_loaded)
 {
@@ -101,7 +107,8 @@ static void note_failure(int code)
         log_warning("config-trial-not-noted error=\"%s\"", ERROR_TEXT(code));
 }
 
-/* Counts the start. True if the trial goes on. */
+/* Counts the start. True if the trial goes on: a start that flash does not know of would cost
+ * nothing, and a crash could be followed by the next one for ever. */
 static bool count_start(struct agent *agent, const char *state)
 {
     struct config_store *store = &agent->trial.store;
@@ -112,11 +119,13 @@ static bool count_start(struct agent *agent, const char *state)
             (void)close(fd);
         return true;
     }
-    note_failure(config_store_start(store));
-    bool over = store->trial.left_ms == 0;
+    rc = config_store_start(store);
+    note_failure(rc);
+    bool over = rc < 0 || store->trial.left_ms == 0;
     if (over)
         agent_trial_revert(agent, store->trial.route_count > 0 ? store->trial.routes[0] : "",
-                           "its time ran out in starts of the agent");
+                           rc < 0 ? "a start of the agent cannot be noted"
+                                  : "its time ran out in starts of the agent");
     (void)close(fd);
     return !over;
 }
@@ -157,7 +166,7 @@ int agent_config_start(struct agent *agent)
         (void)fputs(loaded.text, stderr);
     if (rc == E_OK && !count_start(agent, loaded.config->spool.path)) {
         drop(&loaded);
-        rc = load(agent, CFG_LAYER_GOOD, NULL, &loaded);
+        rc = load(agent, layer_to_run(agent), NULL, &loaded);
     }
     if (rc == E_OK)
         use(agent, loaded.config);
@@ -213,9 +222,7 @@ static void set_next(struct agent *agent, struct loaded *loaded)
 
 void agent_config_load_next(struct agent *agent)
 {
-    /* Where flash cannot be written it does not say that a trial is over. */
-    const enum cfg_layer layers[] = {
-        agent->trial.store.trial.is_on ? CFG_LAYER_RUN : CFG_LAYER_GOOD, CFG_LAYER_MAIN};
+    const enum cfg_layer layers[] = {layer_to_run(agent), CFG_LAYER_MAIN};
     char value[LOG_VALUE_BYTES];
     struct loaded loaded;
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
@@ -319,7 +326,7 @@ static int check_path(const struct agent *agent, const struct loaded *loaded)
 
 static int reload(struct agent *agent, struct loaded *loaded)
 {
-    int rc = load(agent, CFG_LAYER_RUN, NULL, loaded);
+    int rc = load(agent, layer_to_run(agent), NULL, loaded);
     if (rc == E_OK)
         rc = check_path(agent, loaded);
     if (rc == E_OK)

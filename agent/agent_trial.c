@@ -9,7 +9,7 @@
 #include "platform/clock.h"
 #include "platform/fs.h"
 
-enum { LOOK_MS = 1000 };
+enum { LOOK_MS = 1000, WRITE_MS = 60000 };
 
 static void note_failure(int code)
 {
@@ -154,13 +154,27 @@ static bool is_passed(const struct agent_trial *trial, int64_t now_ms)
            now_ms - trial->begun_ms >= config_store_step_ms(&trial->store);
 }
 
+/* What could not be written when it was decided. */
+static int64_t look_written(struct agent *agent, int64_t now_ms)
+{
+    struct agent_trial *trial = &agent->trial;
+    if (!trial->store.unwritten)
+        return INT64_MAX;
+    if (now_ms < trial->write_ms)
+        return trial->write_ms;
+    trial->write_ms = now_ms + WRITE_MS;
+    return config_store_write(&trial->store) == E_OK ? INT64_MAX : trial->write_ms;
+}
+
 int64_t agent_trial_look(struct agent *agent)
 {
     struct agent_trial *trial = &agent->trial;
     int64_t now_ms = clock_mono_ms();
     look_told(agent);
-    if (!trial->store.trial.is_on || trial->next != NULL)
+    if (trial->next != NULL)
         return INT64_MAX;
+    if (!trial->store.trial.is_on)
+        return look_written(agent, now_ms);
     unsigned unproved = trial->store.trial.route_count;
     look_at_routes(agent);
     count_time(agent, now_ms);

@@ -40,6 +40,7 @@ struct agent_trial {
     struct config_store store; /* main's; others see shown */
     int64_t counted_ms;        /* up to when its time is counted (clock_mono_ms) */
     int64_t begun_ms;          /* when the stages began with it */
+    int64_t write_ms;          /* when what is unwritten is tried again (clock_mono_ms) */
     bool telling;              /* the outcome is in a record that is not accepted yet */
     struct spool_ticket ticket;
     char start_fault[CONFIG_STORE_ERROR_BYTES]; /* why the stages did not start */

@@ -106,8 +106,21 @@ static int replace(struct config_store *store, const struct config_store *next)
         rc = state_path(store, path);
     if (rc == E_OK)
         rc = fs_replace_file(path, bytes, (size_t)writer_total_bytes(&out), FILE_MODE);
-    if (rc == E_OK)
+    if (rc == E_OK) {
         *store = *next;
+        store->unwritten = false;
+    }
+    return rc;
+}
+
+/* NEXT counts in any case: a trial ends also where flash takes nothing. */
+static int keep(struct config_store *store, const struct config_store *next)
+{
+    int rc = replace(store, next);
+    if (rc < 0) {
+        *store = *next;
+        store->unwritten = true;
+    }
     return rc;
 }
 
@@ -298,6 +311,19 @@ static void sweep(const struct config_store *store)
             (void)unlink(path);
 }
 
+static int swept(const struct config_store *store, int code)
+{
+    if (code == E_OK)
+        sweep(store);
+    return code;
+}
+
+int config_store_write(struct config_store *store)
+{
+    const struct config_store next = *store;
+    return store->unwritten ? swept(store, keep(store, &next)) : E_OK;
+}
+
 static int judge_source(const struct config_store *store, const char *digest)
 {
     if (store->trial.is_on)
@@ -340,6 +366,8 @@ int config_store_offer(struct config_store *store, const struct config_offer *of
     unsigned place = offer->document != NULL ? free_place(store) : 0;
     begin_trial(&next, offer, place);
     int rc = fs_make_directories(store->directory, DIRECTORY_MODE);
+    if (rc == E_OK)
+        rc = config_store_write(store); /* else flash might name a place that is free here */
     if (rc == E_OK && offer->origin == CFG_ORIGIN_SOURCE)
         rc = judge_source(store, next.trial.applied.digest);
     if (rc == E_OK && place != 0)
@@ -367,16 +395,14 @@ int config_store_start(struct config_store *store)
     struct config_store next = *store;
     if (next.trial.starts++ > 0)
         take_time(&next.trial, config_store_step_ms(store));
-    return replace(store, &next);
+    return keep(store, &next);
 }
 
 int config_store_spend(struct config_store *store, int64_t ms)
 {
     struct config_store next = *store;
     take_time(&next.trial, ms);
-    int rc = replace(store, &next);
-    *store = next;
-    return rc;
+    return keep(store, &next);
 }
 
 int config_store_prove(struct config_store *store, const char *route)
@@ -389,18 +415,9 @@ int config_store_prove(struct config_store *store, const char *route)
         trial->route_count--;
         memmove(trial->routes[i], trial->routes[i + 1],
                 (trial->route_count - i) * sizeof trial->routes[0]);
-        return replace(store, &next);
+        return keep(store, &next);
     }
     return E_OK;
-}
-
-static int end_trial(struct config_store *store, struct config_store *next)
-{
-    next->trial = (struct config_trial){.is_on = false};
-    int rc = replace(store, next);
-    if (rc == E_OK)
-        sweep(store);
-    return rc;
 }
 
 int config_store_confirm(struct config_store *store)
@@ -411,7 +428,8 @@ int config_store_confirm(struct config_store *store)
     next.outcome =
         (struct config_outcome){.result = CONFIG_RESULT_CONFIRMED, .origin = applied->origin};
     memcpy(next.outcome.digest, applied->digest, sizeof next.outcome.digest);
-    return end_trial(store, &next);
+    next.trial = (struct config_trial){.is_on = false};
+    return swept(store, replace(store, &next));
 }
 
 /* It may hold what a server said; state.json has to stay readable whatever that was. */
@@ -432,14 +450,13 @@ int config_store_revert(struct config_store *store, const char *route, const cha
     (void)snprintf(outcome->route, sizeof outcome->route, "%s", route);
     (void)snprintf(outcome->error, sizeof outcome->error, "%s", error);
     disarm(outcome->error);
-    int rc = end_trial(store, &next);
-    *store = next;
-    return rc;
+    next.trial = (struct config_trial){.is_on = false};
+    return swept(store, keep(store, &next));
 }
 
 int config_store_told(struct config_store *store)
 {
     struct config_store next = *store;
     next.outcome.told = true;
-    return replace(store, &next);
+    return keep(store, &next);
 }

@@ -74,6 +74,7 @@ struct config_store {
     struct config_applied good;
     struct config_trial trial;
     struct config_outcome outcome;
+    bool unwritten; /* flash does not know all of it yet */
 };
 
 /** A document that somebody offers. */
@@ -110,7 +111,9 @@ void config_store_digest(const void *document, size_t count,
 int config_store_offer(struct config_store *store, const struct config_offer *offer);
 
 /** The agent starts with the trial: costs what may not have been counted since it was last (see
- * config_store_step_ms). Errors as fs_replace_file, here and below. */
+ * config_store_step_ms). Errors as fs_replace_file, here and below; what could not be written
+ * counts nevertheless, and is unwritten: a trial must end although the disk is full. Only of
+ * config_store_confirm the store stays as it was. */
 int config_store_start(struct config_store *store);
 
 /** How much time of the trial is counted at once, and what a start costs. */
@@ -131,5 +134,8 @@ int config_store_revert(struct config_store *store, const char *route, const cha
 
 /** The outcome is in a record that is accepted. */
 int config_store_told(struct config_store *store);
+
+/** Writes what is unwritten. */
+int config_store_write(struct config_store *store);
 
 #endif
