@@ -136,11 +136,41 @@ static void check_references(struct config_reader *reader, struct config_files *
     }
 }
 
+static bool is_sensor(const struct json_node *node)
+{
+    const struct json_node *list = node != NULL ? node->parent : NULL;
+    return list != NULL && list->key != NULL && strcmp(list->key, "sensors") == 0;
+}
+
+/* What a sensor reads leaves the device: any file of the agent's could be told in that way, its
+ * keys first. A serial line has none, and a socket is made by the agent. */
+static bool may_be_read(const char *path)
+{
+    static const char *const heads[] = {"unix:", "/dev/tty", "/dev/serial/"};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        if (strncmp(path, heads[i], strlen(heads[i])) == 0)
+            return strstr(path, "/..") == NULL;
+    return false;
+}
+
+static void check_input(struct config_reader *reader, struct config_files *files,
+                        const struct json_node *node)
+{
+    if (node->key == NULL || strcmp(node->key, "path") != 0 || !is_sensor(node->parent) ||
+        may_be_read(node->text) || config_files_any(files, is_same, node))
+        return;
+    config_fault(reader->faults, node, NULL,
+                 "is a file that no sensor of the main file reads; a fetched configuration may add "
+                 "serial lines and sockets alone");
+}
+
 static void check_names(struct config_reader *reader, struct config_files *files,
                         const struct json_node *node)
 {
     if (node->kind == JSON_KIND_TEXT)
         check_references(reader, files, node);
+    if (node->kind == JSON_KIND_TEXT)
+        check_input(reader, files, node);
     if (node->kind == JSON_KIND_TEXT && node->key != NULL && ends_in_file(node->key) &&
         !config_files_any(files, is_same, node))
         config_fault(reader->faults, node, NULL,

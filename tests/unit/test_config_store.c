@@ -17,7 +17,9 @@
 #define ROUTE_OF(more)                                                                             \
     "\"routes\": [ { \"name\": \"live\", \"destination\": \"kinesis\", \"stream\": \"s\","         \
     " \"region\": \"eu-west-1\"" more " } ]"
-#define ROUTE    ROUTE_OF("")
+#define ROUTE ROUTE_OF("")
+#define INPUT_OF(path)                                                                             \
+    "\"sensors\": [ { \"name\": \"in\", \"driver\": \"lines\", \"path\": \"" path "\" } ]"
 #define OFFERED  "offered.json"
 #define TRIAL_MS 900000
 
@@ -337,6 +339,14 @@ static void expect_refused(const char *document, const char *words)
         fail_msg("%s: %s", words, faults);
 }
 
+#ifdef CONFIG_DRIVER_LINES
+static void expect_accepted(const char *document)
+{
+    if (load(CFG_LAYER_OFFER, document, CFG_ORIGIN_SOURCE) != E_OK)
+        fail_msg("%s: %s", document, faults);
+}
+#endif
+
 static void test_what_a_fetched_document_may_not_say(void **state)
 {
     (void)state;
@@ -354,6 +364,12 @@ static void test_what_a_fetched_document_may_not_say(void **state)
                    "as \"key_file\"");
     expect_refused("{ " SENSOR ", " ROUTE_OF(", \"proxy\": \"http://${file:/etc/shadow}\"") " }",
                    "names a file");
+    expect_refused("{ " INPUT_OF("/etc/runnel/device.key") ", " ROUTE " }", "that no sensor of");
+    expect_refused("{ " INPUT_OF("/dev/serial/../../etc/shadow") ", " ROUTE " }", "no sensor of");
+#ifdef CONFIG_DRIVER_LINES
+    expect_accepted("{ " INPUT_OF("/dev/ttyS0") ", " ROUTE " }");
+    expect_accepted("{ " INPUT_OF("unix:/run/runnel/plc") ", " ROUTE " }");
+#endif
     assert_int_equal(load(CFG_LAYER_OFFER,
                           "{ " SENSOR ", " ROUTE_OF(", \"ca_file\": \"/etc/ca.pem\"") " }",
                           CFG_ORIGIN_SOURCE),
