@@ -136,10 +136,31 @@ static void end_unproved(struct agent *agent)
     agent_config_load_next(agent);
 }
 
+/* Routes have something to prove themselves with, also where sensors are silent for hours. */
+static void give_proof(struct agent *agent)
+{
+    const struct config_trial *trial = &agent->trial.store.trial;
+    struct agent_note note;
+    unsigned lanes = agent_lanes_for_all(agent->config);
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+        if ((lanes >> lane & 1) == 0)
+            continue;
+        agent_note_begin(&note, "config-trial");
+        json_write_text(&note.json, "origin", config_origin_name(trial->applied.origin));
+        json_write_text(&note.json, "document", trial->applied.digest);
+        int rc = agent_note_send(agent, &note, lane, 0);
+        if (rc < 0)
+            log_debug("config-trial-not-recorded lane=%s error=\"%s\"", lane_name(lane),
+                      ERROR_TEXT(rc));
+    }
+}
+
 void agent_trial_begin(struct agent *agent)
 {
     struct agent_trial *trial = &agent->trial;
     trial->begun_ms = trial->counted_ms = clock_mono_ms();
+    if (trial->store.trial.is_on && trial->store.trial.route_count > 0)
+        give_proof(agent);
     for (unsigned i = 0; trial->store.trial.is_on && i < trial->store.trial.route_count; i++) {
         size_t index = find_route(agent, trial->store.trial.routes[i]);
         if (index < agent->config->route_count)

@@ -55,8 +55,8 @@ def test_usage(agent):
 
 
 def test_without_an_agent(run, agent):
-    """The trial begins with the next start, and is passed there."""
-    agent.config["sensors"] = [{"name": "wave", "driver": "sim", "interval": "50ms"}]
+    """The trial begins with the next start, and is passed there, also without any sensor."""
+    agent.config["sensors"] = []
     agent.write_config()
     pushed = json.loads(json.dumps(agent.config))
     pushed["routes"][0]["batch"] = {"records": 7}
