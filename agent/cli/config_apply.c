@@ -154,6 +154,14 @@ static int hand_over(const char *store, const char *document, size_t count)
     return rc == E_OK ? fs_replace_file(path, document, count, FILE_MODE) : rc;
 }
 
+/* What the agent did not come to take may hold passwords. */
+static void take_back(const char *store)
+{
+    char path[FS_PATH_BYTES];
+    if (fs_join(store, CONFIG_STORE_OFFER, path, sizeof path) == E_OK)
+        (void)unlink(path);
+}
+
 /* ---- the end of the trial ---- */
 
 static bool is_on(const struct status_read *status)
@@ -163,9 +171,13 @@ static bool is_on(const struct status_read *status)
 
 static int print_outcome(const struct status_read *status, const char *digest)
 {
-    const char *document = status_read_text(status, "", "config/reverted/document");
+    const char *document = status_read_text(status, "", "config/last_document");
     const char *result = status_read_text(status, "", "config/last_trial");
-    if (strcmp(result, "reverted") != 0 || strcmp(document, digest) != 0)
+    if (result[0] == '\0' || strcmp(document, digest) != 0) {
+        (void)puts("not decided: another one took its place");
+        return CLI_FAILED;
+    }
+    if (strcmp(result, "confirmed") == 0)
         return puts("confirmed") < 0 ? CLI_FAILED : CLI_DONE;
     const char *route = status_read_text(status, "", "config/reverted/route");
     (void)printf("reverted: %s%s%s%s\n", route[0] != '\0' ? "route " : "", route,
@@ -213,6 +225,8 @@ static int apply_running(const char *socket, const struct status_read *status,
     (void)snprintf(request, sizeof request, "%s %" PRId64, document != NULL ? "apply" : "main",
                    apply->confirm_ms);
     int code = ask_agent(socket, request, apply->file);
+    if (code != CLI_DONE && document != NULL)
+        take_back(status_read_text(status, "", "config/store"));
     if (code != CLI_DONE)
         return code;
     if (apply->waits)

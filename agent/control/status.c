@@ -166,9 +166,10 @@ static void json_config(struct json_write *json, const struct status_config *con
     if (strcmp(config->state, "trial") == 0)
         json_write_signed(json, "left_s", config->left_ms / 1000);
     json_write_text(json, "last_trial", config->result);
+    if (config->result != NULL)
+        json_write_text(json, "last_document", config->document);
     if (config->result != NULL && strcmp(config->result, "reverted") == 0) {
         json_write_object_begin(json, "reverted");
-        json_write_text(json, "document", config->document);
         json_write_text(json, "route", config->route);
         json_write_text(json, "error", config->error);
         json_write_object_end(json);

@@ -77,13 +77,14 @@ struct status_certificate {
 
 /** Which configuration runs, and how the last trial of one ended (config_store.h). */
 struct status_config {
-    const char *state;                    /* "main", "applied", "trial" */
-    const char *origin;                   /* "local", "source"; NULL: of the main file */
-    const char *file;                     /* "": there is none, Kconfig decides */
-    const char *store;                    /* the folder of what was applied */
-    int64_t left_ms;                      /* of the trial */
-    const char *result;                   /* "confirmed", "reverted"; NULL: there was no trial */
-    const char *document, *route, *error; /* of what was reverted: its digest; "": none */
+    const char *state;         /* "main", "applied", "trial" */
+    const char *origin;        /* "local", "source"; NULL: of the main file */
+    const char *file;          /* "": there is none, Kconfig decides */
+    const char *store;         /* the folder of what was applied */
+    int64_t left_ms;           /* of the trial */
+    const char *result;        /* "confirmed", "reverted"; NULL: there was no trial */
+    const char *document;      /* whose trial that was: its digest; "": of the main file */
+    const char *route, *error; /* of what was reverted; "": none */
 };
 
 struct status {

@@ -72,17 +72,35 @@ def test_without_an_agent(run, agent):
     check("routes.live.batch.records = 7" in shown(agent), "it is not in effect")
 
 
+def test_another_one(run, agent):
+    """Who waits is not told of another one's trial as if it were the own."""
+    path = run.folder / "nowhere.json"
+    lost = json.loads(json.dumps(agent.config))
+    lost["routes"][0]["stream"] = "nowhere"
+    path.write_text(json.dumps(lost))
+    with subprocess.Popen(agent.command("config", "apply", path, "--wait"), text=True,
+                          env=agent.environment, stdout=subprocess.PIPE) as waiting:
+        wait_until("a trial", lambda: "on trial" in agent.call("status").stdout)
+        result = agent.call("config", "apply", "--none", "--wait")
+        check((result.returncode, result.stdout) == (0, "confirmed\n"), f"{result}")
+        told = waiting.communicate(timeout=harness.DEADLINE_S)[0]
+    check(waiting.returncode == 1 and "another one" in told, f"{waiting.returncode}: {told}")
+
+
 def test_who_may(agent):
-    """Members of the socket's group may look, and change nothing."""
+    """Members of the socket's group may look, and change nothing; what they offer is not kept."""
     if os.geteuid() != 0:
         return
-    for path in (agent.run.folder, agent.folder, agent.folder / "control.sock"):
+    store = agent.state / "config"
+    for path in (agent.run.folder, agent.folder, agent.folder / "control.sock", agent.state, store):
         path.chmod(0o777)
-    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-               *agent.command("config", "reload")]
-    result = subprocess.run(command, env=agent.environment, capture_output=True, text=True,
-                            timeout=60, check=False)
-    check(result.returncode == 1 and "only root" in result.stderr, f"{result}")
+    for words in (("reload",), ("apply", agent.config_file)):
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                   *agent.command("config", *words)]
+        result = subprocess.run(command, env=agent.environment, capture_output=True, text=True,
+                                timeout=60, check=False)
+        check(result.returncode == 1 and "only root" in result.stderr, f"{result}")
+    check(not (store / "offer.json").exists(), "the offer stays behind")
 
 
 def scenario(run):
@@ -91,6 +109,7 @@ def scenario(run):
     test_usage(agent)
     test_show(run, agent)
     test_without_an_agent(run, agent)
+    test_another_one(run, agent)
     test_who_may(agent)
     check(agent.stop() == 0, f"it ended badly: {agent.tail()}")
     sink.stop()
