@@ -89,6 +89,7 @@ void agent_config_publish(struct agent *agent)
     trial->shown = trial->store;
     trial->uses_main = trial->loaded != NULL && trial->loaded->state == CFG_STATE_MAIN &&
                        trial->store.good.place != 0 && !trial->store.trial.is_on;
+    trial->forgets_what = trial->damaged && config_store_is_empty(&trial->store);
     (void)pthread_mutex_unlock(&trial->lock);
 }
 
@@ -98,7 +99,8 @@ void agent_config_publish(struct agent *agent)
 static int lock_store(struct agent *agent, const char *state, int *ret_fd)
 {
     int rc = config_store_read(state, &agent->trial.store);
-    return rc < 0 ? rc : fs_lock_directory(state, ret_fd);
+    agent->trial.damaged = rc == E_DAMAGED;
+    return rc < 0 && rc != E_DAMAGED ? rc : fs_lock_directory(state, ret_fd);
 }
 
 static void note_failure(int code)
@@ -114,6 +116,10 @@ static bool count_start(struct agent *agent, const char *state)
     struct config_store *store = &agent->trial.store;
     int fd;
     int rc = lock_store(agent, state, &fd);
+    if (agent->trial.damaged)
+        log_error("config-applied-unusable error=\"%s/config/state.json is damaged\" "
+                  "running=\"the main file\"",
+                  state);
     if (rc < 0 || !store->trial.is_on) {
         if (rc == E_OK)
             (void)close(fd);
@@ -490,6 +496,7 @@ const char *agent_config_fill_status(struct agent *agent, struct config_store *s
     (void)pthread_mutex_lock(&trial->lock);
     *store = trial->shown;
     bool uses_main = trial->uses_main;
+    bool forgets_what = trial->forgets_what;
     (void)pthread_mutex_unlock(&trial->lock);
     bool applied = strcmp(config->file, config->main_file) != 0;
     /* A trial that is over is one no longer, although the stages were not opened again for it. */
@@ -510,6 +517,9 @@ const char *agent_config_fill_status(struct agent *agent, struct config_store *s
                                .error = store->outcome.error};
     if (uses_main)
         return "what was applied does not load, the main file runs instead: runnel check says why";
+    if (forgets_what)
+        return "what was applied is not known any more, because its state is damaged; the main "
+               "file runs: apply it again, or runnel config apply --none";
     if (state == CFG_STATE_APPLIED && config->main_changed)
         return "the main file was changed, but what was applied runs in its place: runnel config "
                "apply --none goes back to it";

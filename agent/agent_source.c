@@ -23,7 +23,8 @@ enum {
 };
 
 /* The object that was decided upon last: STATE/config/source, "ETAG taken URL" or "ETAG refused
- * URL" and a line end. It is not asked for again until it changes. */
+ * URL" and a line end. It is not asked for again until it changes, unless it was taken and the
+ * store does not know of it any more. */
 struct note {
     char etag[HTTP_VALUE_BYTES];
     bool refused;
@@ -112,11 +113,14 @@ static void read_note(struct agent_source *source)
         sscanf(text, "%127s %7s %n", etag, word, &url) != 2 || url == 0)
         return;
     size_t count = strlen(source->config->url);
+    bool refused = strcmp(word, "refused") == 0;
+    if (!refused && config_store_is_empty(&source->agent->trial.store))
+        return;
     if (strncmp(text + url, source->config->url, count) != 0 ||
         strcmp(text + url + count, "\n") != 0)
         return;
     (void)snprintf(source->note.etag, sizeof source->note.etag, "%s", etag);
-    source->note.refused = strcmp(word, "refused") == 0;
+    source->note.refused = refused;
 }
 
 static void keep_note(struct agent_source *source, bool refused)

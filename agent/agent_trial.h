@@ -38,6 +38,7 @@ struct agent_trial {
     struct config *loaded;     /* what agent.config points to */
     struct config *next;       /* what runs once the stages are down; NULL: as before */
     struct config_store store; /* main's; others see shown */
+    bool damaged;              /* store begins anew: what flash had makes no sense */
     int64_t counted_ms;        /* up to when its time is counted (clock_mono_ms) */
     int64_t begun_ms;          /* when the stages began with it */
     int64_t write_ms;          /* when what is unwritten is tried again (clock_mono_ms) */
@@ -47,7 +48,8 @@ struct agent_trial {
 
     pthread_mutex_t lock; /* of the rest */
     struct config_store shown;
-    bool uses_main; /* although something was applied, which does not load */
+    bool uses_main;    /* although something was applied, which does not load */
+    bool forgets_what; /* although something may have been applied: nobody can tell */
     struct agent_ask ask;
     bool answered, taken;
     int answer;

@@ -287,6 +287,12 @@ int config_store_read(const char *state, struct config_store *ret_store)
     return rc;
 }
 
+bool config_store_is_empty(const struct config_store *store)
+{
+    return store->good.place == 0 && !store->trial.is_on &&
+           store->outcome.result == CONFIG_RESULT_NONE;
+}
+
 /* ---- a trial ---- */
 
 /* One that state.json does not name: there are three, and it names two at most. */

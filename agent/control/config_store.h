@@ -95,6 +95,9 @@ struct config_offer {
  */
 int config_store_read(const char *state, struct config_store *ret_store);
 
+/** Nothing is applied, nor was anything tried that anybody knows of. */
+bool config_store_is_empty(const struct config_store *store);
+
 /** The document that has PLACE. E_TOO_BIG. */
 int config_store_path(const struct config_store *store, unsigned place, char path[FS_PATH_BYTES]);
 

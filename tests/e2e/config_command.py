@@ -87,6 +87,23 @@ def test_another_one(run, agent):
     check(waiting.returncode == 1 and "another one" in told, f"{waiting.returncode}: {told}")
 
 
+def test_damaged(run, agent):
+    """It is told that the main file runs because nobody knows what was applied."""
+    state = agent.state / "config" / "state.json"
+    path = run.folder / "pushed.json"
+    check(agent.stop() == 0, f"it ended badly: {agent.tail()}")
+    for apply in (False, True):
+        state.write_bytes(state.read_bytes()[:20])
+        if apply:
+            result = agent.call("config", "apply", path, "-c", agent.config_file)
+            check(result.returncode == 0 and "no agent runs" in result.stdout, f"{result}")
+        agent.start()
+        warned = any("state is damaged" in words for words in agent.status()["warnings"])
+        check(warned != apply, f"warned: {warned}: {agent.status()}")
+        if not apply:
+            check(agent.stop() == 0, f"it ended badly: {agent.tail()}")
+
+
 def test_who_may(agent):
     """Members of the socket's group may look, and change nothing; what they offer is not kept."""
     if os.geteuid() != 0:
@@ -110,6 +127,7 @@ def scenario(run):
     test_show(run, agent)
     test_without_an_agent(run, agent)
     test_another_one(run, agent)
+    test_damaged(run, agent)
     test_who_may(agent)
     check(agent.stop() == 0, f"it ended badly: {agent.tail()}")
     sink.stop()

@@ -130,6 +130,14 @@ def check_known_after_a_start(fleet):
     fleet.wait_for_config(state="applied", origin="source")
 
 
+def check_forgotten(fleet):
+    """What the store does not know any more is fetched again, although it was taken."""
+    check(fleet.agent.stop() == 0, f"the agent ended badly: {fleet.agent.tail()}")
+    (fleet.agent.state / "config" / "state.json").write_text("{")
+    fleet.agent.start()
+    fleet.wait_for_config(state="applied", origin="source", last_trial="confirmed")
+
+
 def refusals(fleet):
     """(document, words of the reason)."""
     good = fleet.document()
@@ -214,6 +222,7 @@ def scenario(run):
     check_nothing_there(fleet)
     check_new(fleet)
     check_known_after_a_start(fleet)
+    check_forgotten(fleet)
     check_refusals(fleet)
     check_faults(fleet)
     check_gone_back(fleet)
