@@ -364,6 +364,32 @@ static void compare(struct agent *agent, const struct config *config, struct con
     drop(&good);
 }
 
+/* What is fetched may move a route, but no secret of the device to another server with it. */
+static int check_secrets(const struct agent *agent, enum cfg_origin origin, struct loaded *loaded)
+{
+    struct loaded trusted;
+    if (origin != CFG_ORIGIN_SOURCE)
+        return E_OK;
+    (void)load(agent, CFG_LAYER_MAIN, NULL, &trusted);
+    const char *route = config_walk_astray(loaded->config, trusted.config);
+    drop(&trusted);
+    if (route == NULL)
+        return E_OK;
+    size_t count;
+    char *text = NULL;
+    FILE *faults = open_memstream(&text, &count);
+    if (faults == NULL)
+        return E_NO_MEMORY;
+    (void)fprintf(faults,
+                  "route %s: tells its secret to a server to which the main file does not; a "
+                  "fetched configuration cannot change \"auth\", its files, or where they count\n",
+                  route);
+    (void)fclose(faults);
+    free(loaded->text);
+    loaded->text = text;
+    return E_CONFIG;
+}
+
 static int apply(struct agent *agent, const struct agent_ask *ask, struct loaded *loaded)
 {
     const struct config_offered offered = {.name = "the offered configuration",
@@ -378,6 +404,8 @@ static int apply(struct agent *agent, const struct agent_ask *ask, struct loaded
     int rc = load(agent, applies ? CFG_LAYER_OFFER : CFG_LAYER_MAIN, &offered, loaded);
     if (rc == E_OK)
         rc = check_path(agent, loaded);
+    if (rc == E_OK)
+        rc = check_secrets(agent, ask->origin, loaded);
     if (rc < 0)
         return rc;
     compare(agent, loaded->config, &offer);

@@ -370,3 +370,52 @@ unsigned config_walk_changed(const struct config *config, const struct config *o
     }
     return count;
 }
+
+/* ---- secrets ---- */
+
+static const char *secret_of(const struct cfg_route *route)
+{
+    switch (route->api.auth) {
+    case CFG_AUTH_API_KEY:
+        return route->api.api_key_file;
+    case CFG_AUTH_OAUTH2:
+        return route->api.client_secret_file;
+    case CFG_AUTH_BEARER:
+        return route->api.token_file;
+    case CFG_AUTH_HEADER:
+        return route->api.header_value_file;
+    default:
+        return NULL;
+    }
+}
+
+static bool is_same(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* A Host header, too, says which API gets it. */
+static bool takes_likewise(const struct cfg_route *route, const struct cfg_route *other)
+{
+    const struct cfg_api *api = &route->api;
+    return is_same(secret_of(route), secret_of(other)) && api->auth == other->api.auth &&
+           is_same(route->endpoint.host, other->endpoint.host) &&
+           route->endpoint.port == other->endpoint.port && is_same(api->host, other->api.host) &&
+           is_same(api->api_id, other->api.api_id) && is_same(api->token_url, other->api.token_url);
+}
+
+static bool has_likewise(const struct config *config, const struct cfg_route *route)
+{
+    for (size_t i = 0; config != NULL && i < config->route_count; i++)
+        if (takes_likewise(route, &config->routes[i]))
+            return true;
+    return false;
+}
+
+const char *config_walk_astray(const struct config *config, const struct config *trusted)
+{
+    for (size_t i = 0; i < config->route_count; i++)
+        if (secret_of(&config->routes[i]) != NULL && !has_likewise(trusted, &config->routes[i]))
+            return config->routes[i].name;
+    return NULL;
+}

@@ -38,4 +38,11 @@ void config_walk_name(const struct config *config, char ret_id[CONFIG_ID_TEXT_BY
 unsigned config_walk_changed(const struct config *config, const struct config *old,
                              char ret_names[CFG_ROUTES_MAX][CFG_NAME_BYTES]);
 
+/**
+ * The first route of CONFIG that would tell a secret to a server to which no route of TRUSTED
+ * (NULL: there are none) tells the same one: a key of an API, a token, a client's secret. NULL:
+ * there is none. Keys of AWS sign, and leave the device with no request.
+ */
+const char *config_walk_astray(const struct config *config, const struct config *trusted);
+
 #endif

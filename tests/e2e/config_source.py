@@ -68,7 +68,9 @@ class Fleet:
             run, self.sink.endpoint, self.sink.ca, sensors=[self.sensor("1s")],
             config={"source": "s3://fleet/${device}.json", "interval": "1s", "confirm": "10s",
                     "region": bucket.REGION, "endpoint": self.documents.endpoint,
-                    "ca_file": str(self.documents.ca)})
+                    "ca_file": str(self.documents.ca)},
+            credentials={"spare": {"provider": "web_identity", "token_file": "/etc/spare.token",
+                                   "role_arn": "arn:aws:iam::123456789012:role/spare"}})
         self.note = self.agent.state / "config" / "source"
 
     @staticmethod
@@ -142,6 +144,8 @@ def refusals(fleet):
     """(document, words of the reason)."""
     good = fleet.document()
     route = good["routes"][0]
+    astray = {"name": "api", "destination": "apigateway", "url": "https://elsewhere.test/a",
+              "auth": "bearer", "token_file": "/etc/spare.token"}
     return (
         ({**good, "device": "other"}, "device: cannot be changed by a fetched configuration"),
         ({**good, "credentials": {}}, "credentials: cannot be changed"),
@@ -149,6 +153,7 @@ def refusals(fleet):
         ({**good, "spool": {"path": "/elsewhere"}}, "spool.path: cannot be changed"),
         ({**good, "routes": [{**route, "ca_file": "/etc/shadow"}]}, "ca_file: is a file that the"),
         ({**good, "routes": [{**route, "stream": "${file:/etc/shadow}"}]}, "names a file that the"),
+        ({**good, "routes": [route, astray]}, "route api: tells its secret to a server"),
         ({**good, "routes": []}, "there is none, so nothing would be delivered"),
         (HTML, "is not applied"),
         (json.dumps(good).encode()[:-2], "is not applied"),

@@ -506,6 +506,39 @@ static void test_what_a_route_depends_on(void **state)
                      1);
 }
 
+#ifdef CONFIG_DEST_APIGATEWAY
+#define API_OF(host, more)                                                                         \
+    "{ " DEVICE ", " SENSOR ", \"routes\": [ { \"name\": \"api\", "                                \
+    "\"destination\": \"apigateway\", \"url\": \"https://" host "/a\", " more " } ] }"
+#define BEARER "\"auth\": \"bearer\", \"token_file\": \"/t\""
+
+static void expect_astray(const char *before, const char *after, bool astray)
+{
+    put(main_path, before);
+    assert_int_equal(load(CFG_LAYER_MAIN, NULL, CFG_ORIGIN_LOCAL), E_OK);
+    struct config *old = loaded;
+    loaded = NULL;
+    put(main_path, after);
+    assert_int_equal(load(CFG_LAYER_MAIN, NULL, CFG_ORIGIN_LOCAL), E_OK);
+    const char *route = config_walk_astray(loaded, old);
+    assert_int_equal(route != NULL, astray);
+    config_free(old);
+}
+
+static void test_where_secrets_go(void **state)
+{
+    (void)state;
+    static const char base[] = API_OF("here.test", BEARER);
+    expect_astray(base, base, false);
+    expect_astray(base, API_OF("here.test", BEARER ", \"body\": \"lines\""), false);
+    expect_astray(base, API_OF("there.test", BEARER), true);
+    expect_astray(base, API_OF("here.test:8443", BEARER), true);
+    expect_astray(base, API_OF("here.test", BEARER ", \"host\": \"there.test\""), true);
+    expect_astray(base, API_OF("there.test", "\"auth\": \"none\""), false);
+    expect_astray(API_OF("here.test", "\"auth\": \"none\""), base, true);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -531,6 +564,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_password_is_shown_or_named, set_up, tear_down),
 #endif
         cmocka_unit_test_setup_teardown(test_what_a_route_depends_on, set_up, tear_down),
+#ifdef CONFIG_DEST_APIGATEWAY
+        cmocka_unit_test_setup_teardown(test_where_secrets_go, set_up, tear_down),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
