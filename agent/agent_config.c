@@ -243,6 +243,23 @@ void agent_config_load_next(struct agent *agent)
     }
 }
 
+static int check_path(const struct agent *agent, const struct loaded *loaded)
+{
+    return strcmp(loaded->config->spool.path, agent->config->spool.path) == 0 ? E_OK
+                                                                              : E_UNSUPPORTED;
+}
+
+void agent_config_return(struct agent *agent)
+{
+    struct loaded loaded;
+    int rc = load(agent, CFG_LAYER_GOOD, NULL, &loaded);
+    if (rc == E_OK && check_path(agent, &loaded) == E_OK) {
+        log_info("config-applied-usable file=%s", loaded.config->file);
+        set_next(agent, &loaded);
+    }
+    drop(&loaded);
+}
+
 /* ---- what is asked ---- */
 
 int agent_config_ask(struct agent *agent, const struct agent_ask *ask)
@@ -322,12 +339,6 @@ static int check_spool(struct agent *agent)
     struct spool_status status;
     spool_get_status(agent->spool, &status);
     return status.error < 0 ? E_FULL : E_OK;
-}
-
-static int check_path(const struct agent *agent, const struct loaded *loaded)
-{
-    return strcmp(loaded->config->spool.path, agent->config->spool.path) == 0 ? E_OK
-                                                                              : E_UNSUPPORTED;
 }
 
 static int reload(struct agent *agent, struct loaded *loaded)

@@ -9,7 +9,7 @@
 #include "platform/clock.h"
 #include "platform/fs.h"
 
-enum { LOOK_MS = 1000, WRITE_MS = 60000 };
+enum { LOOK_MS = 1000, AGAIN_MS = 10000 };
 
 static void note_failure(int code)
 {
@@ -175,16 +175,20 @@ static bool is_passed(const struct agent_trial *trial, int64_t now_ms)
            now_ms - trial->begun_ms >= config_store_step_ms(&trial->store);
 }
 
-/* What could not be written when it was decided. */
-static int64_t look_written(struct agent *agent, int64_t now_ms)
+/* What could not be written when it was decided, and what could not be loaded, such as a file on a
+ * medium that shows itself long after the start of the machine. */
+static int64_t look_again(struct agent *agent, int64_t now_ms)
 {
     struct agent_trial *trial = &agent->trial;
-    if (!trial->store.unwritten)
+    if (!trial->store.unwritten && !trial->uses_main)
         return INT64_MAX;
-    if (now_ms < trial->write_ms)
-        return trial->write_ms;
-    trial->write_ms = now_ms + WRITE_MS;
-    return config_store_write(&trial->store) == E_OK ? INT64_MAX : trial->write_ms;
+    if (now_ms < trial->again_ms)
+        return trial->again_ms;
+    trial->again_ms = now_ms + AGAIN_MS;
+    (void)config_store_write(&trial->store); /* else the next time */
+    if (trial->uses_main)
+        agent_config_return(agent);
+    return trial->again_ms;
 }
 
 int64_t agent_trial_look(struct agent *agent)
@@ -195,7 +199,7 @@ int64_t agent_trial_look(struct agent *agent)
     if (trial->next != NULL)
         return INT64_MAX;
     if (!trial->store.trial.is_on)
-        return look_written(agent, now_ms);
+        return look_again(agent, now_ms);
     unsigned unproved = trial->store.trial.route_count;
     look_at_routes(agent);
     count_time(agent, now_ms);

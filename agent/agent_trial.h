@@ -41,7 +41,7 @@ struct agent_trial {
     bool damaged;              /* store begins anew: what flash had makes no sense */
     int64_t counted_ms;        /* up to when its time is counted (clock_mono_ms) */
     int64_t begun_ms;          /* when the stages began with it */
-    int64_t write_ms;          /* when what is unwritten is tried again (clock_mono_ms) */
+    int64_t again_ms;          /* when what did not work is tried again (clock_mono_ms) */
     bool telling;              /* the outcome is in a record that is not accepted yet */
     struct spool_ticket ticket;
     char start_fault[CONFIG_STORE_ERROR_BYTES]; /* why the stages did not start */
@@ -88,6 +88,9 @@ void agent_config_decide(struct agent *agent);
 
 /** Loads what counts after a trial, or with one that began. */
 void agent_config_load_next(struct agent *agent);
+
+/** The main file runs because what was applied did not load: looks whether it does by now. */
+void agent_config_return(struct agent *agent);
 
 /** What the store has now is for all to see. */
 void agent_config_publish(struct agent *agent);

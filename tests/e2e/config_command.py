@@ -78,13 +78,33 @@ def test_another_one(run, agent):
     lost = json.loads(json.dumps(agent.config))
     lost["routes"][0]["stream"] = "nowhere"
     path.write_text(json.dumps(lost))
-    with subprocess.Popen(agent.command("config", "apply", path, "--wait"), text=True,
-                          env=agent.environment, stdout=subprocess.PIPE) as waiting:
-        wait_until("a trial", lambda: "on trial" in agent.call("status").stdout)
+    with subprocess.Popen(agent.command("config", "apply", path, "--wait", "--confirm", "30s"),
+                          text=True, env=agent.environment, stdout=subprocess.PIPE) as waiting:
+        wait_until("the stages with it",
+                   lambda: "nowhere" in agent.call("status").stdout)
         result = agent.call("config", "apply", "--none", "--wait")
         check((result.returncode, result.stdout) == (0, "confirmed\n"), f"{result}")
         told = waiting.communicate(timeout=harness.DEADLINE_S)[0]
     check(waiting.returncode == 1 and "another one" in told, f"{waiting.returncode}: {told}")
+
+
+def test_late_file(run, agent):
+    """What was applied comes back when the file is there that it could not be loaded without."""
+    late = run.folder / "late"
+    pushed = json.loads(json.dumps(agent.config))
+    pushed["sensors"] = [{"name": "w", "driver": "sim", "tags": {"site": f"${{file:{late}}}"}}]
+    path = run.folder / "late.json"
+    path.write_text(json.dumps(pushed))
+    late.write_text("pump-4")
+    result = agent.call("config", "apply", path, "--wait", "--confirm", "10s")
+    check((result.returncode, result.stdout) == (0, "confirmed\n"), f"{result}")
+    late.unlink()
+    check(agent.stop() == 0, f"it ended badly: {agent.tail()}")
+    agent.start()
+    check(any("does not load" in words for words in agent.status()["warnings"]), agent.tail())
+    late.write_text("pump-4")
+    wait_until("what was applied", lambda: "configuration applied" in agent.call("status").stdout)
+    check(agent.status()["warnings"] == [], f"{agent.status()}")
 
 
 def test_damaged(run, agent):
@@ -127,6 +147,7 @@ def scenario(run):
     test_show(run, agent)
     test_without_an_agent(run, agent)
     test_another_one(run, agent)
+    test_late_file(run, agent)
     test_damaged(run, agent)
     test_who_may(agent)
     check(agent.stop() == 0, f"it ended badly: {agent.tail()}")
