@@ -357,6 +357,16 @@ static bool has_same(const struct config *old, const struct cfg_route *route,
     return false;
 }
 
+/* Where nothing is kept for any, each has to show that it delivers: who takes "hold" from all of
+ * them by mistake would pass at once. */
+static bool has_to_prove(const struct config *config, const struct cfg_route *route)
+{
+    for (size_t i = 0; i < config->route_count && !route->hold; i++)
+        if (config->routes[i].hold)
+            return false;
+    return true;
+}
+
 unsigned config_walk_changed(const struct config *config, const struct config *old,
                              char ret_names[CFG_ROUTES_MAX][CFG_NAME_BYTES])
 {
@@ -365,7 +375,7 @@ unsigned config_walk_changed(const struct config *config, const struct config *o
     for (size_t i = 0; i < config->route_count; i++) {
         const struct cfg_route *route = &config->routes[i];
         name_route(config, route, digest);
-        if (route->hold && !has_same(old, route, digest))
+        if (has_to_prove(config, route) && !has_same(old, route, digest))
             (void)snprintf(ret_names[count++], CFG_NAME_BYTES, "%s", route->name);
     }
     return count;

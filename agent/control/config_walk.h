@@ -33,8 +33,8 @@ void config_walk_route(const struct config *config, const struct cfg_route *rout
 /** The name of what is effective: 16 hexadecimal digits, of its SHA-256. */
 void config_walk_name(const struct config *config, char ret_id[CONFIG_ID_TEXT_BYTES]);
 
-/** The routes of CONFIG that hold and that OLD (NULL: nothing) does not have, or has differently.
- *  Returns their number. */
+/** The routes of CONFIG that hold, or all where none does, and that OLD (NULL: nothing) does not
+ *  have, or has differently. Returns their number. */
 unsigned config_walk_changed(const struct config *config, const struct config *old,
                              char ret_names[CFG_ROUTES_MAX][CFG_NAME_BYTES]);
 

@@ -492,6 +492,9 @@ static void test_what_a_route_depends_on(void **state)
     static const char base[] = "{ " DEVICE ", " SENSOR ", " ROUTE " }";
     assert_int_equal(changed(base, base), 0);
     assert_int_equal(changed(base, "{ " DEVICE ", \"sensors\": [], " ROUTE " }"), 0);
+    /* A mistake that takes the last route's records as well has to prove itself all the same. */
+    assert_int_equal(changed(base, "{ " DEVICE ", " SENSOR ", " ROUTE_OF(", \"hold\": false") " }"),
+                     1);
     assert_int_equal(changed(base, "{ \"device\": \"x\", " SENSOR ", " ROUTE " }"), 1);
     assert_int_equal(
         changed(base, "{ " DEVICE ", " SENSOR ", " ROUTE_OF(", \"lanes\": [ \"normal\" ]"
