@@ -438,8 +438,19 @@ static uint64_t commits(struct model *model)
 }
 
 /* Waits for a commit that began now, or later, and holds. */
+/* No commit is under way or asked for: one may evict, which is seen in parts while it runs. */
+static bool is_idle(struct model *model)
+{
+    struct spool *spool = model->spool;
+    (void)pthread_mutex_lock(&spool->lock);
+    bool idle = !spool->commit_now && spool->sleeping_to_ms > 0;
+    (void)pthread_mutex_unlock(&spool->lock);
+    return idle;
+}
+
 static void commit(struct model *model)
 {
+    int64_t idle_by_ms;
     for (int i = 0; i < 3; i++) { /* one may end, and one begin, before it is told */
         uint64_t before = commits(model);
         int64_t deadline_ms = clock_mono_ms() + 20000;
@@ -449,6 +460,8 @@ static void commit(struct model *model)
             (void)sched_yield();
         }
     }
+    for (idle_by_ms = clock_mono_ms() + 20000; !is_idle(model); (void)sched_yield())
+        CHECK(model, clock_mono_ms() < idle_by_ms);
     CHECK(model, pending(model) == 0);
 }
 
