@@ -5,8 +5,8 @@
 #include "platform/clock.h"
 
 enum {
-    FIRST_MS = 60 * 1000, /* by then routes have tried, and the numbers say something */
-    AGAIN_MS = 60 * 1000, /* after one that found no room */
+    FIRST_MS = 300 * 1000, /* by then routes have tried, and the numbers say something */
+    AGAIN_MS = 60 * 1000,  /* after one that found no room */
 };
 
 static void write_agent(struct json_write *json, const struct status *status)
