@@ -6,26 +6,11 @@
 
 #include <mbedtls/ecp.h>
 #include <mbedtls/pk.h>
-#include <mbedtls/version.h>
 #include <mbedtls/x509_crt.h>
 #include <mbedtls/x509_csr.h>
 
 #include "platform/base/error.h"
-#include "platform/random.h"
-
-/* Since 3.0, reading and checking a private key takes random numbers to blind the arithmetic. */
-#if MBEDTLS_VERSION_NUMBER >= 0x03000000
-#define BLINDING , draw_random, NULL
-#else
-#define BLINDING
-#endif
-
-static int draw_random(void *context, unsigned char *bytes, size_t count)
-{
-    (void)context;
-    random_bytes(bytes, count);
-    return 0;
-}
+#include "platform/mbedtls/blinding.h"
 
 static int fault(int rc)
 {

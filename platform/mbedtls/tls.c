@@ -26,16 +26,9 @@
 #include "platform/base/error.h"
 #include "platform/clock.h"
 #include "platform/fs.h"
+#include "platform/mbedtls/blinding.h"
 #include "platform/mbedtls/certificate_describe.h"
 #include "platform/mbedtls/tls_trust.h"
-#include "platform/random.h"
-
-/* Since 3.0, reading and checking a private key takes random numbers to blind the arithmetic. */
-#if MBEDTLS_VERSION_NUMBER >= 0x03000000
-#define BLINDING , draw_random, NULL
-#else
-#define BLINDING
-#endif
 
 enum { HOST_BYTES = MBEDTLS_SSL_MAX_HOST_NAME_LEN + 1, GRACE_MS = 100 };
 
@@ -108,15 +101,6 @@ static const int ciphersuites[] = {
     MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
     0,
 };
-
-/* The kernel's generator itself: it is seeded before it answers, has no state here that two
- * threads could share, and a handshake asks it a few dozen times. */
-static int draw_random(void *context, unsigned char *bytes, size_t count)
-{
-    (void)context;
-    random_bytes(bytes, count);
-    return 0;
-}
 
 int64_t tls_system_wall_ms(void *context, bool *ret_known)
 {

@@ -23,22 +23,10 @@
 #include <mbedtls/x509_crt.h>
 
 #include "platform/base/error.h"
+#include "platform/mbedtls/blinding.h"
 #include "platform/random.h"
 
 enum { PEM_BYTES = 4096, PATH_BYTES = 256, MESSAGE_BYTES = 16384 };
-
-#if MBEDTLS_VERSION_NUMBER >= 0x03000000
-#define BLINDING , draw_random, NULL
-#else
-#define BLINDING
-#endif
-
-static int draw_random(void *context, unsigned char *bytes, size_t count)
-{
-    (void)context;
-    random_bytes(bytes, count);
-    return 0;
-}
 
 static int write_file(const char *path, const char *suffix, const unsigned char *text)
 {
