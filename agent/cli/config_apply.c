@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/cli/config_apply.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
@@ -20,6 +18,7 @@
 #include "platform/base/error.h"
 #include "platform/clock.h"
 #include "platform/fs.h"
+#include "platform/rights.h"
 
 enum { DOCUMENT_BYTES = 256 * 1024 + 2, FILE_MODE = 0640, DIRECTORY_MODE = 0750 };
 enum { ASK_MS = 5000, ANSWER_MS = 30000, PAUSE_MS = 500, PATIENCE_MS = 60000 };
@@ -51,12 +50,9 @@ static int read_document(const char *file, char **ret_text, size_t *ret_count)
 /* What root makes in the agent's folders has to be the agent's. */
 static int become_owner(const char *path)
 {
-    struct stat folder;
-    if (stat(path, &folder) < 0)
-        return error_sys(errno);
-    if (geteuid() != 0 || folder.st_uid == 0)
-        return E_OK;
-    return setegid(folder.st_gid) < 0 || seteuid(folder.st_uid) < 0 ? error_sys(errno) : E_OK;
+    struct rights rights;
+    int rc = rights_find(path, &rights);
+    return rc < 0 ? rc : rights_take(&rights);
 }
 
 /* ---- the running agent ---- */

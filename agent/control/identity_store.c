@@ -13,6 +13,7 @@
 #include "platform/base/error.h"
 #include "platform/certificate.h"
 #include "platform/hash.h"
+#include "platform/rights.h"
 
 enum {
     DIRECTORY_MODE = 0750,
@@ -28,33 +29,22 @@ struct identity_store {
     struct identity_store_options options;
     char state[PATH_MAX]; /* without links in it */
     char directory[FS_PATH_BYTES];
-    uid_t owner, caller;
-    gid_t group, caller_group;
+    struct rights rights;
     int lock_fd;
     char staged[PAIR_BYTES]; /* "pair-7", "" for none */
 };
 
 /* ---- rights ---- */
 
-/* Root works with the rights of the agent in the agent's directory: nothing that may lie there can
- * lead it to files of others. */
-static bool take_rights(const struct identity_store *store)
-{
-    return store->caller != 0 || store->owner == 0 ||
-           (setegid(store->group) == 0 && seteuid(store->owner) == 0);
-}
-
 static void become_owner(const struct identity_store *store)
 {
-    if (!take_rights(store))
+    if (rights_take(&store->rights) < 0)
         abort(); /* it went once, when the store was opened */
 }
 
 static void become_caller(const struct identity_store *store)
 {
-    if (store->caller == 0 && store->owner != 0 &&
-        (seteuid(store->caller) < 0 || setegid(store->caller_group) < 0))
-        abort();
+    rights_give_back(&store->rights);
 }
 
 /* ---- faults ---- */
@@ -200,21 +190,17 @@ int identity_store_read_key(const struct identity_store *store, enum identity_st
 
 static int find_state(struct identity_store *store, char fault[IDENTITY_STORE_FAULT_BYTES])
 {
-    struct stat status;
     const char *state = store->options.state;
-    if (realpath(state, store->state) == NULL || stat(store->state, &status) < 0) {
-        int errnum = errno;
+    int rc = realpath(state, store->state) == NULL ? error_sys(errno)
+                                                   : rights_find(store->state, &store->rights);
+    if (rc < 0) {
+        bool missing = error_errno(rc) == ENOENT;
         (void)snprintf(fault, IDENTITY_STORE_FAULT_BYTES, "the state directory %s: %s%s", state,
-                       ERROR_TEXT(error_sys(errnum)),
-                       errnum == ENOENT ? "; make it for the user of the agent, or start the agent "
-                                          "once"
-                                        : "");
-        return errnum == ENOENT ? E_NOT_FOUND : error_sys(errnum);
+                       ERROR_TEXT(rc),
+                       missing ? "; make it for the user of the agent, or start the agent once"
+                               : "");
+        return missing ? E_NOT_FOUND : rc;
     }
-    store->owner = status.st_uid;
-    store->group = status.st_gid;
-    store->caller = geteuid();
-    store->caller_group = getegid();
     return fs_join(store->state, "identity", store->directory, sizeof store->directory);
 }
 
@@ -254,7 +240,8 @@ int identity_store_open(const struct identity_store_options *options,
         rc = E_INVALID;
     }
     if (rc == 0) {
-        rc = take_rights(store) ? enter(store, fault) : explain(fault, "seteuid", error_sys(errno));
+        rc = rights_take(&store->rights);
+        rc = rc == 0 ? enter(store, fault) : explain(fault, "seteuid", rc);
         become_caller(store);
     }
     if (rc < 0) {

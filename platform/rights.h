@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNNEL_PLATFORM_RIGHTS_H
+#define RUNNEL_PLATFORM_RIGHTS_H
+
+#include <sys/types.h>
+
+/**
+ * Whose rights count where root works in a directory of the agent's: those of its owner. Nothing
+ * that lies there can then lead root to files of others, and what is made there is the agent's.
+ */
+struct rights {
+    uid_t owner, caller;
+    gid_t owner_group, caller_group;
+};
+
+/** Of DIRECTORY and of who calls. error_sys, as stat(2). */
+int rights_find(const char *directory, struct rights *ret_rights);
+
+/** Root becomes the owner; for others, and where root owns it, nothing changes. error_sys. */
+int rights_take(const struct rights *rights);
+
+/** The caller is itself again; ends the process if that is not possible. */
+void rights_give_back(const struct rights *rights);
+
+#endif
