@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/agent_doctor.h"
@@ -27,19 +26,12 @@ static const char more_budget[] = "wait for the next month, or raise \"link\": {
 static int ask(struct doctor_run *run)
 {
     struct control_client client;
-    char *text;
-    size_t count;
     const char *path = run->options->socket;
     int rc = control_client_open(path, clock_mono_ms(), &client);
     if (rc < 0)
         return rc;
     control_client_close(&client);
-    rc = control_client_status(path, false, clock_mono_ms() + ANSWER_MS, &text, &count);
-    if (rc < 0)
-        return rc;
-    rc = status_read_open(text, count, &run->status);
-    free(text);
-    return rc;
+    return control_client_read_status(path, clock_mono_ms() + ANSWER_MS, &run->status);
 }
 
 static void compare_configuration(struct doctor_run *run)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "agent/cli/cli.h"
 #include "agent/control/control.h"
@@ -28,17 +27,11 @@ static int fail(const char *path, int code)
 static int run(void)
 {
     char path[CONTROL_PATH_BYTES];
-    char *text;
-    size_t count;
     struct status_read *status;
     int result = control_path(path);
     if (result < 0)
         return fail("RUNNEL_SOCKET", result);
-    result = control_client_status(path, false, clock_mono_ms() + ANSWER_MS, &text, &count);
-    if (result < 0)
-        return fail(path, result);
-    result = status_read_open(text, count, &status);
-    free(text);
+    result = control_client_read_status(path, clock_mono_ms() + ANSWER_MS, &status);
     if (result < 0)
         return fail(path, result);
     metrics_write(status, stdout);

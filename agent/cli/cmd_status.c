@@ -97,14 +97,8 @@ static void judge_routes(const struct status_read *status, struct health *health
 
 static int ask_health(const char *path, struct health *ret_health)
 {
-    char *text;
-    size_t count;
     struct status_read *status;
-    int result = control_client_status(path, false, clock_mono_ms() + ANSWER_MS, &text, &count);
-    if (result < 0)
-        return result;
-    result = status_read_open(text, count, &status);
-    free(text);
+    int result = control_client_read_status(path, clock_mono_ms() + ANSWER_MS, &status);
     if (result < 0)
         return result;
     *ret_health =

@@ -59,14 +59,7 @@ static int become_owner(const char *path)
 
 static int ask_status(const char *socket, struct status_read **ret_status)
 {
-    char *text;
-    size_t count;
-    int rc = control_client_status(socket, false, clock_mono_ms() + ASK_MS, &text, &count);
-    if (rc < 0)
-        return rc;
-    rc = status_read_open(text, count, ret_status);
-    free(text);
-    return rc;
+    return control_client_read_status(socket, clock_mono_ms() + ASK_MS, ret_status);
 }
 
 /* One that is on its way down hangs up, and may be on its way up again. */

@@ -267,6 +267,19 @@ int control_client_status(const char *path, bool text, int64_t deadline_ms, char
     return 0;
 }
 
+int control_client_read_status(const char *path, int64_t deadline_ms,
+                               struct status_read **ret_status)
+{
+    char *text;
+    size_t count;
+    int result = control_client_status(path, false, deadline_ms, &text, &count);
+    if (result < 0)
+        return result;
+    result = status_read_open(text, count, ret_status);
+    free(text);
+    return result;
+}
+
 /* ---- an answer in parts ---- */
 
 /* What was received behind the line, else what comes: at most COUNT bytes, at once handed on. */

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/control/status_read.h"
+
 /**
  * The command line's end of the control socket; control.h describes the protocol. A client belongs
  * to its caller's memory and thread.
@@ -40,6 +42,10 @@ void control_client_close(struct control_client *client);
  */
 int control_client_status(const char *path, bool text, int64_t deadline_ms, char **ret_status,
                           size_t *ret_bytes);
+
+/** The same, read; status_read_close is the caller's. Likewise, or as status_read_open. */
+int control_client_read_status(const char *path, int64_t deadline_ms,
+                               struct status_read **ret_status);
 
 /** An answer of the agent in parts: REQUEST is what stands behind "spool", or another COMMAND, in
  *  control.h. */
