@@ -22,6 +22,7 @@ that shows it again.
 """
 import argparse
 import collections
+import contextlib
 import itertools
 import os
 import pathlib
@@ -705,13 +706,20 @@ def arguments():
     return options
 
 
-def main():
-    options = arguments()
+@contextlib.contextmanager
+def scratch():
+    """A folder in RAM, where that may be: states are many and short-lived, and what one is does not
+    depend on where it lies."""
     memory = pathlib.Path("/dev/shm")
-    # States are many and short-lived; what a state is does not depend on where it lies.
     base = memory if os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="runnel-powercut-", dir=base) as place:
-        harness = Harness(options, pathlib.Path(place).resolve())
+        yield pathlib.Path(place).resolve()
+
+
+def main():
+    options = arguments()
+    with scratch() as place:
+        harness = Harness(options, place)
         for workload in options.workloads:
             harness.cut(workload)
         return judge(harness, options.must_find)

@@ -18,7 +18,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 
 import powercut
 from powercut import Machine, State, states
@@ -193,10 +192,8 @@ def main():
     parser.add_argument("--must-find", metavar="REGEX", help="a control: failures are wanted")
     options = parser.parse_args()
     options.programs = options.programs.resolve()
-    memory = pathlib.Path("/dev/shm")
-    base = memory if os.access(memory, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="runnel-powercut-", dir=base) as place:
-        cutter = Cutter(options, pathlib.Path(place).resolve())
+    with powercut.scratch() as place:
+        cutter = Cutter(options, place)
         for workload in WORKLOADS:
             cutter.cut(workload)
         return judge(cutter, options.must_find)

@@ -7,14 +7,12 @@ is as it was before the step that was cut, or as that step left it, and it goes 
 The states are those of powercut.py, of which this has the recorder and the machine.
 """
 import argparse
-import os
 import pathlib
 import random
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 
 import powercut
 from powercut import Machine, Recording, State, check_log, read_log
@@ -102,10 +100,8 @@ def main():
     parser.add_argument("--must-find", metavar="REGEX", help="a control: failures are wanted")
     options = parser.parse_args()
     options.programs = options.programs.resolve()
-    memory = pathlib.Path("/dev/shm")
-    base = memory if os.access(memory, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="runnel-powercut-", dir=base) as place:
-        count, faults = cut(options, pathlib.Path(place).resolve(), options.seed)
+    with powercut.scratch() as place:
+        count, faults = cut(options, place, options.seed)
     print(f"{count} states (seed {options.seed}): {len(faults)} failures")
     print("\n".join(faults[:5]))
     if options.must_find:
