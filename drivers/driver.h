@@ -62,6 +62,8 @@ struct driver_context {
     const char *root;   /* put before absolute paths of /proc, /sys and /dev; "" but in tests */
     const struct driver_setting *settings;
     size_t setting_count;
+    int64_t interval_ms; /* of the sensor; 0: a stream without one */
+    int64_t timeout_ms;  /* the longest that one fetch may take */
     size_t document_bytes_max;
     bool drain;                  /* finite inputs are read to their end, then E_END */
     struct sample_origin resume; /* where a followed file was left, if present */
@@ -76,9 +78,14 @@ struct driver {
     const struct driver_limit *limits; /* NULL: none */
     size_t instance_bytes;
 
+    /** The key whose value names the bus that a polled sensor is on: those of the driver with the
+     *  same value wait for each other, no others do. NULL, or a sensor without it: all of those. */
+    const char *bus_key;
+
     /** Looks at the settings alone, each of which keeps to its kind and limit. Returns the key that
-     *  is at fault, and what is wrong with it in context->fault, to be read behind its value: "is
-     *  negative; write it without a sign"; NULL: none is. May be NULL itself. */
+     *  is at fault ("list[3].member" too), and what is wrong with it in context->fault, to be read
+     *  behind its value: "is negative; write it without a sign"; NULL: none is. May be NULL
+     *  itself. */
     const char *(*check)(const struct driver_context *context);
 
     /** Returns 0; E_INVALID for settings that contradict each other; error_sys and others for

@@ -280,24 +280,58 @@ static void read_settings(struct config_reader *reader, const struct json_node *
     sensor->setting_count = settings.count;
 }
 
+/* The INDEX-th of a list's nodes, or NULL. */
+static const struct json_node *find_element(const struct json_node *list, size_t index)
+{
+    const struct json_node *node = list == NULL ? NULL : list->first;
+    while (node != NULL && index-- > 0)
+        node = node->next;
+    return node;
+}
+
+/* Where "key", "list[3]" or "list[3].member" stands, or NULL; RET_PLACE and RET_MEMBER are the
+ * object and its member that a fault is about if it is not written at all. */
+static const struct json_node *find_written(const struct json_node *object, const char *key,
+                                            const struct json_node **ret_place,
+                                            const char **ret_member)
+{
+    char list[SETTING_KEY_BYTES];
+    size_t index;
+    int used = 0;
+    *ret_place = object;
+    *ret_member = key;
+    if (sscanf(key, "%127[^[][%zu]%n", list, &index, &used) != 2 || used == 0)
+        return config_read_member(object, key);
+    const struct json_node *element = find_element(config_read_member(object, list), index);
+    if (element == NULL || key[used] != '.')
+        return element;
+    *ret_place = element;
+    *ret_member = key + used + 1;
+    return config_read_member(element, key + used + 1);
+}
+
 /* What the driver itself finds in settings that are good one by one. */
 static void check_settings(struct config_reader *reader, const struct json_node *object,
                            const struct cfg_sensor *sensor)
 {
     char fault[DRIVER_FAULT_BYTES] = "";
+    const struct json_node *place;
+    const char *member;
     const struct driver_context context = {.sensor = sensor->name,
                                            .root = "",
                                            .settings = sensor->settings,
                                            .setting_count = sensor->setting_count,
+                                           .interval_ms = sensor->interval_ms,
+                                           .timeout_ms = sensor->timeout_ms,
                                            .fault = fault};
     const char *key = sensor->driver->check == NULL ? NULL : sensor->driver->check(&context);
     if (key == NULL)
         return;
-    const struct json_node *node = config_read_member(object, key);
+    const struct json_node *node = find_written(object, key, &place, &member);
     if (node != NULL)
         config_read_fault(reader, node, fault);
     else
-        config_fault(reader->faults, object, key, "%s", fault);
+        config_fault(reader->faults, place, member, "%s", fault);
 }
 
 static void resolve_settings(struct config_reader *reader, const struct json_node *object,

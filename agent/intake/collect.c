@@ -41,9 +41,11 @@ struct collect {
 
 /* ---- buses ---- */
 
-static const char *find_setting(const struct collect_sensor *setup, const char *key)
+/* What names its bus, or NULL: it is on the one of its driver. */
+static const char *bus_of(const struct collect_sensor *setup)
 {
-    for (size_t i = 0; i < setup->setting_count; i++)
+    const char *key = setup->driver->bus_key;
+    for (size_t i = 0; key != NULL && i < setup->setting_count; i++)
         if (strcmp(setup->settings[i].key, key) == 0)
             return setup->settings[i].value;
     return NULL;
@@ -52,11 +54,12 @@ static const char *find_setting(const struct collect_sensor *setup, const char *
 /* Whether two polled sensors must not be asked at the same time. */
 static bool share_bus(const struct collect_sensor *left, const struct collect_sensor *right)
 {
-    const char *left_bus = find_setting(left, "bus");
-    const char *right_bus = find_setting(right, "bus");
-    if (left_bus == NULL || right_bus == NULL)
-        return left_bus == right_bus && left->driver == right->driver;
-    return strcmp(left_bus, right_bus) == 0;
+    const char *left_bus = bus_of(left);
+    const char *right_bus = bus_of(right);
+    if (left->driver != right->driver)
+        return false;
+    return left_bus == right_bus ||
+           (left_bus != NULL && right_bus != NULL && strcmp(left_bus, right_bus) == 0);
 }
 
 static struct bus *find_bus(struct collect *collect, const struct sensor *sensor)
@@ -73,7 +76,7 @@ static struct bus *find_bus(struct collect *collect, const struct sensor *sensor
 static struct bus *add_bus(struct collect *collect, const struct sensor *sensor)
 {
     struct bus *bus = &collect->buses[collect->bus_count++];
-    const char *name = find_setting(sensor->setup, "bus");
+    const char *name = bus_of(sensor->setup);
     *bus = (struct bus){.stop = {.fd = collect->stop.fd, .progress = &bus->progress},
                         .is_stream = sensor_is_stream(sensor),
                         .progress = {.every_ms = collect->options.heartbeat_ms}};

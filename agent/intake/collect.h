@@ -13,9 +13,9 @@
 
 /**
  * Asks the sensors on their schedules and hands what they say to the spool. One thread per bus: a
- * stream driver's sensor has a thread of its own; polled sensors share one if their setting "bus"
- * is the same, or, where their driver has no such key, if their driver is the same. So a sensor
- * that hangs delays others only on its own bus, and there at most by its timeout.
+ * stream driver's sensor has a thread of its own; polled sensors share one if their driver is the
+ * same and so is what they have for its bus_key. So a sensor that hangs delays others only on its
+ * own bus, and there at most by its timeout.
  *
  * A sensor that fails is closed and opened again after a back-off with full jitter (up to 1 s, 2 s
  * ... CONFIG_COLLECT_BACKOFF_S); what it said last, and why it says nothing now, is in its status.

@@ -249,6 +249,8 @@ static int open_driver(struct sensor *sensor)
                                      .root = options->root,
                                      .settings = sensor->setup->settings,
                                      .setting_count = sensor->setup->setting_count,
+                                     .interval_ms = sensor->setup->interval_ms,
+                                     .timeout_ms = sensor->setup->timeout_ms,
                                      .document_bytes_max = options->document_bytes_max,
                                      .drain = options->drain,
                                      .resume = sensor->origin,

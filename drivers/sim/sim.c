@@ -50,6 +50,7 @@ struct sim {
 };
 
 static const struct driver_key keys[] = {
+    {"bus", DRIVER_KEY_TEXT, false, "sensors of one bus wait for each other; default one for all"},
     {"wave", DRIVER_KEY_TEXT, false, "sine, square, saw, walk or noise; default sine"},
     {"channels", DRIVER_KEY_INTEGER, false, "how many, 1 to 32, shifted in phase; default 1"},
     {"amplitude", DRIVER_KEY_DECIMAL, false, "how far a value goes from offset; default 10"},
@@ -374,6 +375,7 @@ const struct driver driver_sim = {
     .summary = "made-up waves and faults, for trying out and for tests",
     .keys = keys,
     .limits = limits,
+    .bus_key = "bus",
     .instance_bytes = sizeof(struct sim),
     .check = sim_check,
     .open = sim_open,

@@ -362,7 +362,7 @@ static void test_there_is_one_thread_per_bus(void **state)
 {
     static const struct driver_setting left[] = {{"bus", "left"}};
     static const struct driver_setting right[] = {{"bus", "right"}};
-    static const char *const names[] = {"sim", "left", "right", "stuck", "first", "second"};
+    static const char *const names[] = {"sim", "left", "stuck", "right", "first", "second"};
     struct bench *bench = *state;
     const char *bus;
     (void)add(bench, "a", driver_find("sim"), NULL, 0);

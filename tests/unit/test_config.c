@@ -41,12 +41,22 @@ static const struct driver_limit meter_limits[] = {{.key = "parity", .choices = 
                                                    {.key = "retries", .low = 0, .high = 3},
                                                    {.key = NULL}};
 
-/* A baud rate and a parity go together here. */
+/* A baud rate and a parity go together here, and the second channel has a register below 100 and no
+ * member called "label". */
 static const char *meter_check(const struct driver_context *context)
 {
     bool has_parity = false;
     bool has_baud = false;
     for (size_t i = 0; i < context->setting_count; i++) {
+        if (strcmp(context->settings[i].key, "channels[1].register") == 0 &&
+            strlen(context->settings[i].value) > 2) {
+            driver_say(context->fault, "is too large; there are 100");
+            return "channels[1].register";
+        }
+        if (strcmp(context->settings[i].value, "nameless") == 0) {
+            driver_say(context->fault, "is missing here");
+            return "channels[0].label";
+        }
         has_parity |= strcmp(context->settings[i].key, "parity") == 0;
         has_baud |= strcmp(context->settings[i].key, "baud") == 0;
     }
@@ -483,10 +493,16 @@ static void test_what_a_driver_finds_wrong(void **state)
         HEAD "\"sensors\": [ { \"name\": \"m\", \"driver\": \"meter\", \"bus\": \"b\",\n"
              "\"parity\": \"odd\" }, { \"name\": \"n\", \"driver\": \"meter\", \"bus\": \"b\",\n"
              "\"baud\": 9600 }, { \"name\": \"o\", \"driver\": \"meter\", \"bus\": \"b\",\n"
-             "\"baud\": 9601 } ] }",
+             "\"baud\": 9601 }, { \"name\": \"p\", \"driver\": \"meter\", \"bus\": \"b\", "
+             "\"channels\": [\n"
+             "{ \"name\": \"u\", \"register\": 1 }, { \"name\": \"v\", \"register\": 100 } ] },\n"
+             "{ \"name\": \"q\", \"driver\": \"meter\", \"bus\": \"b\", \"channels\": [\n"
+             "{ \"name\": \"nameless\", \"register\": 1 } ] } ] }",
         "3:11: sensors[0].parity: \"odd\" is alone; add the other\n"
         "4:9: sensors[1].baud: 9600 is alone; add the other\n"
-        "5:9: sensors[2].baud: 9601 is none of 9600, 19200; did you mean \"9600\"?\n");
+        "5:9: sensors[2].baud: 9601 is none of 9600, 19200; did you mean \"9600\"?\n"
+        "6:60: sensors[3].channels[1].register: 100 is too large; there are 100\n"
+        "8:1: sensors[4].channels[0].label: is missing here\n");
 }
 
 static void test_drivers_and_names(void **state)
