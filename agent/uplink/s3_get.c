@@ -8,6 +8,7 @@
 #include "agent/uplink/dest/s3_place.h"
 #include "agent/uplink/dest/xml_error.h"
 #include "agent/uplink/request.h"
+#include "agent/uplink/server_clock.h"
 #include "agent/uplink/verdict.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
@@ -18,10 +19,8 @@ enum {
     CONNECT_MS = 20 * 1000,
     SILENCE_MS = 20 * 1000,
     CREDENTIALS_MS = 60 * 1000,
-    SKEW_MS = 240 * 1000, /* AWS allows 5 min */
-    DATE_MIDDLE_MS = 500, /* a Date header is cut to the second */
-    PATH_BYTES = 1700,    /* bucket and key, with each byte as %XX */
-    TRIES_MAX = 4,        /* with each of the things that are mended once */
+    PATH_BYTES = 1700, /* bucket and key, with each byte as %XX */
+    TRIES_MAX = 4,     /* with each of the things that are mended once */
 };
 
 static const char empty_hash[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -34,9 +33,7 @@ struct s3_get {
     struct credentials credentials;
     char path[PATH_BYTES];
     char head[REQUEST_HEAD_BYTES];
-    bool time_known; /* by the Date of a reply: */
-    int64_t server_offset_ms;
-    int64_t signed_offset_ms;
+    struct server_clock clock;
 
     struct s3_get_object *object; /* of the exchange that is under way */
     struct http_reply reply;
@@ -125,23 +122,14 @@ void s3_get_close(struct s3_get *get)
 
 /* ---- one exchange ---- */
 
-static int64_t magnitude(int64_t value)
-{
-    return value < 0 ? -value : value;
-}
-
-/* The endpoint's clock decides where ours is far off; where both agree ours is finer. */
 static int64_t signing_wall_ms(struct s3_get *get)
 {
     const struct tls_options *tls = &get->options.tls_options;
     bool known = false;
-    int64_t boot = clock_boot_ms();
-    int64_t wall = tls->wall_ms != NULL ? tls->wall_ms(tls->wall_context, &known) : clock_wall_ms();
-    int64_t server = boot + get->server_offset_ms;
-    if (get->time_known && magnitude(server - wall) > SKEW_MS)
-        wall = server;
-    get->signed_offset_ms = wall - boot;
-    return wall;
+    int64_t boot_ms = clock_boot_ms();
+    return server_clock_sign(&get->clock, boot_ms,
+                             tls->wall_ms != NULL ? tls->wall_ms(tls->wall_context, &known)
+                                                  : clock_wall_ms());
 }
 
 static int write_head(struct s3_get *get, const char *etag)
@@ -170,10 +158,8 @@ static int on_head(void *context, const struct http_reply *reply)
 {
     struct s3_get *get = context;
     get->reply = *reply;
-    if (!reply->has_date)
-        return E_OK;
-    get->time_known = true;
-    get->server_offset_ms = reply->date_ms + DATE_MIDDLE_MS - clock_boot_ms();
+    if (reply->has_date)
+        server_clock_learn(&get->clock, clock_boot_ms(), reply->date_ms);
     return E_OK;
 }
 
@@ -242,24 +228,6 @@ static const char *remedy_of(const struct s3_get *get, const struct verdict_ques
     return verdict_remedy(question);
 }
 
-static void explain(const struct s3_get *get, const struct verdict_question *question,
-                    const struct http_outcome *outcome, char fault[S3_GET_FAULT_BYTES])
-{
-    const char *remedy = remedy_of(get, question);
-    const char *before = remedy != NULL ? "; " : "";
-    if (remedy == NULL)
-        remedy = "";
-    if (question->error != E_OK)
-        (void)snprintf(fault, S3_GET_FAULT_BYTES, "%s%s%s",
-                       outcome->fault[0] != '\0' ? outcome->fault : ERROR_TEXT(question->error),
-                       before, remedy);
-    else
-        (void)snprintf(
-            fault, S3_GET_FAULT_BYTES, "%s answered %d %s (%s)%s%s", http_client_host(get->client),
-            question->status, question->code[0] != '\0' ? question->code : "without an error code",
-            question->message[0] != '\0' ? question->message : "no message", before, remedy);
-}
-
 /* Whether WHAT was mended in this question before; from now on it was. */
 static bool is_mended(struct s3_get *get, enum verdict what)
 {
@@ -295,8 +263,7 @@ static int judge(struct s3_get *get, const char *etag, int code, const struct ht
         .whole = true,
         .otherwise = code == E_OK &&
                      s3_place_learn(&get->place, &get->reply, get->error.code, get->xml.region),
-        .skewed =
-            get->time_known && magnitude(get->server_offset_ms - get->signed_offset_ms) > SKEW_MS,
+        .skewed = server_clock_is_skewed(&get->clock),
     };
     if (code == E_STOP)
         return code;
@@ -310,7 +277,8 @@ static int judge(struct s3_get *get, const char *etag, int code, const struct ht
     if (code == E_OK && question.understood)
         return get->reply.status == 304 ? E_EXISTS : E_OK;
     enum verdict verdict = verdict_of_request(&question);
-    explain(get, &question, outcome, fault);
+    verdict_explain(&question, http_client_host(get->client), outcome->fault,
+                    remedy_of(get, &question), fault, S3_GET_FAULT_BYTES);
     switch (verdict) {
     case VERDICT_OTHERWISE:
     case VERDICT_FIX_CLOCK:

@@ -10,8 +10,6 @@
 _Static_assert((int)DEST_FAULT_BYTES == (int)HTTP_FAULT_BYTES, "one becomes the other");
 
 enum {
-    SKEW_MS = 240 * 1000, /* AWS allows 5 min; SDKs correct from 4 min on */
-    DATE_MIDDLE_MS = 500, /* a Date header is cut to the second */
     TOTAL_MS = 60 * 1000,
     BYTES_PER_S_MIN = 2048,
     EMPTY_BYTES = 2560, /* an ARN of 400 characters, each escaped */
@@ -25,32 +23,13 @@ struct question {
     char body[EMPTY_BYTES];
 };
 
-static int64_t magnitude(int64_t value)
-{
-    return value < 0 ? -value : value;
-}
-
-/* The endpoint's clock decides where ours is far off; where both agree ours is finer. */
-static int64_t signing_wall_ms(struct uplink *uplink)
-{
-    int64_t boot = clock_boot_ms();
-    int64_t wall = clock_wall_ms();
-    int64_t server = boot + uplink->server_offset_ms;
-    if (uplink->time_known && magnitude(server - wall) > SKEW_MS)
-        wall = server;
-    uplink->signed_offset_ms = wall - boot;
-    return wall;
-}
-
 void uplink_exchange_learn(struct uplink *uplink, int64_t wall_ms)
 {
     const struct uplink_options *options = &uplink->options;
-    uplink->time_known = true;
-    uplink->server_offset_ms = wall_ms + DATE_MIDDLE_MS - clock_boot_ms();
-    uplink->answer.skewed =
-        magnitude(uplink->server_offset_ms - uplink->signed_offset_ms) > SKEW_MS;
+    server_clock_learn(&uplink->clock, clock_boot_ms(), wall_ms);
+    uplink->answer.skewed = server_clock_is_skewed(&uplink->clock);
     if (options->tls && options->on_date != NULL)
-        options->on_date(options->context, uplink->server_offset_ms);
+        options->on_date(options->context, uplink->clock.offset_ms);
 }
 
 static int on_head(void *context, const struct http_reply *reply)
@@ -85,16 +64,17 @@ static int write_head(struct uplink *uplink, const struct batch_summary *batch, 
     int rc = http_client_point(uplink->client, host);
     if (rc < 0)
         return rc;
-    const struct request request = {.host = host,
-                                    .port = options->port,
-                                    .tls = options->tls,
-                                    .head = &head,
-                                    .region = head.region != NULL ? head.region : options->region,
-                                    .user_agent = options->user_agent,
-                                    .credentials = has_keys ? &uplink->credentials : NULL,
-                                    .wall_ms = signing_wall_ms(uplink),
-                                    .body_hash = body_hash,
-                                    .body_bytes = body_bytes};
+    const struct request request = {
+        .host = host,
+        .port = options->port,
+        .tls = options->tls,
+        .head = &head,
+        .region = head.region != NULL ? head.region : options->region,
+        .user_agent = options->user_agent,
+        .credentials = has_keys ? &uplink->credentials : NULL,
+        .wall_ms = server_clock_sign(&uplink->clock, clock_boot_ms(), clock_wall_ms()),
+        .body_hash = body_hash,
+        .body_bytes = body_bytes};
     return request_write_head(&request, &uplink->key, uplink->head);
 }
 

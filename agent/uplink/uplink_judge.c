@@ -127,17 +127,10 @@ static const char *remedy_of(const struct uplink *uplink, const struct verdict_q
 static void describe(struct uplink *uplink, const struct verdict_question *question,
                      const char *fault, char ret_error[UPLINK_ERROR_BYTES])
 {
-    const char *remedy = remedy_of(uplink, question);
-    const char *message = question->message[0] != '\0' ? question->message : "no message";
-    const char *code = question->code[0] != '\0' ? question->code : "without an error code";
-    if (question->error != E_OK)
-        (void)snprintf(ret_error, UPLINK_ERROR_BYTES, "%s%s%s",
-                       fault[0] != '\0' ? fault : ERROR_TEXT(question->error),
-                       remedy != NULL ? "; " : "", remedy != NULL ? remedy : "");
-    else
-        (void)snprintf(ret_error, UPLINK_ERROR_BYTES, "%s answered %d %s (%s)%s%s",
-                       http_client_host(uplink->client), question->status, code, message,
-                       remedy != NULL ? "; " : "", remedy != NULL ? remedy : "");
+    /* A destination that stores has no client, and no answer either. */
+    const char *host = question->error == E_OK ? http_client_host(uplink->client) : "";
+    verdict_explain(question, host, fault, remedy_of(uplink, question), ret_error,
+                    UPLINK_ERROR_BYTES);
     clean(uplink, ret_error);
 }
 
@@ -145,7 +138,7 @@ static void describe(struct uplink *uplink, const struct verdict_question *quest
 static bool aid(struct uplink *uplink, enum verdict verdict)
 {
     bool *given;
-    if (verdict == VERDICT_FIX_CLOCK && uplink->time_known)
+    if (verdict == VERDICT_FIX_CLOCK && uplink->clock.known)
         given = &uplink->clock_fixed;
     else if (verdict == VERDICT_REFRESH_CREDENTIALS && uplink->options.credentials != NULL)
         given = &uplink->refreshed;

@@ -60,7 +60,7 @@ static void fill(const struct uplink *uplink, struct uplink_probe *ret_probe)
 {
     ret_probe->status = uplink->answer.head.status;
     ret_probe->has_date = uplink->answer.head.has_date;
-    ret_probe->server_offset_ms = uplink->server_offset_ms;
+    ret_probe->server_offset_ms = uplink->clock.offset_ms;
 }
 
 /* As the route itself does it, which learns the time, or the place, from a reply. */

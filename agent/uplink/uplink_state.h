@@ -12,6 +12,7 @@
 #include "agent/uplink/link.h"
 #include "agent/uplink/pace.h"
 #include "agent/uplink/request.h"
+#include "agent/uplink/server_clock.h"
 #include "agent/uplink/uplink.h"
 #include "agent/uplink/verdict.h"
 #include "platform/base/log.h"
@@ -83,15 +84,13 @@ struct uplink {
     bool time_given_up; /* who answers does not say it */
     bool doubts_clock;  /* the next question passes over the dates of certificates */
     bool doubted;       /* it did, since the last wait */
-    bool time_known;
-    int64_t server_offset_ms; /* the endpoint's clock less CLOCK_BOOTTIME */
-    int64_t signed_offset_ms; /* likewise, of the time that was signed last */
-    bool clock_fixed;         /* since the last reply that did not blame the clock */
-    bool refreshed;           /* since the last success */
-    bool otherwise;           /* likewise: the destination said how to ask instead */
-    uint64_t record_bytes;    /* of a record, as the last batch had them */
-    size_t alike_records;     /* so many went out, and nobody said what became of them; 0: none */
-    bool keys_refused;        /* those that were had last */
+    struct server_clock clock;
+    bool clock_fixed;      /* since the last reply that did not blame the clock */
+    bool refreshed;        /* since the last success */
+    bool otherwise;        /* likewise: the destination said how to ask instead */
+    uint64_t record_bytes; /* of a record, as the last batch had them */
+    size_t alike_records;  /* so many went out, and nobody said what became of them; 0: none */
+    bool keys_refused;     /* those that were had last */
     unsigned changes;
     enum uplink_state state_logged;
     struct log_limit log_limits[UPLINK_NEEDS_OPERATOR + 1];

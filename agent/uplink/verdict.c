@@ -2,6 +2,7 @@
 #include "agent/uplink/verdict.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "platform/base/error.h"
@@ -269,4 +270,20 @@ const char *verdict_remedy(const struct verdict_question *question)
         if (statuses[i].status == question->status)
             return statuses[i].remedy;
     return verdict_of_status(question->status) == VERDICT_OPERATOR ? ADDRESS : NULL;
+}
+
+void verdict_explain(const struct verdict_question *question, const char *host, const char *fault,
+                     const char *remedy, char *ret_text, size_t text_bytes)
+{
+    const char *before = remedy != NULL ? "; " : "";
+    if (remedy == NULL)
+        remedy = "";
+    if (question->error != E_OK)
+        (void)snprintf(ret_text, text_bytes, "%s%s%s",
+                       fault[0] != '\0' ? fault : ERROR_TEXT(question->error), before, remedy);
+    else
+        (void)snprintf(ret_text, text_bytes, "%s answered %d %s (%s)%s%s", host, question->status,
+                       question->code[0] != '\0' ? question->code : "without an error code",
+                       question->message[0] != '\0' ? question->message : "no message", before,
+                       remedy);
 }

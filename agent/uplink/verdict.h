@@ -3,6 +3,7 @@
 #define RUNNEL_AGENT_UPLINK_VERDICT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /**
@@ -47,5 +48,10 @@ bool verdict_server_time(const char *message, int64_t *ret_wall_ms);
 
 /** What helps, for people, or NULL: most errors pass by themselves. */
 const char *verdict_remedy(const struct verdict_question *question);
+
+/** For people: what HOST answered, or FAULT (else the error's name) where it did not, and what
+ *  helps, REMEDY (or NULL). Cut to TEXT_BYTES. */
+void verdict_explain(const struct verdict_question *question, const char *host, const char *fault,
+                     const char *remedy, char *ret_text, size_t text_bytes);
 
 #endif

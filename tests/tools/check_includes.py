@@ -89,7 +89,7 @@ PURE = """
     agent/spool/gap.* agent/spool/order.* agent/spool/scan.* agent/spool/seal.* agent/spool/verify.*
     agent/spool/timeline.*
     agent/batch/render_*.* agent/batch/partition.* agent/batch/aggregate.*
-    agent/uplink/verdict.* agent/uplink/backoff.* agent/uplink/pace.*
+    agent/uplink/verdict.* agent/uplink/server_clock.* agent/uplink/backoff.* agent/uplink/pace.*
     agent/uplink/bisect.* agent/uplink/fit.*
     agent/uplink/dest/kinesis.* agent/uplink/dest/firehose.* agent/uplink/dest/apigateway.*
     agent/uplink/dest/s3.* agent/uplink/dest/xml_error.*
