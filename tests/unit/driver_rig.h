@@ -5,7 +5,7 @@
 #include "drivers/driver.h"
 
 /** A driver on a bench: a temporary directory as its root, and one instance of it. */
-enum { RIG_SETTINGS_MAX = 12, RIG_PATH_BYTES = 300 };
+enum { RIG_SETTINGS_MAX = 32, RIG_PATH_BYTES = 300 };
 
 struct rig {
     char root[64];
