@@ -57,6 +57,12 @@ struct driver_setting {
 
 enum { DRIVER_FAULT_BYTES = 200 };
 
+/**
+ * Sensors of one driver on one bus are used by one thread, and may share what is there once for all
+ * of them, such as a serial line: bus_state leads to a pointer that is NULL at first and that stays
+ * where it is from the first open to the last close. The first open puts there what it allocated,
+ * the last close frees it and puts NULL back.
+ */
 struct driver_context {
     const char *sensor; /* its name */
     const char *root;   /* put before absolute paths of /proc, /sys and /dev; "" but in tests */
@@ -68,6 +74,7 @@ struct driver_context {
     bool drain;                  /* finite inputs are read to their end, then E_END */
     struct sample_origin resume; /* where a followed file was left, if present */
     const struct stop *stop;     /* ends every wait */
+    void **bus_state;            /* what sensors of one bus share; NULL: it is alone there */
     char *fault;                 /* DRIVER_FAULT_BYTES: which path, what, what to check */
 };
 

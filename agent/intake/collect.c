@@ -28,6 +28,7 @@ struct bus {
     struct sensor *first;
     struct progress progress;
     struct thread thread;
+    void *state; /* its driver's, for all its sensors */
 };
 
 struct collect {
@@ -92,6 +93,7 @@ static void join_bus(struct collect *collect, struct sensor *sensor)
     if (bus == NULL)
         bus = add_bus(collect, sensor);
     sensor->stop = &bus->stop;
+    sensor->bus_state = &bus->state;
     sensor->next = bus->first;
     bus->first = sensor;
 }

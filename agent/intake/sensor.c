@@ -255,6 +255,7 @@ static int open_driver(struct sensor *sensor)
                                      .drain = options->drain,
                                      .resume = sensor->origin,
                                      .stop = sensor->stop,
+                                     .bus_state = sensor->bus_state,
                                      .fault = sensor->fault};
     /* What this process has read counts: the spool only knows what it has committed. */
     if (!sensor->origin.present && sensor_is_stream(sensor))

@@ -17,6 +17,7 @@ struct sensor {
     const struct collect_sensor *setup;
     const struct collect_options *options;
     const struct stop *stop; /* of its thread, with its progress */
+    void **bus_state;        /* its driver's, of all sensors of that thread */
     struct sensor *next;     /* on the same bus */
     void *instance;
     bool is_open;
