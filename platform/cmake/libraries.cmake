@@ -35,3 +35,11 @@ runnel_find_library(mbedtls mbedtls/ssl.h libmbedtls-dev mbedtls mbedx509 mbedcr
 if(CONFIG_GZIP)
     runnel_find_library(zlib zlib.h zlib1g-dev z)
 endif()
+if(CONFIG_DRIVER_MODBUS)
+    # Under the LGPL: a program that has it inside must come with what it takes to link it anew.
+    if(RUNNEL_STATIC)
+        message(FATAL_ERROR "libmodbus (LGPL) is only linked dynamically. Set "
+            "CONFIG_DRIVER_MODBUS=n for a static program")
+    endif()
+    runnel_find_library(modbus modbus/modbus.h libmodbus-dev modbus)
+endif()

@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROOT_PACKAGES = (
     "base-files base-passwd bash coreutils dash e2fsprogs grep iproute2 kmod libc-bin mount procps "
     "sed systemd systemd-resolved systemd-sysv udev util-linux busybox-static "
-    "libmbedtls14 liblmdb0 libcjson1 zlib1g").split()
+    "libmbedtls14 liblmdb0 libcjson1 libmodbus5 zlib1g").split()
 # What only installing needs: scripts of packages do not run here.
 NOT_NEEDED = ("adduser", "debconf", "dpkg", "initramfs-tools", "klibc", "libdb5", "libfile-find",
               "libgdbm", "libklibc", "libnumber-compare", "libperl", "libtext-glob", "linux-base",

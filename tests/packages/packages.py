@@ -157,7 +157,8 @@ class Guest:
             log=self.log)
         depends = subprocess.run(["dpkg-deb", "-f", self.test / "old.deb", "Depends"], check=True,
                                  capture_output=True, text=True).stdout
-        for library in ("libc6", "libcjson1", "liblmdb0", "libmbedtls14", "zlib1g"):
+        for library in ("libc6", "libcjson1", "liblmdb0", "libmbedtls14", "libmodbus5",
+                        "zlib1g"):
             check(library in depends, f"{library} is not in {depends}")
 
     def write(self, sink):

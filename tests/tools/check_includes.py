@@ -62,6 +62,7 @@ DOORS = (
     ("mbedtls/** psa/**", "platform/mbedtls/* tests/sink/* tests/unit/fake_tls.c "
      "tests/unit/test_tls_trust.c"),
     ("zlib.h", "platform/zlib/* tests/unit/test_gzip.c tests/unit/test_batch_pack.c"),
+    ("modbus/**", "drivers/modbus/modbus_bus.c"),
     ("cmocka.h", "tests/unit/unit.h"),
 )
 
@@ -83,6 +84,7 @@ PURE = """
     platform/base/parse.* platform/base/pem.* platform/base/ini.* platform/base/url.*
     platform/base/writer.*
     platform/json/json_write.* platform/json/json_scan.*
+    drivers/modbus/modbus_plan.* drivers/modbus/modbus_decode.*
     agent/aws/sigv4.* agent/aws/credentials_reply.* agent/aws/xml_scan.*
     agent/http/http_write.* agent/http/http_parse.* agent/http/http_connect.*
     agent/spool/lane.* agent/spool/record.* agent/spool/block.* agent/spool/cursor.*
@@ -227,6 +229,7 @@ MISTAKES = (
     ("agent/intake/peers.c", include("<coap3/coap.h>"), "one door"),
     ("tests/unit/test_own.c", include("<cmocka.h>"), "one door"),
     ("agent/uplink/zip.c", include("<zlib.h>"), "one door"),
+    ("drivers/modbus/other.c", include("<modbus/modbus.h>"), "one door"),
     ("agent/uplink/brotli.c", include("<brotli/encode.h>"), "neither libc"),
     ("agent/uplink/computed.c", include("HEADER"), "computed"),
     ("agent/aws/sigv4.c", include("<time.h>"), "reaches <time.h>"),

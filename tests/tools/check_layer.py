@@ -30,7 +30,8 @@ UNABLE = 77
 FOLDERS = {"core": "meta", "openembedded-layer": "meta-oe", "networking-layer": "meta-networking",
            "meta-python": "meta-python"}
 PROVIDED_BY = {
-    "openembedded-layer": ("cjson", "cmocka", "lmdb", "python3-kconfiglib-native"),
+    "openembedded-layer": ("cjson", "cmocka", "libmodbus", "lmdb",
+                           "python3-kconfiglib-native"),
     "networking-layer": ("mbedtls",),
     "meta-python": ("python3-kconfiglib-native",),
     "core": ("ca-certificates", "packagegroup-core-boot", "util-linux-unshare", "zlib"),

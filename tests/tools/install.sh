@@ -15,7 +15,8 @@ group() {
     build)
         why="to build runnel and its tests"
         packages="gcc libc6-dev cmake ninja-build python3 python3-kconfiglib
-            libmbedtls-dev liblmdb-dev libcjson-dev zlib1g-dev libcmocka-dev"
+            libmbedtls-dev liblmdb-dev libcjson-dev zlib1g-dev libmodbus-dev
+            libcmocka-dev"
         ;;
     checks)
         why="to check style and scripts"
@@ -43,7 +44,8 @@ group() {
         ;;
     e2e)
         why="to check requests, certificates and metrics against what others wrote"
-        packages="openssl python3-botocore python3-cryptography python3-prometheus-client"
+        packages="openssl python3-botocore python3-cryptography python3-prometheus-client
+            python3-pymodbus python3-serial"
         ;;
     node)
         why="to run kinesalite, a Kinesis that others wrote"
