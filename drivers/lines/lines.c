@@ -11,18 +11,16 @@
 #include <unistd.h>
 
 #include "drivers/driver.h"
+#include "drivers/format/text.h"
 #include "drivers/lines/follow.h"
 #include "drivers/lines/framer.h"
 #include "drivers/lines/writers.h"
 #include "platform/base/error.h"
 #include "platform/base/parse.h"
+#include "platform/clock.h"
 #include "platform/fs.h"
-#include "platform/json/json_scan.h"
 
-/*
- * One JSON object or one number per line, from whoever writes lines: a tty, a FIFO, a file that
- * grows, or a Unix socket. Objects are checked and kept byte for byte.
- */
+/* Lines of text, from whoever writes them: a tty, a FIFO, a file that grows, or a Unix socket. */
 
 enum kind { KIND_CLOSED, KIND_FILE, KIND_FIFO, KIND_TTY, KIND_UNIX };
 
@@ -33,8 +31,9 @@ struct lines {
     bool drain;
     size_t document_bytes_max;
     char path[FS_PATH_BYTES]; /* without "unix:" */
-    char unit[SAMPLE_UNIT_BYTES];
-    int fd; /* of a FIFO or tty */
+    struct text text;
+    struct text_stream *streams; /* one; for each writer one on a socket */
+    int fd;                      /* of a FIFO or tty */
     bool had_data;
     struct follow follow;
     struct writers writers;
@@ -50,13 +49,14 @@ struct lines {
 static const struct driver_key keys[] = {
     {"path", DRIVER_KEY_TEXT, true, "a tty, a FIFO, a file to follow, or unix:/path to listen on"},
     {"baud", DRIVER_KEY_INTEGER, false, "the speed of a tty (8 bits, no parity); default 9600"},
-    {"unit", DRIVER_KEY_UNIT, false, "the SenML unit of lines that are numbers; default none"},
+    TEXT_KEYS,
     {0}};
 
 static const struct driver_limit limits[] = {
     {.key = "baud",
      .choices = "1200|2400|4800|9600|19200|38400|57600|115200|230400|460800|921600|1000000|1500000"
                 "|2000000|3000000|4000000"},
+    TEXT_LIMITS,
     {.key = NULL}};
 
 /* ---- opening ---- */
@@ -124,7 +124,7 @@ static bool is_unix_path(const char *path)
     return strncmp(path, unix_prefix, sizeof unix_prefix - 1) == 0;
 }
 
-static const char *lines_check(const struct driver_context *context)
+static const char *check_path(const struct driver_context *context)
 {
     const char *path = driver_setting(context, "path");
     if (path == NULL || !is_unix_path(path))
@@ -139,6 +139,12 @@ static const char *lines_check(const struct driver_context *context)
         return NULL;
     driver_say(context->fault, "is the speed of a tty, and \"path\" is a socket; leave it out");
     return "baud";
+}
+
+static const char *lines_check(const struct driver_context *context)
+{
+    const char *key = check_path(context);
+    return key != NULL ? key : text_check(context);
 }
 
 static int open_unix(struct lines *lines, const struct driver_context *context)
@@ -159,6 +165,25 @@ static int open_unix(struct lines *lines, const struct driver_context *context)
     return rc;
 }
 
+/* What the lines behind the one at which reading goes on are to be understood by. */
+static int read_first_line(struct lines *lines)
+{
+    struct framer_line line;
+    struct sample none;
+    size_t size;
+    framer_start(&lines->framer, lines->buffers, lines->document_bytes_max, 0);
+    void *room = framer_room(&lines->framer, &size);
+    ssize_t got = pread(lines->follow.fd, room, size, 0);
+    if (got < 0)
+        return error_sys(errno);
+    framer_add(&lines->framer, (size_t)got);
+    int rc = framer_next(&lines->framer, true, &line);
+    if (rc == 0)
+        rc = text_convert(&lines->text, lines->streams,
+                          &(struct text_line){.bytes = line.bytes, .count = line.count}, &none);
+    return rc == E_AGAIN ? 0 : rc;
+}
+
 static int open_file(struct lines *lines, const struct driver_context *context)
 {
     uint64_t offset;
@@ -166,6 +191,13 @@ static int open_file(struct lines *lines, const struct driver_context *context)
     int rc = follow_open(&lines->follow, lines->path, &context->resume, lines->drain, &offset);
     if (rc < 0) {
         driver_say(context->fault, "%s: %s", lines->path, ERROR_TEXT(rc));
+        return rc;
+    }
+    if (offset > 0 && text_needs_header(&lines->text))
+        rc = read_first_line(lines);
+    if (rc < 0) {
+        driver_say(context->fault, "%s: its first line is no header: %s", lines->path,
+                   lines->text.what);
         return rc;
     }
     framer_start(&lines->framer, lines->buffers, lines->document_bytes_max, offset);
@@ -219,19 +251,6 @@ static int set_path(struct lines *lines, const struct driver_context *context, c
     return E_INVALID;
 }
 
-static int set_unit(struct lines *lines, const struct driver_context *context)
-{
-    const char *unit = driver_setting(context, "unit");
-    if (unit == NULL)
-        return 0;
-    if (driver_unit_meaning(unit) == NULL) {
-        driver_say(context->fault, "unit \"%s\": no SenML unit name; see drivers/units.def", unit);
-        return E_INVALID;
-    }
-    (void)snprintf(lines->unit, sizeof lines->unit, "%s", unit);
-    return 0;
-}
-
 static int lines_open(void *instance, const struct driver_context *context)
 {
     struct lines *lines = instance;
@@ -244,12 +263,13 @@ static int lines_open(void *instance, const struct driver_context *context)
                       : is_unix    ? path + sizeof unix_prefix - 1
                                    : path);
     if (rc == 0)
-        rc = set_unit(lines, context);
+        rc = text_open(&lines->text, context);
     if (rc < 0)
         return rc;
-    lines->buffers = calloc(is_unix ? CONFIG_DRIVER_LINES_WRITERS : 1,
-                            framer_buffer_bytes(lines->document_bytes_max));
-    if (lines->buffers == NULL)
+    size_t streams = is_unix ? CONFIG_DRIVER_LINES_WRITERS : 1;
+    lines->buffers = calloc(streams, framer_buffer_bytes(lines->document_bytes_max));
+    lines->streams = calloc(streams, sizeof *lines->streams);
+    if (lines->buffers == NULL || lines->streams == NULL)
         return E_NO_MEMORY;
     rc = is_unix ? open_unix(lines, context) : open_path(lines, context);
     if (rc < 0 || lines->kind == KIND_TTY || driver_setting(context, "baud") == NULL)
@@ -261,9 +281,7 @@ static int lines_open(void *instance, const struct driver_context *context)
 static int lines_channels(const void *instance, struct channel *ret_channels)
 {
     const struct lines *lines = instance;
-    ret_channels[0] = (struct channel){.name = "value"};
-    memcpy(ret_channels[0].unit, lines->unit, sizeof lines->unit);
-    return 1;
+    return text_channels(&lines->text, ret_channels);
 }
 
 /* ---- fetching ---- */
@@ -285,6 +303,7 @@ static void begin_file(struct lines *lines)
     framer_start(&lines->framer, lines->buffers, lines->document_bytes_max, 0);
     lines->skipped = 0;
     lines->at_end = false;
+    lines->streams[0] = (struct text_stream){0};
 }
 
 /* The beginning of a line whose end was cut off is no line. */
@@ -399,8 +418,17 @@ static int fetch_stream(struct lines *lines)
     return rc;
 }
 
+/* The one whose lines are read at present. */
+static struct text_stream *current_stream(struct lines *lines)
+{
+    size_t place = lines->kind == KIND_UNIX ? writers_place(&lines->writers, lines->current) : 0;
+    return &lines->streams[place];
+}
+
 static int fetch_unix(struct lines *lines)
 {
+    if (lines->at_end)
+        *current_stream(lines) = (struct text_stream){0}; /* for who comes next */
     int rc = writers_fetch(&lines->writers, &lines->current, &lines->at_end);
     if (rc == E_END && !lines->drain)
         return E_AGAIN;
@@ -440,83 +468,63 @@ static void trim(struct framer_line *line)
     }
 }
 
-/* Scans once more, now for the place and the reason. */
-static void say_json(struct lines *lines, const struct framer_line *line)
-{
-    struct json_scan scan;
-    json_scan_start(&scan, NULL, NULL);
-    int rc = json_scan_feed(&scan, line->bytes, line->count);
-    if (rc == 0)
-        rc = json_scan_end(&scan);
-    say_line(lines, scan.column, rc < 0 && scan.fault != NULL ? scan.fault : ERROR_TEXT(rc));
-}
-
-static int convert_object(struct lines *lines, const struct framer_line *line,
-                          struct sample *ret_sample)
-{
-    int rc = json_scan_object(line->bytes, line->count);
-    if (rc < 0) {
-        say_json(lines, line);
-        return rc;
-    }
-    ret_sample->value_count = 0;
-    ret_sample->document = line->bytes;
-    ret_sample->document_bytes = line->count;
-    return 0;
-}
-
-static int convert_number(struct lines *lines, const struct framer_line *line,
-                          struct sample *ret_sample)
-{
-    struct value value = {.kind = VALUE_DECIMAL};
-    int rc =
-        parse_decimal((const char *)line->bytes, line->count, &value.mantissa, &value.decimals);
-    if (rc < 0) {
-        say_line(lines, 1,
-                 rc == E_RANGE ? "a number of more digits than 64 bits hold"
-                               : "a JSON object or a number was expected");
-        return rc;
-    }
-    ret_sample->value_count = 1;
-    ret_sample->values[0] = value;
-    ret_sample->document = NULL;
-    ret_sample->document_bytes = 0;
-    return 0;
-}
-
 static int convert(struct lines *lines, const struct framer_line *line, struct sample *ret_sample)
 {
-    int rc = line->bytes[0] == '{' ? convert_object(lines, line, ret_sample)
-                                   : convert_number(lines, line, ret_sample);
-    if (rc < 0)
-        return rc;
-    ret_sample->boot_ms = 0;
-    ret_sample->origin = (struct sample_origin){.present = lines->kind == KIND_FILE,
-                                                .device = lines->follow.device,
-                                                .inode = lines->follow.inode,
-                                                .offset = line->offset};
+    const struct text_line text = {.bytes = line->bytes,
+                                   .count = line->count,
+                                   .boot_ms = clock_boot_ms(),
+                                   .offset = line->offset};
+    int rc = text_convert(&lines->text, current_stream(lines), &text, ret_sample);
+    if (rc < 0 && rc != E_AGAIN)
+        say_line(lines, lines->text.column, lines->text.what);
+    return rc;
+}
+
+static int next_line(struct lines *lines, struct framer_line *ret_line)
+{
+    int rc;
+    do {
+        rc = framer_next(lines->current, lines->at_end, ret_line);
+        if (rc == E_TOO_BIG)
+            say_line(lines, 1, "longer than a document may be (CONFIG_DOCUMENT_KIB)");
+        if (rc < 0)
+            return rc;
+        trim(ret_line);
+    } while (ret_line->count == 0);
     return 0;
+}
+
+/* The next sample of the current stream. */
+static int read_sample(struct lines *lines, struct sample *ret_sample)
+{
+    struct framer_line line;
+    int rc;
+    do {
+        rc = next_line(lines, &line);
+        if (rc == E_AGAIN)
+            return lines->at_end ? text_end(&lines->text, current_stream(lines), ret_sample) : rc;
+        if (rc == 0)
+            rc = convert(lines, &line, ret_sample);
+    } while (rc == E_AGAIN);
+    return rc;
 }
 
 static int lines_read(void *instance, struct sample *ret_sample)
 {
     struct lines *lines = instance;
-    struct framer_line line;
     int rc = lines->refusal;
     lines->refusal = 0;
     if (rc < 0)
         return rc;
     if (lines->current == NULL)
         return E_AGAIN;
-    do {
-        rc = framer_next(lines->current, lines->at_end, &line);
-        if (rc == E_TOO_BIG)
-            say_line(lines, 1, "longer than a document may be (CONFIG_DOCUMENT_KIB)");
-        if (rc < 0)
-            return rc;
-        trim(&line);
-    } while (line.count == 0);
-    return convert(lines, &line, ret_sample);
+    rc = read_sample(lines, ret_sample);
+    if (rc < 0)
+        return rc;
+    ret_sample->origin.present = lines->kind == KIND_FILE;
+    ret_sample->origin.device = lines->follow.device;
+    ret_sample->origin.inode = lines->follow.inode;
+    return 0;
 }
 
 static int lines_wait_fd(const void *instance)
@@ -538,6 +546,12 @@ static const char *lines_fault(const void *instance)
     return lines->fault[0] != '\0' ? lines->fault : NULL;
 }
 
+static const char *lines_lack(const void *instance)
+{
+    const struct lines *lines = instance;
+    return text_lack(&lines->text);
+}
+
 static void lines_close(void *instance)
 {
     struct lines *lines = instance;
@@ -547,15 +561,18 @@ static void lines_close(void *instance)
         writers_close(&lines->writers);
     else if (lines->kind != KIND_CLOSED)
         (void)close(lines->fd);
+    text_close(&lines->text);
     free(lines->buffers);
+    free(lines->streams);
     lines->buffers = NULL;
+    lines->streams = NULL;
     lines->current = NULL;
     lines->kind = KIND_CLOSED;
 }
 
 const struct driver driver_lines = {
     .name = "lines",
-    .summary = "a JSON object or a number per line, from a tty, FIFO, file or Unix socket",
+    .summary = "JSON, numbers, CSV, key=value or NMEA in lines of a tty, FIFO, file or Unix socket",
     .keys = keys,
     .limits = limits,
     .instance_bytes = sizeof(struct lines),
@@ -566,5 +583,6 @@ const struct driver driver_lines = {
     .read = lines_read,
     .wait_fd = lines_wait_fd,
     .fault = lines_fault,
+    .lack = lines_lack,
     .close = lines_close,
 };

@@ -179,6 +179,14 @@ int writers_fetch(struct writers *writers, struct framer **ret_framer, bool *ret
     return 0;
 }
 
+size_t writers_place(const struct writers *writers, const struct framer *framer)
+{
+    size_t place = 0;
+    while (place + 1 < WRITERS && &writers->writers[place].framer != framer)
+        place++;
+    return place;
+}
+
 void writers_close(struct writers *writers)
 {
     for (size_t i = 0; i < WRITERS; i++)

@@ -48,6 +48,9 @@ int writers_open(struct writers *ret_writers, const char *path, uint8_t *buffers
  */
 int writers_fetch(struct writers *writers, struct framer **ret_framer, bool *ret_at_end);
 
+/** The place of the writer whose framer is FRAMER, below CONFIG_DRIVER_LINES_WRITERS. */
+size_t writers_place(const struct writers *writers, const struct framer *framer);
+
 /** Hangs up on all and removes the socket. May follow a failed writers_open. */
 void writers_close(struct writers *writers);
 

@@ -26,7 +26,8 @@ MAY_INCLUDE = (
     ("platform/json/*", "platform/base/* platform/json/*"),
     ("platform/*.h", "platform/base/* platform/*.h"),
     ("platform/**", "platform/base/* platform/*.h {own}/*"),
-    ("drivers/**", f"{PLATFORM} drivers/*.h drivers/*.def drivers/bus/* {{own}}/*"),
+    ("drivers/**", f"{PLATFORM} drivers/*.h drivers/*.def drivers/bus/* "
+     "drivers/format/* {own}/*"),
     # Libraries below the stages: they include no stage.
     ("agent/http/*", f"{PLATFORM} agent/http/*"),
     ("agent/aws/*", f"{PLATFORM} agent/http/* agent/aws/*"),
@@ -85,6 +86,7 @@ PURE = """
     platform/base/writer.*
     platform/json/json_write.* platform/json/json_scan.*
     drivers/modbus/modbus_plan.* drivers/modbus/modbus_decode.*
+    drivers/format/csv.* drivers/format/field.* drivers/format/keyvalue.* drivers/format/nmea.*
     agent/aws/sigv4.* agent/aws/credentials_reply.* agent/aws/xml_scan.*
     agent/http/http_write.* agent/http/http_parse.* agent/http/http_connect.*
     agent/spool/lane.* agent/spool/record.* agent/spool/block.* agent/spool/cursor.*

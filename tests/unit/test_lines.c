@@ -654,6 +654,149 @@ static void test_a_socket_is_checked_with_the_configuration(void **state)
     assert_null(driver->check(&rig->context));
 }
 
+/* ---- formats, on whatever carries lines ---- */
+
+static const char rows[] = "time,temp,note\n1,21.50,\"a, b\"\n\n2,-3,\"c\"\n3,,d\n";
+
+static void set_csv(struct rig *rig, const char *path)
+{
+    rig_set(rig, NULL, NULL);
+    rig_set(rig, "path", path);
+    rig_set(rig, "format", "csv");
+    rig_set(rig, "header", "true");
+    rig_set(rig, "channels[0].name", "note");
+    rig_set(rig, "channels[0].type", "text");
+    rig_set(rig, "channels[1].name", "temp");
+    rig_set(rig, "channels[1].unit", "Cel");
+}
+
+static void expect_row(struct rig *rig, const char *note, int64_t mantissa, unsigned decimals)
+{
+    assert_int_equal(take(rig), 0);
+    const struct value *value = rig_value(rig, "note");
+    assert_int_equal(value->text_bytes, strlen(note));
+    assert_memory_equal(value->text, note, strlen(note));
+    rig_expect(rig, "temp", mantissa, decimals, "Cel");
+}
+
+static void test_a_table_is_resumed_with_the_header_of_its_file(void **state)
+{
+    struct rig *rig = *state;
+    rig_write(rig, "log", rows);
+    set_csv(rig, rig_path(rig, "log"));
+    assert_int_equal(rig_open(rig, "lines"), 0);
+    expect_row(rig, "a, b", 2150, 2);
+    rig->context.resume = rig->sample.origin;
+    assert_int_equal(rig->sample.origin.offset, strlen("time,temp,note\n1,21.50,\"a, b\"\n"));
+    assert_int_equal(rig_open(rig, "lines"), 0);
+    expect_row(rig, "c", -3, 0);
+    assert_int_equal(take(rig), 0);
+    assert_int_equal(rig_value(rig, "temp")->kind, VALUE_ABSENT);
+    assert_int_equal(take(rig), E_AGAIN);
+    assert_int_equal(rename(rig_path(rig, "log"), rig_path(rig, "log.1")), 0);
+    rig_write(rig, "log", "temp,note\n5,e\n"); /* other columns in the next one */
+    expect_row(rig, "e", 5, 0);
+    rig_append(rig, "log", "7\n", 2);
+    expect_refused(rig, E_SYNTAX, "/log:3:2: fewer fields");
+}
+
+static void test_each_writer_has_a_header_of_its_own(void **state)
+{
+    static char path[RIG_PATH_BYTES];
+    struct rig *rig = *state;
+    (void)snprintf(path, sizeof path, "unix:%s/sock", rig->root);
+    set_csv(rig, path);
+    assert_int_equal(rig_open(rig, "lines"), 0);
+    int first = connect_to(rig, "sock");
+    put(first, "temp,note\n");
+    assert_int_equal(take(rig), E_AGAIN);
+    int second = connect_to(rig, "sock");
+    put(second, "note,x,temp\nb,0,2\n");
+    expect_row(rig, "b", 2, 0);
+    put(first, "1,a\n");
+    expect_row(rig, "a", 1, 0);
+    assert_int_equal(close(first), 0);
+    assert_int_equal(take(rig), E_AGAIN);
+    first = connect_to(rig, "sock"); /* in the place of the one that left */
+    put(first, "note,temp\nc,3");
+    assert_int_equal(take(rig), E_AGAIN);
+    assert_int_equal(close(first), 0);
+    expect_row(rig, "c", 3, 0);
+    assert_int_equal(close(second), 0);
+}
+
+static void test_a_fifo_has_a_header_for_each_time_it_is_opened(void **state)
+{
+    struct rig *rig = *state;
+    assert_int_equal(mkfifo(rig_path(rig, "fifo"), 0600), 0);
+    set_csv(rig, rig_path(rig, "fifo"));
+    assert_int_equal(rig_open(rig, "lines"), 0);
+    for (int i = 0; i < 2; i++) {
+        int fd = open_writer(rig, "fifo");
+        put(fd, i == 0 ? "temp,note\n1,a\n" : "note,temp\na,1\n");
+        expect_row(rig, "a", 1, 0);
+        assert_int_equal(take(rig), E_AGAIN);
+        assert_int_equal(close(fd), 0);
+        assert_int_equal(take(rig), E_AGAIN);
+    }
+}
+
+#ifdef CONFIG_FORMAT_NMEA
+#define FIRST  "$GPGLL,4807.038,N,01131.000,E,120000,A*2B\r\n$GPGSV,1,1,00*79\r\n"
+#define SECOND "$GPGLL,4807.039,N,01131.000,E,120001,A*2B\r\n"
+
+static void expect_latitude(struct rig *rig, int64_t mantissa)
+{
+    assert_int_equal(take(rig), 0);
+    rig_expect(rig, "lat", mantissa, 7, "lat");
+    assert_true(rig->sample.boot_ms > 0);
+}
+
+static void open_nmea(struct rig *rig, const char *path)
+{
+    rig_set(rig, NULL, NULL);
+    rig_set(rig, "path", path);
+    rig_set(rig, "format", "nmea");
+    assert_int_equal(rig_open(rig, "lines"), 0);
+}
+
+static void test_a_fix_says_where_its_last_sentence_ends(void **state)
+{
+    struct rig *rig = *state;
+    rig_write(rig, "log", FIRST SECOND);
+    open_nmea(rig, rig_path(rig, "log"));
+    expect_latitude(rig, 481173000);
+    assert_int_equal(rig->sample.origin.offset, strchr(FIRST, '\n') + 1 - FIRST);
+    assert_int_equal(take(rig), E_AGAIN);
+    rig->context.resume = rig->sample.origin;
+    rig->context.drain = true;
+    open_nmea(rig, rig_path(rig, "log"));
+    expect_latitude(rig, 481173167); /* nothing follows it */
+    assert_true(rig->sample.origin.present);
+    assert_int_equal(rig->sample.origin.offset, strlen(FIRST SECOND));
+    assert_int_equal(take(rig), E_END);
+}
+
+static void test_a_receiver_on_a_tty_is_read(void **state)
+{
+    struct rig *rig = *state;
+    char path[64];
+    int fd = open_pty(rig, "115200");
+    assert_true(fd >= 0);
+    assert_int_equal(ptsname_r(fd, path, sizeof path), 0);
+    open_nmea(rig, path);
+    put(fd, "67,N,cut*off\r\n" FIRST);
+    wait_for_news(rig);
+    expect_refused(rig, E_SYNTAX, ":1:1: no sentence");
+    assert_int_equal(take(rig), E_AGAIN);
+    put(fd, SECOND);
+    wait_for_news(rig);
+    expect_latitude(rig, 481173000);
+    assert_false(rig->sample.origin.present);
+    assert_int_equal(close(fd), 0);
+}
+#endif
+
 /* ---- garbage ---- */
 
 static void test_garbage_never_ends_the_rest(void **state)
@@ -714,6 +857,13 @@ int main(void)
         RIG_TEST(test_draining_a_socket_ends_with_its_last_writer),
         RIG_TEST(test_a_path_too_long_for_a_socket_is_an_error),
         RIG_TEST(test_a_socket_is_checked_with_the_configuration),
+        RIG_TEST(test_a_table_is_resumed_with_the_header_of_its_file),
+        RIG_TEST(test_each_writer_has_a_header_of_its_own),
+        RIG_TEST(test_a_fifo_has_a_header_for_each_time_it_is_opened),
+#ifdef CONFIG_FORMAT_NMEA
+        RIG_TEST(test_a_fix_says_where_its_last_sentence_ends),
+        RIG_TEST(test_a_receiver_on_a_tty_is_read),
+#endif
         RIG_TEST(test_garbage_never_ends_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
