@@ -518,6 +518,7 @@ static void forget_stages(struct agent *agent)
     memset(agent->uplinks, 0, sizeof agent->uplinks);
     memset(agent->waiting, 0, sizeof agent->waiting);
     memset(agent->inspects, 0, sizeof agent->inspects);
+    memset(agent->askings, 0, sizeof agent->askings);
 }
 
 /* ---- running ---- */

@@ -350,6 +350,11 @@ const struct control_operations agent_control_operations = {.config_start = star
                                                             .spool_start = agent_inspect_start,
                                                             .spool_next = agent_inspect_next,
 #endif
+#ifdef CONFIG_COMMAND_SENSORS
+                                                            .sensor_start = agent_sensors_start,
+                                                            .sensor_next = agent_sensors_next,
+                                                            .sensor_forget = agent_sensors_forget,
+#endif
                                                             .status = write_status,
                                                             .submit = submit,
                                                             .accepted = accepted,

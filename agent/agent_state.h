@@ -85,6 +85,17 @@ struct config_reply {
     size_t given;
 };
 
+/** What somebody on the control socket wants to know of the sensors. */
+struct agent_asking {
+    bool is_list;
+    bool is_told;
+    size_t index;            /* of the one that is read */
+    struct collect_ask *ask; /* NULL: a stream, which is waited for */
+    uint64_t heard;          /* of the stream: samples, errors and refusals when that began */
+    int64_t deadline_ms;     /* clock_mono_ms */
+    int64_t wait_ms;
+};
+
 struct agent {
     const struct config *config;
     struct agent_clock clock;
@@ -127,6 +138,7 @@ struct agent {
     struct spool_ticket tickets[CONFIG_CONTROL_CONNECTIONS];
     bool waiting[CONFIG_CONTROL_CONNECTIONS];
     struct inspect inspects[CONFIG_CONTROL_CONNECTIONS];
+    struct agent_asking askings[CONFIG_CONTROL_CONNECTIONS];
     struct config_reply reply;
 };
 
@@ -346,6 +358,13 @@ extern const struct control_operations agent_control_operations;
 int agent_inspect_start(void *context, unsigned slot, const char *request);
 int agent_inspect_next(void *context, unsigned slot, struct writer *out,
                        struct control_tally *ret_tally);
+
+/* ---- agent_sensors.c, where Kconfig did not leave out COMMAND_SENSORS ---- */
+
+/** What it asks for with "sensor"; as in struct control_operations. */
+int agent_sensors_start(void *context, unsigned slot, const char *request);
+int agent_sensors_next(void *context, unsigned slot, struct writer *out);
+void agent_sensors_forget(void *context, unsigned slot);
 
 /** The tags of the sensor called NAME in the configuration, as the dictionary wants them. */
 size_t agent_tags(const struct cfg_sensor *sensor, struct tag tags[CFG_TAGS_MAX]);

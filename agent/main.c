@@ -40,6 +40,9 @@ struct command {
 #ifndef CONFIG_COMMAND_LOG
 #define cmd_log NULL
 #endif
+#ifndef CONFIG_COMMAND_SENSORS
+#define cmd_sensors NULL
+#endif
 
 static const struct command commands[] = {
     {"run", cmd_run, "run the agent in the foreground", NULL},
@@ -48,6 +51,8 @@ static const struct command commands[] = {
     {"top", cmd_top, "watch the running agent", "CONFIG_COMMAND_TOP"},
     {"doctor", cmd_doctor, "say why records do not arrive, and what helps",
      "CONFIG_COMMAND_DOCTOR"},
+    {"sensors", cmd_sensors, "list drivers and sensors, or read one now and say why it fails",
+     "CONFIG_COMMAND_SENSORS"},
     {"send", cmd_send, "hand documents to the running agent", NULL},
     {"spool", cmd_spool, "show, export or check what is stored, also without an agent",
      "CONFIG_COMMAND_SPOOL"},

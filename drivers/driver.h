@@ -134,6 +134,16 @@ const struct driver *driver_at(size_t index);
 /** Whether Kconfig has a driver called NAME and left it out of this program. */
 bool driver_left_out(const char *name);
 
+/** The name of the INDEX-th driver that was left out, or NULL behind the last. */
+const char *driver_left_out_at(size_t index);
+
+/** The symbol of Kconfig that brings the driver called NAME: "CONFIG_DRIVER_MODBUS". */
+enum { DRIVER_SYMBOL_BYTES = 48 };
+void driver_symbol(const char *name, char ret_symbol[DRIVER_SYMBOL_BYTES]);
+
+/** What KEY of DRIVER may say beyond its kind, or NULL: anything. */
+const struct driver_limit *driver_limit_of(const struct driver *driver, const char *key);
+
 /** The value of KEY among the context's settings, or NULL. */
 const char *driver_setting(const struct driver_context *context, const char *key);
 

@@ -52,6 +52,11 @@ bool driver_left_out(const char *name)
     return false;
 }
 
+const char *driver_left_out_at(size_t index)
+{
+    return index < sizeof left_out / sizeof left_out[0] ? left_out[index] : NULL;
+}
+
 const char *driver_setting(const struct driver_context *context, const char *key)
 {
     for (size_t i = 0; i < context->setting_count; i++)

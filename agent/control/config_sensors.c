@@ -53,7 +53,7 @@ static void suggest_driver(const char *name, char remedy[REMEDY_BYTES])
 static void fault_driver(struct config_reader *reader, const struct json_node *node,
                          const char *name)
 {
-    char symbol[CFG_NAME_BYTES] = "";
+    char symbol[DRIVER_SYMBOL_BYTES];
     char remedy[REMEDY_BYTES];
     const struct json_node *written = config_read_member(node, "driver");
     const char *member = written == NULL ? "CONFIG_SENSORS" : NULL;
@@ -63,22 +63,12 @@ static void fault_driver(struct config_reader *reader, const struct json_node *n
                      name, remedy);
         return;
     }
-    for (size_t i = 0; name[i] != '\0' && i + 1 < sizeof symbol; i++)
-        symbol[i] = (char)(name[i] >= 'a' && name[i] <= 'z' ? name[i] - 'a' + 'A' : name[i]);
-    config_fault(reader->faults, written, member,
-                 "\"%.31s\" is not in this program; enable CONFIG_DRIVER_%s", name, symbol);
+    driver_symbol(name, symbol);
+    config_fault(reader->faults, written, member, "\"%.31s\" is not in this program; enable %s",
+                 name, symbol);
 }
 
 /* ---- its keys ---- */
-
-static const struct driver_limit *find_limit(const struct driver *driver, const char *key)
-{
-    for (const struct driver_limit *limit = driver->limits; limit != NULL && limit->key != NULL;
-         limit++)
-        if (strcmp(limit->key, key) == 0)
-            return limit;
-    return NULL;
-}
 
 static struct schema_key as_schema(const struct driver *driver, const struct driver_key *key)
 {
@@ -88,7 +78,7 @@ static struct schema_key as_schema(const struct driver *driver, const struct dri
         [DRIVER_KEY_DURATION] = SCHEMA_DURATION, [DRIVER_KEY_SIZE] = SCHEMA_SIZE,
         [DRIVER_KEY_UNIT] = SCHEMA_TEXT,
     };
-    const struct driver_limit *limit = find_limit(driver, key->name);
+    const struct driver_limit *limit = driver_limit_of(driver, key->name);
     struct schema_key schema = {.name = key->name, .kind = kinds[key->kind], .help = key->help};
     if (limit == NULL)
         return schema;

@@ -35,6 +35,9 @@
  *   client  config REQUEST                  reload | apply CONFIRM_MS | main CONFIRM_MS. This,
  *                                           resend and purge are for root and the agent's own
  *                                           user (SO_PEERCRED), all else is for the group
+ *   client  sensor REQUEST                  list | read NAME WAIT_MS: what sensor_view.h writes, of
+ *                                           all as they are, or of one that is read for it; a
+ *                                           stream is waited for so long to say something new
  *   server  part COUNT                      COUNT bytes of answer follow; any number of these
  *   server  end RECORDS DAMAGED             that was all: so many records were exported or found
  *                                           sound, so many damaged blocks passed over; letters
@@ -129,6 +132,17 @@ struct control_operations {
 
     /** Nobody waits for that answer any more. */
     void (*config_forget)(void *context);
+
+    /** Begins with REQUEST of "sensor REQUEST" for SLOT. E_INVALID: it is none; E_NOT_FOUND: there
+     * is no such sensor; E_BUSY: it is being read for somebody else; others. NULL: there is no such
+     *  command. */
+    int (*sensor_start)(void *context, unsigned slot, const char *request);
+
+    /** Likewise, as config_next. */
+    int (*sensor_next)(void *context, unsigned slot, struct writer *out);
+
+    /** Nobody waits for that answer of SLOT any more. */
+    void (*sensor_forget)(void *context, unsigned slot);
 
     /** Nobody waits for a ticket of SLOT any more. */
     void (*forget)(void *context, unsigned slot);

@@ -30,14 +30,22 @@ bool session_is_sender(const struct session *session)
     return session->input != NULL || session->state == SESSION_PARTS;
 }
 
+static void forget_answer(const struct session *session)
+{
+    const struct control_options *options = session->options;
+    if (session->state == SESSION_PARTS && session->answer == SESSION_OF_CONFIG)
+        options->operations->config_forget(options->context);
+    if (session->state == SESSION_PARTS && session->answer == SESSION_OF_SENSOR)
+        options->operations->sensor_forget(options->context, session->slot);
+}
+
 void session_close(struct session *session)
 {
     if (session->state == SESSION_CLOSED)
         return;
     if (session->entry_count > 0)
         session->options->operations->forget(session->options->context, session->slot);
-    if (session->of_config && session->state == SESSION_PARTS)
-        session->options->operations->config_forget(session->options->context);
+    forget_answer(session);
     (void)close(session->fd);
     free(session->input);
     free(session->entries);
@@ -189,8 +197,10 @@ static bool grow_part(struct session *session)
 static int ask_next(struct session *session, struct writer *writer, struct control_tally *ret_tally)
 {
     const struct control_options *options = session->options;
-    if (session->of_config)
+    if (session->answer == SESSION_OF_CONFIG)
         return options->operations->config_next(options->context, writer);
+    if (session->answer == SESSION_OF_SENSOR)
+        return options->operations->sensor_next(options->context, session->slot, writer);
     return options->operations->spool_next(options->context, session->slot, writer, ret_tally);
 }
 
@@ -229,7 +239,20 @@ static void continue_parts(struct session *session, int64_t now_ms)
         reply(session, now_ms, "end %" PRIu64 " %" PRIu64, tally.records, tally.damaged);
     else
         reply(session, now_ms, "error %s", ERROR_TEXT(result));
+    if (session->answer == SESSION_OF_SENSOR)
+        forget_answer(session);
     session->state = SESSION_LEAVING;
+}
+
+/* What was begun is let go of where there is no memory for it. */
+static void start_answer(struct session *session, enum session_answer answer, int64_t now_ms)
+{
+    session->state = SESSION_PARTS;
+    session->answer = answer;
+    if (grow_part(session))
+        return;
+    forget_answer(session);
+    give_up(session, now_ms, "out of memory");
 }
 
 /* Members of the socket's group may look; what changes is for root and for who runs the agent. */
@@ -265,10 +288,8 @@ static void start_parts(struct session *session, const char *request, bool may_s
     else if (result < 0)
         give_up(session, now_ms,
                 "usage: spool show [json] | export [LANE] | check [json] | dead ...");
-    else if (!grow_part(session))
-        give_up(session, now_ms, "out of memory");
     else
-        session->state = SESSION_PARTS;
+        start_answer(session, SESSION_OF_SPOOL, now_ms);
 }
 
 /* ---- the configuration ---- */
@@ -286,11 +307,31 @@ static void start_config(struct session *session, const char *request, int64_t n
         give_up(session, now_ms, "another configuration is being looked at, try again later");
     else if (result < 0)
         give_up(session, now_ms, "usage: config reload | apply CONFIRM_MS | main CONFIRM_MS");
-    else if (!grow_part(session))
-        give_up(session, now_ms, "out of memory");
     else
-        session->state = SESSION_PARTS;
-    session->of_config = session->state == SESSION_PARTS;
+        start_answer(session, SESSION_OF_CONFIG, now_ms);
+}
+
+/* ---- sensors ---- */
+
+static void start_sensor(struct session *session, const char *request, bool may_start,
+                         int64_t now_ms)
+{
+    const struct control_options *options = session->options;
+    if (!may_start) {
+        give_up(session, now_ms, "too many connections at once, try again later");
+        return;
+    }
+    int result = options->operations->sensor_start(options->context, session->slot, request);
+    if (result == E_NOT_FOUND)
+        give_up(session, now_ms, "there is no such sensor");
+    else if (result == E_BUSY)
+        give_up(session, now_ms, "its bus is being asked for somebody else, try again later");
+    else if (result == E_INVALID)
+        give_up(session, now_ms, "usage: sensor list | read NAME WAIT_MS");
+    else if (result < 0)
+        give_up(session, now_ms, ERROR_TEXT(result));
+    else
+        start_answer(session, SESSION_OF_SENSOR, now_ms);
 }
 
 /* ---- the command ---- */
@@ -339,6 +380,8 @@ static void run_command(struct session *session, const char *line, bool may_send
         start_parts(session, line + 6, may_send, now_ms);
     else if (strncmp(line, "config ", 7) == 0 && session->options->operations->config_start != NULL)
         start_config(session, line + 7, now_ms);
+    else if (strncmp(line, "sensor ", 7) == 0 && session->options->operations->sensor_start != NULL)
+        start_sensor(session, line + 7, may_send, now_ms);
     else
         give_up(session, now_ms, "unknown command");
 }
@@ -711,6 +754,14 @@ void session_continue(struct session *session, short revents, bool may_send, int
         session_close(session);
 }
 
+/* A configuration is looked at all the same: it may be what the agent stops for. */
+static void give_up_parts(struct session *session, int64_t now_ms)
+{
+    if (session->answer == SESSION_OF_SENSOR)
+        forget_answer(session);
+    give_up(session, now_ms, "the agent is stopping");
+}
+
 void session_stop_input(struct session *session, int64_t now_ms)
 {
     if (session->state == SESSION_COMMAND)
@@ -721,7 +772,7 @@ void session_stop_input(struct session *session, int64_t now_ms)
     if (session->state == SESSION_PARTS && has_output(session))
         session_close(session);
     else if (session->state == SESSION_PARTS)
-        give_up(session, now_ms, "the agent is stopping");
+        give_up_parts(session, now_ms);
     if (session->state == SESSION_DOCUMENTS && !session->ended) {
         session->input_bytes = 0;
         session->retry_ms = 0;

@@ -23,6 +23,8 @@ enum session_state {
     SESSION_LEAVING,   /* what is in reply or status goes out, then the connection ends */
 };
 
+enum session_answer { SESSION_OF_SPOOL, SESSION_OF_CONFIG, SESSION_OF_SENSOR };
+
 struct session_entry {
     uint64_t line;
     uint64_t sequence;
@@ -58,8 +60,8 @@ struct session {
 
     char *status; /* the answer or a part of it, behind what is in reply */
     size_t status_bytes, status_sent;
-    size_t part_bytes; /* of the buffer, while an answer goes out in parts */
-    bool of_config;    /* that answer is one about the configuration */
+    size_t part_bytes;          /* of the buffer, while an answer goes out in parts */
+    enum session_answer answer; /* what those parts are of */
     char reply[SESSION_REPLY_BYTES];
     size_t reply_bytes;
 };

@@ -2,17 +2,17 @@
 #include "agent/control/status.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/control/human.h"
+#include "agent/control/text.h"
 #include "platform/base/error.h"
 #include "platform/fs.h"
 #include "platform/json/json_write.h"
 
-enum { LINE_BYTES = 81, FLOAT_BYTES = 32 };
+enum { FLOAT_BYTES = 32 };
 
 static double float64_from_bits(uint64_t bits)
 {
@@ -48,7 +48,7 @@ static void json_age(struct json_write *json, const char *key, int64_t age_ms)
         json_write_decimal(json, key, age_ms, 3);
 }
 
-static void json_value(struct json_write *json, const char *key, const struct value *value)
+void status_write_value(struct json_write *json, const char *key, const struct value *value)
 {
     char number[FLOAT_BYTES];
     switch (value->kind) {
@@ -132,7 +132,7 @@ static void json_sensor(struct json_write *json, const struct status_sensor *sen
     json_age(json, "age_s", sensor->age_ms);
     json_write_object_begin(json, "values");
     for (size_t i = 0; i < sensor->channel_count; i++)
-        json_value(json, sensor->channels[i].name, &sensor->values[i]);
+        status_write_value(json, sensor->channels[i].name, &sensor->values[i]);
     json_write_object_end(json);
     json_write_object_end(json);
 }
@@ -274,54 +274,6 @@ void status_write_json(const struct status *status, struct writer *out)
 
 /* ---- text ---- */
 
-/* One line, cut at 80 columns; what is foreign cannot leave its line or reach the terminal. */
-static void text_line(struct writer *out, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void text_line(struct writer *out, const char *format, ...)
-{
-    char line[LINE_BYTES];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(line, sizeof(line), format, arguments);
-    va_end(arguments);
-    size_t count = strlen(line);
-    while (count > 0 && line[count - 1] == ' ')
-        count--;
-    for (size_t i = 0; i < count; i++) {
-        if (line[i] < ' ' || line[i] > '~')
-            line[i] = '?';
-    }
-    writer_bytes(out, line, count);
-    writer_char(out, '\n');
-}
-
-/* A text of any length, broken between words; the first line begins with HEAD. */
-static void text_headed(struct writer *out, const char *head, const char *text)
-{
-    enum { WIDTH = 78 };
-    size_t left = strlen(text);
-    while (left > 0) {
-        size_t width = WIDTH - strlen(head);
-        size_t count = left;
-        if (count > width) {
-            for (count = width; count > 0 && text[count] != ' '; count--)
-                ;
-            count = count > 0 ? count : width;
-        }
-        text_line(out, "  %s%.*s", head, (int)count, text);
-        head = "";
-        text += count;
-        left -= count;
-        for (; left > 0 && *text == ' '; text++)
-            left--;
-    }
-}
-
-static void text_paragraph(struct writer *out, const char *text)
-{
-    text_headed(out, "", text);
-}
-
 static void text_config(struct writer *out, const struct status_config *config)
 {
     if (strcmp(config->state, "trial") == 0)
@@ -410,7 +362,7 @@ static void text_sum(struct writer *out, const struct status_counters *sum)
     int parts_count =
         snprintf(parts, sizeof(parts), "+ stored %" PRIu64 " + dead %" PRIu64 " + evicted %" PRIu64,
                  sum->stored, sum->dead, sum->evicted);
-    if (whole_count + parts_count + (int)strlen("   ") < LINE_BYTES) {
+    if (whole_count + parts_count + (int)strlen("   ") < TEXT_LINE_BYTES) {
         text_line(out, "  %s %s", whole, parts);
         return;
     }
@@ -429,7 +381,7 @@ static void text_requests(struct writer *out, const struct status_route *route)
     int bytes_count =
         snprintf(bytes, sizeof(bytes), "%s out, %s in", HUMAN_BYTES_TEXT(route->bytes_out),
                  HUMAN_BYTES_TEXT(route->bytes_in));
-    if (requests_count + bytes_count + (int)strlen("  ; ") < LINE_BYTES) {
+    if (requests_count + bytes_count + (int)strlen("  ; ") < TEXT_LINE_BYTES) {
         text_line(out, "  %s; %s", requests, bytes);
         return;
     }
@@ -486,7 +438,7 @@ static void text_value(char *line, size_t line_bytes, const struct channel *chan
 
 static void text_sensor(struct writer *out, const struct status_sensor *sensor)
 {
-    char values[LINE_BYTES] = "";
+    char values[TEXT_LINE_BYTES] = "";
     for (size_t i = 0; i < sensor->channel_count; i++)
         text_value(values, sizeof(values), &sensor->channels[i], &sensor->values[i]);
     text_line(out, "%-16.16s %9" PRIu64 " %7" PRIu64 " %7s  %s", sensor->name, sensor->samples,

@@ -8,6 +8,7 @@
 
 #include "drivers/sample.h"
 #include "platform/base/writer.h"
+#include "platform/json/json_write.h"
 
 /**
  * What the agent says about itself. agent.c fills these plain structs from the stages, this file
@@ -125,6 +126,9 @@ struct status {
 /** Adds a warning, a sentence or two that say what to do; NULL is none, and those that there is no
  *  room for are left out. */
 void status_warn(struct status *status, const char *text);
+
+/** VALUE as a member; one that is absent is none. */
+void status_write_value(struct json_write *json, const char *key, const struct value *value);
 
 /** One JSON object on one line, without a newline behind it (interface.md: status --json). */
 void status_write_json(const struct status *status, struct writer *out);

@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "agent/intake/ask.h"
 #include "agent/intake/sensor.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
@@ -29,6 +30,7 @@ struct bus {
     struct progress progress;
     struct thread thread;
     void *state; /* its driver's, for all its sensors */
+    struct ask_box box; /* of polled sensors */
 };
 
 struct collect {
@@ -80,7 +82,8 @@ static struct bus *add_bus(struct collect *collect, const struct sensor *sensor)
     const char *name = bus_of(sensor->setup);
     *bus = (struct bus){.stop = {.fd = collect->stop.fd, .progress = &bus->progress},
                         .is_stream = sensor_is_stream(sensor),
-                        .progress = {.every_ms = collect->options.heartbeat_ms}};
+                        .progress = {.every_ms = collect->options.heartbeat_ms},
+                        .box = {.fd = -1}};
     bus->name = bus->is_stream ? sensor->setup->name
                 : name != NULL ? name
                                : sensor->setup->driver->name;
@@ -121,6 +124,16 @@ static int open_stop(struct collect *collect)
     return rc;
 }
 
+static int open_boxes(struct collect *collect)
+{
+    for (size_t i = 0; i < collect->bus_count; i++) {
+        int rc = collect->buses[i].is_stream ? 0 : ask_box_open(&collect->buses[i].box);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 static int open_sensors(struct collect *collect)
 {
     size_t count = collect->options.sensor_count;
@@ -138,7 +151,7 @@ static int open_sensors(struct collect *collect)
     }
     for (size_t i = 0; i < count; i++)
         join_bus(collect, &collect->sensors[i]);
-    return 0;
+    return open_boxes(collect);
 }
 
 int collect_open(const struct collect_options *options, struct collect **ret_collect)
@@ -174,6 +187,8 @@ void collect_close(struct collect *collect)
         return;
     for (size_t i = 0; collect->sensors != NULL && i < collect->options.sensor_count; i++)
         sensor_free(&collect->sensors[i]);
+    for (size_t i = 0; i < collect->bus_count; i++)
+        ask_box_close(&collect->buses[i].box);
     free(collect->sensors);
     free(collect->buses);
     if (collect->own_stop >= 0)
@@ -217,14 +232,34 @@ static void start_schedules(struct bus *bus)
     }
 }
 
+/* When it is due; E_TIMEOUT: somebody else was to be read in its stead. */
+static int wait_for_slot(struct bus *bus, const struct sensor *sensor)
+{
+    int64_t due_ms = schedule_due_ms(&sensor->schedule);
+    int rc = stop_wait(&bus->stop, bus->box.fd, POLLIN, due_ms);
+    if (rc == E_TIMEOUT || rc < 0)
+        return rc == E_TIMEOUT ? 0 : rc;
+    ask_box_answer(&bus->box);
+    return E_TIMEOUT;
+}
+
+static int run_round(struct bus *bus, struct sensor *sensor)
+{
+    ask_box_enter(&bus->box, sensor);
+    int rc = sensor_round(sensor);
+    ask_box_enter(&bus->box, NULL);
+    return rc;
+}
+
 static void run_polled(struct bus *bus)
 {
     struct sensor *sensor;
     while ((sensor = find_due(bus)) != NULL) {
-        int64_t due_ms = schedule_due_ms(&sensor->schedule);
-        int rc = stop_wait(&bus->stop, -1, 0, due_ms);
+        int rc = wait_for_slot(bus, sensor);
         if (rc == E_TIMEOUT)
-            rc = sensor_round(sensor);
+            continue;
+        if (rc == 0)
+            rc = run_round(bus, sensor);
         else if (rc != E_STOP)
             log_error("poll-failed bus=%s error=\"%s\"", bus->name, ERROR_TEXT(rc));
         if (rc == E_STOP)
@@ -338,6 +373,38 @@ const char *collect_state_name(enum collect_state state)
 void collect_get_status(struct collect *collect, size_t index, struct collect_status *ret_status)
 {
     sensor_get_status(&collect->sensors[index], ret_status);
+}
+
+static struct bus *bus_of_sensor(const struct collect *collect, size_t index)
+{
+    struct bus *bus = collect->buses;
+    while (&bus->stop != collect->sensors[index].stop)
+        bus++;
+    return bus;
+}
+
+int collect_ask(struct collect *collect, size_t index, struct collect_ask **ret_ask)
+{
+    struct bus *bus = bus_of_sensor(collect, index);
+    if (bus->is_stream)
+        return E_UNSUPPORTED;
+    return ask_box_put(&bus->box, &collect->sensors[index], ret_ask);
+}
+
+int collect_answer(struct collect_ask *ask, const struct collect_reading **ret_reading)
+{
+    return ask_reading(ask, ret_reading);
+}
+
+void collect_unask(struct collect_ask *ask)
+{
+    ask_release(ask);
+}
+
+const char *collect_asked(const struct collect *collect, size_t index)
+{
+    const struct sensor *sensor = atomic_load(&bus_of_sensor(collect, index)->box.asked);
+    return sensor == NULL ? NULL : sensor->setup->name;
 }
 
 const struct progress *collect_progress(const struct collect *collect, size_t index,

@@ -24,7 +24,11 @@
  */
 struct collect;
 
-enum { COLLECT_ERROR_BYTES = DRIVER_FAULT_BYTES, COLLECT_TEXTS_BYTES = 512 };
+enum {
+    COLLECT_ERROR_BYTES = DRIVER_FAULT_BYTES,
+    COLLECT_LACK_BYTES = 2 * DRIVER_FAULT_BYTES,
+    COLLECT_TEXTS_BYTES = 512
+};
 
 struct collect_sensor {
     const char *name;
@@ -87,6 +91,7 @@ const char *collect_state_name(enum collect_state state);
 struct collect_status {
     enum collect_state state;
     char error[COLLECT_ERROR_BYTES]; /* why the last try gave no sample; "" if it gave one */
+    int code;                        /* what error says, as a number */
     unsigned open_failures;          /* in a row, up to now */
     uint64_t samples;                /* handed to the spool */
     uint64_t errors;                 /* failures to open or fetch, and readings refused as bad */
@@ -97,11 +102,40 @@ struct collect_status {
     struct channel channels[SAMPLE_CHANNELS_MAX];
     struct value values[SAMPLE_CHANNELS_MAX]; /* of the last sample; texts point into texts */
     size_t document_bytes;                    /* of the last sample, if that was a document */
-    char texts[COLLECT_TEXTS_BYTES];          /* what does not fit is VALUE_ABSENT */
+    char texts[COLLECT_TEXTS_BYTES]; /* what does not fit is VALUE_ABSENT; or the document, if it
+                                        fits whole */
 };
 
 /** What is known of the INDEX-th sensor of the options. */
 void collect_get_status(struct collect *collect, size_t index, struct collect_status *ret_status);
+
+struct collect_reading {
+    int code; /* 0; why there is none, as fetch, read or open say it: status.error has it in words
+               */
+    char lack[COLLECT_LACK_BYTES]; /* what is missing from it; "": nothing is */
+    struct collect_status status;  /* with the values of this reading instead of the last sample */
+};
+
+/** Of which both sides hold a part, so that neither waits for the other. */
+struct collect_ask;
+
+/**
+ * Has the INDEX-th sensor, a polled one, read by the thread of its bus as soon as that is in no
+ * driver. The reading is for who asked: it is not recorded, counts as nothing in the status, and
+ * the schedule is what it was before, but that a slot that falls into it is late. Waits for
+ * nothing. E_UNSUPPORTED: it is a stream; E_BUSY: somebody else asks on this bus; E_NO_MEMORY.
+ */
+int collect_ask(struct collect *collect, size_t index, struct collect_ask **ret_ask);
+
+/** E_AGAIN: not yet; 0: what came of it, valid until collect_unask. Any thread. */
+int collect_answer(struct collect_ask *ask, const struct collect_reading **ret_reading);
+
+/** Lets go of it, answered or not; also after collect_close. NULL is allowed. */
+void collect_unask(struct collect_ask *ask);
+
+/** The name of the sensor whose driver the thread of the INDEX-th sensor, a polled one, is in at
+ *  the moment, or NULL. Any thread. */
+const char *collect_asked(const struct collect *collect, size_t index);
 
 /** For a watchdog: of the INDEX-th thread, whose bus RET_BUS names until collect_close. NULL: there
  *  are not so many. */

@@ -2,6 +2,7 @@
 #include "agent/intake/sensor.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,11 +46,23 @@ bool sensor_is_stream(const struct sensor *sensor)
 
 /* ---- status ---- */
 
+static void clear_error(struct collect_status *status)
+{
+    status->error[0] = '\0';
+    status->code = 0;
+}
+
+static void set_error(struct collect_status *status, int code, const char *text)
+{
+    driver_say(status->error, "%s", text);
+    status->code = code;
+}
+
 static void set_state(struct sensor *sensor, enum collect_state state)
 {
     (void)pthread_mutex_lock(&sensor->lock);
     if (state == COLLECT_RUNNING && sensor->status.state == COLLECT_FAILING)
-        sensor->status.error[0] = '\0';
+        clear_error(&sensor->status);
     sensor->status.state = state;
     sensor->status.missed = sensor->schedule.missed;
     (void)pthread_mutex_unlock(&sensor->lock);
@@ -76,6 +89,8 @@ static void copy_values(struct collect_status *status, const struct sample *samp
         used += value->text_bytes;
     }
     status->document_bytes = sample->document_bytes;
+    if (sample->document_bytes > 0 && sample->document_bytes <= sizeof status->texts)
+        memcpy(status->texts, sample->document, sample->document_bytes);
 }
 
 static void note_sample(struct sensor *sensor)
@@ -83,7 +98,7 @@ static void note_sample(struct sensor *sensor)
     struct collect_status *status = &sensor->status;
     (void)pthread_mutex_lock(&sensor->lock);
     status->state = COLLECT_RUNNING;
-    status->error[0] = '\0';
+    clear_error(status);
     status->samples++;
     status->missed = sensor->schedule.missed;
     sensor->sampled_boot_ms = sensor->sample.boot_ms;
@@ -91,13 +106,13 @@ static void note_sample(struct sensor *sensor)
     (void)pthread_mutex_unlock(&sensor->lock);
 }
 
-static void note_failure(struct sensor *sensor, const char *text)
+static void note_failure(struct sensor *sensor, int code, const char *text)
 {
     struct collect_status *status = &sensor->status;
     (void)pthread_mutex_lock(&sensor->lock);
     status->state = COLLECT_FAILING;
     status->errors++;
-    driver_say(status->error, "%s", text);
+    set_error(status, code, text);
     (void)pthread_mutex_unlock(&sensor->lock);
 }
 
@@ -154,7 +169,7 @@ static int fail(struct sensor *sensor, int code, const char *text)
         return code;
     if (text == NULL || *text == '\0')
         text = error_text(code, meaning, sizeof meaning);
-    note_failure(sensor, text);
+    note_failure(sensor, code, text);
     complain(sensor, "sensor-failed", text);
     return code == E_AGAIN || code == E_END ? E_INVALID : code;
 }
@@ -166,14 +181,14 @@ static int fail_driver(struct sensor *sensor, int code)
     return fail(sensor, code, text);
 }
 
-static void note_refusal(struct sensor *sensor, const char *text, bool bad)
+static void note_refusal(struct sensor *sensor, int code, const char *text, bool bad)
 {
     struct collect_status *status = &sensor->status;
     (void)pthread_mutex_lock(&sensor->lock);
     status->state = COLLECT_RUNNING;
     status->errors += bad ? 1 : 0;
     status->refused++;
-    driver_say(status->error, "%s", text);
+    set_error(status, code, text);
     (void)pthread_mutex_unlock(&sensor->lock);
 }
 
@@ -184,7 +199,7 @@ static void refuse_reading(struct sensor *sensor, int code)
     const char *text = sensor->setup->driver->fault(sensor->instance);
     if (text == NULL || *text == '\0')
         text = error_text(code, meaning, sizeof meaning);
-    note_refusal(sensor, text, true);
+    note_refusal(sensor, code, text, true);
     spool_count_refused(sensor->options->spool, sensor->setup->lane);
     complain(sensor, "reading-refused", text);
 }
@@ -196,7 +211,7 @@ static void refuse_sample(struct sensor *sensor, int code)
     const char *text = code == E_AGAIN || code == E_FULL ? "the spool has no room for it"
                        : code == E_REFUSED               ? "its lane is full and refuses more"
                                            : error_text(code, meaning, sizeof meaning);
-    note_refusal(sensor, text, false);
+    note_refusal(sensor, code, text, false);
     if (code != E_REFUSED) /* those spool_append has counted */
         spool_count_refused(sensor->options->spool, sensor->setup->lane);
     complain(sensor, "sample-not-taken", text);
@@ -242,6 +257,7 @@ static void note_open(struct sensor *sensor, bool opened)
     (void)pthread_mutex_unlock(&sensor->lock);
 }
 
+/* On failure it is closed, and sensor->fault says why. */
 static int open_driver(struct sensor *sensor)
 {
     const struct collect_options *options = sensor->options;
@@ -267,10 +283,9 @@ static int open_driver(struct sensor *sensor)
     if (rc == 0)
         rc = define(sensor);
     note_open(sensor, rc == 0);
-    if (rc == 0)
-        return 0;
-    sensor_close(sensor);
-    return fail(sensor, rc, sensor->fault);
+    if (rc < 0)
+        sensor_close(sensor);
+    return rc;
 }
 
 void sensor_close(struct sensor *sensor)
@@ -357,10 +372,17 @@ static int read_all(struct sensor *sensor)
     return 0;
 }
 
-static int fetch(struct sensor *sensor)
+/* That its driver comes back; by when it has to. */
+static int64_t promise_answer(struct sensor *sensor)
 {
     int64_t deadline_ms = clock_mono_ms() + sensor->setup->timeout_ms;
     progress_promise(sensor->stop->progress, deadline_ms + SLACK_MS);
+    return deadline_ms;
+}
+
+static int fetch(struct sensor *sensor)
+{
+    int64_t deadline_ms = promise_answer(sensor);
     int rc = sensor->setup->driver->fetch(sensor->instance, deadline_ms);
     if (rc >= 0 || rc == E_STOP)
         return rc < 0 ? rc : 0;
@@ -393,13 +415,72 @@ static void note_recovery(struct sensor *sensor)
 int sensor_round(struct sensor *sensor)
 {
     int rc = 0;
-    progress_promise(sensor->stop->progress,
-                     clock_mono_ms() + sensor->setup->timeout_ms + SLACK_MS);
-    if (!sensor->is_open)
-        rc = open_driver(sensor);
+    promise_answer(sensor);
+    if (!sensor->is_open && (rc = open_driver(sensor)) < 0)
+        rc = fail(sensor, rc, sensor->fault);
     if (rc == 0)
         rc = fetch(sensor);
     if (rc == 0 || rc == E_AGAIN)
         note_recovery(sensor);
     return rc < 0 ? rc : read_all(sensor);
+}
+
+/* ---- for somebody who wants to see it ---- */
+
+/* As fetch and read_all treat it: what it said last would be gone behind close. */
+static bool is_lost(int code, bool fetched)
+{
+    return fetched ? !is_bad_reading(code) : code != E_TIMEOUT && code != E_AGAIN && code != E_END;
+}
+
+static void take_fault(struct collect_reading *reading, int code, const char *text)
+{
+    char meaning[ERROR_TEXT_BYTES];
+    if (text == NULL || *text == '\0')
+        text = error_text(code, meaning, sizeof meaning);
+    reading->code = code;
+    set_error(&reading->status, code, text);
+}
+
+static void take_sample(struct sensor *sensor, const struct sample *sample,
+                        struct collect_reading *reading)
+{
+    const struct driver *driver = sensor->setup->driver;
+    const char *lack = driver->lack != NULL ? driver->lack(sensor->instance) : NULL;
+    reading->status.state = COLLECT_RUNNING;
+    reading->status.age_ms = 0;
+    clear_error(&reading->status);
+    copy_values(&reading->status, sample);
+    (void)snprintf(reading->lack, sizeof reading->lack, "%s", lack != NULL ? lack : "");
+}
+
+static void read_open(struct sensor *sensor, struct collect_reading *reading)
+{
+    const struct driver *driver = sensor->setup->driver;
+    struct sample sample = {0};
+    int rc = driver->fetch(sensor->instance, promise_answer(sensor));
+    bool fetched = rc >= 0;
+    if (fetched)
+        rc = driver->read(sensor->instance, &sample);
+    if (rc >= 0) {
+        take_sample(sensor, &sample, reading);
+        return;
+    }
+    take_fault(reading, rc, driver->fault(sensor->instance));
+    if (rc != E_STOP && is_lost(rc, fetched))
+        sensor_close(sensor);
+}
+
+void sensor_read_now(struct sensor *sensor, struct collect_reading *ret_reading)
+{
+    int rc = 0;
+    promise_answer(sensor);
+    if (!sensor->is_open)
+        rc = open_driver(sensor);
+    *ret_reading = (struct collect_reading){.code = 0};
+    sensor_get_status(sensor, &ret_reading->status);
+    if (rc < 0)
+        take_fault(ret_reading, rc, sensor->fault);
+    else
+        read_open(sensor, ret_reading);
 }

@@ -52,6 +52,12 @@ bool sensor_is_stream(const struct sensor *sensor);
  */
 int sensor_round(struct sensor *sensor);
 
+/**
+ * Opens it if it is not open, fetches and reads for somebody who wants to see it: hands nothing on,
+ * logs nothing, and counts nothing. Not for a stream.
+ */
+void sensor_read_now(struct sensor *sensor, struct collect_reading *ret_reading);
+
 void sensor_close(struct sensor *sensor);
 
 /** For any thread. */

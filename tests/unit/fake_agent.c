@@ -103,7 +103,28 @@ static int fake_spool_next(void *context, unsigned slot, struct writer *out,
     return out->error;
 }
 
+static int fake_sensor_start(void *context, unsigned slot, const char *request)
+{
+    static const struct {
+        const char *request;
+        int code;
+    } refused[] = {{"none", E_NOT_FOUND}, {"busy", E_BUSY}, {"full", E_NO_MEMORY}};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        if (strcmp(request, refused[i].request) == 0)
+            return refused[i].code;
+    return fake_spool_start(context, slot, request);
+}
+
+static int fake_sensor_next(void *context, unsigned slot, struct writer *out)
+{
+    struct control_tally tally;
+    return fake_spool_next(context, slot, out, &tally);
+}
+
 const struct control_operations fake_agent_operations = {
+    .sensor_start = fake_sensor_start,
+    .sensor_next = fake_sensor_next,
+    .sensor_forget = fake_forget,
     .spool_start = fake_spool_start,
     .spool_next = fake_spool_next,
     .status = fake_status,

@@ -541,6 +541,128 @@ static void test_texts_of_the_status_are_its_own(void **state)
     assert_memory_equal(again.values[0].text, "run", 3);
 }
 
+/* ---- read now ---- */
+
+static const struct collect_reading *await_reading(struct bench *bench, struct collect_ask *ask)
+{
+    const struct collect_reading *reading = NULL;
+    int64_t until_ms = clock_mono_ms() + STOP_WITHIN_MS;
+    while (collect_answer(ask, &reading) == E_AGAIN) {
+        assert_true(clock_mono_ms() < until_ms);
+        (void)stop_wait(&bench->rig->stop, -1, 0, clock_mono_ms() + 1);
+    }
+    assert_non_null(reading);
+    return reading;
+}
+
+/* The saw's next value, and the schedule's next record is the one behind it. */
+static void test_a_sensor_is_read_for_who_asks(void **state)
+{
+    static const struct driver_setting saw[] = {{"wave", "saw"}, {"period", "1000"}};
+    struct bench *bench = *state;
+    struct collect_ask *ask;
+    add(bench, "saw", driver_find("sim"), saw, 2)->interval_ms = 3600 * 1000;
+    start(bench);
+    fake_spool_wait(bench->spool, "saw", 1);
+    assert_int_equal(collect_ask(bench->collect, 0, &ask), 0);
+    const struct collect_reading *reading = await_reading(bench, ask);
+    assert_int_equal(reading->code, 0);
+    assert_string_equal(reading->lack, "");
+    assert_int_equal(reading->status.age_ms, 0);
+    assert_int_equal(reading->status.channel_count, 1);
+    assert_int_equal(reading->status.values[0].mantissa,
+                     fake_spool_record(bench->spool, "saw", 0).value.mantissa + 2);
+    collect_unask(ask);
+    struct collect_status status = status_of(bench, 0);
+    assert_int_equal(status.samples, 1);
+    assert_int_equal(status.missed, 0);
+    stop(bench);
+    assert_int_equal(fake_spool_count(bench->spool, "saw"), 1);
+}
+
+/* The slots stay where they are: as many come as there is time for, however often it is read. */
+static void test_asking_moves_no_slot(void **state)
+{
+    struct bench *bench = *state;
+    struct collect_ask *ask;
+    add(bench, "grid", driver_find("sim"), NULL, 0)->interval_ms = 20;
+    start(bench);
+    fake_spool_wait(bench->spool, "grid", 1);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(collect_ask(bench->collect, 0, &ask), 0);
+        (void)await_reading(bench, ask);
+        collect_unask(ask);
+    }
+    fake_spool_wait(bench->spool, "grid", 5);
+    stop(bench);
+    int64_t first_ms = fake_spool_record(bench->spool, "grid", 0).boot_ms;
+    size_t count = fake_spool_count(bench->spool, "grid");
+    int64_t last_ms = fake_spool_record(bench->spool, "grid", count - 1).boot_ms;
+    struct collect_status status = status_of(bench, 0);
+    assert_int_equal(status.samples, count);
+    assert_true((last_ms - first_ms + 10) / 20 >= (int64_t)count - 2);
+}
+
+static void test_a_reading_that_fails_says_why_and_counts_as_nothing(void **state)
+{
+    struct bench *bench = *state;
+    struct collect_ask *ask;
+    atomic_store(&plugged_in, false);
+    add(bench, "thing", &absent, NULL, 0);
+    start(bench);
+    wait_for_errors(bench, 0, 1);
+    assert_int_equal(collect_ask(bench->collect, 0, &ask), 0);
+    const struct collect_reading *reading = await_reading(bench, ask);
+    assert_int_equal(reading->code, E_NOT_FOUND);
+    assert_int_equal(reading->status.code, E_NOT_FOUND);
+    assert_string_equal(reading->status.error, "/dev/thing: is it plugged in?");
+    collect_unask(ask);
+    atomic_store(&plugged_in, true);
+    assert_int_equal(collect_ask(bench->collect, 0, &ask), 0);
+    assert_int_equal(await_reading(bench, ask)->code, 0);
+    stop(bench);
+    collect_close(bench->collect);
+    bench->collect = NULL;
+    collect_unask(ask); /* later than everything else */
+}
+
+static void test_a_bus_that_hangs_is_said_to(void **state)
+{
+    struct bench *bench = *state;
+    struct collect_ask *ask;
+    struct collect_ask *another;
+    const struct collect_reading *reading;
+    (void)sem_init(&entered, 0, 0);
+    (void)sem_init(&let_go, 0, 0);
+    add(bench, "first", &stuck, NULL, 0);
+    add(bench, "second", &stuck, NULL, 0);
+    add(bench, "other", driver_find("sim"), NULL, 0);
+    start(bench);
+    (void)sem_wait(&entered);
+    const char *name = collect_asked(bench->collect, 0);
+    assert_non_null(name);
+    assert_string_equal(collect_asked(bench->collect, 1), name);
+    assert_int_equal(collect_ask(bench->collect, 0, &ask), 0);
+    assert_int_equal(collect_answer(ask, &reading), E_AGAIN);
+    assert_int_equal(collect_ask(bench->collect, 1, &another), E_BUSY);
+    assert_int_equal(collect_ask(bench->collect, 2, &another), 0);
+    assert_int_equal(await_reading(bench, another)->code, 0);
+    collect_unask(another);
+    collect_unask(ask); /* whom nobody waits for is not read */
+    for (int i = 0; i < 1000; i++)
+        (void)sem_post(&let_go);
+    stop(bench);
+}
+
+static void test_a_stream_is_not_read_for_anybody(void **state)
+{
+    struct bench *bench = *state;
+    struct collect_ask *ask;
+    add(bench, "numbers", &flaky, NULL, 0);
+    start(bench);
+    assert_int_equal(collect_ask(bench->collect, 0, &ask), E_UNSUPPORTED);
+}
+
 /* ---- streams ---- */
 
 static struct collect_sensor *add_lines(struct bench *bench, const char *name,
@@ -821,6 +943,11 @@ int main(void)
         BENCH_TEST(test_a_polled_sample_without_room_is_refused),
         BENCH_TEST(test_what_the_lane_refuses_is_counted_once),
         BENCH_TEST(test_texts_of_the_status_are_its_own),
+        BENCH_TEST(test_a_sensor_is_read_for_who_asks),
+        BENCH_TEST(test_asking_moves_no_slot),
+        BENCH_TEST(test_a_reading_that_fails_says_why_and_counts_as_nothing),
+        BENCH_TEST(test_a_bus_that_hangs_is_said_to),
+        BENCH_TEST(test_a_stream_is_not_read_for_anybody),
         BENCH_TEST(test_a_file_is_drained_in_order),
         BENCH_TEST(test_a_drain_is_settled_without_a_file_that_is_not_there),
         BENCH_TEST(test_bad_lines_are_counted_and_the_rest_goes_on),

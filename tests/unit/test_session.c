@@ -540,6 +540,57 @@ static void test_only_root_and_the_own_user_change_something(void **state)
     }
 }
 
+static void test_tells_of_sensors_and_lets_go_of_them(void **state)
+{
+    struct fixture *f = *state;
+    f->agent->parts = 1;
+    f->agent->part_bytes = 4;
+    f->agent->part_waits = 1;
+    put(f, "sensor read meter 500\n");
+    assert_string_equal(f->agent->request, "read meter 500");
+    assert_null(strstr(f->replies, "part"));
+    f->now_ms += 1000;
+    run(f);
+    assert_non_null(strstr(f->replies, "\npart 4\naaaaend 0 0\n"));
+    assert_int_equal(fake_agent_forgotten(f->agent), 1);
+}
+
+static void test_lets_go_of_a_sensor_when_nobody_waits_any_more(void **state)
+{
+    struct fixture *f = *state;
+    f->agent->part_waits = 1000;
+    put(f, "sensor read meter 500\n");
+    assert_int_equal(fake_agent_forgotten(f->agent), 0);
+    close(f->peer_fd);
+    f->peer_fd = -1;
+    run(f);
+    assert_false(session_is_open(&f->session));
+    assert_int_equal(fake_agent_forgotten(f->agent), 1);
+    connect_peer(f);
+    put(f, "sensor read meter 500\n");
+    session_stop_input(&f->session, f->now_ms);
+    run(f);
+    assert_non_null(strstr(f->replies, "error the agent is stopping\n"));
+    assert_int_equal(fake_agent_forgotten(f->agent), 2);
+}
+
+static void test_refuses_other_requests_for_sensors(void **state)
+{
+    static const char *const rows[][2] = {{"sensor none\n", "error there is no such sensor\n"},
+                                          {"sensor busy\n", "error its bus is being asked"},
+                                          {"sensor bad\n", "error usage: sensor list"},
+                                          {"sensor full\n", "error out of memory\n"},
+                                          {"sensor\n", "error unknown command\n"}};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        put(f, rows[i][0]);
+        assert_non_null(strstr(f->replies, rows[i][1]));
+        close(f->peer_fd);
+        connect_peer(f);
+    }
+    assert_int_equal(fake_agent_forgotten(f->agent), 0);
+}
+
 static void test_refuses_other_requests_for_the_spool(void **state)
 {
     struct fixture *f = *state;
@@ -637,6 +688,9 @@ int main(void)
         TEST(test_says_that_an_answer_in_parts_broke_off),
         TEST(test_only_root_and_the_own_user_change_something),
         TEST(test_refuses_other_requests_for_the_spool),
+        TEST(test_tells_of_sensors_and_lets_go_of_them),
+        TEST(test_lets_go_of_a_sensor_when_nobody_waits_any_more),
+        TEST(test_refuses_other_requests_for_sensors),
         TEST(test_an_answer_in_parts_waits_for_its_reader),
         TEST(test_a_reader_that_stands_still_is_cut_off_within_a_part),
         TEST(test_at_the_stop_an_answer_in_parts_ends_without_its_end),
