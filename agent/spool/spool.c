@@ -573,6 +573,7 @@ void spool_note_source_locked(struct spool *spool, const char *name, enum lane l
         return; /* without a place for its offset the file is read again after a restart */
     source->read = *origin;
     source->lane = lane;
+    source->lanes[lane] = true;
     source->dirty = true;
 }
 

@@ -220,8 +220,10 @@ static void take_routes_locked(struct spool *spool, struct commit *commit)
 static void take_sources_locked(struct spool *spool, struct commit *commit)
 {
     for (size_t i = 0; i < spool->source_count; i++) {
-        enum lane lane = spool->sources[i].lane;
-        bool accepted = commit->lanes[lane] || spool->lanes[lane].pending == 0;
+        bool accepted = true;
+        for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+            accepted = accepted && (!spool->sources[i].lanes[lane] || commit->lanes[lane] ||
+                                    spool->lanes[lane].pending == 0);
         commit->sources[i] = spool->sources[i].dirty && accepted;
         commit->origins[i] = spool->sources[i].read;
     }
@@ -247,13 +249,31 @@ static uint64_t reservation_locked(const struct spool *spool, const struct commi
     return spool->next_sequence + spool->reserve_more + RESERVATION;
 }
 
+/* A followed file whose records went to two lanes has one offset: where one lane is stored without
+ * the other, lines would be lost or come twice under different numbers. */
+static void join_lanes_locked(const struct spool *spool, bool due[LANE_COUNT])
+{
+    for (size_t i = 0; i < spool->source_count; i++) {
+        const struct source *source = &spool->sources[i];
+        bool any = false;
+        for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+            any = any || (source->dirty && source->lanes[lane] && due[lane]);
+        for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+            due[lane] = due[lane] || (any && source->lanes[lane]);
+    }
+}
+
 static void take_locked(struct spool *spool, struct commit *commit)
 {
     int64_t now_ms = clock_boot_ms();
     bool all = commit->all || everything_is_due_locked(spool);
+    bool due[LANE_COUNT];
+    for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+        due[lane] = all || (spool->lanes[lane].pending > 0 &&
+                            lane_due_locked(spool, lane, now_ms) <= now_ms);
+    join_lanes_locked(spool, due);
     for (enum lane lane = 0; lane < LANE_COUNT && spool->recycling == 0; lane++)
-        if (spool->lanes[lane].pending > 0 && !commit->deferred[lane] &&
-            (all || lane_due_locked(spool, lane, now_ms) <= now_ms))
+        if (due[lane] && spool->lanes[lane].pending > 0 && !commit->deferred[lane])
             take_lane_locked(spool, commit, lane);
     take_routes_locked(spool, commit);
     take_sources_locked(spool, commit);
@@ -504,6 +524,8 @@ static void succeed_locked(struct spool *spool, const struct commit *commit)
         source->committed = commit->origins[i];
         source->dirty = source->read.offset != commit->origins[i].offset ||
                         source->read.inode != commit->origins[i].inode;
+        if (!source->dirty)
+            memset(source->lanes, 0, sizeof source->lanes);
     }
     for (enum lane lane = 0; lane < LANE_COUNT; lane++)
         if (commit->deleted_tail[lane] != NULL)

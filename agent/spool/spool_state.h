@@ -188,6 +188,7 @@ struct sensor_entry {
 struct source {
     char name[SAMPLE_NAME_BYTES];
     enum lane lane;
+    bool lanes[LANE_COUNT];         /* that its records went to since it was clean */
     struct sample_origin read;      /* behind the last record in the head */
     struct sample_origin committed; /* behind the last record on flash */
     bool dirty;

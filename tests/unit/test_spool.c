@@ -439,6 +439,32 @@ static void test_followed_files_are_stored_first(void **state)
     remove_bench(&bench);
 }
 
+/* A line that became an alarm is due at once; its offset must not pass those that wait. */
+static void test_a_followed_file_in_two_lanes(void **state)
+{
+    (void)state;
+    struct bench bench;
+    make_bench(&bench);
+    bench.options.lanes[LANE_NORMAL].window_ms = bench.options.lanes[LANE_NORMAL].age_ms = 600000;
+    open_bench(&bench);
+    for (uint64_t i = 1; i <= 10; i++) {
+        struct sample sample = reading((int64_t)i);
+        sample.origin =
+            (struct sample_origin){.present = true, .device = 8, .inode = 77, .offset = 10 * i};
+        (void)append(&bench, i == 10 ? LANE_ALARM : LANE_NORMAL, &sample);
+    }
+    wait_accepted(&bench, LANE_ALARM, 10);
+    spool_abandon(bench.spool); /* the power is cut */
+    open_bench(&bench);
+    struct sample_origin origin;
+    spool_find_origin(bench.spool, "plc", &origin);
+    assert_int_equal(origin.offset, 100);
+    assert_int_equal(drain(bench.route, LANE_NORMAL, 0, true), 9);
+    assert_int_equal(drain(bench.route, LANE_ALARM, 0, true), 1);
+    close_bench(&bench, true);
+    remove_bench(&bench);
+}
+
 static void test_full_evicts_the_oldest_and_counts(void **state)
 {
     (void)state;
@@ -879,6 +905,7 @@ int main(void)
         cmocka_unit_test(test_documents_in_pieces),
         cmocka_unit_test(test_unclean_stop_keeps_what_was_accepted),
         cmocka_unit_test(test_followed_files_are_stored_first),
+        cmocka_unit_test(test_a_followed_file_in_two_lanes),
         cmocka_unit_test(test_full_evicts_the_oldest_and_counts),
         cmocka_unit_test(test_full_refuses_only_before_it_accepts),
         cmocka_unit_test(test_full_while_the_oldest_is_in_flight),
