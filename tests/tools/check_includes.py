@@ -89,6 +89,7 @@ PURE = """
     drivers/format/csv.* drivers/format/field.* drivers/format/keyvalue.* drivers/format/nmea.*
     agent/aws/sigv4.* agent/aws/credentials_reply.* agent/aws/xml_scan.*
     agent/http/http_write.* agent/http/http_parse.* agent/http/http_connect.*
+    agent/intake/transform.h agent/transform/*
     agent/spool/lane.* agent/spool/record.* agent/spool/block.* agent/spool/cursor.*
     agent/spool/gap.* agent/spool/order.* agent/spool/scan.* agent/spool/seal.* agent/spool/verify.*
     agent/spool/timeline.*
