@@ -122,6 +122,53 @@ struct cfg_tag {
     const char *value;
 };
 
+/* In the order of enum chain_kind and its kin (agent/transform/chain.h). */
+enum cfg_transform_kind {
+    CFG_TRANSFORM_SCALE,
+    CFG_TRANSFORM_RENAME,
+    CFG_TRANSFORM_UNIT,
+    CFG_TRANSFORM_DEADBAND,
+    CFG_TRANSFORM_SUMMARIZE,
+    CFG_TRANSFORM_RATE,
+    CFG_TRANSFORM_FLATTEN,
+    CFG_TRANSFORM_REDACT,
+    CFG_TRANSFORM_TAG,
+    CFG_TRANSFORM_FILTER,
+    CFG_TRANSFORM_ALARM,
+    CFG_TRANSFORMS
+};
+enum cfg_keep { CFG_KEEP_LAST, CFG_KEEP_FIRST };
+enum cfg_separator { CFG_DOT, CFG_UNDERSCORE, CFG_SLASH, CFG_DASH, CFG_COLON };
+enum cfg_action { CFG_ACTION_DROP, CFG_ACTION_MASK, CFG_ACTION_HMAC };
+enum cfg_operator { CFG_LT, CFG_LE, CFG_EQ, CFG_NE, CFG_GE, CFG_GT };
+enum cfg_verdict { CFG_VERDICT_KEEP, CFG_VERDICT_DROP };
+enum { CFG_FUNCTIONS = 6, CFG_CHANNELS_MAX = 32 };
+
+/** Which keys go with which kind says schema_transform.c; what is not said is NULL or 0. Numbers
+ *  are kept as they are spelt, because no binary one is the same. */
+struct cfg_transform {
+    enum cfg_transform_kind kind;
+    const char *channel;
+    const char *factor, *offset, *decimals;
+    const char *from, *to;
+    const struct cfg_tag *channels;
+    size_t channel_count;
+    const char *unit;
+    const char *delta, *percent;
+    int64_t interval_ms; /* of a dead band: its heartbeat */
+    bool functions[CFG_FUNCTIONS];
+    enum cfg_keep keep;
+    enum cfg_separator separator;
+    enum cfg_action action;
+    const char *key_file;
+    const char *name;
+    const char *tag_value;
+    enum cfg_operator comparison;
+    const char *value, *text;
+    enum cfg_verdict verdict;
+    const char *above, *below, *hysteresis;
+};
+
 struct cfg_sensor {
     const char *name;
     const char *driver_name;
@@ -131,6 +178,8 @@ struct cfg_sensor {
     enum cfg_lane lane;
     const struct cfg_tag *tags;
     size_t tag_count;
+    const struct cfg_transform *transforms;
+    size_t transform_count;
     const struct driver_setting *settings; /* checked against driver->keys */
     size_t setting_count;
 };

@@ -200,6 +200,7 @@ static void store(const struct schema_key *key, const struct schema_value *value
     switch (key->kind) {
     case SCHEMA_TEXT:
     case SCHEMA_NAME:
+    case SCHEMA_DECIMAL:
         memcpy(at, &value->text, sizeof value->text);
         break;
     case SCHEMA_DURATION:
@@ -225,25 +226,29 @@ static void read_scalar(struct config_reader *reader, const struct json_node *no
 
 /* ---- what is no scalar ---- */
 
-static void read_lanes(struct config_reader *reader, const struct json_node *node,
+static void read_words(struct config_reader *reader, const struct json_node *node,
                        const struct schema_key *key, void *target)
 {
-    static const struct schema_key element = {.kind = SCHEMA_CHOICE,
-                                              .choices = "alarm|normal|bulk"};
-    bool *lanes = (bool *)((char *)target + key->offset);
+    static const char lanes[] = "alarm|normal|bulk";
+    bool is_lanes = key->kind == SCHEMA_LANES;
+    const char *noun = is_lanes ? "lane" : "word";
+    const struct schema_key element = {.kind = SCHEMA_CHOICE,
+                                       .choices = is_lanes ? lanes : key->choices};
+    bool *words = (bool *)((char *)target + key->offset);
     if (node->kind != JSON_KIND_ARRAY) {
         fault_kind(reader, node, key);
         return;
     }
     if (node->first == NULL)
-        config_fault(reader->faults, node, NULL, "names no lane; leave the key out for all lanes");
+        config_fault(reader->faults, node, NULL, "names no %s; leave the key out for %s", noun,
+                     is_lanes ? "all lanes" : "the usual ones");
     for (const struct json_node *child = node->first; child != NULL; child = child->next) {
         struct schema_value value;
         if (config_read_scalar(reader, child, &element, &value) == NULL)
             continue;
-        if (lanes[value.number])
-            config_fault(reader->faults, child, NULL, "this lane is there twice; remove one");
-        lanes[value.number] = true;
+        if (words[value.number])
+            config_fault(reader->faults, child, NULL, "this %s is there twice; remove one", noun);
+        words[value.number] = true;
     }
 }
 
@@ -282,23 +287,24 @@ static void read_tags(struct config_reader *reader, const struct json_node *node
         fault_kind(reader, node, key);
         return;
     }
-    struct cfg_tag *tags = config_pool_take(reader->pool, CFG_TAGS_MAX * sizeof *tags);
+    size_t most = (size_t)key->high;
+    struct cfg_tag *tags = config_pool_take(reader->pool, most * sizeof *tags);
     for (const struct json_node *child = node->first; child != NULL; child = child->next) {
         struct schema_value value;
         if (reject_duplicate(reader, child) || child->kind == JSON_KIND_NULL ||
             !check_name(reader, child) ||
             config_read_scalar(reader, child, &text, &value) == NULL || tags == NULL)
             continue;
-        if (count == CFG_TAGS_MAX) {
-            config_fault_key(reader->faults, child, "one tag too many; 16 are the most");
+        if (count == most) {
+            config_fault_key(reader->faults, child, "one %s too many; %zu are the most",
+                             most == CFG_TAGS_MAX ? "tag" : "channel", most);
             break;
         }
         config_place_node(reader, child, &tags[count]);
         tags[count++] = (struct cfg_tag){config_pool_text(reader->pool, child->key), value.text};
     }
-    struct cfg_sensor *sensor = target;
-    sensor->tags = tags;
-    sensor->tag_count = count;
+    memcpy((char *)target + key->offset, &tags, sizeof tags);
+    memcpy((char *)target + key->count_offset, &count, sizeof count);
 }
 
 static void read_partition_object(struct config_reader *reader, const struct json_node *node,
@@ -385,11 +391,17 @@ static void read_present(struct config_reader *reader, const struct json_node *n
 {
     switch (key->kind) {
     case SCHEMA_LANES:
-        read_lanes(reader, node, key, target);
+    case SCHEMA_WORDS:
+        read_words(reader, node, key, target);
         break;
     case SCHEMA_TAGS:
         read_tags(reader, node, key, target);
         break;
+#ifdef CONFIG_TRANSFORMS
+    case SCHEMA_TRANSFORMS:
+        config_transforms_read(reader, node, target);
+        break;
+#endif
     case SCHEMA_PARTITION:
         read_partition(reader, node, key, target);
         break;
@@ -426,6 +438,17 @@ static void note_place(struct config_reader *reader, const struct json_node *nod
         config_place_node(reader, node, (char *)target + key->offset);
 }
 
+static void take_words(const struct schema_key *key, bool *words)
+{
+    const char *word = key->standard;
+    for (size_t count = 0; *word != '\0'; word += count + (word[count] == '|')) {
+        char one[32];
+        count = strcspn(word, "|");
+        (void)snprintf(one, sizeof one, "%.*s", (int)count, word);
+        words[schema_choice(key->choices, one)] = true;
+    }
+}
+
 static void read_standard(struct config_reader *reader, const struct json_node *object,
                           const struct schema_key *key, void *target)
 {
@@ -433,6 +456,10 @@ static void read_standard(struct config_reader *reader, const struct json_node *
     struct schema_value value = {0};
     if (key->kind == SCHEMA_LANES) {
         memset((char *)target + key->offset, true, CFG_LANES * sizeof(bool));
+        return;
+    }
+    if (key->kind == SCHEMA_WORDS) {
+        take_words(key, (bool *)((char *)target + key->offset));
         return;
     }
     if (key->kind == SCHEMA_PARTITION) {

@@ -129,6 +129,18 @@ void config_read_unknown(struct config_reader *reader, const struct json_node *n
 /** OBJECT's member KEY; null counts as absent. */
 const struct json_node *config_read_member(const struct json_node *object, const char *key);
 
+/* ---- config_transforms.c ---- */
+
+/** Reads the list NODE into SENSOR: what stands in each transform, and what its keys must have
+ *  between them. Nothing where Kconfig left all out. */
+void config_transforms_read(struct config_reader *reader, const struct json_node *node,
+                            struct cfg_sensor *sensor);
+
+/** What SENSOR's transforms, which NODE (its object) lists, must have between them and with the
+ *  rest. */
+void config_transforms_resolve(struct config_reader *reader, const struct json_node *node,
+                               const struct cfg_sensor *sensor);
+
 /* ---- config_sensors.c, config_routes.c, config_credentials.c, config_proxy.c, config_shared.c,
  * config.c ---- */
 

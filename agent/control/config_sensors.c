@@ -348,6 +348,9 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
         config_fault(reader->faults, config_read_member(node, "name"), NULL,
                      "\"%s\" is what the agent calls itself in its own records; choose another",
                      sensor->name);
+#ifdef CONFIG_TRANSFORMS
+    config_transforms_resolve(reader, node, sensor);
+#endif
     if (sensor->driver_name == NULL)
         return;
     sensor->driver = driver_find(sensor->driver_name);

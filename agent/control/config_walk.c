@@ -7,6 +7,7 @@
 
 #include "agent/control/schema.h"
 #include "platform/base/bytes.h"
+#include "platform/base/writer.h"
 #include "platform/hash.h"
 
 enum { TEXT_BYTES = 64 };
@@ -115,6 +116,7 @@ static const char *scalar_text(const struct schema_key *key, const void *at, cha
     switch (key->kind) {
     case SCHEMA_TEXT:
     case SCHEMA_NAME:
+    case SCHEMA_DECIMAL:
         memcpy(&pointer, at, sizeof pointer);
         return pointer;
     case SCHEMA_BOOLEAN:
@@ -131,13 +133,48 @@ static const char *scalar_text(const struct schema_key *key, const void *at, cha
 
 /* ---- what is no scalar ---- */
 
-static void walk_tags(struct walk *walk, const struct cfg_sensor *sensor)
+static void walk_tags(struct walk *walk, const struct schema_key *key, const void *target)
 {
-    size_t count = enter(walk, "tags");
-    for (size_t i = 0; i < sensor->tag_count; i++)
-        tell(walk, sensor->tags[i].name, sensor->tags[i].value, &sensor->tags[i]);
+    const struct cfg_tag *tags;
+    size_t tag_count;
+    memcpy(&tags, (const char *)target + key->offset, sizeof tags);
+    memcpy(&tag_count, (const char *)target + key->count_offset, sizeof tag_count);
+    size_t count = enter(walk, key->name);
+    for (size_t i = 0; i < tag_count; i++)
+        tell(walk, tags[i].name, tags[i].value, &tags[i]);
     leave(walk, count);
 }
+
+static void walk_words(struct walk *walk, const struct schema_key *key, const bool *words)
+{
+    char text[TEXT_BYTES];
+    char word[TEXT_BYTES];
+    struct writer out;
+    writer_to_memory(&out, text, sizeof text);
+    for (unsigned i = 0; choice_text(key->choices, i, word) != NULL; i++) {
+        if (!words[i])
+            continue;
+        writer_text(&out, out.used_bytes > 0 ? " " : "");
+        writer_text(&out, word);
+    }
+    (void)writer_finish(&out);
+    tell(walk, key->name, text, words);
+}
+
+#ifdef CONFIG_TRANSFORMS
+static void walk_transforms(struct walk *walk, const struct cfg_sensor *sensor)
+{
+    for (size_t i = 0; i < sensor->transform_count; i++) {
+        const struct cfg_transform *transform = &sensor->transforms[i];
+        const struct schema_transform *kind = &schema_transform[transform->kind];
+        char name[TEXT_BYTES * 2];
+        (void)snprintf(name, sizeof name, "transforms[%zu].%s", i, kind->name);
+        size_t count = enter(walk, name);
+        walk_table(walk, kind->members, transform);
+        leave(walk, count);
+    }
+}
+#endif
 
 static void walk_partition(struct walk *walk, const struct schema_key *key,
                            const struct cfg_route *route)
@@ -185,7 +222,13 @@ static void walk_key(struct walk *walk, const struct schema_key *key, const void
         return;
     const char *at = (const char *)target + key->offset;
     if (key->kind == SCHEMA_TAGS) {
-        walk_tags(walk, target);
+        walk_tags(walk, key, target);
+    } else if (key->kind == SCHEMA_WORDS) {
+        walk_words(walk, key, (const bool *)at);
+#ifdef CONFIG_TRANSFORMS
+    } else if (key->kind == SCHEMA_TRANSFORMS) {
+        walk_transforms(walk, target);
+#endif
     } else if (key->kind == SCHEMA_PARTITION) {
         walk_partition(walk, key, target);
     } else if (key->kind != SCHEMA_OBJECT && key->kind != SCHEMA_LIST && key->kind != SCHEMA_MAP) {

@@ -174,9 +174,14 @@ static const struct schema_key sensor_keys[] = {
     {.name = "tags",
      .kind = SCHEMA_TAGS,
      SCHEMA_AT(cfg_sensor, tags),
+     .high = CFG_TAGS_MAX,
      .count_offset = offsetof(struct cfg_sensor, tag_count)},
-    /* a chain of small changes */
-    {.name = "transforms", .kind = SCHEMA_ABSENT},
+#ifdef CONFIG_TRANSFORMS
+    /* what changes its samples before they become records, in this order */
+    {.name = "transforms", .kind = SCHEMA_TRANSFORMS, SCHEMA_AT(cfg_sensor, transforms)},
+#else
+    {.name = "transforms", .kind = SCHEMA_ABSENT, .symbol = "CONFIG_TRANSFORMS"},
+#endif
     {.name = NULL},
 };
 static const struct schema_table sensor_table = {.keys = sensor_keys, .open = true};
@@ -481,6 +486,8 @@ void schema_why(const struct schema_key *key, const char *text, char why[SCHEMA_
         [SCHEMA_PERCENT] = "is not a percentage; write it like \"50%\"",
         [SCHEMA_BOOLEAN] = "is neither true nor false; write it without quotes",
         [SCHEMA_LANES] = "is not a list of lanes; write it like [ \"alarm\", \"normal\" ]",
+        [SCHEMA_WORDS] = "is not a list of words; write it like [ \"min\", \"max\" ]",
+        [SCHEMA_TRANSFORMS] = "is not a list; write it in brackets",
         [SCHEMA_TAGS] = "is not an object of texts; write it like { \"site\": \"pump-4\" }",
         [SCHEMA_OBJECT] = "is not an object; write it in braces",
         [SCHEMA_LIST] = "is not a list; write it in brackets",

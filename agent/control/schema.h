@@ -10,23 +10,25 @@
  * What runnel.json may say, as one table: it drives reading, defaults and faults. Pure.
  */
 enum schema_kind {
-    SCHEMA_TEXT,      /* const char *; high: the most bytes, 0 for 511 */
-    SCHEMA_NAME,      /* const char *: letters, digits, _ . -, at most 31 */
-    SCHEMA_DURATION,  /* int64_t, ms */
-    SCHEMA_SIZE,      /* uint64_t, bytes */
-    SCHEMA_RATE,      /* uint64_t, bytes a second */
-    SCHEMA_INTEGER,   /* unsigned */
-    SCHEMA_DECIMAL,   /* a driver's number, kept as spelt */
-    SCHEMA_PERCENT,   /* unsigned */
-    SCHEMA_BOOLEAN,   /* bool */
-    SCHEMA_CHOICE,    /* an enum: the place of the word in choices */
-    SCHEMA_LANES,     /* bool[CFG_LANES] */
-    SCHEMA_TAGS,      /* const struct cfg_tag *, and their number at count_offset */
-    SCHEMA_PARTITION, /* struct cfg_route as a whole */
-    SCHEMA_OBJECT,    /* members, in place */
-    SCHEMA_LIST,      /* an array of element_bytes each, their number at count_offset */
-    SCHEMA_MAP,       /* likewise, written as an object; the key becomes the element's name */
-    SCHEMA_ABSENT,    /* known, but no version has it yet */
+    SCHEMA_TEXT,       /* const char *; high: the most bytes, 0 for 511 */
+    SCHEMA_NAME,       /* const char *: letters, digits, _ . -, at most 31 */
+    SCHEMA_DURATION,   /* int64_t, ms */
+    SCHEMA_SIZE,       /* uint64_t, bytes */
+    SCHEMA_RATE,       /* uint64_t, bytes a second */
+    SCHEMA_INTEGER,    /* unsigned */
+    SCHEMA_DECIMAL,    /* const char *: a number, kept as spelt */
+    SCHEMA_PERCENT,    /* unsigned */
+    SCHEMA_BOOLEAN,    /* bool */
+    SCHEMA_CHOICE,     /* an enum: the place of the word in choices */
+    SCHEMA_LANES,      /* bool[CFG_LANES] */
+    SCHEMA_WORDS,      /* bool[], one for each of choices */
+    SCHEMA_TAGS,       /* const struct cfg_tag *, at most high, and their number at count_offset */
+    SCHEMA_TRANSFORMS, /* struct cfg_sensor's */
+    SCHEMA_PARTITION,  /* struct cfg_route as a whole */
+    SCHEMA_OBJECT,     /* members, in place */
+    SCHEMA_LIST,       /* an array of element_bytes each, their number at count_offset */
+    SCHEMA_MAP,        /* likewise, written as an object; the key becomes the element's name */
+    SCHEMA_ABSENT,     /* known, but no version has it yet */
 };
 
 struct schema_table;
@@ -68,6 +70,16 @@ struct schema_table {
 };
 
 extern const struct schema_table schema_root;
+
+/** One of "transforms", written as an object with it as its one member. */
+struct schema_transform {
+    const char *name;
+    const struct schema_table *members; /* NULL: Kconfig left it out */
+    const char *symbol;
+};
+
+/** In the order of enum cfg_transform_kind, CFG_TRANSFORMS of them. */
+extern const struct schema_transform schema_transform[];
 
 /** The key called NAME, of whatever part, or NULL. */
 const struct schema_key *schema_find(const struct schema_table *table, const char *name);

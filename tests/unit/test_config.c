@@ -586,14 +586,125 @@ static void test_what_is_not_in_this_program(void **state)
 {
     expect_faults(
         *state,
-        HEAD "\"coap\": {},\n"
-             "\"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\", \"transforms\": [] } "
-             "],\n\"credentials\": { \"x\": { \"provider\": \"oauth2\", \"z\": 1 } } }",
+        HEAD
+        "\"coap\": {},\n"
+        "\"sensors\": [],\n\"credentials\": { \"x\": { \"provider\": \"oauth2\", \"z\": 1 } } }",
         "2:1: coap: is not available in this version; remove it\n"
-        "3:47: sensors[0].transforms: is not available in this version; remove it\n"
         "4:37: credentials.x.provider: \"oauth2\" gives tokens, which sign nothing; write "
         "\"auth\": \"oauth2\" at a route with \"destination\": \"apigateway\"\n");
 }
+
+/* ---- transforms ---- */
+
+#define TRANSFORMED(list)                                                                          \
+    HEAD "\"spool\": { \"lanes\": { \"normal\": { \"window\": \"10m\" } } },\n"                    \
+         "\"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\", \"transforms\": [\n" list        \
+         " ] } ] }"
+
+#ifndef CONFIG_TRANSFORMS
+static void test_transforms_are_left_out(void **state)
+{
+    expect_faults(*state, TRANSFORMED(""),
+                  "3:47: sensors[0].transforms: is not in this program; enable "
+                  "CONFIG_TRANSFORMS\n");
+}
+#elif !defined(CONFIG_TRANSFORM_RATE)
+static void test_a_transform_is_left_out(void **state)
+{
+    expect_faults(*state, TRANSFORMED("{ \"rate\": { \"interval\": 7 } }"),
+                  "4:3: sensors[0].transforms[0].rate: is not in this program; enable "
+                  "CONFIG_TRANSFORM_RATE\n");
+}
+#elif defined(CONFIG_TRANSFORM_SCALE) && defined(CONFIG_TRANSFORM_RENAME) &&                       \
+    defined(CONFIG_TRANSFORM_UNIT) && defined(CONFIG_TRANSFORM_DEADBAND) &&                        \
+    defined(CONFIG_TRANSFORM_SUMMARIZE) && defined(CONFIG_TRANSFORM_FLATTEN) &&                    \
+    defined(CONFIG_TRANSFORM_REDACT) && defined(CONFIG_TRANSFORM_TAG) &&                           \
+    defined(CONFIG_TRANSFORM_FILTER) && defined(CONFIG_TRANSFORM_ALARM)
+#define ALL_TRANSFORMS
+static void test_transforms(void **state)
+{
+    const struct config *config = expect_good(
+        *state,
+        TRANSFORMED(
+            "{ \"flatten\": { \"channels\": { \"t\": \"a.b\" } } },\n"
+            "{ \"scale\": { \"channel\": \"t\", \"factor\": 0.10, \"decimals\": 2 } },\n"
+            "{ \"deadband\": { \"channel\": \"t\", \"delta\": 0.5, \"heartbeat\": \"5m\" } },\n"
+            "{ \"filter\": { \"channel\": \"t\", \"op\": \"!=\", \"text\": \"off\" } },\n"
+            "{ \"summarize\": { \"interval\": \"1m\", \"functions\": [ \"mean\" ] } },\n"
+            "{ \"summarize\": { \"interval\": \"2m\" } }"));
+    const struct cfg_sensor *sensor = &config->sensors[0];
+    assert_int_equal(sensor->transform_count, 6);
+    assert_int_equal(sensor->transforms[0].kind, CFG_TRANSFORM_FLATTEN);
+    assert_int_equal(sensor->transforms[0].channel_count, 1);
+    assert_string_equal(sensor->transforms[0].channels[0].name, "t");
+    assert_string_equal(sensor->transforms[0].channels[0].value, "a.b");
+    assert_string_equal(sensor->transforms[1].factor, "0.10");
+    assert_string_equal(sensor->transforms[1].decimals, "2");
+    assert_null(sensor->transforms[1].offset);
+    assert_string_equal(sensor->transforms[2].delta, "0.5");
+    assert_int_equal(sensor->transforms[2].interval_ms, 300000);
+    assert_int_equal(sensor->transforms[3].comparison, CFG_NE);
+    assert_string_equal(sensor->transforms[3].text, "off");
+    assert_false(sensor->transforms[4].functions[0]);
+    assert_true(sensor->transforms[4].functions[1]);
+    assert_true(sensor->transforms[5].functions[0]);
+    assert_false(sensor->transforms[5].functions[3]);
+}
+
+static void test_transforms_that_cannot_be(void **state)
+{
+    expect_faults(
+        *state,
+        TRANSFORMED("{ \"dedband\": {} },\n"
+                    "{ \"scale\": { \"factr\": 1 } },\n"
+                    "{ \"rate\": {}, \"unit\": {} },\n"
+                    "{ \"summarize\": { \"interval\": \"1m\", \"functions\": [ \"cuont\" ] } }"),
+        "4:3: sensors[0].transforms[0].dedband: there is no such transform; did you mean "
+        "\"deadband\"?\n"
+        "5:14: sensors[0].transforms[1].scale.factr: there is no such key; did you mean "
+        "\"factor\"?\n"
+        "6:1: sensors[0].transforms[2]: is not one transform; write it like { \"rate\": { "
+        "\"interval\": \"10s\" } }\n"
+        "7:51: sensors[0].transforms[3].summarize.functions[0]: \"cuont\" is none of min, mean, "
+        "max, "
+        "last, count, cover; did you mean \"count\"?\n");
+    expect_faults(
+        *state,
+        TRANSFORMED("{ \"scale\": {} },\n"
+                    "{ \"deadband\": { \"delta\": -1, \"percent\": 1 } },\n"
+                    "{ \"unit\": { \"channel\": \"t\", \"unit\": \"celsius\" } },\n"
+                    "{ \"redact\": { \"channel\": \"n\", \"action\": \"hmac\" } },\n"
+                    "{ \"filter\": { \"channel\": \"n\", \"op\": \">\", \"text\": \"x\" } },\n"
+                    "{ \"tag\": { \"name\": \"site\" } },\n"
+                    "{ \"alarm\": { \"channel\": \"t\", \"above\": 1, \"below\": 1.5 } },\n"
+                    "{ \"rename\": { \"from\": \"t\" } }"),
+        "4:12: sensors[0].transforms[0].scale.factor: is missing; say that, \"offset\" or both\n"
+        "5:26: sensors[0].transforms[1].deadband.delta: goes without \"percent\"; remove one of "
+        "the "
+        "two\n"
+        "5:26: sensors[0].transforms[1].deadband.delta: is negative; write it without a sign\n"
+        "6:37: sensors[0].transforms[2].unit.unit: is no unit name of SenML; write it like "
+        "\"Cel\", "
+        "\"%RH\" or \"1/min\"\n"
+        "7:13: sensors[0].transforms[3].redact.key_file: is missing; an HMAC needs a key: openssl "
+        "rand -hex 32 makes one\n"
+        "8:37: sensors[0].transforms[4].filter.op: compares numbers; a text is = or != another\n"
+        "9:10: sensors[0].transforms[5].tag.value: is missing; say that or \"channel\"\n"
+        "10:51: sensors[0].transforms[6].alarm.below: is larger than \"above\"; then every value "
+        "is "
+        "an alarm\n"
+        "11:13: sensors[0].transforms[7].rename.to: is missing; say both\n");
+}
+
+static void test_intervals_beyond_the_window_are_warned_of(void **state)
+{
+    expect_lines(
+        *state, TRANSFORMED("{ \"summarize\": { \"interval\": \"10m\" } }"), E_OK,
+        "4:30: warning: sensors[0].transforms[0].summarize.interval: what it holds exists only in "
+        "RAM until the interval ends, and so longer than the window of the lane normal promises; "
+        "shorten it, or know that a power cut costs up to one interval\n");
+}
+#endif
 
 #ifndef CONFIG_DEST_S3
 /* What it is said to have is not looked at: another program may know it. */
@@ -2594,6 +2705,17 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_expanded_values_are_not_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unresolved_default_device, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nearest, set_up, tear_down),
+#ifdef ALL_TRANSFORMS
+        cmocka_unit_test_setup_teardown(test_transforms, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_transforms_that_cannot_be, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_intervals_beyond_the_window_are_warned_of, set_up,
+                                        tear_down),
+#endif
+#ifndef CONFIG_TRANSFORMS
+        cmocka_unit_test_setup_teardown(test_transforms_are_left_out, set_up, tear_down),
+#elif !defined(CONFIG_TRANSFORM_RATE)
+        cmocka_unit_test_setup_teardown(test_a_transform_is_left_out, set_up, tear_down),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/control/config_reader.h"
+#include "agent/control/nearest.h"
+#include "platform/base/decimal.h"
+
+enum { PERCENT_DECIMALS_MAX = 6 };
+
+/* ---- reading ---- */
+
+static void fault_unknown(struct config_reader *reader, const struct json_node *node)
+{
+    struct nearest nearest;
+    nearest_start(&nearest, node->key);
+    for (int i = 0; i < CFG_TRANSFORMS; i++)
+        nearest_offer(&nearest, schema_transform[i].name, strlen(schema_transform[i].name));
+    const char *best = nearest_result(&nearest);
+    if (best != NULL)
+        config_fault_key(reader->faults, node, "there is no such transform; did you mean \"%s\"?",
+                         best);
+    else
+        config_fault_key(reader->faults, node,
+                         "there is no such transform; see runnel.json(5) for those that there are");
+}
+
+static const struct schema_transform *find_kind(struct config_reader *reader,
+                                                const struct json_node *node)
+{
+    for (int i = 0; i < CFG_TRANSFORMS; i++) {
+        const struct schema_transform *kind = &schema_transform[i];
+        if (strcmp(kind->name, node->key) != 0)
+            continue;
+        if (kind->members != NULL)
+            return kind;
+        config_fault_key(reader->faults, node, "is not in this program; enable %s", kind->symbol);
+        return NULL;
+    }
+    fault_unknown(reader, node);
+    return NULL;
+}
+
+static bool read_one(struct config_reader *reader, const struct json_node *node,
+                     struct cfg_transform *transform)
+{
+    const struct json_node *member = node->kind == JSON_KIND_OBJECT ? node->first : NULL;
+    if (member == NULL || member->next != NULL) {
+        config_fault(reader->faults, node, NULL,
+                     "is not one transform; write it like { \"rate\": { \"interval\": \"10s\" } }");
+        return false;
+    }
+    const struct schema_transform *kind = find_kind(reader, member);
+    if (kind == NULL)
+        return false;
+    if (member->kind != JSON_KIND_OBJECT) {
+        config_fault(reader->faults, member, NULL, "is not an object; write it in braces");
+        return false;
+    }
+    transform->kind = (enum cfg_transform_kind)(kind - schema_transform);
+    config_read_object(reader, member, kind->members, transform);
+    return true;
+}
+
+/* One for each that is written, also where one has faults. */
+void config_transforms_read(struct config_reader *reader, const struct json_node *node,
+                            struct cfg_sensor *sensor)
+{
+    size_t count = 0;
+    if (node->kind != JSON_KIND_ARRAY) {
+        config_fault(reader->faults, node, NULL, "is not a list; write it in brackets");
+        return;
+    }
+    for (const struct json_node *child = node->first; child != NULL; child = child->next)
+        count++;
+    struct cfg_transform *transforms =
+        config_pool_take(reader->pool, (count + 1) * sizeof *transforms);
+    if (transforms == NULL)
+        return;
+    for (const struct json_node *child = node->first; child != NULL; child = child->next)
+        if (read_one(reader, child, &transforms[sensor->transform_count]))
+            sensor->transform_count++;
+    sensor->transforms = transforms;
+}
+
+/* ---- what goes together ---- */
+
+struct check {
+    struct config_reader *reader;
+    const struct json_node *node; /* the transform's object */
+};
+
+static void fault(const struct check *check, const char *member, const char *words)
+{
+    const struct json_node *node = config_read_member(check->node, member);
+    if (node != NULL)
+        config_fault(check->reader->faults, node, NULL, "%s", words);
+    else
+        config_fault(check->reader->faults, check->node, member, "%s", words);
+}
+
+/* Exactly one of two. */
+static void check_either(const struct check *check, const char *first, bool has_first,
+                         const char *second, bool has_second)
+{
+    char words[100];
+    if (has_first != has_second)
+        return;
+    (void)snprintf(words, sizeof words,
+                   has_first ? "goes without \"%s\"; remove one of the two"
+                             : "is missing; say that or \"%s\"",
+                   second);
+    fault(check, first, words);
+}
+
+/* NULL is none of them. */
+static bool is_negative(const char *number)
+{
+    return number != NULL && number[0] == '-';
+}
+
+static struct decimal parse(const char *number)
+{
+    struct decimal value = {0, 0};
+    (void)decimal_parse(number, strlen(number), &value);
+    return value;
+}
+
+static void check_scale(const struct check *check, const struct cfg_transform *transform)
+{
+    if (transform->factor == NULL && transform->offset == NULL)
+        fault(check, "factor", "is missing; say that, \"offset\" or both");
+    if (transform->decimals == NULL)
+        return;
+    struct decimal decimals = parse(transform->decimals);
+    if (decimals.decimals > 0 || decimals.mantissa < 0 || decimals.mantissa > SAMPLE_DECIMALS_MAX)
+        fault(check, "decimals", "is out of range; choose a whole number from 0 to 18");
+}
+
+static void check_rename(const struct check *check, const struct cfg_transform *transform)
+{
+    check_either(check, "from", transform->from != NULL, "channels", transform->channel_count > 0);
+    if ((transform->from != NULL) != (transform->to != NULL))
+        fault(check, transform->from != NULL ? "to" : "from", "is missing; say both");
+    for (size_t i = 0; i < transform->channel_count; i++)
+        if (strlen(transform->channels[i].value) >= SAMPLE_NAME_BYTES)
+            fault(check, "channels", "has a name that is too long; use at most 31 bytes");
+}
+
+static void check_unit(const struct check *check, const struct cfg_transform *transform)
+{
+    if (transform->unit != NULL && driver_unit_meaning(transform->unit) == NULL)
+        fault(check, "unit",
+              "is no unit name of SenML; write it like \"Cel\", \"%RH\" or \"1/min\"");
+}
+
+static void check_deadband(const struct check *check, const struct cfg_transform *transform)
+{
+    check_either(check, "delta", transform->delta != NULL, "percent", transform->percent != NULL);
+    if (is_negative(transform->delta))
+        fault(check, "delta", "is negative; write it without a sign");
+    if (is_negative(transform->percent))
+        fault(check, "percent", "is negative; write it without a sign");
+    if (transform->percent != NULL && parse(transform->percent).decimals > PERCENT_DECIMALS_MAX)
+        fault(check, "percent", "has too many decimals; 6 are the most");
+}
+
+static void check_redact(const struct check *check, const struct cfg_transform *transform)
+{
+    bool is_hmac = transform->action == CFG_ACTION_HMAC;
+    if (is_hmac && transform->key_file == NULL)
+        fault(check, "key_file", "is missing; an HMAC needs a key: openssl rand -hex 32 makes one");
+    if (!is_hmac && transform->key_file != NULL)
+        fault(check, "key_file", "goes with \"action\": \"hmac\" alone; remove it");
+}
+
+static void check_filter(const struct check *check, const struct cfg_transform *transform)
+{
+    bool orders = transform->comparison != CFG_EQ && transform->comparison != CFG_NE;
+    check_either(check, "value", transform->value != NULL, "text", transform->text != NULL);
+    if (transform->text != NULL && orders)
+        fault(check, "op", "compares numbers; a text is = or != another");
+}
+
+static void check_alarm(const struct check *check, const struct cfg_transform *transform)
+{
+    if (transform->above == NULL && transform->below == NULL)
+        fault(check, "above", "is missing; say that, \"below\" or both");
+    if (is_negative(transform->hysteresis))
+        fault(check, "hysteresis", "is negative; write it without a sign");
+    if (transform->above != NULL && transform->below != NULL &&
+        decimal_compare(parse(transform->below), parse(transform->above)) > 0)
+        fault(check, "below", "is larger than \"above\"; then every value is an alarm");
+}
+
+static void check_transform(const struct check *check, const struct cfg_transform *transform)
+{
+    switch (transform->kind) {
+    case CFG_TRANSFORM_SCALE:
+        check_scale(check, transform);
+        break;
+    case CFG_TRANSFORM_RENAME:
+        check_rename(check, transform);
+        break;
+    case CFG_TRANSFORM_UNIT:
+        check_unit(check, transform);
+        break;
+    case CFG_TRANSFORM_DEADBAND:
+        check_deadband(check, transform);
+        break;
+    case CFG_TRANSFORM_REDACT:
+        check_redact(check, transform);
+        break;
+    case CFG_TRANSFORM_TAG:
+        check_either(check, "value", transform->tag_value != NULL, "channel",
+                     transform->channel != NULL);
+        break;
+    case CFG_TRANSFORM_FILTER:
+        check_filter(check, transform);
+        break;
+    case CFG_TRANSFORM_ALARM:
+        check_alarm(check, transform);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Up to its end, and until a batch has it, what an interval holds is nowhere but in RAM. */
+static void warn_of_window(const struct check *check, const struct cfg_sensor *sensor,
+                           const struct cfg_transform *transform)
+{
+    const struct cfg_lane_setup *lane = &check->reader->config->spool.lanes[sensor->lane];
+    bool holds = transform->kind == CFG_TRANSFORM_SUMMARIZE ||
+                 (transform->kind == CFG_TRANSFORM_RATE && transform->keep == CFG_KEEP_LAST);
+    if (holds && transform->interval_ms + lane->age_ms > lane->window_ms)
+        config_fault_warn(check->reader->faults, config_read_member(check->node, "interval"), NULL,
+                          "what it holds exists only in RAM until the interval ends, and so longer "
+                          "than the window of the lane %s promises; shorten it, or know that a "
+                          "power cut costs up to one interval",
+                          config_lane_name(sensor->lane));
+}
+
+/* The list and what was read of it do not run side by side where one had faults; those are what
+ * counts then. */
+void config_transforms_resolve(struct config_reader *reader, const struct json_node *node,
+                               const struct cfg_sensor *sensor)
+{
+    const struct json_node *list = config_read_member(node, "transforms");
+    const struct json_node *child = list == NULL ? NULL : list->first;
+    size_t tags = sensor->tag_count;
+    size_t count = 0;
+    for (const struct json_node *one = child; one != NULL; one = one->next)
+        count++;
+    if (count != sensor->transform_count)
+        return;
+    for (size_t i = 0; i < count; i++, child = child->next) {
+        const struct cfg_transform *transform = &sensor->transforms[i];
+        const struct check check = {reader, child->first};
+        check_transform(&check, transform);
+        warn_of_window(&check, sensor, transform);
+        tags += transform->kind == CFG_TRANSFORM_TAG;
+    }
+    if (tags > CFG_TAGS_MAX)
+        config_fault(reader->faults, list, NULL,
+                     "make %zu tags with those of the sensor; %d are the most", tags,
+                     (int)CFG_TAGS_MAX);
+}
