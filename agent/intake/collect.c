@@ -29,7 +29,7 @@ struct bus {
     struct sensor *first;
     struct progress progress;
     struct thread thread;
-    void *state; /* its driver's, for all its sensors */
+    void *state;        /* its driver's, for all its sensors */
     struct ask_box box; /* of polled sensors */
 };
 
