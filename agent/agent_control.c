@@ -23,6 +23,7 @@ static void fill_sensor(void *context, size_t index, struct status_sensor *ret_s
         .error = status->error[0] == '\0' ? NULL : status->error,
         .samples = status->samples,
         .errors = status->errors,
+        .missed = status->missed,
         .age_ms = status->age_ms,
         .channel_count = status->channel_count,
     };

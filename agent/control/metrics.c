@@ -74,6 +74,8 @@ static const struct metric metrics[] = {
 
     {"sensor_samples_total", OF_SENSOR, "samples", KIND_NUMBER, "Taken since the agent started"},
     {"sensor_errors_total", OF_SENSOR, "errors", KIND_NUMBER, "Readings that failed"},
+    {"sensor_missed_total", OF_SENSOR, "missed", KIND_NUMBER,
+     "Slots of the schedule that passed unused"},
     {"sensor_age_seconds", OF_SENSOR, "age_s", KIND_NUMBER, "Since the last sample"},
     {"sensor_value", OF_VALUE, "", KIND_NUMBER, "Of the last sample, in the channel's unit"},
 

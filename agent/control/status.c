@@ -128,6 +128,7 @@ static void json_sensor(struct json_write *json, const struct status_sensor *sen
     json_write_text(json, "driver", sensor->driver);
     json_write_unsigned(json, "samples", sensor->samples);
     json_write_unsigned(json, "errors", sensor->errors);
+    json_write_unsigned(json, "missed", sensor->missed);
     json_write_text(json, "error", sensor->error);
     json_age(json, "age_s", sensor->age_ms);
     json_write_object_begin(json, "values");

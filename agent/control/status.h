@@ -54,7 +54,8 @@ struct status_sensor {
     const char *driver;
     const char *error; /* the last fault, for people; NULL: the last reading was good */
     uint64_t samples, errors;
-    int64_t age_ms; /* of the last sample */
+    uint64_t missed; /* slots of its schedule that passed unused */
+    int64_t age_ms;  /* of the last sample */
     size_t channel_count;
     struct channel channels[SAMPLE_CHANNELS_MAX];
     struct value values[SAMPLE_CHANNELS_MAX]; /* of the last sample */

@@ -47,7 +47,7 @@ static struct value text_value(const char *text)
 static void get_sensor(void *context, size_t index, struct status_sensor *ret_sensor)
 {
     (void)context;
-    struct status_sensor sensor = {.samples = 190, .errors = 0, .age_ms = 412};
+    struct status_sensor sensor = {.samples = 190, .missed = 2, .age_ms = 412};
     switch (index) {
     case 0:
         sensor.name = "board";
