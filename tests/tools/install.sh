@@ -45,7 +45,7 @@ group() {
     e2e)
         why="to check requests, certificates and metrics against what others wrote"
         packages="openssl python3-botocore python3-cryptography python3-prometheus-client
-            python3-pymodbus python3-serial"
+            python3-pymodbus python3-serial-asyncio"
         ;;
     node)
         why="to run kinesalite, a Kinesis that others wrote"
