@@ -26,8 +26,7 @@ enum {
     LOOKS = 10,
     LOOK_MS = 2,
     BMP280_RAW_BYTES = 6,
-    NOT_MEASURED = 0x80000, /* of 20 bits, as at power-on */
-    NOT_MEASURED_HUMIDITY = 0x8000,
+    NOT_MEASURED = 0x80000,  /* of 20 bits, as at power-on */
     TEMPERATURE_MIN = -4500, /* a little more than the chip can, in 0.01 degrees Celsius */
     TEMPERATURE_MAX = 9000,
     PRESSURE_MIN = 10000 * 256, /* likewise, in 1/256 Pa */
@@ -288,8 +287,8 @@ static int bme280_convert(const void *state, struct sample *ret_sample, char *fa
     int32_t fine;
     int64_t pressure;
     (void)lack;
-    if (temperature_raw == NOT_MEASURED || pressure_raw == NOT_MEASURED ||
-        (bme280->has_humidity && humidity_raw == NOT_MEASURED_HUMIDITY))
+    /* One of them alone may have been measured: it is about 26 degrees, or 850 hPa. */
+    if (temperature_raw == NOT_MEASURED && pressure_raw == NOT_MEASURED)
         return refuse(fault, E_DAMAGED, "it did not measure");
     int32_t temperature = chip_bme280_temperature(trim, temperature_raw, &fine);
     if (temperature < TEMPERATURE_MIN || temperature > TEMPERATURE_MAX)

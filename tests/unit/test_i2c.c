@@ -436,6 +436,7 @@ static void vary_trim(uint32_t *seed, struct chip_bme280_trim *trim)
     trim->p8 = (int16_t)vary(seed, example.p8);
     trim->p9 = (int16_t)vary(seed, example.p9);
     trim->h2 = (int16_t)vary(seed, example.h2);
+    trim->h3 = (uint8_t)(next_random(seed) % 40);
     trim->h4 = (int16_t)vary(seed, example.h4);
     trim->h5 = (int16_t)vary(seed, example.h5);
     trim->h6 = (int8_t)vary(seed, example.h6);
@@ -607,6 +608,11 @@ static void test_a_bme280_that_did_not_measure_is_refused(void **state)
     plug_bme280(0x60);
     fake_i2c.written = NULL;
     fake_i2c.asked = NULL;
+    fake_i2c_put(0xf7, (const uint8_t[]){0x65, 0x5a, 0xc0, 0x80, 0x00, 0x00, 0x80, 0x00}, 8);
+    assert_int_equal(rig_sample(rig), 0); /* that may be */
+    rig_expect(rig, "temp", 2646, 2, "Cel");
+    fake_i2c_put(0xf7, (const uint8_t[]){0x80, 0x00, 0x00, 0x7e, 0xed, 0x00, 0x80, 0x00}, 8);
+    assert_int_equal(rig_sample(rig), 0);
     memset(fake_i2c.bytes + 0xf7, 0x00, 8);
     expect_fetch_fails(rig, E_RANGE, "temperature is none");
     fake_i2c_put(0xf7, (const uint8_t[]){0xff, 0xff, 0xf0, 0x7e, 0xed, 0x00, 0x6a, 0x00}, 8);
@@ -726,6 +732,9 @@ static void test_beyond_the_range_is_said(void **state)
             expect_words(rig->driver->lack(rig->instance), "channel tank (input 0) is beyond");
         else
             assert_null(rig->driver->lack(rig->instance));
+        ads1115_inputs[4] = 0; /* and is not said any more */
+        assert_int_equal(rig_sample(rig), 0);
+        assert_null(rig->driver->lack(rig->instance));
     }
 }
 
