@@ -129,6 +129,9 @@ class Debian:
             found[name] = (file, needs.split()[::-1])
         return found
 
+    def device_tree(self, name):
+        return self.kernel / f"usr/lib/linux-image-{self.version}" / name
+
     def has_module(self, name):
         return name.replace("-", "_") in self.depends
 

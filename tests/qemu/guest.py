@@ -31,8 +31,18 @@ HOST = "10.0.2.2"
 NAME = "sink.test"
 
 
+VIRTIO = ("-serial", "{serial}", "-netdev", "user,id=n0", "-device", "virtio-net-device,netdev=n0")
+VIRTIO_MODULES = "virtio_mmio virtio_blk virtio_net virtio_rng crc32c_generic ext4".split()
+
+
 class Board:
-    """A QEMU machine, by the name of its folder in boards/."""
+    """A QEMU machine, which runs what is built for a folder in boards/."""
+
+    console = "ttyAMA0"
+    ports = VIRTIO                    # of QEMU; {serial} is where its console goes
+    modules = VIRTIO_MODULES
+    device_tree = None                # its file's name; None: QEMU makes it
+    has_disks = True
 
     def __init__(self, name, arch, firmware, *command):
         self.name = name
@@ -42,12 +52,26 @@ class Board:
         self.build = ROOT / "build" / name
 
 
+class Sabrelite(Board):
+    """A real board, as QEMU plays it, with its I2C buses: everything is in RAM."""
+
+    console = "ttymxc1"
+    ports = ("-serial", "null", "-serial", "{serial}", "-netdev", "user,id=n0",
+             "-net", "nic,netdev=n0")
+    modules = ("gpio-mxc", "i2c-imx", "fec")
+    device_tree = "imx6q-sabrelite.dtb"
+    has_disks = False
+
+
 BOARDS = {
     "qemu-armv7": Board("qemu-armv7", "armhf", "/usr/lib/u-boot/qemu_arm/u-boot.bin",
                         "qemu-system-arm", "-M", "virt", "-cpu", "cortex-a7"),
     "qemu-aarch64": Board("qemu-aarch64", "arm64", "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
                           "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53"),
 }
+# What a Gateway can be; the others have no image.
+MACHINES = BOARDS | {"sabrelite": Sabrelite("qemu-armv7", "armhf", None,
+                                            "qemu-system-arm", "-M", "sabrelite")}
 
 
 def with_parent(*command):
@@ -69,10 +93,10 @@ class Machine:
         self.serial = 0
         self.helper = None
         command = [*board.command, "-m", memory_mib, "-smp", 1, "-nodefaults", "-nographic",
-                   "-no-reboot", "-serial", "mon:stdio" if terminal else "stdio",
-                   "-rtc", f"base={clock}",
+                   "-no-reboot", "-rtc", f"base={clock}",
                    "-qmp", f"unix:{self.qmp_path},server=on,wait=off",
-                   "-netdev", "user,id=n0", "-device", "virtio-net-device,netdev=n0", *options]
+                   *(port.format(serial="mon:stdio" if terminal else "stdio")
+                     for port in board.ports), *options]
         for name, (file, mode) in (disks or {}).items():
             command += ["-drive", f"if=none,id={name},format=raw,cache=writeback,{mode},"
                         f"file={file}", "-device", f"virtio-blk-device,drive={name},serial={name}"]
@@ -195,21 +219,19 @@ class VolatileCache:
         self.url = f"nbd+unix:///?socket={self.path}"
 
 
-MODULES = "virtio_mmio virtio_blk virtio_net virtio_rng af_packet crc32c_generic ext4".split()
-
-
 class Gateway:
     """A gateway without systemd: kernel, BusyBox, the agent, and a disk that outlives its boots."""
 
     def __init__(self, run, board, sink, disk_mib=24, fs="ext4", files=None, modules=(),
                  program="runnel", **config):
         self.run = run
-        self.board = BOARDS[board]
-        self.fs = fs
+        self.board = MACHINES[board]
+        self.fs = fs if self.board.has_disks else "tmpfs"
         self.debian = parts.Debian(self.board.arch)
         self.machine = None
         self.image = run.folder / "disk.img"
-        self.make_disk(disk_mib, files or {})
+        if self.board.has_disks:
+            self.make_disk(disk_mib, files or {})
         self.config = {"device": "gw-qemu", "sensors": [], **config}
         self.config.setdefault("routes", [{}])
         self.config["spool"] = {"size": "8MiB", **self.config.get("spool", {})}
@@ -217,7 +239,8 @@ class Gateway:
             harness.Agent.fill_route(route, f"https://{NAME}:{sink.port}", "/etc/runnel/ca.pem")
         self.initrd = run.folder / "initrd"
         with self.initrd.open("wb") as out:
-            out.write(self.common([*MODULES, *modules], program).read_bytes())
+            out.write(self.common(["af_packet", *self.board.modules, *modules],
+                                  program).read_bytes())
             out.write(self.own(sink).read_bytes())
 
     def make_disk(self, size_mib, files):
@@ -243,8 +266,7 @@ class Gateway:
         for script in ("serve", "load"):
             shutil.copy(ROOT / "tests/qemu" / script, early / "bin" / script)
             (early / "bin" / script).chmod(0o755)
-        (early / "opt").mkdir()
-        root = self.run.folder / "root"
+        root = self.run.folder / "root" if self.board.has_disks else early / "opt"
         for name in ("bin", "lib"):
             (root / name).mkdir(parents=True)
         for built, name in self.programs(modules, program).items():
@@ -253,8 +275,10 @@ class Gateway:
                 shutil.copy(library, root / "lib" / library.name)
         for path in root.glob("*/*"):
             (early / path.relative_to(root)).symlink_to(f"/opt/{path.relative_to(root)}")
-        parts.call("mke2fs", "-q", "-t", "ext4", "-d", root, "-E", "root_owner=0:0",
-                   self.run.folder / "root.img", "16M")
+        if self.board.has_disks:
+            (early / "opt").mkdir()
+            parts.call("mke2fs", "-q", "-t", "ext4", "-d", root, "-E", "root_owner=0:0",
+                       self.run.folder / "root.img", "16M")
         return parts.initramfs(early, self.run.folder / "early.gz")
 
     def programs(self, modules, program):
@@ -285,14 +309,19 @@ class Gateway:
             "export AWS_EC2_METADATA_DISABLED=true RUNNEL_STATE=/data/state\n")
         return parts.initramfs(folder, self.run.folder / "own.gz")
 
-    def boot(self, volatile=False, memory_mib=128, clock="utc", link=True, serve=True, options=""):
+    def boot(self, *hardware, volatile=False, memory_mib=128, clock="utc", link=True, serve=True,
+             options=""):
+        """HARDWARE are options of QEMU, OPTIONS those of the kernel and of init."""
         disk = VolatileCache(self.run, self.image) if volatile else None
+        disks = {"data": (disk.url if disk else self.image, "readonly=off"),
+                 "root": (self.run.folder / "root.img", "readonly=on")}
+        if self.board.device_tree:
+            hardware += ("-dtb", self.debian.device_tree(self.board.device_tree))
         self.machine = Machine(
             self.run, self.board, "-kernel", self.debian.vmlinuz, "-initrd", self.initrd,
-            "-append", f"console=ttyAMA0 quiet loglevel=1 panic=-1 data={self.fs} {options}",
-            disks={"data": (disk.url if disk else self.image, "readonly=off"),
-                   "root": (self.run.folder / "root.img", "readonly=on")},
-            memory_mib=memory_mib, clock=clock)
+            "-append", f"console={self.board.console} quiet loglevel=1 panic=-1 data={self.fs} "
+                       f"{options}", *hardware,
+            disks=disks if self.board.has_disks else None, memory_mib=memory_mib, clock=clock)
         self.machine.helper = disk.process if disk else None
         if not link:
             self.machine.link(False)
