@@ -29,6 +29,8 @@ COMMAND_S = 240
 # The guest's name for this machine's loopback, and for the sink's certificate.
 HOST = "10.0.2.2"
 NAME = "sink.test"
+# What guests have beside the agent.
+HELPERS = ("clock_good", "stop_thread")
 
 
 VIRTIO = ("-serial", "{serial}", "-netdev", "user,id=n0", "-device", "virtio-net-device,netdev=n0")
@@ -284,7 +286,7 @@ class Gateway:
     def programs(self, modules, program):
         """{file: its name in the guest}"""
         found = {}
-        for name in (program, "stop_thread"):
+        for name in (program, *HELPERS):
             built = next((path for path in (self.board.build / name,
                                             self.board.build / "tests/qemu" / name)
                           if path.is_file()), None)
