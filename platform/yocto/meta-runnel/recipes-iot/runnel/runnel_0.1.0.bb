@@ -26,12 +26,14 @@ RUNNEL_MACHINE_BOARD:qemuarm64 = "qemu-aarch64"
 RUNNEL_MACHINE_BOARD:rpi = "raspberrypi"
 
 # Drivers that are named are in if the board's defconfig has them; those that are not named are out.
-PACKAGECONFIG ??= "hwmon i2c lines modbus proc sim thermal \
+PACKAGECONFIG ??= "gpio hwmon i2c iio lines modbus proc sim thermal \
     ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'systemd', 'init', d)} \
     ${@bb.utils.contains('PTEST_ENABLED', '1', 'tests', '', d)} \
 "
+PACKAGECONFIG[gpio] = ",,"
 PACKAGECONFIG[hwmon] = ",,"
 PACKAGECONFIG[i2c] = ",,"
+PACKAGECONFIG[iio] = ",,"
 PACKAGECONFIG[lines] = ",,"
 PACKAGECONFIG[modbus] = ",,libmodbus"
 PACKAGECONFIG[proc] = ",,"
@@ -43,8 +45,9 @@ PACKAGECONFIG[import] = ",,,util-linux-findfs util-linux-unshare"
 PACKAGECONFIG[tests] = "-DRUNNEL_TESTS=unit -DRUNNEL_TESTS_AT=${PTEST_PATH},-DRUNNEL_TESTS=OFF,cmocka"
 
 # flag:symbol
-RUNNEL_DRIVERS = "hwmon:DRIVER_HWMON i2c:DRIVER_I2C lines:DRIVER_LINES modbus:DRIVER_MODBUS \
-    proc:DRIVER_PROC sim:DRIVER_SIM thermal:DRIVER_THERMAL"
+RUNNEL_DRIVERS = "gpio:DRIVER_GPIO hwmon:DRIVER_HWMON i2c:DRIVER_I2C iio:DRIVER_IIO \
+    lines:DRIVER_LINES modbus:DRIVER_MODBUS proc:DRIVER_PROC sim:DRIVER_SIM \
+    thermal:DRIVER_THERMAL"
 RUNNEL_SERVICES = "systemd:SERVICE_SYSTEMD init:SERVICE_INIT import:SERVICE_IMPORT"
 
 def runnel_fragment(d):
