@@ -219,13 +219,13 @@ bool iio_is_wanted(const char *wanted, const char *id)
     return false;
 }
 
-const char *iio_find_missing(const char *wanted, const struct iio_channel *channels, size_t count,
+const char *iio_find_missing(const char *wanted, const char *const *ids, size_t count,
                              size_t *ret_bytes)
 {
     size_t bytes;
     for (; wanted != NULL && words_next(&wanted, &bytes); wanted += bytes) {
         size_t i = 0;
-        while (i < count && !names_channel(wanted, bytes, channels[i].id))
+        while (i < count && !names_channel(wanted, bytes, ids[i]))
             i++;
         if (i < count)
             continue;
@@ -249,7 +249,7 @@ static void drop_digits(const char *id, char plain[IIO_ID_BYTES])
     plain[count] = '\0';
 }
 
-static bool is_there(const struct iio_device *device, const char *name)
+bool iio_has_attribute(const struct iio_device *device, const char *name)
 {
     return faccessat(device->directory_fd, name, F_OK, 0) == 0;
 }
@@ -270,7 +270,7 @@ int iio_find_attribute(const struct iio_device *device, const char *folder, cons
                            attribute);
         else
             (void)snprintf(name, sizeof name, "%s%s%s", folder, try == 3 ? "in_" : "", attribute);
-        if (!is_there(device, name))
+        if (!iio_has_attribute(device, name))
             continue;
         memcpy(ret_name, name, sizeof name);
         return 0;
@@ -417,6 +417,8 @@ const char *iio_hint(int code)
     case EACCES:
     case EPERM:
         return "; give the agent's group the right to it with a udev rule";
+    case EROFS:
+        return "; the service may not write there: ProtectKernelTunables=no in a drop-in";
     case EBUSY:
         return "; a buffered capture holds the device (iio_buffer, iiod?): end it, or read that";
     case ENODEV:

@@ -54,9 +54,12 @@ struct iio_channel {
 /** Whether WANTED ("voltage,accel_x"; NULL: all) has ID or its type. */
 bool iio_is_wanted(const char *wanted, const char *id);
 
-/** The first word of WANTED that has none of the COUNT CHANNELS, or NULL; its bytes. */
-const char *iio_find_missing(const char *wanted, const struct iio_channel *channels, size_t count,
+/** The first word of WANTED that stands for none of the COUNT IDS, or NULL; its bytes. */
+const char *iio_find_missing(const char *wanted, const char *const *ids, size_t count,
                              size_t *ret_bytes);
+
+/** Whether the device has an attribute NAME ("buffer/watermark"). */
+bool iio_has_attribute(const struct iio_device *device, const char *name);
 
 /** Sets all of ret_channel for ID: which attributes scale it, and its kind. */
 void iio_describe(const struct iio_device *device, const char *id, bool is_input,

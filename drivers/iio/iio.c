@@ -110,11 +110,22 @@ static void find_channels(struct iio *iio, const char *wanted)
     (void)closedir(listing);
 }
 
+static void note_missing(struct iio *iio, const char *wanted)
+{
+    const char *ids[SAMPLE_CHANNELS_MAX];
+    size_t bytes = 0;
+    for (size_t i = 0; i < iio->count; i++)
+        ids[i] = iio->items[i].id;
+    const char *missing = iio_find_missing(wanted, ids, iio->count, &bytes);
+    if (missing != NULL)
+        driver_say(iio->missing, "%s: no channel %.*s; compare with: ls %s", iio->device.path,
+                   bytes < 32 ? (int)bytes : 32, missing, iio->device.path);
+}
+
 static int iio_open(void *instance, const struct driver_context *context)
 {
     struct iio *iio = instance;
     const char *wanted = driver_setting(context, "channels");
-    size_t bytes = 0;
     iio->device = IIO_DEVICE_CLOSED;
     int rc = iio_device_open(context->root, driver_setting(context, "device"), &iio->device,
                              context->fault);
@@ -125,10 +136,7 @@ static int iio_open(void *instance, const struct driver_context *context)
         iio_name_channel(&iio->device, &iio->items[i], &iio->channels[i]);
         sysfs_make_unique(iio->channels, i);
     }
-    const char *missing = iio_find_missing(wanted, iio->items, iio->count, &bytes);
-    if (missing != NULL)
-        driver_say(iio->missing, "%s: no channel %.*s; compare with: ls %s", iio->device.path,
-                   bytes < 32 ? (int)bytes : 32, missing, iio->device.path);
+    note_missing(iio, wanted);
     if (iio->count > 0)
         return 0;
     driver_say(context->fault, "%s: %s has no channel%s%.32s that can be read one by one",

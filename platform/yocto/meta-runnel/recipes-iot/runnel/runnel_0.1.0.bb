@@ -26,7 +26,7 @@ RUNNEL_MACHINE_BOARD:qemuarm64 = "qemu-aarch64"
 RUNNEL_MACHINE_BOARD:rpi = "raspberrypi"
 
 # Drivers that are named are in if the board's defconfig has them; those that are not named are out.
-PACKAGECONFIG ??= "gpio hwmon i2c iio lines modbus proc sim thermal \
+PACKAGECONFIG ??= "gpio hwmon i2c iio iio_buffer lines modbus proc sim thermal \
     ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'systemd', 'init', d)} \
     ${@bb.utils.contains('PTEST_ENABLED', '1', 'tests', '', d)} \
 "
@@ -34,6 +34,7 @@ PACKAGECONFIG[gpio] = ",,"
 PACKAGECONFIG[hwmon] = ",,"
 PACKAGECONFIG[i2c] = ",,"
 PACKAGECONFIG[iio] = ",,"
+PACKAGECONFIG[iio_buffer] = ",,"
 PACKAGECONFIG[lines] = ",,"
 PACKAGECONFIG[modbus] = ",,libmodbus"
 PACKAGECONFIG[proc] = ",,"
@@ -46,8 +47,8 @@ PACKAGECONFIG[tests] = "-DRUNNEL_TESTS=unit -DRUNNEL_TESTS_AT=${PTEST_PATH},-DRU
 
 # flag:symbol
 RUNNEL_DRIVERS = "gpio:DRIVER_GPIO hwmon:DRIVER_HWMON i2c:DRIVER_I2C iio:DRIVER_IIO \
-    lines:DRIVER_LINES modbus:DRIVER_MODBUS proc:DRIVER_PROC sim:DRIVER_SIM \
-    thermal:DRIVER_THERMAL"
+    iio_buffer:DRIVER_IIO_BUFFER lines:DRIVER_LINES modbus:DRIVER_MODBUS proc:DRIVER_PROC \
+    sim:DRIVER_SIM thermal:DRIVER_THERMAL"
 RUNNEL_SERVICES = "systemd:SERVICE_SYSTEMD init:SERVICE_INIT import:SERVICE_IMPORT"
 
 def runnel_fragment(d):
