@@ -318,6 +318,13 @@ static int open_sensors(struct agent *agent, bool drain)
         return E_NO_MEMORY;
     for (size_t i = 0; i < config->sensor_count; i++)
         agent->sensors[i] = sensor_options(&config->sensors[i], &agent->tags[i * CFG_TAGS_MAX]);
+#ifdef CONFIG_TRANSFORMS
+    int rc = agent_transform_open(agent);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < config->sensor_count; i++)
+        agent->sensors[i].transform = agent_transform_face(agent, i);
+#endif
     struct collect_options options = {
         .sensors = agent->sensors,
         .sensor_count = config->sensor_count,
@@ -479,6 +486,9 @@ static bool stop_stages(struct agent *agent)
 static void close_stages(struct agent *agent)
 {
     collect_close(agent->collect);
+#ifdef CONFIG_TRANSFORMS
+    agent_transform_close(agent);
+#endif
     for (size_t i = 0; i < CFG_ROUTES_MAX; i++)
         uplink_close(agent->uplinks[i]);
 #ifdef CONFIG_CONFIG_SOURCE
@@ -506,6 +516,7 @@ static void forget_stages(struct agent *agent)
     agent->link = NULL;
     agent->sensors = NULL;
     agent->tags = NULL;
+    agent->transforms = NULL;
     agent->collect = NULL;
     agent->control = NULL;
     agent->source = NULL;

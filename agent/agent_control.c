@@ -21,9 +21,12 @@ static void fill_sensor(void *context, size_t index, struct status_sensor *ret_s
         .name = agent->config->sensors[index].name,
         .driver = agent->config->sensors[index].driver_name,
         .error = status->error[0] == '\0' ? NULL : status->error,
+        .lack = status->lack[0] == '\0' ? NULL : status->lack,
         .samples = status->samples,
         .errors = status->errors,
         .missed = status->missed,
+        .suppressed = status->suppressed,
+        .unfit = status->unfit,
         .age_ms = status->age_ms,
         .channel_count = status->channel_count,
     };

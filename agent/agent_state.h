@@ -121,6 +121,7 @@ struct agent {
     struct spool *spool;
     struct collect_sensor *sensors; /* config->sensor_count of them */
     struct tag *tags;
+    struct agent_transform *transforms; /* likewise */
     struct collect *collect;
     struct agent_credentials credentials[2 * CFG_ROUTES_MAX + 2]; /* those that a route uses, and */
     size_t credentials_count;     /* before a role what it is assumed
@@ -141,6 +142,20 @@ struct agent {
     struct agent_asking askings[CONFIG_CONTROL_CONNECTIONS];
     struct config_reply reply;
 };
+
+/* ---- agent_transform.c ---- */
+
+struct agent_transform;
+
+/** Makes the chain of each sensor that has transforms. A key that cannot be read is said, and its
+ *  sensor then fails to open. E_NO_MEMORY. */
+int agent_transform_open(struct agent *agent);
+
+/** Of the INDEX-th sensor; NULL: it has none. */
+const struct intake_transform *agent_transform_face(const struct agent *agent, size_t index);
+
+/** NULL transforms are allowed. */
+void agent_transform_close(struct agent *agent);
 
 /* ---- agent.c ---- */
 

@@ -76,6 +76,10 @@ static const struct metric metrics[] = {
     {"sensor_errors_total", OF_SENSOR, "errors", KIND_NUMBER, "Readings that failed"},
     {"sensor_missed_total", OF_SENSOR, "missed", KIND_NUMBER,
      "Slots of the schedule that passed unused"},
+    {"sensor_suppressed_samples_total", OF_SENSOR, "suppressed", KIND_NUMBER,
+     "That transforms made no record of"},
+    {"sensor_unfit_values_total", OF_SENSOR, "unfit", KIND_NUMBER,
+     "Absent, because they left the range of numbers in a transform"},
     {"sensor_age_seconds", OF_SENSOR, "age_s", KIND_NUMBER, "Since the last sample"},
     {"sensor_value", OF_VALUE, "", KIND_NUMBER, "Of the last sample, in the channel's unit"},
 

@@ -129,7 +129,10 @@ static void json_sensor(struct json_write *json, const struct status_sensor *sen
     json_write_unsigned(json, "samples", sensor->samples);
     json_write_unsigned(json, "errors", sensor->errors);
     json_write_unsigned(json, "missed", sensor->missed);
+    json_write_unsigned(json, "suppressed", sensor->suppressed);
+    json_write_unsigned(json, "unfit", sensor->unfit);
     json_write_text(json, "error", sensor->error);
+    json_write_text(json, "lack", sensor->lack);
     json_age(json, "age_s", sensor->age_ms);
     json_write_object_begin(json, "values");
     for (size_t i = 0; i < sensor->channel_count; i++)
@@ -444,6 +447,14 @@ static void text_sensor(struct writer *out, const struct status_sensor *sensor)
         text_value(values, sizeof(values), &sensor->channels[i], &sensor->values[i]);
     text_line(out, "%-16.16s %9" PRIu64 " %7" PRIu64 " %7s  %s", sensor->name, sensor->samples,
               sensor->errors, HUMAN_AGE_TEXT(sensor->age_ms), values);
+    if (sensor->suppressed > 0)
+        text_line(out, "  %" PRIu64 " more samples were suppressed by its transforms",
+                  sensor->suppressed);
+    if (sensor->unfit > 0)
+        text_line(out, "  %" PRIu64 " values became absent: out of the range of numbers",
+                  sensor->unfit);
+    if (sensor->lack != NULL)
+        text_paragraph(out, sensor->lack);
     if (sensor->error != NULL)
         text_paragraph(out, sensor->error);
 }

@@ -221,6 +221,26 @@ static struct sensor *find_due(struct bus *bus)
     return due;
 }
 
+/* When the first of their transforms has something to hand on. */
+static int64_t find_flush_ms(const struct bus *bus)
+{
+    int64_t first_ms = INT64_MAX;
+    for (const struct sensor *sensor = bus->first; sensor != NULL; sensor = sensor->next) {
+        int64_t due_ms = sensor_due_ms(sensor);
+        first_ms = due_ms < first_ms ? due_ms : first_ms;
+    }
+    return first_ms;
+}
+
+/* What has come due of it, or (INT64_MAX) all. 0; E_STOP. */
+static int flush_bus(struct bus *bus, int64_t boot_ms)
+{
+    int rc = 0;
+    for (struct sensor *sensor = bus->first; rc == 0 && sensor != NULL; sensor = sensor->next)
+        rc = sensor_flush(sensor, boot_ms);
+    return rc;
+}
+
 static void start_schedules(struct bus *bus)
 {
     int64_t now_ms = clock_mono_ms();
@@ -236,7 +256,12 @@ static void start_schedules(struct bus *bus)
 static int wait_for_slot(struct bus *bus, const struct sensor *sensor)
 {
     int64_t due_ms = schedule_due_ms(&sensor->schedule);
-    int rc = stop_wait(&bus->stop, bus->box.fd, POLLIN, due_ms);
+    int64_t flush_ms = find_flush_ms(bus);
+    int rc = stop_wait(&bus->stop, bus->box.fd, POLLIN, flush_ms < due_ms ? flush_ms : due_ms);
+    if (rc == E_TIMEOUT && flush_ms < due_ms) {
+        rc = flush_bus(bus, clock_boot_ms());
+        return rc < 0 ? rc : E_TIMEOUT;
+    }
     if (rc == E_TIMEOUT || rc < 0)
         return rc == E_TIMEOUT ? 0 : rc;
     ask_box_answer(&bus->box);
@@ -269,14 +294,24 @@ static void run_polled(struct bus *bus)
     }
 }
 
-/* Until there is news, or it is time to look, or (after a failure) to try again. */
+/* Until there is news, or it is time to look, or (after a failure) to try again. What its transform
+ * has to hand on meanwhile is no news. */
 static int wait_for_news(struct bus *bus, int rc)
 {
     struct sensor *sensor = bus->first;
     int fd = rc == E_AGAIN ? sensor->setup->driver->wait_fd(sensor->instance) : -1;
     int64_t until_ms = schedule_due_ms(&sensor->schedule);
-    bool look = rc != E_AGAIN || fd < 0 || sensor->setup->interval_ms > 0;
-    return stop_wait(&bus->stop, fd, POLLIN, look ? until_ms : INT64_MAX);
+    if (rc == E_AGAIN && fd >= 0 && sensor->setup->interval_ms <= 0)
+        until_ms = INT64_MAX; /* it tells by itself */
+    for (;;) {
+        int64_t flush_ms = find_flush_ms(bus);
+        rc = stop_wait(&bus->stop, fd, POLLIN, flush_ms < until_ms ? flush_ms : until_ms);
+        if (rc != E_TIMEOUT || flush_ms >= until_ms)
+            return rc;
+        rc = flush_bus(bus, clock_boot_ms());
+        if (rc < 0)
+            return rc;
+    }
 }
 
 static void run_stream(struct bus *bus)
@@ -307,6 +342,7 @@ static void run_bus(void *context)
         run_stream(bus);
     else
         run_polled(bus);
+    (void)flush_bus(bus, INT64_MAX);
     for (struct sensor *sensor = bus->first; sensor != NULL; sensor = sensor->next)
         sensor_close(sensor);
     progress_promise(&bus->progress, INT64_MAX); /* it owes nothing any more */

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/intake/transform.h"
 #include "agent/spool/spool.h"
 #include "drivers/driver.h"
 #include "drivers/sample.h"
@@ -40,6 +41,7 @@ struct collect_sensor {
     enum lane lane;
     const struct tag *tags;
     size_t tag_count;
+    const struct intake_transform *transform; /* that its samples go through; NULL: none */
 };
 
 /** Everything that this points to stays the caller's and must stay valid until collect_close. */
@@ -96,6 +98,9 @@ struct collect_status {
     uint64_t samples;                /* handed to the spool */
     uint64_t errors;                 /* failures to open or fetch, and readings refused as bad */
     uint64_t refused;                /* readings that were bad, or that the spool did not take */
+    uint64_t suppressed;             /* samples that became no record of their own: transforms */
+    uint64_t unfit;                  /* values that transforms made absent: not in any mantissa */
+    char lack[COLLECT_ERROR_BYTES];  /* what is missing from the last sample, which was good; "" */
     uint64_t missed;                 /* slots of the schedule that passed unused */
     int64_t age_ms;                  /* of the last sample; -1: there is none */
     size_t channel_count;

@@ -13,6 +13,9 @@
  * be that the system is slow to wake. */
 enum { ROOM_MS = 1000, SLACK_MS = 5000 };
 
+/* What became of a sample, beside 0: it is where it belongs. */
+enum { PASSED = 1, NOT_TAKEN = 2 };
+
 int sensor_init(struct sensor *sensor, const struct collect_sensor *setup,
                 const struct collect_options *options)
 {
@@ -93,7 +96,7 @@ static void copy_values(struct collect_status *status, const struct sample *samp
         memcpy(status->texts, sample->document, sample->document_bytes);
 }
 
-static void note_sample(struct sensor *sensor)
+static void note_sample(struct sensor *sensor, const struct sample *sample)
 {
     struct collect_status *status = &sensor->status;
     (void)pthread_mutex_lock(&sensor->lock);
@@ -101,8 +104,8 @@ static void note_sample(struct sensor *sensor)
     clear_error(status);
     status->samples++;
     status->missed = sensor->schedule.missed;
-    sensor->sampled_boot_ms = sensor->sample.boot_ms;
-    copy_values(status, &sensor->sample);
+    sensor->sampled_boot_ms = sample->boot_ms;
+    copy_values(status, sample);
     (void)pthread_mutex_unlock(&sensor->lock);
 }
 
@@ -121,7 +124,7 @@ void sensor_get_status(struct sensor *sensor, struct collect_status *ret_status)
     struct collect_status *status = &sensor->status;
     (void)pthread_mutex_lock(&sensor->lock);
     *ret_status = *status;
-    if (status->samples > 0)
+    if (status->samples + status->suppressed > 0)
         ret_status->age_ms = clock_boot_ms() - sensor->sampled_boot_ms;
     for (size_t i = 0; i < status->channel_count; i++)
         if (status->values[i].kind == VALUE_TEXT)
@@ -143,13 +146,24 @@ static void complain(struct sensor *sensor, const char *event, const char *text)
     sensor->complained = true;
 }
 
+/* Of the driver, or else of the transforms. */
+static const char *find_lack(const struct sensor *sensor)
+{
+    const struct driver *driver = sensor->setup->driver;
+    const struct intake_transform *transform = sensor->setup->transform;
+    const char *lack = driver->lack != NULL ? driver->lack(sensor->instance) : NULL;
+    return lack == NULL && transform != NULL ? transform->lack(transform->context) : lack;
+}
+
 /* Once, until nothing is missing any more: the samples are good without it. */
 static void note_lack(struct sensor *sensor)
 {
     unsigned long silenced;
     char value[LOG_VALUE_BYTES];
-    const struct driver *driver = sensor->setup->driver;
-    const char *lack = driver->lack != NULL ? driver->lack(sensor->instance) : NULL;
+    const char *lack = find_lack(sensor);
+    (void)pthread_mutex_lock(&sensor->lock);
+    driver_say(sensor->status.lack, "%s", lack == NULL ? "" : lack);
+    (void)pthread_mutex_unlock(&sensor->lock);
     if (lack == NULL) {
         sensor->lack_said = false;
         return;
@@ -205,7 +219,7 @@ static void refuse_reading(struct sensor *sensor, int code)
 }
 
 /* A good sample that the spool does not take. */
-static void refuse_sample(struct sensor *sensor, int code)
+static void refuse_sample(struct sensor *sensor, enum lane lane, int code)
 {
     char meaning[ERROR_TEXT_BYTES];
     const char *text = code == E_AGAIN || code == E_FULL ? "the spool has no room for it"
@@ -213,7 +227,7 @@ static void refuse_sample(struct sensor *sensor, int code)
                                            : error_text(code, meaning, sizeof meaning);
     note_refusal(sensor, code, text, false);
     if (code != E_REFUSED) /* those spool_append has counted */
-        spool_count_refused(sensor->options->spool, sensor->setup->lane);
+        spool_count_refused(sensor->options->spool, lane);
     complain(sensor, "sample-not-taken", text);
 }
 
@@ -229,22 +243,56 @@ static void note_channels(struct sensor *sensor, const struct channel *channels,
     (void)pthread_mutex_unlock(&sensor->lock);
 }
 
-/* Tells the spool what is the same in all of the sensor's records. */
-static int define(struct sensor *sensor)
+/* As its transform has it, or as it is. */
+static void get_shape(const struct sensor *sensor, struct intake_shape *shape)
 {
-    struct channel channels[SAMPLE_CHANNELS_MAX];
-    int count = sensor->setup->driver->channels(sensor->instance, channels);
-    if (count < 0)
-        return count;
+    const struct intake_transform *transform = sensor->setup->transform;
+    if (transform != NULL) {
+        transform->get_shape(transform->context, shape);
+        return;
+    }
+    shape->tag_count = sensor->setup->tag_count;
+    for (size_t i = 0; i < shape->tag_count; i++)
+        shape->tags[i] = (struct intake_tag){.name = sensor->setup->tags[i].name,
+                                             .value = sensor->setup->tags[i].value};
+}
+
+/* Tells the spool what is the same in all of the sensor's records. */
+static int define(struct sensor *sensor, struct intake_shape *shape)
+{
+    _Static_assert((int)INTAKE_TAGS_MAX == (int)SENSOR_TAGS_MAX, "tags");
+    struct tag tags[INTAKE_TAGS_MAX];
+    get_shape(sensor, shape);
+    for (size_t i = 0; i < shape->tag_count; i++)
+        tags[i] = (struct tag){.name = shape->tags[i].name, .value = shape->tags[i].value};
     const struct sensor_definition definition = {.device = sensor->options->device,
                                                  .name = sensor->setup->name,
-                                                 .channel_count = (size_t)count,
-                                                 .channels = channels,
-                                                 .tag_count = sensor->setup->tag_count,
-                                                 .tags = sensor->setup->tags};
+                                                 .channel_count = shape->channel_count,
+                                                 .channels = shape->channels,
+                                                 .tag_count = shape->tag_count,
+                                                 .tags = tags};
     int rc = spool_define_sensor(sensor->options->spool, &definition, &sensor->number);
+    sensor->is_defined = sensor->is_defined || rc == 0;
+    return rc;
+}
+
+/* What its channels are, and what the transform makes of them. */
+static int bind(struct sensor *sensor)
+{
+    const struct intake_transform *transform = sensor->setup->transform;
+    struct intake_shape shape;
+    int count = sensor->setup->driver->channels(sensor->instance, shape.channels);
+    if (count < 0)
+        return count;
+    shape.channel_count = (size_t)count;
+    int rc = transform == NULL ? 0
+                               : transform->bind(transform->context, shape.channels,
+                                                 shape.channel_count, sensor->fault);
+    if (rc < 0)
+        return rc;
+    rc = define(sensor, &shape);
     if (rc == 0)
-        note_channels(sensor, channels, (size_t)count);
+        note_channels(sensor, shape.channels, shape.channel_count);
     else
         driver_say(sensor->fault, "its channels cannot be stored: %s", ERROR_TEXT(rc));
     return rc;
@@ -281,7 +329,9 @@ static int open_driver(struct sensor *sensor)
     sensor->is_open = true; /* close follows a failed open, too */
     int rc = sensor->setup->driver->open(sensor->instance, &context);
     if (rc == 0)
-        rc = define(sensor);
+        rc = sensor_flush(sensor, INT64_MAX); /* it may come back with other channels */
+    if (rc == 0)
+        rc = bind(sensor);
     note_open(sensor, rc == 0);
     if (rc < 0)
         sensor_close(sensor);
@@ -297,12 +347,12 @@ void sensor_close(struct sensor *sensor)
 
 /* ---- handing on ---- */
 
-static int append(struct sensor *sensor)
+static int append(struct sensor *sensor, const struct intake_item *item)
 {
     uint64_t sequence;
-    const struct spool_append append = {.lane = sensor->setup->lane,
+    const struct spool_append append = {.lane = item->alarm ? LANE_ALARM : sensor->setup->lane,
                                         .sensor = sensor->number,
-                                        .sample = &sensor->sample,
+                                        .sample = item->sample,
                                         .source = sensor->setup->name,
                                         .deadline_ms = clock_mono_ms() + ROOM_MS};
     progress_promise(sensor->stop->progress, append.deadline_ms + SLACK_MS);
@@ -310,10 +360,10 @@ static int append(struct sensor *sensor)
 }
 
 /* A stream waits as long as it takes: what is behind it keeps what we do not take. */
-static int append_patiently(struct sensor *sensor)
+static int append_patiently(struct sensor *sensor, const struct intake_item *item)
 {
     for (;;) {
-        int rc = append(sensor);
+        int rc = append(sensor, item);
         if (rc != E_AGAIN && rc != E_FULL)
             return rc;
         set_state(sensor, COLLECT_WAITING);
@@ -324,21 +374,101 @@ static int append_patiently(struct sensor *sensor)
     }
 }
 
-static int hand_on(struct sensor *sensor)
+/* To the spool. 0; NOT_TAKEN, which is counted; E_STOP. */
+static int hand_over(struct sensor *sensor, const struct intake_item *item)
 {
-    if (sensor->sample.boot_ms == 0)
-        sensor->sample.boot_ms = clock_boot_ms();
-    int rc = sensor_is_stream(sensor) ? append_patiently(sensor) : append(sensor);
+    struct intake_shape shape;
+    int rc = item->reshaped ? define(sensor, &shape) : 0;
+    if (rc == 0)
+        rc = sensor_is_stream(sensor) ? append_patiently(sensor, item) : append(sensor, item);
     if (rc == E_STOP)
         return rc;
     if (rc < 0) {
-        refuse_sample(sensor, rc);
-        return 0;
+        refuse_sample(sensor, item->alarm ? LANE_ALARM : sensor->setup->lane, rc);
+        return NOT_TAKEN;
     }
-    if (sensor->sample.origin.present)
-        sensor->origin = sensor->sample.origin;
-    note_sample(sensor);
+    note_sample(sensor, item->sample);
     return 0;
+}
+
+int64_t sensor_due_ms(const struct sensor *sensor)
+{
+    const struct intake_transform *transform = sensor->setup->transform;
+    int64_t due_ms = transform == NULL ? INT64_MAX : transform->due_ms(transform->context);
+    return due_ms == INT64_MAX ? due_ms : due_ms - clock_boot_ms() + clock_mono_ms();
+}
+
+int sensor_flush(struct sensor *sensor, int64_t boot_ms)
+{
+    const struct intake_transform *transform = sensor->setup->transform;
+    int rc = 0;
+    if (transform == NULL || !sensor->is_defined)
+        return 0;
+    for (;;) {
+        struct intake_item item = {.sample = &sensor->flushed};
+        if (rc < 0)
+            return rc;
+        if (transform->flush(transform->context, boot_ms, &item) == 0)
+            return 0;
+        rc = hand_over(sensor, &item);
+    }
+}
+
+static void note_transform(struct sensor *sensor, bool suppressed)
+{
+    const struct intake_transform *transform = sensor->setup->transform;
+    (void)pthread_mutex_lock(&sensor->lock);
+    sensor->status.state = COLLECT_RUNNING;
+    clear_error(&sensor->status);
+    sensor->status.suppressed += suppressed;
+    sensor->sampled_boot_ms = sensor->sample.boot_ms;
+    sensor->status.unfit = transform->unfit(transform->context);
+    sensor->status.missed = sensor->schedule.missed;
+    (void)pthread_mutex_unlock(&sensor->lock);
+}
+
+/* A sample that must not leave the device as it is. */
+static void refuse_untransformed(struct sensor *sensor, int code)
+{
+    char text[DRIVER_FAULT_BYTES];
+    driver_say(text, "its transforms cannot be applied: %s", ERROR_TEXT(code));
+    note_refusal(sensor, code, text, true);
+    spool_count_refused(sensor->options->spool, sensor->setup->lane);
+    complain(sensor, "sample-refused", text);
+}
+
+/* PASSED: ITEM is to be handed over; 0: it became no record, or not yet. NOT_TAKEN; E_STOP. */
+static int run_transform(struct sensor *sensor, struct intake_item *item)
+{
+    const struct intake_transform *through = sensor->setup->transform;
+    if (through == NULL)
+        return PASSED;
+    int rc = sensor_flush(sensor, item->sample->boot_ms);
+    if (rc < 0)
+        return rc;
+    rc = through->push(through->context, item);
+    if (rc < 0) {
+        refuse_untransformed(sensor, rc);
+        return NOT_TAKEN;
+    }
+    note_transform(sensor, rc == 0);
+    return rc == 1 ? PASSED : 0;
+}
+
+/* Once it is with the spool or with the transform, which live as long as this process does, it is
+ * not to be read again when the driver is opened again. */
+static int hand_on(struct sensor *sensor)
+{
+    const struct sample_origin origin = sensor->sample.origin;
+    struct intake_item item = {.sample = &sensor->sample};
+    if (sensor->sample.boot_ms == 0)
+        sensor->sample.boot_ms = clock_boot_ms();
+    int rc = run_transform(sensor, &item);
+    if (rc == PASSED)
+        rc = hand_over(sensor, &item);
+    if (rc == 0 && origin.present)
+        sensor->origin = origin;
+    return rc < 0 ? rc : 0;
 }
 
 /* ---- the round ---- */
@@ -364,10 +494,10 @@ static int read_all(struct sensor *sensor)
             sensor_close(sensor);
             return rc;
         }
-        note_lack(sensor);
         rc = hand_on(sensor);
         if (rc < 0)
             return rc;
+        note_lack(sensor);
     } while (sensor_is_stream(sensor));
     return 0;
 }
@@ -391,6 +521,8 @@ static int fetch(struct sensor *sensor)
         return rc;
     }
     if (rc == E_END) {
+        if (sensor_flush(sensor, INT64_MAX) == E_STOP)
+            return E_STOP;
         sensor_close(sensor);
         set_state(sensor, COLLECT_ENDED);
         return rc;
@@ -442,10 +574,13 @@ static void take_fault(struct collect_reading *reading, int code, const char *te
     set_error(&reading->status, code, text);
 }
 
+/* As the driver gives it, before the transforms: the status has what they make of it. */
 static void take_sample(struct sensor *sensor, const struct sample *sample,
                         struct collect_reading *reading)
 {
     const struct driver *driver = sensor->setup->driver;
+    int channels = driver->channels(sensor->instance, reading->status.channels);
+    reading->status.channel_count = channels > 0 ? (size_t)channels : 0;
     const char *lack = driver->lack != NULL ? driver->lack(sensor->instance) : NULL;
     reading->status.state = COLLECT_RUNNING;
     reading->status.age_ms = 0;

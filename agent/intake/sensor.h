@@ -26,6 +26,8 @@ struct sensor {
     struct schedule schedule;
     struct sample_origin origin; /* behind the last sample handed to the spool */
     struct sample sample;
+    struct sample flushed; /* what its transform held */
+    bool is_defined;       /* number counts */
     struct log_limit limit;
     bool complained; /* in the log, and not yet said to be over */
     struct log_limit lack_limit;
@@ -59,6 +61,12 @@ int sensor_round(struct sensor *sensor);
 void sensor_read_now(struct sensor *sensor, struct collect_reading *ret_reading);
 
 void sensor_close(struct sensor *sensor);
+
+/** When its transform has something to hand on (clock_mono_ms); INT64_MAX: it holds nothing. */
+int64_t sensor_due_ms(const struct sensor *sensor);
+
+/** Hands on what its transform has at BOOT_MS; INT64_MAX: all that it holds. 0; E_STOP. */
+int sensor_flush(struct sensor *sensor, int64_t boot_ms);
 
 /** For any thread. */
 void sensor_get_status(struct sensor *sensor, struct collect_status *ret_status);

@@ -59,7 +59,7 @@ struct chain_step {
     bool keeps_first; /* rate */
     char separator;   /* flatten, between names */
     enum chain_action action;
-    const uint8_t *key; /* of CHAIN_HMAC */
+    const uint8_t *key; /* of CHAIN_HMAC; NULL: there is none, and so no sample passes */
     size_t key_bytes;
     struct intake_tag tag; /* value NULL: what channel says */
     enum chain_operator comparison;

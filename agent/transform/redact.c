@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,9 +41,12 @@ static int redact_bind(void *state, const struct chain_step *step, struct intake
                        char fault[INTAKE_FAULT_BYTES])
 {
     struct redact *redact = state;
-    (void)fault;
     transform_source_bind(&redact->source, step->channel, shape);
-    return 0;
+    if (step->action != CHAIN_HMAC || step->key != NULL)
+        return 0;
+    (void)snprintf(fault, INTAKE_FAULT_BYTES,
+                   "its key could not be read at the start; mend the file, then reload");
+    return E_INVALID;
 }
 
 static const char *make_hex(struct redact *redact, const struct chain_step *step,

@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 #include "agent/intake/collect.h"
+#ifdef WITH_CHAIN
+#include "agent/transform/chain.h"
+#endif
 #include "platform/base/error.h"
 #include "platform/clock.h"
 #include "platform/thread.h"
@@ -842,6 +845,176 @@ static void test_a_stream_that_breaks_goes_on_behind_its_last_sample(void **stat
     assert_int_equal(status_of(bench, 0).errors, 3);
 }
 
+/* ---- transforms ---- */
+
+#ifdef WITH_CHAIN
+struct chained {
+    struct chain *chain;
+    struct intake_transform face;
+};
+
+static void chain_up(struct chained *chained, struct collect_sensor *sensor,
+                     const struct chain_step *steps, size_t count)
+{
+    const struct chain_options options = {
+        .steps = steps, .step_count = count, .document_bytes_max = 4096};
+    assert_int_equal(chain_open(&options, &chained->chain), 0);
+    chained->face = chain_face(chained->chain);
+    sensor->transform = &chained->face;
+}
+
+/* Ends what uses it first. */
+static void chain_down(struct bench *bench, struct chained *chained)
+{
+    stop(bench);
+    collect_close(bench->collect);
+    bench->collect = NULL;
+    chain_close(chained->chain);
+}
+
+/* Line I says I. */
+static void write_numbers(struct bench *bench, int count, char path[RIG_PATH_BYTES])
+{
+    char text[4096];
+    size_t used = 0;
+    for (int i = 1; i <= count; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%4d\n", i);
+    rig_write(bench->rig, "log", text);
+    (void)snprintf(path, RIG_PATH_BYTES, "%s", rig_path(bench->rig, "log"));
+}
+
+static void test_transforms_stand_before_the_spool(void **state)
+{
+    static const struct intake_tag names[] = {{"value", "power"}};
+    static const struct chain_step steps[] = {
+        {.kind = CHAIN_FILTER,
+         .channel = "value",
+         .comparison = CHAIN_GT,
+         .value = {true, {10, 0}}},
+        {.kind = CHAIN_SCALE, .factor = {true, {5, 1}}},
+        {.kind = CHAIN_ALARM, .channel = "value", .above = {true, {45, 0}}},
+        {.kind = CHAIN_RENAME, .pairs = names, .pair_count = 1},
+        {.kind = CHAIN_TAG, .tag = {"site", "pump-4"}}};
+    struct bench *bench = *state;
+    struct driver_setting setting;
+    struct chained chained;
+    char path[RIG_PATH_BYTES];
+    write_numbers(bench, 100, path);
+    chain_up(&chained, add_lines(bench, "plc", &setting, path), steps, 5);
+    bench->options.drain = true;
+    start(bench);
+    wait_until_finished(bench);
+    assert_string_equal(bench->spool->sensors[0].channels[0].name, "power");
+    assert_string_equal(bench->spool->sensors[0].tag, "site=pump-4");
+    assert_int_equal(fake_spool_count(bench->spool, "plc"), 90);
+    for (size_t i = 0; i < 90; i++) {
+        struct fake_record record = fake_spool_record(bench->spool, "plc", i);
+        assert_int_equal(record.value.mantissa, 5 * (11 + (int64_t)i));
+        assert_int_equal(record.value.decimals, 1);
+        assert_int_equal(record.lane, i < 80 ? LANE_NORMAL : LANE_ALARM);
+        assert_int_equal(record.origin.offset, 5 * (11 + i));
+    }
+    struct collect_status status = status_of(bench, 0);
+    assert_int_equal(status.samples, 90);
+    assert_int_equal(status.suppressed, 10);
+    assert_int_equal(status.refused, 0);
+    assert_string_equal(status.lack, "");
+    chain_down(bench, &chained);
+}
+
+/* The end of the input, here, or a stop: what an interval holds comes out, with the last line. */
+static void test_what_an_interval_holds_is_not_lost(void **state)
+{
+    static const struct chain_step step = {
+        .kind = CHAIN_SUMMARIZE, .interval_ms = 3600000, .functions = {[CHAIN_COUNT] = true}};
+    struct bench *bench = *state;
+    struct driver_setting setting;
+    struct chained chained;
+    char path[RIG_PATH_BYTES];
+    write_numbers(bench, 100, path);
+    chain_up(&chained, add_lines(bench, "plc", &setting, path), &step, 1);
+    start(bench);
+    int64_t until_ms = clock_mono_ms() + STOP_WITHIN_MS;
+    while (status_of(bench, 0).suppressed < 100 && clock_mono_ms() < until_ms)
+        (void)stop_wait(&bench->rig->stop, -1, 0, clock_mono_ms() + 1);
+    uint64_t early = fake_spool_count(bench->spool, "plc"); /* the hour may have ended just now */
+    stop(bench);
+    int64_t lines = 0;
+    size_t count = fake_spool_count(bench->spool, "plc");
+    for (size_t i = 0; i < count; i++)
+        lines += fake_spool_record(bench->spool, "plc", i).value.mantissa;
+    assert_int_equal(lines, 100);
+    assert_int_equal(count, early + 1);
+    assert_int_equal(fake_spool_record(bench->spool, "plc", count - 1).origin.offset, 500);
+    chain_down(bench, &chained);
+}
+
+/* Nothing comes any more, and still the interval ends. */
+static void test_an_interval_ends_by_itself(void **state)
+{
+    static const struct chain_step step = {
+        .kind = CHAIN_SUMMARIZE, .interval_ms = 100, .functions = {[CHAIN_COUNT] = true}};
+    struct bench *bench = *state;
+    struct driver_setting setting;
+    struct chained chained[2];
+    char path[RIG_PATH_BYTES];
+    write_numbers(bench, 1, path);
+    chain_up(&chained[0], add_lines(bench, "plc", &setting, path), &step, 1);
+    struct collect_sensor *rare = add(bench, "rare", driver_find("sim"), NULL, 0);
+    rare->interval_ms = 3600000;
+    chain_up(&chained[1], rare, &step, 1);
+    start(bench);
+    fake_spool_wait(bench->spool, "plc", 1);
+    fake_spool_wait(bench->spool, "rare", 1);
+    chain_down(bench, &chained[0]);
+    chain_close(chained[1].chain);
+}
+
+/* A driver that is opened again does not give again what the interval holds already. */
+static void test_a_stream_that_breaks_within_an_interval(void **state)
+{
+    static const struct chain_step step = {
+        .kind = CHAIN_SUMMARIZE, .interval_ms = 3600000, .functions = {[CHAIN_COUNT] = true}};
+    struct bench *bench = *state;
+    struct chained chained;
+    chain_up(&chained, add(bench, "count", &flaky, NULL, 0), &step, 1);
+    start(bench);
+    wait_until_finished(bench);
+    stop(bench);
+    int64_t samples = 0;
+    for (size_t i = 0; i < fake_spool_count(bench->spool, "count"); i++)
+        samples += fake_spool_record(bench->spool, "count", i).value.mantissa;
+    assert_int_equal(samples, FLAKY_END);
+    chain_down(bench, &chained);
+}
+
+static void test_what_cannot_be_redacted_is_refused(void **state)
+{
+    static const struct chain_step steps[] = {
+        {.kind = CHAIN_SCALE, .channel = "absent", .factor = {true, {1, 0}}},
+        {.kind = CHAIN_REDACT, .channel = "value", .action = CHAIN_HMAC}};
+    struct bench *bench = *state;
+    struct driver_setting setting;
+    struct chained chained;
+    char path[RIG_PATH_BYTES];
+    write_numbers(bench, 1, path);
+    chain_up(&chained, add_lines(bench, "plc", &setting, path), steps, 2);
+    start(bench);
+    wait_for_errors(bench, 0, 1);
+    assert_non_null(strstr(status_of(bench, 0).error, "redact: its key could not be read"));
+    assert_int_equal(fake_spool_count(bench->spool, "plc"), 0);
+    chain_down(bench, &chained);
+    chain_up(&chained, &bench->sensors[0], steps, 1);
+    start(bench);
+    fake_spool_wait(bench->spool, "plc", 1);
+    int64_t until_ms = clock_mono_ms() + STOP_WITHIN_MS;
+    while (status_of(bench, 0).lack[0] == '\0' && clock_mono_ms() < until_ms)
+        (void)stop_wait(&bench->rig->stop, -1, 0, clock_mono_ms() + 1);
+    assert_non_null(strstr(status_of(bench, 0).lack, "scale of \"absent\""));
+    chain_down(bench, &chained);
+}
+#endif
+
 /* ---- stopping ---- */
 
 static void test_a_stop_interrupts_what_hangs(void **state)
@@ -956,6 +1129,13 @@ int main(void)
         BENCH_TEST(test_waiting_for_room_ends_with_a_stop),
         BENCH_TEST(test_a_file_is_resumed_where_the_spool_says),
         BENCH_TEST(test_a_stream_that_breaks_goes_on_behind_its_last_sample),
+#ifdef WITH_CHAIN
+        BENCH_TEST(test_transforms_stand_before_the_spool),
+        BENCH_TEST(test_what_an_interval_holds_is_not_lost),
+        BENCH_TEST(test_an_interval_ends_by_itself),
+        BENCH_TEST(test_a_stream_that_breaks_within_an_interval),
+        BENCH_TEST(test_what_cannot_be_redacted_is_refused),
+#endif
         BENCH_TEST(test_a_stop_interrupts_what_hangs),
         BENCH_TEST(test_a_driver_that_never_returns_is_left_behind),
         BENCH_TEST(test_the_status_may_be_read_at_any_time),

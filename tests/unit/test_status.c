@@ -52,6 +52,9 @@ static void get_sensor(void *context, size_t index, struct status_sensor *ret_se
     case 0:
         sensor.name = "board";
         sensor.driver = "thermal";
+        sensor.suppressed = 8450;
+        sensor.unfit = 2;
+        sensor.lack = "scale of \"hum\": the sensor has no such channel";
         set_channel(&sensor, "temp", "Cel", decimal(4150, 2));
         set_channel(&sensor, "fan", "rpm", (struct value){.kind = VALUE_ABSENT});
         set_channel(&sensor, "min", "Cel", decimal(-5, 1));
