@@ -71,6 +71,12 @@ static unsigned find_rate(const struct driver_context *context)
     return at;
 }
 
+/* The chip's clock may be a tenth slow; it wakes up first. */
+static int64_t conversion_ms(const struct driver_context *context)
+{
+    return 1100 / rates_of(context)[find_rate(context)] + 1;
+}
+
 /* ---- check ---- */
 
 static void say_rates(const struct driver_context *context)
@@ -80,6 +86,16 @@ static void say_rates(const struct driver_context *context)
                "is no rate of this chip; it has %d, %d, %d, %d, %d, %d, %d and %d a second",
                (int)rates[0], (int)rates[1], (int)rates[2], (int)rates[3], (int)rates[4],
                (int)rates[5], (int)rates[6], (int)rates[7]);
+}
+
+static const char *check_time(const struct driver_context *context)
+{
+    int64_t ms = conversion_ms(context) * (int64_t)settings_count(context, list);
+    if (ms < context->timeout_ms)
+        return NULL;
+    driver_say(context->fault, "takes %d ms for all channels, which is longer than \"timeout\"",
+               (int)ms);
+    return "rate";
 }
 
 static const char *ads1115_check(const struct driver_context *context)
@@ -106,7 +122,7 @@ static const char *ads1115_check(const struct driver_context *context)
             return scale_key(context, list, i, "range");
         }
     }
-    return NULL;
+    return check_time(context);
 }
 
 /* ---- setting up ---- */
@@ -120,8 +136,7 @@ static int ads1115_open(void *state, struct port *port, const struct driver_cont
     /* The twelve bits of the ADS1015 stand at the top, so that the same steps serve. */
     ads1115->highest = rates_of(context) == rates_ads1015 ? 0x7ff0 : 0x7fff;
     ads1115->rate = find_rate(context);
-    /* The chip's clock may be a tenth slow; it wakes up first. */
-    ads1115->conversion_ms = 1100 / rates_of(context)[ads1115->rate] + 1;
+    ads1115->conversion_ms = conversion_ms(context);
     ads1115->count = settings_count(context, list);
     for (size_t i = 0; i < ads1115->count; i++) {
         struct chip_ads1115_channel *channel = &ads1115->channels[i];

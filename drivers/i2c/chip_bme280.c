@@ -130,6 +130,40 @@ int32_t chip_bme280_humidity(const struct chip_bme280_trim *trim, int32_t raw, i
     return (int32_t)(humidity >> 12);
 }
 
+/* ---- check ---- */
+
+/* 1 to 16 as 1 to 5. */
+static unsigned exponent(const struct driver_context *context)
+{
+    unsigned code = 1;
+    int64_t times = settings_integer(driver_setting(context, "oversampling"), 1);
+    for (; times > 1; times /= 2)
+        code++;
+    return code;
+}
+
+static bool has_humidity(const struct driver_context *context)
+{
+    return strcmp(driver_setting(context, "chip"), "bme280") == 0;
+}
+
+/* Data sheet section 9.1: 1.25 ms, 2.3 ms for each sample, 0.575 ms for each but the first kind. */
+static int64_t measuring_ms(unsigned oversampling, bool humidity)
+{
+    int64_t times = (int64_t)1 << (oversampling - 1);
+    int64_t kinds = humidity ? 3 : 2;
+    return (1250 + kinds * 2300 * times + (kinds - 1) * 575 + 999) / 1000;
+}
+
+static const char *bme280_check(const struct driver_context *context)
+{
+    int64_t ms = measuring_ms(exponent(context), has_humidity(context));
+    if (ms < context->timeout_ms)
+        return NULL;
+    driver_say(context->fault, "takes %d ms, which is longer than \"timeout\"", (int)ms);
+    return "oversampling";
+}
+
 /* ---- setting up ---- */
 
 static bool is_blank(const uint8_t *bytes, size_t count)
@@ -196,24 +230,13 @@ static int read_trim(struct chip_bme280 *bme280, struct port *port)
     return 0;
 }
 
-/* 1 to 16 as 1 to 5. */
-static unsigned exponent(int64_t times)
-{
-    unsigned code = 1;
-    while (times > 1) {
-        times /= 2;
-        code++;
-    }
-    return code;
-}
-
 static int bme280_open(void *state, struct port *port, const struct driver_context *context)
 {
     static const uint8_t asleep = 0;
     static const uint8_t no_filter = 0;
     struct chip_bme280 *bme280 = state;
-    bme280->has_humidity = strcmp(driver_setting(context, "chip"), "bme280") == 0;
-    bme280->oversampling = exponent(settings_integer(driver_setting(context, "oversampling"), 1));
+    bme280->has_humidity = has_humidity(context);
+    bme280->oversampling = exponent(context);
     int rc = check_id(bme280, port);
     if (rc == 0)
         rc = read_trim(bme280, port);
@@ -236,14 +259,6 @@ static int bme280_channels(const void *state, struct channel *ret_channels)
 
 /* ---- measuring ---- */
 
-/* Data sheet section 9.1: 1.25 ms, 2.3 ms for each sample, 0.575 ms for each but the first kind. */
-static int64_t measuring_ms(const struct chip_bme280 *bme280)
-{
-    int64_t times = (int64_t)1 << (bme280->oversampling - 1);
-    int64_t kinds = bme280->has_humidity ? 3 : 2;
-    return (1250 + kinds * 2300 * times + (kinds - 1) * 575 + 999) / 1000;
-}
-
 /* All is written each time: a chip that lost its power in between forgot it. */
 static int bme280_fetch(void *state, struct port *port)
 {
@@ -257,7 +272,7 @@ static int bme280_fetch(void *state, struct port *port)
     if (rc == 0)
         rc = port_write(port, CONTROL, &control, 1);
     if (rc == 0)
-        rc = port_wait(port, measuring_ms(bme280));
+        rc = port_wait(port, measuring_ms(bme280->oversampling, bme280->has_humidity));
     if (rc == 0)
         rc = await_status(port, STATUS_MEASURING);
     if (rc == 0)
@@ -312,6 +327,7 @@ static int bme280_convert(const void *state, struct sample *ret_sample, char *fa
 const struct chip chip_bme280 = {
     .names = "bme280|bmp280",
     .keys = "|oversampling|",
+    .check = bme280_check,
     .open = bme280_open,
     .channels = bme280_channels,
     .fetch = bme280_fetch,

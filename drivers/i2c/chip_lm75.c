@@ -5,6 +5,7 @@
 
 #include "drivers/bus/settings.h"
 #include "platform/base/error.h"
+#include "platform/clock.h"
 
 /* Registers and bits of the data sheets: LM75 (SNOS808), TMP75 (SBOS288), TMP105 (SBOS648), TMP102
  * (SBOS397), TMP112 (SBOS473), TMP117 (SNOSD82). */
@@ -146,6 +147,7 @@ static int lm75_open(void *state, struct port *port, const struct driver_context
         lm75->bits++;
     lm75->places = lm75->bits - 8 - (lm75->extended || lm75->kind == TMP117 ? 1 : 0);
     lm75->fresh = true;
+    lm75->settled_ms = clock_mono_ms() + kinds[lm75->kind].settle_ms;
     if (lm75->kind == TMP117)
         return set_up_tmp117(lm75, port);
     return may_extend(lm75->kind) ? set_up_word(lm75, port) : set_up_byte(lm75, port);
@@ -163,10 +165,11 @@ static int lm75_channels(const void *state, struct channel *ret_channels)
 static int lm75_fetch(void *state, struct port *port)
 {
     struct chip_lm75 *lm75 = state;
-    const struct kind *kind = &kinds[lm75->kind];
+    int64_t left_ms = lm75->settled_ms - clock_mono_ms();
     int rc = port_read(port, TEMPERATURE, lm75->raw, sizeof lm75->raw);
-    if (rc == 0 && lm75->fresh && (lm75->changed || chip_word(lm75->raw) == kind->power_on)) {
-        rc = port_wait(port, kind->settle_ms);
+    bool is_old = lm75->changed || chip_word(lm75->raw) == kinds[lm75->kind].power_on;
+    if (rc == 0 && lm75->fresh && is_old && left_ms > 0) {
+        rc = port_wait(port, left_ms);
         if (rc == 0)
             rc = port_read(port, TEMPERATURE, lm75->raw, sizeof lm75->raw);
     }

@@ -33,8 +33,7 @@ static const struct driver_key keys[] = {
     {"bus", DRIVER_KEY_TEXT, true, "the bus: \"/dev/i2c-1\", or \"1\""},
     {"address", DRIVER_KEY_TEXT, true, "of the chip, without the bit for reading: \"0x48\""},
     {"chip", DRIVER_KEY_TEXT, true,
-     "lm75, tmp75, tmp105, tmp102, tmp112, tmp117, sht3x, bme280, bmp280, ads1115, ads1015, or "
-     "registers for any other"},
+     "which chip it is; registers for any that is not listed, by \"channels\""},
     {"resolution", DRIVER_KEY_INTEGER, false,
      "lm75 and tmp: bits of the temperature; default: all that the chip has, lm75: 9"},
     {"extended", DRIVER_KEY_BOOLEAN, false,
@@ -42,7 +41,7 @@ static const struct driver_key keys[] = {
     {"repeatability", DRIVER_KEY_TEXT, false,
      "sht3x: high (16 ms), medium (7 ms) or low (5 ms); default high"},
     {"oversampling", DRIVER_KEY_INTEGER, false,
-     "bme280, bmp280: 1, 2, 4, 8 or 16 samples per value (10 ms to 113 ms in all); default 1"},
+     "bme280, bmp280: samples per value (1: 10 ms in all, 16: 113 ms); default 1"},
     {"rate", DRIVER_KEY_INTEGER, false,
      "ads1115: 8, 16, 32, 64, 128, 250, 475, 860; ads1015: 128, 250, 490, 920, 1600, 2400, 3300 a "
      "second; default 128"},
@@ -63,7 +62,7 @@ static const struct driver_key keys[] = {
      "\"2.048\""},
     {"channels[].register", DRIVER_KEY_TEXT, false, "registers: its first register: \"0x10\""},
     {"channels[].type", DRIVER_KEY_TEXT, false,
-     "registers: int8, uint8, int16, uint16, int24, uint24, int32 or uint32; default int16"},
+     "registers: how many bits, with sign or without (uint); default int16"},
     {"channels[].order", DRIVER_KEY_TEXT, false,
      "registers: big (the high byte is first) or little; default big"},
     {"channels[].shift", DRIVER_KEY_INTEGER, false,

@@ -182,11 +182,13 @@ static int explain(struct port *port, int code)
             "pull-ups; i2cdetect -y %d shows what is there (%s)",
             address, bus, port->bus_number, ERROR_TEXT(code));
         break;
-    case ETIMEDOUT:
-        driver_say(fault,
-                   "%s hangs while 0x%02x is read: a chip holds SDA or SCL low, or pull-ups are "
-                   "missing; measure both lines, switch the chips off and on (%s)",
-                   bus, address, ERROR_TEXT(code));
+    case ETIMEDOUT: /* some adapters say it also of a chip that is not there */
+        driver_say(
+            fault,
+            "0x%02x on %s does not answer in time: a chip holds SDA or SCL low, pull-ups are "
+            "missing, or no chip is there; measure both lines, switch the chips off and on "
+            "(%s)",
+            address, bus, ERROR_TEXT(code));
         break;
     case EAGAIN:
     case EBUSY:

@@ -175,6 +175,21 @@ static void test_the_value_at_power_on_is_waited_out(void **state)
     }
 }
 
+static void test_a_short_timeout_is_no_reason_to_wait_forever(void **state)
+{
+    struct rig *rig = *state;
+    fake_i2c.of_words = true;
+    fake_i2c.words[0x0f] = 0x0117;
+    fake_i2c.words[1] = 0x0620; /* shut down */
+    fake_i2c.words[0] = 0x0c80;
+    configure(rig, "tmp117");
+    open_good(rig);
+    int rc = E_TIMEOUT;
+    for (int64_t end_ms = clock_mono_ms() + 10000; rc == E_TIMEOUT && clock_mono_ms() < end_ms;)
+        rc = rig->driver->fetch(rig->instance, clock_mono_ms() + 10);
+    assert_int_equal(rc, 0);
+}
+
 static void test_zero_degrees_are_a_temperature(void **state)
 {
     struct rig *rig = *state;
@@ -1186,6 +1201,19 @@ static void test_settings_of_a_wrong_kind_are_refused(void **state)
                    "init[0].value", "bytes");
 }
 
+static void test_what_takes_longer_than_the_timeout_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    rig->context.timeout_ms = 100;
+    expect_refusal(rig, "bme280", SETTINGS({"oversampling", "16"}), "oversampling", "113 ms");
+    expect_refusal(rig, "ads1115", CHANNEL({"channels[0].input", "0"}, {"rate", "8"}), "rate",
+                   "138 ms");
+    rig->context.timeout_ms = 200;
+    configure(rig, "bme280");
+    rig_set(rig, "oversampling", "16");
+    assert_null(driver_find("i2c")->check(&rig->context));
+}
+
 static void test_bus_and_address_are_checked(void **state)
 {
     static const struct {
@@ -1219,6 +1247,7 @@ int main(void)
         I2C_TEST(test_temperatures_of_the_lm75_and_kin),
         I2C_TEST(test_a_chip_is_woken_and_set_to_its_best),
         I2C_TEST(test_the_value_at_power_on_is_waited_out),
+        I2C_TEST(test_a_short_timeout_is_no_reason_to_wait_forever),
         I2C_TEST(test_zero_degrees_are_a_temperature),
         I2C_TEST(test_words_that_no_such_chip_says_are_refused),
         I2C_TEST(test_another_chip_is_not_taken_for_an_lm75),
@@ -1253,6 +1282,7 @@ int main(void)
         I2C_TEST(test_unplugged_and_plugged_in_again),
         I2C_TEST(test_waits_end_at_the_deadline_and_when_stopped),
         I2C_TEST(test_settings_of_a_wrong_kind_are_refused),
+        I2C_TEST(test_what_takes_longer_than_the_timeout_is_refused),
         I2C_TEST(test_bus_and_address_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
