@@ -22,8 +22,9 @@ enum {
     CHECKSUM_BYTES = 2,
     MBAP_BYTES = 6, /* before the unit: transaction, protocol, length */
     CHARACTER_BITS = 11,
-    REST_MS = 100,  /* beside the time that the line needs for the rest of an answer */
-    QUIET_MS = 250, /* how long a line that babbles is waited for */
+    REST_MS = 100,     /* beside the time that a line needs for the rest of an answer */
+    REST_TCP_MS = 500, /* for a gateway that hands on what comes off its line bit by bit */
+    QUIET_MS = 250,    /* how long a line that babbles is waited for */
     TRIES = 2,
 };
 
@@ -281,9 +282,12 @@ static int skip_echo(struct modbus_bus *bus, int64_t deadline_ms)
 }
 
 /* The bytes of the answer, with all its frame, once it has begun. */
-static int receive(struct modbus_bus *bus, size_t *ret_count)
+static int receive(struct modbus_bus *bus, const struct modbus_ask *ask, size_t *ret_count)
 {
-    int64_t rest_ms = REST_MS + transfer_ms(bus, ANSWER_BYTES);
+    size_t bytes = modbus_decode_bytes(&ask->span) + CHECKSUM_BYTES;
+    int64_t rest_ms = bus->line.is_tcp ? REST_TCP_MS : REST_MS + transfer_ms(bus, bytes);
+    rest_ms = sooner(rest_ms, ask->deadline_ms - clock_mono_ms());
+    rest_ms = rest_ms > 1 ? rest_ms : 1;
     (void)modbus_set_response_timeout(bus->modbus, (uint32_t)(rest_ms / 1000),
                                       (uint32_t)(rest_ms % 1000 * 1000));
     memset(bus->answer, 0, sizeof bus->answer);
@@ -326,7 +330,7 @@ static int try_once(struct modbus_bus *bus, const struct modbus_ask *ask, const 
     if (rc == 0)
         rc = stop_wait(bus->stop, modbus_get_socket(bus->modbus), POLLIN, until_ms);
     if (rc == 0)
-        rc = receive(bus, &count);
+        rc = receive(bus, ask, &count);
     if (rc == 0)
         rc = unwrap(bus, &count, &answer);
     if (rc == 0)

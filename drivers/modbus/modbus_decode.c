@@ -25,6 +25,11 @@ static size_t data_bytes(const struct modbus_span *request)
     return modbus_plan_is_bits(request->table) ? (request->count + 7) / 8 : 2 * request->count;
 }
 
+size_t modbus_decode_bytes(const struct modbus_span *request)
+{
+    return HEAD_BYTES + data_bytes(request);
+}
+
 int modbus_decode_answer(const struct modbus_span *request, uint8_t unit, const uint8_t *answer,
                          size_t count, const uint8_t **ret_data, unsigned *ret_exception)
 {

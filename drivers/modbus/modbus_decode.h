@@ -48,6 +48,9 @@ struct modbus_field {
 /** The registers that a number of TYPE takes; 0 of a string. */
 unsigned modbus_decode_registers(enum modbus_type type);
 
+/** How long a good answer to REQUEST is, unit and function code included. */
+size_t modbus_decode_bytes(const struct modbus_span *request);
+
 /**
  * Judges what came as answer to REQUEST to UNIT: unit, function code and what follows, ANSWER[0..
  * COUNT). 0, with the registers (or bits) in RET_DATA; E_REFUSED with the code of an exception in

@@ -228,6 +228,18 @@ static void test_what_is_no_answer_is_asked_once_more(void **state)
     peer_finish(bench->peer, 5);
 }
 
+static void test_an_answer_without_an_end(void **state)
+{
+    static const struct peer_step steps[] = {{ASK_BOTH, "0000 0000 000d 01 03 0a ffff", false},
+                                             {ASK_BOTH, SAY_BOTH, false}};
+    struct bench *bench = *state;
+    struct rig *rig = bench->rig;
+    OPEN_TCP(bench, steps);
+    assert_int_equal(rig->driver->fetch(rig->instance, clock_mono_ms() + 300), E_DAMAGED);
+    expect_meter(bench);
+    peer_finish(bench->peer, 2);
+}
+
 static void test_a_connection_that_was_closed_is_made_anew(void **state)
 {
     static const struct peer_step steps[] = {{ASK_BOTH, SAY_BOTH, true},
@@ -507,7 +519,7 @@ static void test_settings_that_are_wrong(void **state)
         expect_refusal(*state, wrong[i].key, wrong[i].value, wrong[i].at, wrong[i].words);
 }
 
-static void test_a_serial_line_has_no_broadcast(void **state)
+static void test_a_serial_line_has_its_limits(void **state)
 {
     struct bench *bench = *state;
     struct rig *rig = bench->rig;
@@ -518,6 +530,16 @@ static void test_a_serial_line_has_no_broadcast(void **state)
     assert_string_equal(driver->check(&rig->context), "unit_id");
     bench->settings[0].value = "tcp://gateway";
     assert_null(driver->check(&rig->context));
+    set(bench, "channels[2].name", "label");
+    set(bench, "channels[2].register", "0");
+    set(bench, "channels[2].type", "string");
+    set(bench, "channels[2].registers", "5");
+    assert_null(driver->check(&rig->context));
+    bench->settings[0].value = "rtu:///dev/ttyUSB0";
+    bench->settings[METER + 1].value = "1";
+    assert_null(driver->check(&rig->context));
+    set(bench, "baud", "300");
+    assert_string_equal(driver->check(&rig->context), "channels[2].registers");
     rig->context.setting_count = 1;
     assert_string_equal(driver->check(&rig->context), "channels");
 }
@@ -535,6 +557,7 @@ int main(void)
         MODBUS_TEST(test_silence_ends_in_time_and_with_the_connection),
         MODBUS_TEST(test_a_stop_ends_the_wait),
         MODBUS_TEST(test_what_is_no_answer_is_asked_once_more),
+        MODBUS_TEST(test_an_answer_without_an_end),
         MODBUS_TEST(test_a_connection_that_was_closed_is_made_anew),
         MODBUS_TEST(test_nobody_listens),
         MODBUS_TEST(test_sensors_of_a_bus_share_its_connection),
@@ -548,7 +571,7 @@ int main(void)
         MODBUS_TEST(test_no_serial_line_at_all),
         MODBUS_TEST(test_sensors_of_a_line_agree_about_it),
         MODBUS_TEST(test_settings_that_are_wrong),
-        MODBUS_TEST(test_a_serial_line_has_no_broadcast),
+        MODBUS_TEST(test_a_serial_line_has_its_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
