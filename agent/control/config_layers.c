@@ -164,9 +164,38 @@ static void check_input(struct config_reader *reader, struct config_files *files
                  "serial lines and sockets alone");
 }
 
+static bool is_command(const struct json_node *node)
+{
+    return node->key != NULL && strcmp(node->key, "command") == 0 && is_sensor(node->parent);
+}
+
+static bool has_words(const struct json_node *node, const void *context)
+{
+    const struct json_node *wanted = context;
+    if (!is_command(node))
+        return false;
+    const struct json_node *word = node->first;
+    const struct json_node *other = wanted->first;
+    for (; word != NULL && other != NULL; word = word->next, other = other->next)
+        if (word->text == NULL || other->text == NULL || strcmp(word->text, other->text) != 0)
+            return false;
+    return word == NULL && other == NULL;
+}
+
+/* Whoever could have any program run would have all that the agent has. */
+static void check_command(struct config_reader *reader, struct config_files *files,
+                          const struct json_node *node)
+{
+    if (is_command(node) && !config_files_any(files, has_words, node))
+        config_fault(reader->faults, node, NULL,
+                     "is run by no sensor of the main file; a fetched configuration may have no "
+                     "other program run");
+}
+
 static void check_names(struct config_reader *reader, struct config_files *files,
                         const struct json_node *node)
 {
+    check_command(reader, files, node);
     if (node->kind == JSON_KIND_TEXT)
         check_references(reader, files, node);
     if (node->kind == JSON_KIND_TEXT)

@@ -339,7 +339,7 @@ static void expect_refused(const char *document, const char *words)
         fail_msg("%s: %s", words, faults);
 }
 
-#ifdef CONFIG_DRIVER_LINES
+#if defined(CONFIG_DRIVER_LINES) || defined(CONFIG_DRIVER_EXEC)
 static void expect_accepted(const char *document)
 {
     if (load(CFG_LAYER_OFFER, document, CFG_ORIGIN_SOURCE) != E_OK)
@@ -378,6 +378,27 @@ static void test_what_a_fetched_document_may_not_say(void **state)
     assert_int_equal(loaded->credentials_count, 1);
     assert_string_equal(loaded->spool.path, state_path);
 }
+
+#ifdef CONFIG_DRIVER_EXEC
+#define COMMAND_OF(words)                                                                          \
+    "\"sensors\": [ { \"name\": \"modem\", \"driver\": \"exec\", \"interval\": \"10s\", "          \
+    "\"command\": [ " words " ] } ]"
+
+static void test_a_fetched_document_has_no_other_program_run(void **state)
+{
+    (void)state;
+    put(main_path, "{ " DEVICE ", " COMMAND_OF("\"/bin/modem\", \"-x\"") ", " ROUTE " }");
+    expect_refused("{ " COMMAND_OF("\"/bin/sh\"") ", " ROUTE " }", "is run by no sensor of");
+    expect_refused("{ " COMMAND_OF("\"/bin/modem\"") ", " ROUTE " }", "is run by no sensor of");
+    expect_refused("{ " COMMAND_OF("\"/bin/modem\", \"-y\"") ", " ROUTE " }", "is run by no");
+    expect_refused("{ " COMMAND_OF("\"/bin/modem\", \"-x\", \"-z\"") ", " ROUTE " }", "is run by");
+    expect_accepted("{ " COMMAND_OF("\"/bin/modem\", \"-x\"") ", " ROUTE " }");
+    assert_int_equal(load(CFG_LAYER_OFFER,
+                          "{ " DEVICE ", " COMMAND_OF("\"/bin/sh\"") ", " ROUTE " }",
+                          CFG_ORIGIN_LOCAL),
+                     E_OK);
+}
+#endif
 
 /* ---- names, places, differences ---- */
 
@@ -557,6 +578,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_applied_has_the_main_files_place, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_the_spool_stays, set_up, tear_down),
+#ifdef CONFIG_DRIVER_EXEC
+        cmocka_unit_test_setup_teardown(test_a_fetched_document_has_no_other_program_run, set_up,
+                                        tear_down),
+#endif
         cmocka_unit_test_setup_teardown(test_what_a_fetched_document_may_not_say, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_each_value_knows_its_place, set_up, tear_down),
