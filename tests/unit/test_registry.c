@@ -33,6 +33,25 @@ static void test_an_unknown_driver_is_not_found(void **state)
     assert_false(driver_left_out("telepathy"));
 }
 
+static void test_what_was_left_out_has_a_symbol(void **state)
+{
+    char symbol[DRIVER_SYMBOL_BYTES];
+    char longest[2 * DRIVER_SYMBOL_BYTES];
+    const char *name;
+    size_t count = 0;
+    (void)state;
+    for (; (name = driver_left_out_at(count)) != NULL; count++)
+        assert_true(driver_left_out(name));
+    assert_null(driver_left_out_at(count + 1));
+    assert_null(driver_left_out_at(SIZE_MAX));
+    driver_symbol("iio_buffer2", symbol);
+    assert_string_equal(symbol, "CONFIG_DRIVER_IIO_BUFFER2");
+    memset(longest, 'a', sizeof longest);
+    longest[sizeof longest - 1] = '\0';
+    driver_symbol(longest, symbol);
+    assert_int_equal(strlen(symbol), DRIVER_SYMBOL_BYTES - 1);
+}
+
 static bool has_key(const struct driver *driver, const char *name)
 {
     for (const struct driver_key *key = driver->keys; key->name != NULL; key++)
@@ -58,7 +77,10 @@ static void test_each_driver_keeps_the_contract(void **state)
             assert_true(strlen(key->help) > 10);
         for (const struct driver_limit *limit = driver->limits; limit != NULL && limit->key != NULL;
              limit++)
-            assert_true(has_key(driver, limit->key));
+            assert_true(has_key(driver, limit->key) &&
+                        driver_limit_of(driver, limit->key) == limit);
+        assert_null(driver_limit_of(driver, "telepathy"));
+        assert_true(driver->bus_key == NULL || has_key(driver, driver->bus_key));
     }
 }
 
@@ -102,6 +124,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_driver_is_found_by_its_name),
+        cmocka_unit_test(test_what_was_left_out_has_a_symbol),
         cmocka_unit_test(test_an_unknown_driver_is_not_found),
         cmocka_unit_test(test_each_driver_keeps_the_contract),
         cmocka_unit_test(test_settings_are_found_by_key),
