@@ -63,6 +63,20 @@ void sensors_driver_list_json(struct json_write *json)
 
 /* ---- the keys of one ---- */
 
+/* "a|b|c" with room to break the line in. */
+static void choices_text(const char *choices, struct writer *out)
+{
+    char list[512];
+    size_t used = 0;
+    for (; *choices != '\0' && used + 3 < sizeof list; choices++) {
+        list[used++] = *choices == '|' ? ',' : *choices;
+        if (*choices == '|')
+            list[used++] = ' ';
+    }
+    list[used] = '\0';
+    text_headed(out, "    one of ", list);
+}
+
 static void key_text(const struct driver *driver, const struct driver_key *key, struct writer *out)
 {
     char head[160] = "";
@@ -73,7 +87,7 @@ static void key_text(const struct driver *driver, const struct driver_key *key, 
               key->required ? ", required" : "");
     text_headed(out, "    ", key->help);
     if (limit != NULL && limit->choices != NULL)
-        text_headed(out, "    one of: ", limit->choices);
+        choices_text(limit->choices, out);
 }
 
 static void driver_text(const struct driver *driver, struct writer *out)
