@@ -3,20 +3,22 @@
 """
 A bus that hangs for 10 s delays no sensor of another bus by more than 50 ms.
 
-Two things hang from the start: a driver that waits for its device, and one that is stuck in a
-system call whatever its deadline says (statvfs on a file system whose server is gone). Meanwhile
-eight sensors on four other buses are asked ten times a second, and so are those of a second agent
-in which nothing hangs. A slot is late by what the next record of its sensor is behind its place in
-the grid, so one that is left out is late until the next one. This machine has other things to do as
-well: how late the second agent's slots are at the same time is its own doing, and only what goes
-beyond that counts. Such noise comes and goes, while a bus that waits for another one does so each
-time: so it is tried up to three times.
+Three things hang from the start: a driver that waits for its device, one that is stuck in a system
+call whatever its deadline says (statvfs on a file system whose server is gone), and, where there is
+Modbus, one whose unit takes the connection and says nothing. Meanwhile eight sensors on four other
+buses are asked ten times a second, and so are those of a second agent in which nothing hangs. A
+slot is late by what the next record of its sensor is behind its place in the grid, so one that is
+left out is late until the next one. This machine has other things to do as well: how late the
+second agent's slots are at the same time is its own doing, and only what goes beyond that counts.
+Such noise comes and goes, while a bus that waits for another one does so each time: so it is tried
+up to three times.
 
 As a control, --one-bus puts all of them on the bus that hangs.
 """
 import datetime
 import json
 import pathlib
+import socket
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
@@ -30,8 +32,8 @@ BUSES = ("a", "b", "c", "d")
 TRIES = 3
 
 
-def sensors(hang_s, one_bus, stuck):
-    """PUMP and SHARE hang; all others are named like their bus."""
+def sensors(hang_s, one_bus, stuck, port):
+    """PUMP, SHARE and GATEWAY hang; all others are named like their bus."""
     victims = [{"name": f"{bus}{number}", "driver": "sim", "interval": f"{INTERVAL_MS}ms",
                 "bus": "pump" if one_bus else bus} for bus in BUSES for number in (1, 2)]
     pump = {"name": "pump", "driver": "sim", "bus": "pump", "interval": "1h",
@@ -40,13 +42,25 @@ def sensors(hang_s, one_bus, stuck):
     if hang_s:
         pump["hang"] = f"{hang_s}s"
         share["disk"] = str(stuck)
-    return [pump, share, *victims]
+    silent = [{"name": "gateway", "driver": "modbus", "bus": f"tcp://127.0.0.1:{port}",
+               "interval": "1h", "timeout": f"{hang_s + 5}s", "response": f"{hang_s}s",
+               "channels": [{"name": "level", "register": 1}]}] if port else []
+    return [pump, share, *silent, *victims]
 
 
-def start(run, sink, name, hang_s, one_bus):
+def silent_peer(run):
+    """Who takes connections and says nothing; None where no driver would come."""
+    driver = harness.subprocess.run([run.program("runnel"), "sensors", "--driver", "modbus"],
+                                    capture_output=True, check=False)
+    if driver.returncode != 0:
+        return None
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def start(run, sink, name, hang_s, one_bus, port=None):
     stuck = run.folder / name / "share"
     agent = harness.Agent(run, sink.endpoint, sink.ca, name=name, device=name,
-                          sensors=sensors(hang_s, one_bus, stuck),
+                          sensors=sensors(hang_s, one_bus, stuck, port),
                           spool={"lanes": {"normal": {"age": "200ms"}}},
                           routes=[dict(harness.NO_QUESTION)])
     stuck.mkdir()
@@ -96,7 +110,9 @@ def measure(run, number, hang_s, one_bus):
     """Hangs once: by how much more than without it the worst slot was late, and whose it was."""
     sink = harness.Sink(run, name=f"sink{number}")
     names = (f"calm{number}", f"hang{number}")
-    agents = [start(run, sink, names[0], 0, one_bus), start(run, sink, names[1], hang_s, one_bus)]
+    peer = silent_peer(run)
+    agents = [start(run, sink, names[0], 0, one_bus),
+              start(run, sink, names[1], hang_s, one_bus, peer and peer.getsockname()[1])]
 
     def is_over():
         found = times(sink)
@@ -107,6 +123,10 @@ def measure(run, number, hang_s, one_bus):
             if len(sensor) == 2) else None
 
     found = harness.wait_until("what hangs to come back", is_over, 60)
+    if peer is not None:
+        harness.wait_until("the gateway's timeout", lambda: agents[1].status()["sensors"][
+            "gateway"]["errors"] == 1)
+        check(peer.accept(), "nobody came to the gateway")
     for agent in agents:
         check(agent.stop() == 0, agent.tail())
     sink.stop()
