@@ -89,6 +89,8 @@ struct driver {
      *  same value wait for each other, no others do. NULL, or a sensor without it: all of those. */
     const char *bus_key;
 
+    bool alone; /* no two of its sensors share a bus, whatever they have for bus_key */
+
     /** Looks at the settings alone, each of which keeps to its kind and limit. Returns the key that
      *  is at fault ("list[3].member" too), and what is wrong with it in context->fault, to be read
      *  behind its value: "is negative; write it without a sign"; NULL: none is. May be NULL

@@ -55,7 +55,7 @@ struct status_sensor {
     const char *error; /* the last fault, for people; NULL: the last reading was good */
     const char *lack;  /* what is missing from the last sample, which was good; NULL: nothing */
     uint64_t samples, errors;
-    uint64_t missed; /* slots of its schedule that passed unused */
+    uint64_t missed;     /* slots of its schedule that passed unused */
     uint64_t suppressed; /* samples that its transforms made no record of */
     uint64_t unfit;      /* values that they made absent, because no mantissa holds them */
     int64_t age_ms;      /* of the last sample */

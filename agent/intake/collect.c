@@ -48,6 +48,8 @@ struct collect {
 static const char *bus_of(const struct collect_sensor *setup)
 {
     const char *key = setup->driver->bus_key;
+    if (setup->driver->alone)
+        return setup->name;
     for (size_t i = 0; key != NULL && i < setup->setting_count; i++)
         if (strcmp(setup->settings[i].key, key) == 0)
             return setup->settings[i].value;

@@ -348,6 +348,7 @@ const struct driver driver_exec = {
     .limits = limits,
     .instance_bytes = sizeof(struct exec),
     .bus_key = "command[0]",
+    .alone = true,
     .check = exec_check,
     .open = exec_open,
     .channels = exec_channels,

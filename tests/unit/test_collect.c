@@ -205,6 +205,19 @@ static const struct driver stuck = {.name = "stuck",
                                     .fault = no_fault,
                                     .close = close_nothing};
 
+/* likewise, and each of its sensors by itself */
+static const struct driver lonely = {.name = "lonely",
+                                     .bus_key = "bus",
+                                     .alone = true,
+                                     .summary = "",
+                                     .instance_bytes = 1,
+                                     .open = open_nothing,
+                                     .channels = no_channels,
+                                     .fetch = fetch_stuck,
+                                     .read = read_value,
+                                     .fault = no_fault,
+                                     .close = close_nothing};
+
 /* flaky: a stream of the numbers 1 to 10 at offsets 1 to 10, that breaks after every third */
 enum { FLAKY_END = 10, FLAKY_BREAK = 3 };
 
@@ -365,7 +378,8 @@ static void test_there_is_one_thread_per_bus(void **state)
 {
     static const struct driver_setting left[] = {{"bus", "left"}};
     static const struct driver_setting right[] = {{"bus", "right"}};
-    static const char *const names[] = {"sim", "left", "stuck", "right", "first", "second"};
+    static const char *const names[] = {"sim",   "left",   "stuck", "right",
+                                        "first", "second", "third", "fourth"};
     struct bench *bench = *state;
     const char *bus;
     (void)add(bench, "a", driver_find("sim"), NULL, 0);
@@ -376,12 +390,14 @@ static void test_there_is_one_thread_per_bus(void **state)
     (void)add(bench, "f", &stuck, NULL, 0);
     (void)add(bench, "first", &flaky, NULL, 0);
     (void)add(bench, "second", &flaky, NULL, 0);
+    (void)add(bench, "third", &lonely, left, 1);
+    (void)add(bench, "fourth", &lonely, left, 1);
     assert_int_equal(collect_open(&bench->options, &bench->collect), 0);
-    for (size_t i = 0; i < 6; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         assert_non_null(collect_progress(bench->collect, i, &bus));
         assert_string_equal(bus, names[i]);
     }
-    assert_null(collect_progress(bench->collect, 6, &bus));
+    assert_null(collect_progress(bench->collect, sizeof names / sizeof names[0], &bus));
 }
 
 static void test_threads_say_when_they_will_be_back(void **state)
