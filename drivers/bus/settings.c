@@ -72,3 +72,22 @@ const char *settings_key(char ret_key[SETTINGS_KEY_BYTES], const char *list, siz
                    *member != '\0' ? "." : "", member);
     return ret_key;
 }
+
+const char *settings_written(const struct driver_context *context, const char *list, size_t index,
+                             const char *member)
+{
+    char wanted[SETTINGS_KEY_BYTES];
+    char element[SETTINGS_KEY_BYTES];
+    const char *key = list;
+    (void)settings_key(wanted, list, index, member);
+    (void)settings_key(element, list, index, "");
+    size_t bytes = strlen(element);
+    for (size_t i = context->setting_count; i-- > 0;) {
+        const char *has = context->settings[i].key;
+        if (strcmp(has, wanted) == 0)
+            return has;
+        if (strncmp(has, element, bytes) == 0)
+            key = has;
+    }
+    return key;
+}

@@ -27,9 +27,14 @@ int64_t settings_integer(const char *text, int64_t otherwise);
 /** Whether TEXT is "true"; OTHERWISE where it is NULL. */
 bool settings_boolean(const char *text, bool otherwise);
 
-/** Writes "LIST[INDEX].MEMBER" into RET_KEY, for check to return. */
+/** Writes "LIST[INDEX].MEMBER" into RET_KEY. */
 enum { SETTINGS_KEY_BYTES = 96 };
 const char *settings_key(char ret_key[SETTINGS_KEY_BYTES], const char *list, size_t index,
                          const char *member);
+
+/** The key of MEMBER of the INDEX-th element of LIST as it stands in the settings, for check to
+ *  return; if it is not written, that of another member of the element, or LIST. */
+const char *settings_written(const struct driver_context *context, const char *list, size_t index,
+                             const char *member);
 
 #endif

@@ -105,26 +105,11 @@ bool entry_agrees(const struct entry *left, const struct entry *right)
 
 /* ---- checking ---- */
 
-/* The key as it is in the settings, which outlive the check, or the list if it is not written. */
-static const char *written(const struct driver_context *context, size_t index, const char *name)
-{
-    char key[SETTINGS_KEY_BYTES];
-    (void)settings_key(key, list, index, name);
-    for (size_t i = 0; i < context->setting_count; i++)
-        if (strcmp(context->settings[i].key, key) == 0)
-            return context->settings[i].key;
-    return list;
-}
-
 static const char *say(const struct driver_context *context, size_t index, const char *name,
                        const char *what)
 {
-    const char *key = written(context, index, name);
-    if (key == list)
-        driver_say(context->fault, "lines[%zu]: %s", index, what);
-    else
-        driver_say(context->fault, "%s", what);
-    return key;
+    driver_say(context->fault, "%s", what);
+    return settings_written(context, list, index, name);
 }
 
 static const char *check_line(const struct driver_context *context, size_t index)
@@ -132,7 +117,8 @@ static const char *check_line(const struct driver_context *context, size_t index
     const char *line = member(context, index, "line");
     const char *offset = member(context, index, "offset");
     if (line == NULL && offset == NULL)
-        return say(context, index, "line", "has neither \"line\" (a name) nor \"offset\"");
+        return say(context, index, "line",
+                   "is of an element that has neither \"line\" (a name) nor \"offset\"");
     if (line != NULL && offset != NULL)
         return say(context, index, "offset", "stands beside \"line\"; leave one of the two out");
     if (offset != NULL && driver_setting(context, "chip") == NULL)

@@ -113,13 +113,13 @@ static const char *ads1115_check(const struct driver_context *context)
                 context->fault,
                 "names no input; write \"0\" to \"3\", or \"0-1\", \"0-3\", \"1-3\", \"2-3\" "
                 "for what lies between two");
-            return scale_key(context, list, i, "input");
+            return settings_written(context, list, i, "input");
         }
         if (find_range(settings_member(context, list, i, "range")) == CHIP_ADS1115_RANGES) {
             driver_say(context->fault,
                        "is no range; there are \"6.144\", \"4.096\", \"2.048\", \"1.024\", "
                        "\"0.512\" and \"0.256\" volts");
-            return scale_key(context, list, i, "range");
+            return settings_written(context, list, i, "range");
         }
     }
     return check_time(context);

@@ -113,13 +113,13 @@ static const char *check_init(const struct driver_context *context)
     for (size_t i = 0; i < count; i++) {
         if (number_of_register(context, settings_member(context, init, i, "register")) < 0) {
             driver_say(context->fault, "is no register; write it like \"0x10\"");
-            return scale_key(context, init, i, "register");
+            return settings_written(context, init, i, "register");
         }
         if (!read_write(context, i, &write)) {
             driver_say(context->fault,
                        "does not fit into \"bytes\" (1 if not given); write it like "
                        "\"0x07\"");
-            return scale_key(context, init, i, "value");
+            return settings_written(context, init, i, "value");
         }
     }
     return NULL;
@@ -155,10 +155,10 @@ static const char *registers_check(const struct driver_context *context)
     for (size_t i = 0; key == NULL && i < settings_count(context, list); i++) {
         if (number_of_register(context, settings_member(context, list, i, "register")) < 0) {
             driver_say(context->fault, "names no register (\"register\"); write it like \"0x10\"");
-            key = scale_key(context, list, i, "register");
+            key = settings_written(context, list, i, "register");
         } else if (!read_layout(context, i, &layout)) {
             driver_say(context->fault, "reaches with \"shift\" beyond the bits of its \"type\"");
-            key = scale_key(context, list, i, "bits");
+            key = settings_written(context, list, i, "bits");
         }
     }
     return key;

@@ -9,25 +9,6 @@
 
 static const char *const list = "channels";
 
-const char *scale_key(const struct driver_context *context, const char *of, size_t index,
-                      const char *member)
-{
-    char wanted[SETTINGS_KEY_BYTES];
-    char element[SETTINGS_KEY_BYTES];
-    const char *key = of;
-    (void)settings_key(wanted, of, index, member);
-    (void)settings_key(element, of, index, "");
-    size_t bytes = strlen(element);
-    for (size_t i = context->setting_count; i-- > 0;) {
-        const char *has = context->settings[i].key;
-        if (strcmp(has, wanted) == 0)
-            return has;
-        if (strncmp(has, element, bytes) == 0)
-            key = has;
-    }
-    return key;
-}
-
 /* ---- check ---- */
 
 static const char *find_name_fault(const struct driver_context *context, size_t index)
@@ -53,7 +34,7 @@ static const char *refuse(const struct driver_context *context, size_t index, co
                           const char *why)
 {
     driver_say(context->fault, "%s", why);
-    return scale_key(context, list, index, member);
+    return settings_written(context, list, index, member);
 }
 
 const char *scale_check(const struct driver_context *context, size_t count_max)

@@ -24,9 +24,4 @@ void scale_read(const struct driver_context *context, size_t index, unsigned dec
 struct value scale_value(const struct scale *scale, const char *name, int64_t raw,
                          unsigned decimals, char *lack);
 
-/** The key of MEMBER of the INDEX-th element of LIST as it is in the settings, or of the element's
- *  first member if that one is not: for check to return. */
-const char *scale_key(const struct driver_context *context, const char *list, size_t index,
-                      const char *member);
-
 #endif

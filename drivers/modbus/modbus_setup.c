@@ -206,24 +206,13 @@ static int choice(const char *text, const char *choices, int otherwise)
     return otherwise;
 }
 
-/* The key of MEMBER as the settings have it; what is not written is a fault of the name. */
-static const char *key_of(const struct driver_context *context, size_t index, const char *member)
-{
-    char key[SETTINGS_KEY_BYTES];
-    (void)settings_key(key, list, index, member);
-    for (size_t i = 0; i < context->setting_count; i++)
-        if (strcmp(context->settings[i].key, key) == 0)
-            return context->settings[i].key;
-    return strcmp(member, "name") == 0 ? list : key_of(context, index, "name");
-}
-
 static const char *read_name(const struct driver_context *context, struct modbus_setup *setup,
                              size_t index)
 {
     struct channel *channel = &setup->channels[index];
     const char *name = settings_member(context, list, index, "name");
     const char *unit = settings_member(context, list, index, "unit");
-    const char *key = key_of(context, index, "name");
+    const char *key = settings_written(context, list, index, "name");
     if (name == NULL || *name == '\0' || strlen(name) >= sizeof channel->name)
         return refuse(context, key, "is no name of a channel; it has 1 to 31 bytes");
     for (size_t i = 0; i < index; i++)
@@ -250,19 +239,22 @@ static const char *read_span(const struct driver_context *context, struct modbus
     span->count = field->type == MODBUS_STRING ? (unsigned)settings_integer(registers, 0)
                                                : modbus_decode_registers(field->type);
     if (bits && field->type != MODBUS_BOOL)
-        return refuse(context, key_of(context, index, "type"), "is no type of a single bit");
+        return refuse(context, settings_written(context, list, index, "type"),
+                      "is no type of a single bit");
     if (bit != NULL && (bits || field->type != MODBUS_BOOL))
-        return refuse(context, key_of(context, index, "bit"),
+        return refuse(context, settings_written(context, list, index, "bit"),
                       "is for a bool in a register; leave it out");
     if (field->type == MODBUS_BOOL && !bits && bit == NULL)
-        return refuse(context, key_of(context, index, "type"),
+        return refuse(context, settings_written(context, list, index, "type"),
                       "needs \"bit\", which one of the register it is, 0 is the lowest");
     if ((registers == NULL) == (field->type == MODBUS_STRING))
-        return refuse(context, key_of(context, index, registers == NULL ? "type" : "registers"),
-                      registers == NULL ? "needs \"registers\", how many it takes"
-                                        : "is for strings; leave it out");
+        return refuse(
+            context,
+            settings_written(context, list, index, registers == NULL ? "type" : "registers"),
+            registers == NULL ? "needs \"registers\", how many it takes"
+                              : "is for strings; leave it out");
     if (span->at + span->count > ADDRESSES)
-        return refuse(context, key_of(context, index, "register"),
+        return refuse(context, settings_written(context, list, index, "register"),
                       "is so near the end of the table that the type does not fit");
     return NULL;
 }
@@ -288,11 +280,13 @@ static const char *read_scale(const struct driver_context *context, struct modbu
     field->decimals = (unsigned)settings_integer(decimals, 0);
     field->factor = (struct decimal){.mantissa = 1};
     if (!is_scaled(field) && (decimals != NULL || factor != NULL))
-        return refuse(context, key_of(context, index, decimals != NULL ? "decimals" : "factor"),
-                      "is for numbers; leave it out");
+        return refuse(
+            context,
+            settings_written(context, list, index, decimals != NULL ? "decimals" : "factor"),
+            "is for numbers; leave it out");
     if (factor == NULL)
         return NULL;
-    const char *key = key_of(context, index, "factor");
+    const char *key = settings_written(context, list, index, "factor");
     if (decimal_parse(factor, strlen(factor), &field->factor) < 0 ||
         field->decimals + field->factor.decimals > SAMPLE_DECIMALS_MAX)
         return refuse(context, key, "has too many digits; with \"decimals\" 18 behind the point");
@@ -311,7 +305,7 @@ static const char *read_channel(const struct driver_context *context, struct mod
     if (key == NULL)
         key = read_scale(context, field, index);
     if (key == NULL && field->span.count > setup->rules.registers_max)
-        key = refuse(context, key_of(context, index, "registers"),
+        key = refuse(context, settings_written(context, list, index, "registers"),
                      "is more than this line carries in half a second");
     if (key == NULL)
         setup->channels[index].decimals = field->decimals + field->factor.decimals;

@@ -6,12 +6,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/base/error.h"
 #include "platform/clock.h"
 
 int rig_setup(void **state)
@@ -132,6 +134,34 @@ int rig_sample(struct rig *rig)
     return rc < 0 ? rc : rig->driver->read(rig->instance, &rig->sample);
 }
 
+int rig_next(struct rig *rig)
+{
+    int rc = rig->driver->read(rig->instance, &rig->sample);
+    while (rc == E_AGAIN) {
+        rc = rig->driver->fetch(rig->instance, clock_mono_ms() + 1000);
+        if (rc < 0)
+            return rc;
+        rc = rig->driver->read(rig->instance, &rig->sample);
+    }
+    return rc;
+}
+
+void rig_wait_ready(struct rig *rig)
+{
+    struct pollfd ready = {.fd = rig->driver->wait_fd(rig->instance), .events = POLLIN};
+    assert_int_equal(poll(&ready, 1, 10000), 1);
+}
+
+int rig_wait(struct rig *rig)
+{
+    int rc = E_AGAIN;
+    while (rc == E_AGAIN) {
+        rig_wait_ready(rig);
+        rc = rig_next(rig);
+    }
+    return rc;
+}
+
 static int find_channel(const struct rig *rig, const char *name)
 {
     for (int i = 0; i < rig->channel_count; i++)
@@ -154,4 +184,9 @@ void rig_expect(const struct rig *rig, const char *name, int64_t mantissa, unsig
     assert_int_equal(value->kind, VALUE_DECIMAL);
     assert_int_equal(value->mantissa, mantissa);
     assert_int_equal(value->decimals, decimals);
+}
+
+void rig_expect_absent(const struct rig *rig, const char *name)
+{
+    assert_int_equal(rig_value(rig, name)->kind, VALUE_ABSENT);
 }

@@ -42,11 +42,21 @@ void rig_close(struct rig *rig);
 /** Fetches and reads into rig->sample; the first error, if there is one. */
 int rig_sample(struct rig *rig);
 
+/** The next record of a stream from what has come; E_AGAIN: there is none; or the first error. */
+int rig_next(struct rig *rig);
+
+/** Waits until a stream has news, or its slot is due; 10 s fail the test. */
+void rig_wait_ready(struct rig *rig);
+
+/** The next record of a stream, waited for as long as it takes (10 s fail the test). */
+int rig_wait(struct rig *rig);
+
 /** The value of the channel called NAME in rig->sample; fails the test if there is none. */
 const struct value *rig_value(const struct rig *rig, const char *name);
 
 /** Fails unless NAME is a decimal of MANTISSA and DECIMALS with UNIT. */
 void rig_expect(const struct rig *rig, const char *name, int64_t mantissa, unsigned decimals,
                 const char *unit);
+void rig_expect_absent(const struct rig *rig, const char *name);
 
 #endif

@@ -61,6 +61,18 @@ static void test_keys_are_written_as_they_are_read(void **state)
     assert_string_equal(settings_key(key, "command", 1, ""), "command[1]");
 }
 
+static void test_a_fault_is_where_it_was_written(void **state)
+{
+    static const struct driver_setting settings[] = {
+        {"lines[1].name", "a"}, {"lines[1].mode", "b"}, {"lines[10].name", "c"}};
+    const struct driver_context three = {.settings = settings, .setting_count = 3};
+    (void)state;
+    assert_ptr_equal(settings_written(&three, "lines", 1, "mode"), settings[1].key);
+    assert_ptr_equal(settings_written(&three, "lines", 1, "unit"), settings[0].key);
+    assert_ptr_equal(settings_written(&three, "lines", 10, "name"), settings[2].key);
+    assert_string_equal(settings_written(&three, "lines", 0, "name"), "lines");
+}
+
 static bool is_readable(int fd)
 {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
@@ -118,6 +130,7 @@ int main(void)
         cmocka_unit_test(test_lists_are_counted_and_read),
         cmocka_unit_test(test_numbers_are_read_in_both_bases),
         cmocka_unit_test(test_keys_are_written_as_they_are_read),
+        cmocka_unit_test(test_a_fault_is_where_it_was_written),
         cmocka_unit_test(test_a_ticker_tells_of_slots_and_of_the_device),
         cmocka_unit_test(test_a_ticker_without_interval_is_never_due),
         cmocka_unit_test(test_a_device_that_cannot_be_waited_for_is_an_error),
