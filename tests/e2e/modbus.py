@@ -145,35 +145,45 @@ class Line:
         self.device = folder / "ttyUSB0"
         self.server, self.server_device = pty.openpty()
         self.ends = ()
-        self.changed = os.pipe()
-        self.plug()
+        self.orders = os.pipe()
+        self.obeyed = threading.Semaphore(0)
         threading.Thread(target=self.carry, daemon=True).start()
+        self.plug()
+
+    def order(self, what):
+        os.write(self.orders[1], what)
+        self.obeyed.acquire()
 
     def plug(self):
-        self.ends = pty.openpty()
-        self.device.symlink_to(os.ttyname(self.ends[1]))
-        os.write(self.changed[1], b"x")
+        self.order(b"+")
 
     def unplug(self):
-        ends, self.ends = self.ends, ()
-        self.device.unlink()
-        os.write(self.changed[1], b"x")
-        for end in ends:
-            os.close(end)
+        self.order(b"-")
+
+    def obey(self, what):
+        """By the one who reads the ends: nobody else's descriptor may get the number of one."""
+        if what == b"+":
+            self.ends = pty.openpty()
+            self.device.symlink_to(os.ttyname(self.ends[1]))
+        else:
+            self.device.unlink()
+            for end in self.ends:
+                os.close(end)
+            self.ends = ()
+        self.obeyed.release()
 
     def carry(self):
         while True:
-            agent = self.ends[:1]
-            watched = [self.server, self.changed[0], *agent]
-            try:
-                for ready in select.select(watched, [], [])[0]:
-                    data = os.read(ready, 4096)
-                    if ready == self.server and agent:
-                        os.write(agent[0], data)
-                    elif ready in agent:
-                        os.write(self.server, data)
-            except OSError:
-                continue  # unplugged between two steps
+            ready = select.select([self.orders[0], self.server, *self.ends[:1]], [], [])[0]
+            if self.orders[0] in ready:
+                self.obey(os.read(self.orders[0], 1))
+                continue
+            for end in ready:
+                data = os.read(end, 4096)
+                if end != self.server:
+                    os.write(self.server, data)
+                elif self.ends:
+                    os.write(self.ends[0], data)
 
 
 # ---- sensors ----
