@@ -9,7 +9,8 @@
 #include "platform/base/parse.h"
 #include "platform/clock.h"
 
-enum { WAIT_MS_MAX = 24 * 3600 * 1000 };
+/* SLACK_MS: for what its driver does beside a fetch. */
+enum { WAIT_MS_MAX = 24 * 3600 * 1000, SLACK_MS = 2000 };
 
 /* ---- the question ---- */
 
@@ -36,7 +37,6 @@ static int parse_read(const struct config *config, const char *text, struct agen
     return E_NOT_FOUND;
 }
 
-/* The bus may be busy for as long as somebody waits, then the sensor has its own time. */
 static int start_read(struct agent *agent, const char *text, struct agent_asking *asking)
 {
     int rc = parse_read(agent->config, text, asking);
@@ -44,8 +44,6 @@ static int start_read(struct agent *agent, const char *text, struct agent_asking
         return rc;
     asking->deadline_ms = clock_mono_ms() + asking->wait_ms;
     rc = collect_ask(agent->collect, asking->index, &asking->ask);
-    if (rc == E_OK)
-        asking->deadline_ms += agent->config->sensors[asking->index].timeout_ms;
     if (rc != E_UNSUPPORTED)
         return rc;
     collect_get_status(agent->collect, asking->index, &agent->sensor_status);
@@ -101,24 +99,35 @@ static void write_list(struct agent *agent, struct json_write *json)
     }
 }
 
+/* Who has the bus, which may be the one that was asked for. */
+static int say_busy(const struct agent *agent, const struct agent_asking *asking, bool begun,
+                    char text[DRIVER_FAULT_BYTES])
+{
+    const char *name = agent->config->sensors[asking->index].name;
+    const char *other = collect_asked(agent->collect, asking->index);
+    if (begun || (other != NULL && strcmp(other, name) == 0)) {
+        driver_say(text, "it is being asked, and its driver has not come back yet");
+        return E_TIMEOUT;
+    }
+    driver_say(text, "its bus has not come to it%s%s%s", other != NULL ? ": the sensor " : "",
+               other != NULL ? other : "", other != NULL ? " is being asked there" : "");
+    return E_BUSY;
+}
+
 /* Nothing came in time: of a stream what there was before, of a bus who has it. */
-static void write_late(struct agent *agent, const struct agent_asking *asking,
+static void write_late(struct agent *agent, const struct agent_asking *asking, bool begun,
                        struct json_write *json)
 {
     char text[DRIVER_FAULT_BYTES];
     struct collect_status *status = &agent->sensor_status;
     struct sensor_view view = view_of(&agent->config->sensors[asking->index], status);
-    const char *other = asking->ask != NULL ? collect_asked(agent->collect, asking->index) : NULL;
+    view.code = asking->ask == NULL ? E_AGAIN : say_busy(agent, asking, begun, text);
     if (asking->ask == NULL)
         driver_say(text, "nothing new came within %" PRId64 " ms", asking->wait_ms);
-    else if (other != NULL)
-        driver_say(text, "its bus has not come to it: the sensor %s is being asked there", other);
-    else
-        driver_say(text, "its bus has not come to it");
-    if (asking->ask != NULL || view.error == NULL) {
+    if (asking->ask != NULL || view.error == NULL)
         view.error = text;
-        view.code = asking->ask != NULL ? E_BUSY : E_AGAIN;
-    }
+    else
+        view.code = status->code; /* of a stream that fails, why it does */
     sensor_view_write(&view, json);
 }
 
@@ -130,25 +139,41 @@ static void write_reading(const struct agent *agent, const struct agent_asking *
     sensor_view_write(&view, json);
 }
 
-/* E_AGAIN: there is nothing to say yet. */
-static int write_read(struct agent *agent, const struct agent_asking *asking,
-                      struct json_write *json)
+/* The bus may be busy for as long as somebody waits; once it has begun the sensor has its own time.
+ * E_AGAIN: there is nothing to say yet. */
+static int write_asked(struct agent *agent, const struct agent_asking *asking,
+                       struct json_write *json)
 {
-    const struct collect_reading *reading;
-    struct collect_status *status = &agent->sensor_status;
-    if (asking->ask != NULL && collect_answer(asking->ask, &reading) == E_OK) {
+    const struct collect_reading *reading = NULL;
+    int64_t deadline_ms = asking->deadline_ms;
+    int rc = collect_answer(asking->ask, &reading);
+    if (rc == E_OK) {
         write_reading(agent, asking, reading, json);
         return E_OK;
     }
+    if (rc == E_BUSY)
+        deadline_ms += agent->config->sensors[asking->index].timeout_ms + SLACK_MS;
+    if (clock_mono_ms() < deadline_ms)
+        return E_AGAIN;
+    collect_get_status(agent->collect, asking->index, &agent->sensor_status);
+    write_late(agent, asking, rc == E_BUSY, json);
+    return E_OK;
+}
+
+/* Of a stream, likewise: what it says next. */
+static int write_heard(struct agent *agent, const struct agent_asking *asking,
+                       struct json_write *json)
+{
+    struct collect_status *status = &agent->sensor_status;
     collect_get_status(agent->collect, asking->index, status);
-    if (asking->ask == NULL && heard(status) > asking->heard) {
+    if (heard(status) > asking->heard) {
         struct sensor_view view = view_of(&agent->config->sensors[asking->index], status);
         sensor_view_write(&view, json);
         return E_OK;
     }
     if (clock_mono_ms() < asking->deadline_ms)
         return E_AGAIN;
-    write_late(agent, asking, json);
+    write_late(agent, asking, false, json);
     return E_OK;
 }
 
@@ -164,8 +189,10 @@ int agent_sensors_next(void *context, unsigned slot, struct writer *out)
     json_write_object_begin(&json, NULL);
     if (asking->is_list)
         write_list(agent, &json);
+    else if (asking->ask != NULL)
+        rc = write_asked(agent, asking, &json);
     else
-        rc = write_read(agent, asking, &json);
+        rc = write_heard(agent, asking, &json);
     if (rc < 0)
         return rc;
     json_write_object_end(&json);

@@ -9,6 +9,7 @@
 struct collect_ask {
     pthread_mutex_t lock;
     unsigned holders; /* who asked, and the box */
+    bool begun;
     bool answered;
     struct sensor *sensor;
     struct collect_reading reading;
@@ -55,19 +56,38 @@ static struct collect_ask *make(struct sensor *sensor)
     return ask;
 }
 
+/* Who is not waited for and not begun is in nobody's way. */
+static bool is_forgotten(struct collect_ask *ask)
+{
+    (void)pthread_mutex_lock(&ask->lock);
+    bool forgotten = ask->holders == 1 && !ask->begun;
+    (void)pthread_mutex_unlock(&ask->lock);
+    return forgotten;
+}
+
+/* Under the box's lock. */
+static bool has_room(struct ask_box *box)
+{
+    if (box->ask != NULL && is_forgotten(box->ask)) {
+        ask_release(box->ask);
+        box->ask = NULL;
+    }
+    return box->ask == NULL;
+}
+
 int ask_box_put(struct ask_box *box, struct sensor *sensor, struct collect_ask **ret_ask)
 {
     struct collect_ask *ask = make(sensor);
     if (ask == NULL)
         return E_NO_MEMORY;
     (void)pthread_mutex_lock(&box->lock);
-    bool busy = box->ask != NULL;
-    if (!busy) {
+    bool taken = has_room(box);
+    if (taken) {
         box->ask = ask;
         ask->holders++;
     }
     (void)pthread_mutex_unlock(&box->lock);
-    if (busy) {
+    if (!taken) {
         ask_release(ask);
         return E_BUSY;
     }
@@ -76,48 +96,58 @@ int ask_box_put(struct ask_box *box, struct sensor *sensor, struct collect_ask *
     return 0;
 }
 
-/* Whom nobody waits for any more is not disturbed. */
-static bool is_wanted(struct collect_ask *ask)
+/* What was put in, or NULL. It stays in the box until it is answered, so that nobody puts in
+ * another one. */
+static struct collect_ask *begin(struct ask_box *box)
 {
-    (void)pthread_mutex_lock(&ask->lock);
-    bool wanted = ask->holders > 1;
-    (void)pthread_mutex_unlock(&ask->lock);
-    return wanted;
+    (void)pthread_mutex_lock(&box->lock);
+    struct collect_ask *ask = has_room(box) ? NULL : box->ask;
+    if (ask != NULL) {
+        (void)pthread_mutex_lock(&ask->lock);
+        ask->begun = true;
+        (void)pthread_mutex_unlock(&ask->lock);
+    }
+    (void)pthread_mutex_unlock(&box->lock);
+    return ask;
 }
 
-static void answer(struct ask_box *box, struct collect_ask *ask)
+/* From then on the reading is not written any more. */
+static void set_answered(struct collect_ask *ask)
 {
-    ask_box_enter(box, ask->sensor);
-    sensor_read_now(ask->sensor, &ask->reading);
-    ask_box_enter(box, NULL);
     (void)pthread_mutex_lock(&ask->lock);
-    ask->answered = true; /* from now on the reading is not written any more */
+    ask->answered = true;
     (void)pthread_mutex_unlock(&ask->lock);
+}
+
+static void empty(struct ask_box *box)
+{
+    (void)pthread_mutex_lock(&box->lock);
+    box->ask = NULL;
+    (void)pthread_mutex_unlock(&box->lock);
 }
 
 void ask_box_answer(struct ask_box *box)
 {
     stop_event_drain(box->fd);
-    (void)pthread_mutex_lock(&box->lock);
-    struct collect_ask *ask = box->ask;
-    (void)pthread_mutex_unlock(&box->lock);
+    struct collect_ask *ask = begin(box);
     if (ask == NULL)
         return;
-    if (is_wanted(ask))
-        answer(box, ask);
-    (void)pthread_mutex_lock(&box->lock);
-    box->ask = NULL;
-    (void)pthread_mutex_unlock(&box->lock);
+    ask_box_enter(box, ask->sensor);
+    sensor_read_now(ask->sensor, &ask->reading);
+    ask_box_enter(box, NULL);
+    empty(box); /* first, so that whoever has the answer may ask again */
+    set_answered(ask);
     ask_release(ask);
 }
 
 int ask_reading(struct collect_ask *ask, const struct collect_reading **ret_reading)
 {
     (void)pthread_mutex_lock(&ask->lock);
+    bool begun = ask->begun;
     bool answered = ask->answered;
     (void)pthread_mutex_unlock(&ask->lock);
     if (!answered)
-        return E_AGAIN;
+        return begun ? E_BUSY : E_AGAIN;
     *ret_reading = &ask->reading;
     return 0;
 }

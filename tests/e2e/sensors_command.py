@@ -91,7 +91,9 @@ def check_running(agent):
     check(status["samples"] == 1 and status["errors"] == 0, f"it was counted: {status}")
     check("load1" in read(agent, "machine")["values"], "machine has no load")
     busy = read(agent, "behind", "--wait", "100ms", code=1)["fault"]
-    check("the sensor stuck is being asked" in busy["text"], busy)
+    check("the sensor stuck is being asked" in busy["text"] and busy["name"] == "E_BUSY", busy)
+    itself = read(agent, "stuck", "--wait", "100ms", code=1)["fault"]
+    check("its driver has not come back" in itself["text"] and itself["name"] == "E_TIMEOUT", itself)
 
 
 def check_stream(agent, fifo):

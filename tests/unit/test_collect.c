@@ -18,7 +18,7 @@
 #include "tests/unit/driver_rig.h"
 #include "tests/unit/fake_spool.h"
 
-enum { SENSORS_MAX = 8, STOP_WITHIN_MS = 60000 };
+enum { SENSORS_MAX = 10, STOP_WITHIN_MS = 60000 };
 
 struct bench {
     struct rig *rig; /* a root and a stop */
@@ -217,6 +217,23 @@ static const struct driver lonely = {.name = "lonely",
                                      .read = read_value,
                                      .fault = no_fault,
                                      .close = close_nothing};
+
+/* deaf: likewise does not return from open */
+static int open_stuck(void *instance, const struct driver_context *context)
+{
+    (void)context;
+    return fetch_stuck(instance, 0);
+}
+
+static const struct driver deaf = {.name = "deaf",
+                                   .summary = "",
+                                   .instance_bytes = 1,
+                                   .open = open_stuck,
+                                   .channels = no_channels,
+                                   .fetch = fetch_nothing,
+                                   .read = read_value,
+                                   .fault = no_fault,
+                                   .close = close_nothing};
 
 /* flaky: a stream of the numbers 1 to 10 at offsets 1 to 10, that breaks after every third */
 enum { FLAKY_END = 10, FLAKY_BREAK = 3 };
@@ -566,7 +583,7 @@ static const struct collect_reading *await_reading(struct bench *bench, struct c
 {
     const struct collect_reading *reading = NULL;
     int64_t until_ms = clock_mono_ms() + STOP_WITHIN_MS;
-    while (collect_answer(ask, &reading) == E_AGAIN) {
+    while (collect_answer(ask, &reading) < 0) {
         assert_true(clock_mono_ms() < until_ms);
         (void)stop_wait(&bench->rig->stop, -1, 0, clock_mono_ms() + 1);
     }
@@ -667,10 +684,28 @@ static void test_a_bus_that_hangs_is_said_to(void **state)
     assert_int_equal(collect_ask(bench->collect, 2, &another), 0);
     assert_int_equal(await_reading(bench, another)->code, 0);
     collect_unask(another);
-    collect_unask(ask); /* whom nobody waits for is not read */
+    collect_unask(ask); /* whom nobody waits for is in nobody's way, and not read */
+    assert_int_equal(collect_ask(bench->collect, 1, &ask), 0);
+    collect_unask(ask);
     for (int i = 0; i < 1000; i++)
         (void)sem_post(&let_go);
     stop(bench);
+}
+
+static void test_an_open_that_hangs_stops_no_other_bus(void **state)
+{
+    struct bench *bench = *state;
+    (void)sem_init(&entered, 0, 0);
+    (void)sem_init(&let_go, 0, 0);
+    add(bench, "hangs", &deaf, NULL, 0);
+    add(bench, "other", driver_find("sim"), NULL, 0);
+    start(bench);
+    (void)sem_wait(&entered);
+    fake_spool_wait(bench->spool, "other", 5);
+    assert_string_equal(collect_asked(bench->collect, 0), "hangs");
+    assert_int_equal(status_of(bench, 0).state, COLLECT_STARTING);
+    (void)sem_post(&let_go);
+    fake_spool_wait(bench->spool, "hangs", 1);
 }
 
 static void test_a_stream_is_not_read_for_anybody(void **state)
@@ -1136,6 +1171,7 @@ int main(void)
         BENCH_TEST(test_asking_moves_no_slot),
         BENCH_TEST(test_a_reading_that_fails_says_why_and_counts_as_nothing),
         BENCH_TEST(test_a_bus_that_hangs_is_said_to),
+        BENCH_TEST(test_an_open_that_hangs_stops_no_other_bus),
         BENCH_TEST(test_a_stream_is_not_read_for_anybody),
         BENCH_TEST(test_a_file_is_drained_in_order),
         BENCH_TEST(test_a_drain_is_settled_without_a_file_that_is_not_there),
