@@ -141,6 +141,11 @@ static void print_assumed(const struct estimate *estimate, FILE *to)
         else if (source->records == 0)
             (void)fprintf(to, "assumed  %s: nothing; it speaks too seldom beside the others\n",
                           source->config->name);
+        if (source->config->transform_count > 0)
+            (void)fprintf(to,
+                          "assumed  %s: each sample as it is read; what its transforms make of "
+                          "them, mostly less, is not in it\n",
+                          source->config->name);
     }
     for (size_t i = 0; i < estimate->config->route_count; i++)
         if (uplink_rehearse_cost(estimate->routes[i])->requests == 0)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "agent/control/config.h"
+#include "agent/control/schema.h"
 
 enum { TEXT_BYTES = 32 };
 
@@ -72,6 +73,12 @@ static void print_sensor(const struct cfg_sensor *sensor, FILE *to)
     char interval[TEXT_BYTES];
     (void)fprintf(to, "sensor   %s: %s every %s, lane %s\n", sensor->name, sensor->driver_name,
                   duration(sensor->interval_ms, interval), config_lane_name(sensor->lane));
+#ifdef CONFIG_TRANSFORMS
+    for (size_t i = 0; i < sensor->transform_count; i++)
+        (void)fprintf(to, "%s%s%s", i == 0 ? "         through " : ", ",
+                      schema_transform[sensor->transforms[i].kind].name,
+                      i + 1 == sensor->transform_count ? "\n" : "");
+#endif
 }
 
 static void print_s3(const struct cfg_route *route, FILE *to)

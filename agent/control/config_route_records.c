@@ -103,6 +103,9 @@ static void check_layout(const struct config_route *subject)
         if (route->lanes[sensor->lane] && sensor->name != NULL) {
             for (size_t tag = 0; tag < sensor->tag_count; tag++)
                 check_name(subject, sensor->name, "tag", sensor->tags[tag].name);
+            for (size_t at = 0; at < sensor->transform_count; at++)
+                if (sensor->transforms[at].name != NULL)
+                    check_name(subject, sensor->name, "tag", sensor->transforms[at].name);
             check_channels(subject, sensor, node);
         }
         node = node == NULL ? NULL : node->next;

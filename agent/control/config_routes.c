@@ -198,6 +198,14 @@ static void fault_lane(struct config_reader *reader, const struct json_node *nod
                  config_lane_name(lane));
 }
 
+static bool makes_alarms(const struct cfg_sensor *sensor)
+{
+    for (size_t i = 0; i < sensor->transform_count; i++)
+        if (sensor->transforms[i].kind == CFG_TRANSFORM_ALARM)
+            return true;
+    return false;
+}
+
 static void check_lanes(struct config_reader *reader)
 {
     const struct config *config = reader->config;
@@ -206,6 +214,10 @@ static void check_lanes(struct config_reader *reader)
     for (size_t i = 0; i < config->sensor_count; i++) {
         if (!is_carried(config, config->sensors[i].lane))
             fault_lane(reader, node, config->sensors[i].lane);
+        if (makes_alarms(&config->sensors[i]) && !is_carried(config, CFG_LANE_ALARM))
+            config_fault(reader->faults, config_read_member(node, "transforms"), NULL,
+                         "makes alarms, and no route carries the lane \"alarm\"; add it to the "
+                         "\"lanes\" of one");
         node = node == NULL ? NULL : node->next;
     }
 }

@@ -696,6 +696,19 @@ static void test_transforms_that_cannot_be(void **state)
         "11:13: sensors[0].transforms[7].rename.to: is missing; say both\n");
 }
 
+/* A record that becomes an alarm needs a route, too. */
+static void test_alarms_need_a_route(void **state)
+{
+    expect_faults(*state,
+                  "{ \"device\": \"gw-17\", \"routes\": [ { \"name\": \"live\", \"destination\": "
+                  "\"kinesis\", \"region\": \"eu-west-1\", \"stream\": \"telemetry\", "
+                  "\"lanes\": [ \"normal\" ] } ],\n"
+                  "\"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\",\n\"transforms\": [ { "
+                  "\"alarm\": { \"channel\": \"t\", \"above\": 1 } } ] } ] }",
+                  "3:15: sensors[0].transforms: makes alarms, and no route carries the lane "
+                  "\"alarm\"; add it to the \"lanes\" of one\n");
+}
+
 static void test_intervals_beyond_the_window_are_warned_of(void **state)
 {
     expect_lines(
@@ -2707,6 +2720,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nearest, set_up, tear_down),
 #ifdef ALL_TRANSFORMS
         cmocka_unit_test_setup_teardown(test_transforms, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_alarms_need_a_route, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_transforms_that_cannot_be, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_intervals_beyond_the_window_are_warned_of, set_up,
                                         tear_down),

@@ -318,8 +318,9 @@ static void test_tags(void **state)
 {
     (void)state;
     struct rig rig;
-    const struct chain_step steps[] = {{.kind = CHAIN_TAG, .tag = {"site", "pump-4"}},
-                                       {.kind = CHAIN_TAG, .channel = "meter.id", .tag = {"id"}}};
+    const struct chain_step steps[] = {
+        {.kind = CHAIN_TAG, .tag = {"site", "pump-4"}},
+        {.kind = CHAIN_TAG, .channel = "meter.id", .tag = {.name = "id"}}};
     make_rig(&rig, steps, 2, "");
     assert_int_equal(rig.shape.tag_count, 1);
     assert_string_equal(rig.shape.tags[0].value, "pump-4");
@@ -345,7 +346,7 @@ static void test_a_restless_tag_is_given_up(void **state)
     struct rig rig;
     char document[40];
     unsigned reshaped = 0;
-    const struct chain_step step = {.kind = CHAIN_TAG, .channel = "n", .tag = {"id"}};
+    const struct chain_step step = {.kind = CHAIN_TAG, .channel = "n", .tag = {.name = "id"}};
     make_rig(&rig, &step, 1, "");
     for (int i = 0; i < 1000; i++) {
         (void)snprintf(document, sizeof document, "{\"n\":%d}", i);
