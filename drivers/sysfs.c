@@ -3,57 +3,19 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "platform/base/error.h"
 #include "platform/base/parse.h"
 #include "platform/fs.h"
 
-static int cut_end(char *text, int count)
+int sysfs_read(const char *path, char *text, size_t text_bytes)
 {
+    int count = fs_read_file(path, text, text_bytes);
     while (count > 0 && (text[count - 1] == '\n' || text[count - 1] == ' '))
         text[--count] = '\0';
     return count;
-}
-
-int sysfs_read(const char *path, char *text, size_t text_bytes)
-{
-    return cut_end(text, fs_read_file(path, text, text_bytes));
-}
-
-/* An attribute comes whole with the first read. */
-int sysfs_read_at(int directory_fd, const char *name, char *text, size_t text_bytes)
-{
-    int fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return error_sys(errno);
-    ssize_t count = read(fd, text, text_bytes);
-    int rc = count < 0 ? error_sys(errno) : (int)count;
-    (void)close(fd);
-    if (rc >= 0 && (size_t)rc == text_bytes)
-        return E_TOO_BIG;
-    if (rc >= 0)
-        text[rc] = '\0';
-    return cut_end(text, rc);
-}
-
-int sysfs_write_at(int directory_fd, const char *name, const char *text)
-{
-    int fd = openat(directory_fd, name, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return error_sys(errno);
-    int rc = write(fd, text, strlen(text)) < 0 ? error_sys(errno) : 0;
-    (void)close(fd);
-    return rc;
-}
-
-int sysfs_open_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? error_sys(errno) : fd;
 }
 
 bool sysfs_is_passing(int code)
@@ -65,11 +27,6 @@ bool sysfs_is_passing(int code)
 void sysfs_read_raw(const char *path, struct sysfs_raw *ret_raw)
 {
     ret_raw->count = sysfs_read(path, ret_raw->text, sizeof ret_raw->text);
-}
-
-void sysfs_read_raw_at(int directory_fd, const char *name, struct sysfs_raw *ret_raw)
-{
-    ret_raw->count = sysfs_read_at(directory_fd, name, ret_raw->text, sizeof ret_raw->text);
 }
 
 static int convert(const struct sysfs_raw *raw, unsigned decimals, struct value *ret_value)

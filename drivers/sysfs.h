@@ -21,20 +21,8 @@ struct sysfs_raw {
  *  E_TOO_BIG; error_sys. */
 int sysfs_read(const char *path, char *text, size_t text_bytes);
 
-/** Likewise the attribute NAME of an open directory. Unlike a path, the descriptor of a device's
- *  directory never leads to another device that got its number: once unplugged, nothing is in it.
- */
-int sysfs_read_at(int directory_fd, const char *name, char *text, size_t text_bytes);
-
 /** Reads a number's text, or why it cannot be read, into ret_raw. */
 void sysfs_read_raw(const char *path, struct sysfs_raw *ret_raw);
-void sysfs_read_raw_at(int directory_fd, const char *name, struct sysfs_raw *ret_raw);
-
-/** Writes TEXT to an attribute. error_sys. */
-int sysfs_write_at(int directory_fd, const char *name, const char *text);
-
-/** Opens the directory PATH for the calls above. Returns the descriptor; error_sys. */
-int sysfs_open_directory(const char *path);
 
 /** Whether CODE says that there is no value yet (EAGAIN, ENODATA, ETIMEDOUT): the device is there,
  *  and opening it again would change nothing. */

@@ -2,12 +2,12 @@
 #include "drivers/bus/iio.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "drivers/bus/words.h"
+#include "drivers/sysfs_at.h"
 #include "platform/base/error.h"
 #include "platform/fs.h"
 
@@ -169,7 +169,7 @@ int iio_device_open(const char *root, const char *wanted, struct iio_device *ret
                    chosen.number);
     device.number = chosen.number;
     memcpy(device.name, chosen.name, sizeof device.name);
-    rc = sysfs_open_directory(device.path);
+    rc = sysfs_at_open(device.path);
     if (rc < 0) {
         driver_say(fault, "%s: %s", device.path, ERROR_TEXT(rc));
         return rc;
@@ -181,8 +181,7 @@ int iio_device_open(const char *root, const char *wanted, struct iio_device *ret
 
 void iio_device_close(struct iio_device *device)
 {
-    if (device->directory_fd >= 0)
-        (void)close(device->directory_fd);
+    sysfs_at_close(device->directory_fd);
     *device = IIO_DEVICE_CLOSED;
 }
 
@@ -249,11 +248,6 @@ static void drop_digits(const char *id, char plain[IIO_ID_BYTES])
     plain[count] = '\0';
 }
 
-bool iio_has_attribute(const struct iio_device *device, const char *name)
-{
-    return faccessat(device->directory_fd, name, F_OK, 0) == 0;
-}
-
 int iio_find_attribute(const struct iio_device *device, const char *folder, const char *id,
                        const char *attribute, char ret_name[IIO_ATTRIBUTE_BYTES])
 {
@@ -270,7 +264,7 @@ int iio_find_attribute(const struct iio_device *device, const char *folder, cons
                            attribute);
         else
             (void)snprintf(name, sizeof name, "%s%s%s", folder, try == 3 ? "in_" : "", attribute);
-        if (!iio_has_attribute(device, name))
+        if (!sysfs_at_has(device->directory_fd, name))
             continue;
         memcpy(ret_name, name, sizeof name);
         return 0;
@@ -302,7 +296,7 @@ void iio_name_channel(const struct iio_device *device, const struct iio_channel 
     char attribute[IIO_ATTRIBUTE_BYTES];
     char label[2 * SAMPLE_NAME_BYTES];
     (void)snprintf(attribute, sizeof attribute, "in_%s_label", channel->id);
-    if (sysfs_read_at(device->directory_fd, attribute, label, sizeof label) <= 0)
+    if (sysfs_at_read(device->directory_fd, attribute, label, sizeof label) <= 0)
         (void)snprintf(label, sizeof label, "%s", channel->id);
     *ret_channel = (struct channel){.decimals = channel->kind->shift < 0 ? 3 : 0};
     sysfs_name(ret_channel->name, label);

@@ -58,9 +58,6 @@ bool iio_is_wanted(const char *wanted, const char *id);
 const char *iio_find_missing(const char *wanted, const char *const *ids, size_t count,
                              size_t *ret_bytes);
 
-/** Whether the device has an attribute NAME ("buffer/watermark"). */
-bool iio_has_attribute(const struct iio_device *device, const char *name);
-
 /** Sets all of ret_channel for ID: which attributes scale it, and its kind. */
 void iio_describe(const struct iio_device *device, const char *id, bool is_input,
                   struct iio_channel *ret_channel);

@@ -7,6 +7,7 @@
 #include "drivers/bus/iio.h"
 #include "drivers/driver.h"
 #include "drivers/sysfs.h"
+#include "drivers/sysfs_at.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
 
@@ -169,7 +170,7 @@ static void read_shared(const struct iio *iio, size_t index, const char *name, c
     if (index > 0 && strcmp(name, before) == 0)
         raw[index] = raw[index - 1];
     else
-        sysfs_read_raw_at(iio->device.directory_fd, name, &raw[index]);
+        sysfs_at_read_raw(iio->device.directory_fd, name, &raw[index]);
 }
 
 static int fetch_channel(struct iio *iio, size_t index)
@@ -178,7 +179,7 @@ static int fetch_channel(struct iio *iio, size_t index)
     const struct iio_channel *item = &iio->items[index];
     const struct iio_channel *before = &iio->items[index > 0 ? index - 1 : 0];
     reading_name(item, name);
-    sysfs_read_raw_at(iio->device.directory_fd, name, &iio->raw[index]);
+    sysfs_at_read_raw(iio->device.directory_fd, name, &iio->raw[index]);
     read_shared(iio, index, item->scale, before->scale, iio->scale);
     read_shared(iio, index, item->offset, before->offset, iio->offset);
     return iio->raw[index].count;

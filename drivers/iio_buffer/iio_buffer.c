@@ -13,6 +13,7 @@
 #include "drivers/driver.h"
 #include "drivers/iio_buffer/scan.h"
 #include "drivers/sysfs.h"
+#include "drivers/sysfs_at.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
 
@@ -111,7 +112,7 @@ static int complain(const struct iio_buffer *buffer, const char *attribute, int 
 static int set(const struct iio_buffer *buffer, const char *attribute, const char *text,
                char *fault)
 {
-    int rc = sysfs_write_at(buffer->device.directory_fd, attribute, text);
+    int rc = sysfs_at_write(buffer->device.directory_fd, attribute, text);
     return rc < 0 ? complain(buffer, attribute, rc, fault) : 0;
 }
 
@@ -126,7 +127,7 @@ static int set_number(const struct iio_buffer *buffer, const char *attribute, in
 static bool is_on(const struct iio_buffer *buffer, const char *attribute)
 {
     char text[8];
-    return sysfs_read_at(buffer->device.directory_fd, attribute, text, sizeof text) > 0 &&
+    return sysfs_at_read(buffer->device.directory_fd, attribute, text, sizeof text) > 0 &&
            strcmp(text, "1") == 0;
 }
 
@@ -201,7 +202,7 @@ static int read_index(const struct iio_buffer *buffer, const char *id, unsigned 
     char attribute[IIO_ATTRIBUTE_BYTES];
     struct sysfs_raw raw;
     (void)snprintf(attribute, sizeof attribute, FOLDER "in_%s_index", id);
-    sysfs_read_raw_at(buffer->device.directory_fd, attribute, &raw);
+    sysfs_at_read_raw(buffer->device.directory_fd, attribute, &raw);
     int64_t index = settings_integer(raw.count > 0 ? raw.text : NULL, -1);
     if (index < 0 || index > UINT16_MAX)
         return raw.count < 0 ? raw.count : E_SYNTAX;
@@ -215,7 +216,7 @@ static int read_type(const struct iio_buffer *buffer, const char *id, struct sca
     char text[32];
     int rc = iio_find_attribute(&buffer->device, FOLDER, id, "type", attribute);
     if (rc == 0)
-        rc = sysfs_read_at(buffer->device.directory_fd, attribute, text, sizeof text);
+        rc = sysfs_at_read(buffer->device.directory_fd, attribute, text, sizeof text);
     return rc < 0 ? rc : scan_parse_type(text, ret_type);
 }
 
@@ -228,9 +229,9 @@ static int read_scale(const struct iio_buffer *buffer, const struct iio_channel 
     bool has_factor = item->scale[0] != '\0';
     bool has_offset = item->offset[0] != '\0';
     if (has_factor)
-        sysfs_read_raw_at(buffer->device.directory_fd, item->scale, &factor);
+        sysfs_at_read_raw(buffer->device.directory_fd, item->scale, &factor);
     if (has_offset)
-        sysfs_read_raw_at(buffer->device.directory_fd, item->offset, &offset);
+        sysfs_at_read_raw(buffer->device.directory_fd, item->offset, &offset);
     return iio_read_scale(item, has_factor ? &factor : NULL, has_offset ? &offset : NULL,
                           ret_scale);
 }
@@ -374,7 +375,7 @@ static int set_trigger(struct iio_buffer *buffer, const struct driver_context *c
     }
     if (wanted != NULL)
         rc = set(buffer, attribute, wanted, context->fault);
-    if (rc == 0 && sysfs_read_at(buffer->device.directory_fd, attribute, buffer->trigger,
+    if (rc == 0 && sysfs_at_read(buffer->device.directory_fd, attribute, buffer->trigger,
                                  sizeof buffer->trigger) <= 0)
         buffer->trigger[0] = '\0';
     return rc;
@@ -386,11 +387,11 @@ static int set_trigger_frequency(const struct iio_buffer *buffer,
 {
     char path[SYSFS_PATH_BYTES];
     int rc = find_trigger(context->root, buffer->trigger, path);
-    int fd = rc < 0 ? rc : sysfs_open_directory(path);
+    int fd = rc < 0 ? rc : sysfs_at_open(path);
     if (fd < 0)
         return E_NOT_FOUND;
-    rc = sysfs_write_at(fd, "sampling_frequency", frequency);
-    (void)close(fd);
+    rc = sysfs_at_write(fd, "sampling_frequency", frequency);
+    sysfs_at_close(fd);
     if (error_errno(rc) == ENOENT)
         return E_NOT_FOUND;
     if (rc < 0)
@@ -409,8 +410,8 @@ static int set_frequency(const struct iio_buffer *buffer, const struct driver_co
     int rc = set_trigger_frequency(buffer, context, frequency);
     if (rc != E_NOT_FOUND)
         return rc;
-    bool has_own =
-        iio_has_attribute(&buffer->device, own) || !iio_has_attribute(&buffer->device, of_buffer);
+    bool has_own = sysfs_at_has(buffer->device.directory_fd, own) ||
+                   !sysfs_at_has(buffer->device.directory_fd, of_buffer);
     return set(buffer, has_own ? own : of_buffer, frequency, context->fault);
 }
 
@@ -435,8 +436,8 @@ static void set_clock(struct iio_buffer *buffer)
 {
     static const char attribute[] = "current_timestamp_clock";
     char name[32];
-    (void)sysfs_write_at(buffer->device.directory_fd, attribute, "boottime");
-    if (sysfs_read_at(buffer->device.directory_fd, attribute, name, sizeof name) <= 0)
+    (void)sysfs_at_write(buffer->device.directory_fd, attribute, "boottime");
+    if (sysfs_at_read(buffer->device.directory_fd, attribute, name, sizeof name) <= 0)
         name[0] = '\0';
     buffer->clock = find_clock(name);
 }
@@ -444,7 +445,7 @@ static void set_clock(struct iio_buffer *buffer)
 static int set_buffer(const struct iio_buffer *buffer, const struct driver_context *context)
 {
     int rc = set_number(buffer, "buffer/length", length_of(context), context->fault);
-    if (rc == 0 && iio_has_attribute(&buffer->device, "buffer/watermark"))
+    if (rc == 0 && sysfs_at_has(buffer->device.directory_fd, "buffer/watermark"))
         rc = set_number(buffer, "buffer/watermark", watermark_of(context), context->fault);
     return rc;
 }
@@ -651,7 +652,7 @@ static void iio_buffer_close(void *instance)
 {
     struct iio_buffer *buffer = instance;
     if (buffer->enabled)
-        (void)sysfs_write_at(buffer->device.directory_fd, "buffer/enable", "0");
+        (void)sysfs_at_write(buffer->device.directory_fd, "buffer/enable", "0");
     buffer->enabled = false;
     if (buffer->fd >= 0)
         (void)close(buffer->fd);

@@ -1,65 +1,108 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "drivers/bus/settings.h"
 #include "drivers/driver.h"
 #include "drivers/sysfs.h"
+#include "drivers/sysfs_at.h"
 #include "platform/base/error.h"
 
 /*
- * Thermal zones (Documentation/ABI/testing/sysfs-class-thermal): temp is in thousandths of a degree
- * Celsius, which three decimals keep exactly.
+ * Thermal zones and what cools them (Documentation/ABI/testing/sysfs-class-thermal): temp is in
+ * thousandths of a degree Celsius, which three decimals keep exactly; cur_state is a step of those
+ * that the device has, 0 for off.
  */
 enum { DECIMALS = 3, PATH_BYTES = SYSFS_PATH_BYTES + 64 };
 
+static const char zone_folder[] = "thermal_zone";
+static const char cooler_folder[] = "cooling_device";
+
+struct item {
+    const char *folder;
+    unsigned number;
+    int directory_fd;
+};
+
 struct thermal {
     char directory[SYSFS_PATH_BYTES];
+    bool is_chosen; /* one zone was: what is missing is missed */
     size_t count;
-    unsigned zones[SAMPLE_CHANNELS_MAX];
+    struct item items[SAMPLE_CHANNELS_MAX];
     struct channel channels[SAMPLE_CHANNELS_MAX];
     struct sysfs_raw raw[SAMPLE_CHANNELS_MAX];
+    char lack[DRIVER_FAULT_BYTES];
     char fault[DRIVER_FAULT_BYTES];
 };
 
-static const struct driver_key keys[] = {{"zone", DRIVER_KEY_TEXT, false,
-                                          "one zone by its type or directory, such as "
-                                          "\"cpu-thermal\" or \"thermal_zone0\"; default: all"},
-                                         {0}};
+static const struct driver_key keys[] = {
+    {"zone", DRIVER_KEY_TEXT, false,
+     "one zone by its type or directory, such as \"cpu-thermal\" or \"thermal_zone0\"; default: "
+     "all"},
+    {"cooling", DRIVER_KEY_BOOLEAN, false,
+     "also the state of what cools, as cooling_<type>: a step, 0 for off; default false"},
+    {0}};
 
-static void zone_path(const struct thermal *thermal, unsigned zone, const char *attribute,
-                      char path[PATH_BYTES])
+static const char *attribute_of(const struct item *item)
 {
-    (void)snprintf(path, PATH_BYTES, "%s/thermal_zone%u/%s", thermal->directory, zone, attribute);
+    return item->folder == zone_folder ? "temp" : "cur_state";
 }
 
-static bool is_wanted(const char *wanted, unsigned zone, const char *type)
+static void item_path(const struct thermal *thermal, const struct item *item, const char *attribute,
+                      char path[PATH_BYTES])
+{
+    (void)snprintf(path, PATH_BYTES, "%s/%s%u/%s", thermal->directory, item->folder, item->number,
+                   attribute);
+}
+
+static bool is_wanted(const char *wanted, const struct item *item, const char *type)
 {
     char directory[32];
-    (void)snprintf(directory, sizeof directory, "thermal_zone%u", zone);
+    (void)snprintf(directory, sizeof directory, "%s%u", item->folder, item->number);
     return wanted == NULL || strcmp(wanted, type) == 0 || strcmp(wanted, directory) == 0;
 }
 
-/* A zone whose type cannot be read is going away; the next open sees it or not. */
-static void add_zone(struct thermal *thermal, const char *wanted, unsigned zone)
+/* One whose type cannot be read is going away; the next open sees it or not. */
+static void add_item(struct thermal *thermal, const char *wanted, const char *folder,
+                     unsigned number)
 {
     char path[PATH_BYTES];
     char type[64];
+    char name[sizeof type + 16];
+    bool is_zone = folder == zone_folder;
+    struct item item = {.folder = folder, .number = number};
     struct channel *channel = &thermal->channels[thermal->count];
-    zone_path(thermal, zone, "type", path);
+    item_path(thermal, &item, "type", path);
     if (thermal->count == SAMPLE_CHANNELS_MAX || sysfs_read(path, type, sizeof type) < 0 ||
-        !is_wanted(wanted, zone, type))
+        !is_wanted(wanted, &item, type))
         return;
-    *channel = (struct channel){.unit = "Cel", .decimals = DECIMALS};
-    sysfs_name(channel->name, type);
+    item_path(thermal, &item, "", path);
+    item.directory_fd = sysfs_at_open(path);
+    if (item.directory_fd < 0)
+        return;
+    *channel = (struct channel){0};
+    if (is_zone)
+        *channel = (struct channel){.unit = "Cel", .decimals = DECIMALS};
+    (void)snprintf(name, sizeof name, "%s%s", is_zone ? "" : "cooling_", type);
+    sysfs_name(channel->name, name);
     sysfs_make_unique(thermal->channels, thermal->count);
-    thermal->zones[thermal->count++] = zone;
+    thermal->items[thermal->count++] = item;
+}
+
+static void add_coolers(struct thermal *thermal)
+{
+    unsigned numbers[SYSFS_NUMBERED_MAX];
+    int count = sysfs_list(thermal->directory, cooler_folder, numbers);
+    for (int i = 0; i < count; i++)
+        add_item(thermal, NULL, cooler_folder, numbers[i]);
 }
 
 static int open_zones(struct thermal *thermal, const struct driver_context *context)
 {
     unsigned zones[SYSFS_NUMBERED_MAX];
     const char *wanted = driver_setting(context, "zone");
-    int count = sysfs_list(thermal->directory, "thermal_zone", zones);
+    int count = sysfs_list(thermal->directory, zone_folder, zones);
     if (count < 0) {
         driver_say(context->fault,
                    "%s: %s; the kernel needs CONFIG_THERMAL and a driver for this board",
@@ -67,7 +110,7 @@ static int open_zones(struct thermal *thermal, const struct driver_context *cont
         return count;
     }
     for (int i = 0; i < count; i++)
-        add_zone(thermal, wanted, zones[i]);
+        add_item(thermal, wanted, zone_folder, zones[i]);
     if (thermal->count > 0)
         return 0;
     driver_say(context->fault, "%s: no thermal zone%s%s; compare with: cat %s/*/type",
@@ -83,9 +126,12 @@ static int thermal_open(void *instance, const struct driver_context *context)
                           context->root);
     if (length < 0 || (size_t)length >= sizeof thermal->directory)
         return E_TOO_BIG;
+    thermal->is_chosen = driver_setting(context, "zone") != NULL;
     int rc = open_zones(thermal, context);
     if (rc == 0 && thermal->count == 1)
         (void)strcpy(thermal->channels[0].name, "temp");
+    if (rc == 0 && settings_boolean(driver_setting(context, "cooling"), false))
+        add_coolers(thermal);
     return rc;
 }
 
@@ -104,17 +150,23 @@ static int thermal_fetch(void *instance, int64_t deadline_ms)
     int rc = 0;
     size_t got = 0;
     (void)deadline_ms; /* the kernel answers or blocks as it likes; our thread waits alone */
+    thermal->lack[0] = '\0';
     for (size_t i = 0; i < thermal->count; i++) {
-        zone_path(thermal, thermal->zones[i], "temp", path);
-        sysfs_read_raw(path, &thermal->raw[i]);
+        const struct item *item = &thermal->items[i];
+        sysfs_at_read_raw(item->directory_fd, attribute_of(item), &thermal->raw[i]);
         if (thermal->raw[i].count >= 0) {
             got++;
             continue;
         }
         rc = thermal->raw[i].count;
-        driver_say(thermal->fault, "%s: %s", path, ERROR_TEXT(rc));
+        item_path(thermal, item, attribute_of(item), path);
+        driver_say(thermal->lack, "%s: %s%s", path, ERROR_TEXT(rc),
+                   error_errno(rc) == EINVAL ? "; is the zone's mode disabled?" : "");
     }
-    return got > 0 ? 0 : rc;
+    if (got > 0)
+        return 0;
+    driver_say(thermal->fault, "%s", thermal->lack);
+    return sysfs_is_passing(rc) ? E_TIMEOUT : rc;
 }
 
 static int thermal_read(void *instance, struct sample *ret_sample)
@@ -124,7 +176,7 @@ static int thermal_read(void *instance, struct sample *ret_sample)
     size_t bad;
     int rc = sysfs_convert(thermal->raw, thermal->channels, thermal->count, ret_sample, &bad);
     if (rc < 0) {
-        zone_path(thermal, thermal->zones[bad], "temp", path);
+        item_path(thermal, &thermal->items[bad], attribute_of(&thermal->items[bad]), path);
         driver_say(thermal->fault, "%s: %s (a whole number was expected)", path, ERROR_TEXT(rc));
     }
     return rc;
@@ -136,20 +188,31 @@ static const char *thermal_fault(const void *instance)
     return thermal->fault[0] != '\0' ? thermal->fault : NULL;
 }
 
+static const char *thermal_lack(const void *instance)
+{
+    const struct thermal *thermal = instance;
+    return thermal->is_chosen && thermal->lack[0] != '\0' ? thermal->lack : NULL;
+}
+
 static void thermal_close(void *instance)
 {
-    (void)instance; /* nothing stays open between two readings */
+    struct thermal *thermal = instance;
+    for (size_t i = 0; i < thermal->count; i++)
+        sysfs_at_close(thermal->items[i].directory_fd);
+    thermal->count = 0;
 }
 
 const struct driver driver_thermal = {
     .name = "thermal",
     .summary = "temperatures of the thermal zones that the kernel knows (/sys/class/thermal)",
     .keys = keys,
+    .bus_key = "zone",
     .instance_bytes = sizeof(struct thermal),
     .open = thermal_open,
     .channels = thermal_channels,
     .fetch = thermal_fetch,
     .read = thermal_read,
     .fault = thermal_fault,
+    .lack = thermal_lack,
     .close = thermal_close,
 };

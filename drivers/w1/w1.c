@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "drivers/bus/settings.h"
 #include "drivers/driver.h"
 #include "drivers/sysfs.h"
+#include "drivers/sysfs_at.h"
 #include "drivers/w1/therm.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
@@ -173,8 +173,11 @@ static void add_configured(struct w1 *w1, const struct driver_context *context)
 static bool is_there(const struct w1 *w1, const char *id)
 {
     char path[PATH_BYTES];
-    slave_path(w1, id, "w1_slave", path);
-    return access(path, F_OK) == 0;
+    slave_path(w1, id, "", path);
+    int directory_fd = sysfs_at_open(path);
+    bool there = directory_fd >= 0 && sysfs_at_has(directory_fd, "w1_slave");
+    sysfs_at_close(directory_fd);
+    return there;
 }
 
 static int say_absent(const struct w1 *w1, int rc, char *fault)
@@ -195,13 +198,13 @@ static int say_absent(const struct w1 *w1, int rc, char *fault)
 static int set_bits(const char *path, const char *bits)
 {
     char now[8];
-    int directory_fd = sysfs_open_directory(path);
+    int directory_fd = sysfs_at_open(path);
     if (directory_fd < 0)
         return 0; /* not there at the moment: the others are read */
-    int rc = sysfs_read_at(directory_fd, "resolution", now, sizeof now);
+    int rc = sysfs_at_read(directory_fd, "resolution", now, sizeof now);
     if (rc >= 0)
-        rc = strcmp(now, bits) == 0 ? 0 : sysfs_write_at(directory_fd, "resolution", bits);
-    (void)close(directory_fd);
+        rc = strcmp(now, bits) == 0 ? 0 : sysfs_at_write(directory_fd, "resolution", bits);
+    sysfs_at_close(directory_fd);
     return rc;
 }
 
@@ -256,11 +259,11 @@ static int w1_channels(const void *instance, struct channel *ret_channels)
  * not let us, each one measures when it is read. */
 static void measure_together(const char *directory)
 {
-    int directory_fd = sysfs_open_directory(directory);
+    int directory_fd = sysfs_at_open(directory);
     if (directory_fd < 0)
         return;
-    (void)sysfs_write_at(directory_fd, "therm_bulk_read", "trigger\n");
-    (void)close(directory_fd);
+    (void)sysfs_at_write(directory_fd, "therm_bulk_read", "trigger\n");
+    sysfs_at_close(directory_fd);
 }
 
 static void measure_all_buses(const struct w1 *w1, int64_t deadline_ms)

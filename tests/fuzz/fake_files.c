@@ -3,12 +3,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "drivers/sysfs_at.h"
 #include "platform/base/error.h"
 #include "platform/fs.h"
 
@@ -39,6 +41,18 @@ int __real_statvfs64(const char *path, struct statvfs *space);
 int __wrap_statvfs64(const char *path, struct statvfs *space);
 int __real_fs_read_file(const char *path, char *buffer, size_t buffer_bytes);
 int __wrap_fs_read_file(const char *path, char *buffer, size_t buffer_bytes);
+int __real_sysfs_at_open(const char *path);
+int __wrap_sysfs_at_open(const char *path);
+void __real_sysfs_at_close(int directory_fd);
+void __wrap_sysfs_at_close(int directory_fd);
+int __real_sysfs_at_read(int directory_fd, const char *name, char *text, size_t text_bytes);
+int __wrap_sysfs_at_read(int directory_fd, const char *name, char *text, size_t text_bytes);
+void __real_sysfs_at_read_raw(int directory_fd, const char *name, struct sysfs_raw *ret_raw);
+void __wrap_sysfs_at_read_raw(int directory_fd, const char *name, struct sysfs_raw *ret_raw);
+int __real_sysfs_at_write(int directory_fd, const char *name, const char *text);
+int __wrap_sysfs_at_write(int directory_fd, const char *name, const char *text);
+bool __real_sysfs_at_has(int directory_fd, const char *name);
+bool __wrap_sysfs_at_has(int directory_fd, const char *name);
 
 void fake_files_begin(const uint8_t *bytes, size_t count)
 {
@@ -157,10 +171,8 @@ int __wrap_statvfs64(const char *path, struct statvfs *space)
 }
 #endif
 
-int __wrap_fs_read_file(const char *path, char *buffer, size_t buffer_bytes)
+static int read_piece(char *buffer, size_t buffer_bytes)
 {
-    if (!files.active)
-        return __real_fs_read_file(path, buffer, buffer_bytes);
     const uint8_t *piece = NULL;
     int length = take(&piece);
     if (length < 0)
@@ -170,6 +182,56 @@ int __wrap_fs_read_file(const char *path, char *buffer, size_t buffer_bytes)
     memcpy(buffer, piece, (size_t)length); /* with whatever NUL it holds */
     buffer[length] = '\0';
     return length;
+}
+
+int __wrap_fs_read_file(const char *path, char *buffer, size_t buffer_bytes)
+{
+    return files.active ? read_piece(buffer, buffer_bytes)
+                        : __real_fs_read_file(path, buffer, buffer_bytes);
+}
+
+/* ---- the open directories ---- */
+
+int __wrap_sysfs_at_open(const char *path)
+{
+    if (!files.active)
+        return __real_sysfs_at_open(path);
+    return files.count > 0 ? INT_MAX : error_sys(ENOENT);
+}
+
+void __wrap_sysfs_at_close(int directory_fd)
+{
+    if (directory_fd != INT_MAX)
+        __real_sysfs_at_close(directory_fd);
+}
+
+int __wrap_sysfs_at_read(int directory_fd, const char *name, char *text, size_t text_bytes)
+{
+    return files.active ? read_piece(text, text_bytes)
+                        : __real_sysfs_at_read(directory_fd, name, text, text_bytes);
+}
+
+void __wrap_sysfs_at_read_raw(int directory_fd, const char *name, struct sysfs_raw *ret_raw)
+{
+    if (files.active)
+        ret_raw->count = read_piece(ret_raw->text, sizeof ret_raw->text);
+    else
+        __real_sysfs_at_read_raw(directory_fd, name, ret_raw);
+}
+
+int __wrap_sysfs_at_write(int directory_fd, const char *name, const char *text)
+{
+    const uint8_t *piece = NULL;
+    if (!files.active)
+        return __real_sysfs_at_write(directory_fd, name, text);
+    int length = take(&piece);
+    return length < 0 ? error_sys(-length) : 0;
+}
+
+bool __wrap_sysfs_at_has(int directory_fd, const char *name)
+{
+    const uint8_t *piece = NULL;
+    return files.active ? take(&piece) > 0 : __real_sysfs_at_has(directory_fd, name);
 }
 
 /* ---- what any driver promises ---- */

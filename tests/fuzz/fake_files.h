@@ -9,12 +9,13 @@
 
 /**
  * A kernel whose answers are the input of a fuzz target, for drivers that read small files: each
- * fs_read_file, readlink and readdir of the driver gets the input's next piece, whatever it asked
- * for. A piece ends with the byte 0xff; one that begins with '!' is an error, whose errno is the
- * byte behind it; an empty one ends a directory. Behind the last piece nothing is there.
+ * fs_read_file, sysfs_at_read, sysfs_at_has (there if not empty), sysfs_at_write, readlink and
+ * readdir of the driver gets the input's next piece, whatever it asked for. A piece ends with the
+ * byte 0xff; one that begins with '!' is an error, whose errno is the byte behind it; an empty one
+ * ends a directory. Behind the last piece nothing is there.
  *
- * Linked with --wrap for opendir, readdir, closedir, readlink, statvfs and fs_read_file, which are
- * themselves again between fake_files_end and fake_files_begin.
+ * Linked with --wrap for opendir, readdir, closedir, readlink, statvfs, fs_read_file and what is in
+ * sysfs_at.h, which are themselves again between fake_files_end and fake_files_begin.
  */
 void fake_files_begin(const uint8_t *bytes, size_t count);
 void fake_files_end(void);

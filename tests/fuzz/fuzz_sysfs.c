@@ -39,14 +39,16 @@ static void convert_one(const uint8_t *bytes, size_t count)
 /* The first byte says which driver, and which of its settings it has. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
-    static const char *const drivers[] = {"hwmon", "thermal"};
-    static const char *const keys[][2] = {{"chip", "inputs"}, {"zone", NULL}};
-    struct driver_setting settings[2];
+    static const char *const drivers[] = {"hwmon", "thermal", "iio", "w1"};
+    static const char *const keys[][2] = {
+        {"chip", "inputs"}, {"zone", NULL}, {"device", "channels"}, {"id", "master"}};
+    static const char *const switches[] = {"alarms", "cooling", NULL, NULL};
+    struct driver_setting settings[3];
     char texts[2][FAKE_FILES_TEXT_BYTES];
     size_t used = 0;
     if (count == 0)
         return 0;
-    size_t which = bytes[0] & 1;
+    size_t which = (bytes[0] & 1U) + (bytes[0] & 8U) / 4;
     convert_one(bytes + 1, count - 1);
     fake_files_begin(bytes + 1, count - 1);
     for (unsigned i = 0; i < 2; i++)
@@ -54,6 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
             settings[used] = (struct driver_setting){keys[which][i], fake_files_text(texts[i])};
             used++;
         }
+    if ((bytes[0] & 16) != 0 && switches[which] != NULL)
+        settings[used++] = (struct driver_setting){switches[which], "true"};
     fake_files_drive(driver_find(drivers[which]), settings, used, ROUNDS);
     fake_files_end();
     return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -145,8 +146,10 @@ static void test_unknown_inputs_are_named_with_the_configuration(void **state)
     rig_set(rig, NULL, NULL);
     rig_set(rig, "inputs", "fan, tmp1, in0");
     assert_non_null(driver->check(&rig->context));
-    assert_string_equal(rig->fault, "names no input with \"tmp1\"; there are temp, humidity, fan, "
-                                    "in, curr, power, energy, alone or with a number");
+    assert_string_equal(rig->fault,
+                        "names no input with \"tmp1\"; there are temp, humidity, fan, "
+                        "in, curr, power, energy, freq, pwm, intrusion, alone or with a "
+                        "number");
 }
 
 static void test_more_inputs_than_channels_are_cut_off(void **state)
@@ -199,6 +202,122 @@ static void test_one_input_that_fails_leaves_the_others(void **state)
     rig_expect(rig, "a_temp3", 3, 3, "Cel");
 }
 
+static void test_averages_frequencies_and_fans_that_are_driven(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, 0, "name", "a\n");
+    put(rig, 0, "power1_average", "1500000\n");
+    put(rig, 0, "power2_average", "2\n");
+    put(rig, 0, "power2_input", "3\n");
+    put(rig, 0, "freq1_input", "600000000\n");
+    put(rig, 0, "pwm1", "128\n");
+    put(rig, 0, "pwm1_enable", "2\n");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig->channel_count, 4);
+    assert_int_equal(rig_sample(rig), 0);
+    rig_expect(rig, "a_power1", 1500000, 6, "W");
+    rig_expect(rig, "a_power2", 3, 6, "W");
+    rig_expect(rig, "a_freq1", 600000000, 0, "Hz");
+    rig_expect(rig, "a_pwm1", 128, 0, "");
+}
+
+static void test_alarms_are_channels_for_who_asks(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, 0, "name", "a\n");
+    put(rig, 0, "temp1_input", "41000\n");
+    put(rig, 0, "temp1_label", "CPU\n");
+    put(rig, 0, "temp1_crit_alarm", "1\n");
+    put(rig, 0, "temp1_fault", "0\n");
+    put(rig, 0, "temp1_max", "99000\n");
+    put(rig, 0, "in0_alarm", "0\n");
+    put(rig, 0, "intrusion0_alarm", "1\n");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig->channel_count, 1);
+    rig_set(rig, "alarms", "true");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig->channel_count, 5);
+    assert_string_equal(rig->channels[0].name, "a_cpu");
+    assert_int_equal(rig_sample(rig), 0);
+    rig_expect(rig, "a_cpu_crit_alarm", 1, 0, "");
+    rig_expect(rig, "a_cpu_fault", 0, 0, "");
+    rig_expect(rig, "a_in0_alarm", 0, 0, "");
+    rig_expect(rig, "a_intrusion0_alarm", 1, 0, "");
+    rig_set(rig, "inputs", "temp1");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig->channel_count, 3);
+}
+
+static void test_a_broken_diode_gives_no_value(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, 0, "name", "a\n");
+    put(rig, 0, "temp1_input", "-128000\n");
+    put(rig, 0, "temp1_fault", "1\n");
+    put(rig, 0, "temp2_input", "20000\n");
+    put(rig, 0, "temp2_fault", "0\n");
+    rig_set(rig, "inputs", "temp, fan7");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig_sample(rig), 0);
+    assert_int_equal(rig_value(rig, "a_temp1")->kind, VALUE_ABSENT);
+    rig_expect(rig, "a_temp2", 20000, 3, "Cel");
+    assert_non_null(strstr(rig->driver->lack(rig->instance), "no input fan7"));
+    rig_set(rig, NULL, NULL);
+    rig_set(rig, "inputs", "temp");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig_sample(rig), 0);
+    assert_non_null(strstr(rig->driver->lack(rig->instance), "temp1_input"));
+    assert_non_null(strstr(rig->driver->lack(rig->instance), "_fault"));
+    put(rig, 0, "temp1_fault", "0\n");
+    assert_int_equal(rig_sample(rig), 0);
+    rig_expect(rig, "a_temp1", -128000, 3, "Cel");
+    assert_null(rig->driver->lack(rig->instance));
+    rig_set(rig, NULL, NULL);
+    rig_set(rig, "inputs", "temp1");
+    put(rig, 0, "temp1_fault", "1\n");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig_sample(rig), E_TIMEOUT); /* nothing that opening again would mend */
+}
+
+static void test_a_chip_is_found_by_its_label(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, 0, "name", "ina226\n");
+    put(rig, 0, "label", "battery\n");
+    put(rig, 0, "in1_input", "12000\n");
+    put(rig, 1, "name", "ina226\n");
+    put(rig, 1, "label", "panel\n");
+    put(rig, 1, "in1_input", "18000\n");
+    rig_set(rig, "chip", "panel");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig->channel_count, 1);
+    assert_int_equal(rig_sample(rig), 0);
+    rig_expect(rig, "in1", 18000, 3, "V");
+}
+
+static void test_another_chip_with_its_number_is_not_taken_for_it(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, 0, "name", "tmp102\n");
+    put(rig, 0, "temp1_input", "20000\n");
+    rig_set(rig, "chip", "tmp102");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig_sample(rig), 0);
+    rig_remove(rig, "sys/class/hwmon/hwmon0/name");
+    rig_remove(rig, "sys/class/hwmon/hwmon0/temp1_input");
+    rig_remove(rig, "sys/class/hwmon/hwmon0");
+    put(rig, 0, "name", "nvme\n");
+    put(rig, 0, "temp1_input", "70000\n");
+    assert_int_equal(error_errno(rig_sample(rig)), ENOENT);
+    assert_non_null(strstr(rig->driver->fault(rig->instance), "unplugged"));
+    assert_int_equal(rig_open(rig, "hwmon"), E_NOT_FOUND);
+    put(rig, 3, "name", "tmp102\n");
+    put(rig, 3, "temp1_input", "21000\n");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig_sample(rig), 0);
+    rig_expect(rig, "temp1", 21000, 3, "Cel");
+}
+
 #define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
 
 int main(void)
@@ -214,6 +333,11 @@ int main(void)
         RIG_TEST(test_more_inputs_than_channels_are_cut_off),
         RIG_TEST(test_hostile_attributes),
         RIG_TEST(test_one_input_that_fails_leaves_the_others),
+        RIG_TEST(test_averages_frequencies_and_fans_that_are_driven),
+        RIG_TEST(test_alarms_are_channels_for_who_asks),
+        RIG_TEST(test_a_broken_diode_gives_no_value),
+        RIG_TEST(test_a_chip_is_found_by_its_label),
+        RIG_TEST(test_another_chip_with_its_number_is_not_taken_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

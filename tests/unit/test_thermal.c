@@ -7,13 +7,18 @@
 #include "platform/base/error.h"
 #include "tests/unit/driver_rig.h"
 
-static void put_zone(struct rig *rig, unsigned zone, const char *type, const char *temp)
+static void put(struct rig *rig, const char *folder, unsigned number, const char *attribute,
+                const char *text)
 {
     char path[64];
-    (void)snprintf(path, sizeof path, "sys/class/thermal/thermal_zone%u/type", zone);
-    rig_write(rig, path, type);
-    (void)snprintf(path, sizeof path, "sys/class/thermal/thermal_zone%u/temp", zone);
-    rig_write(rig, path, temp);
+    (void)snprintf(path, sizeof path, "sys/class/thermal/%s%u/%s", folder, number, attribute);
+    rig_write(rig, path, text);
+}
+
+static void put_zone(struct rig *rig, unsigned zone, const char *type, const char *temp)
+{
+    put(rig, "thermal_zone", zone, "type", type);
+    put(rig, "thermal_zone", zone, "temp", temp);
 }
 
 static void test_zones_are_called_by_their_type(void **state)
@@ -127,6 +132,50 @@ static void test_more_zones_than_channels_are_cut_off(void **state)
     assert_int_equal(rig_sample(rig), 0);
 }
 
+static void put_cooler(struct rig *rig, unsigned number, const char *type, const char *step)
+{
+    put(rig, "cooling_device", number, "type", type);
+    put(rig, "cooling_device", number, "cur_state", step);
+}
+
+static void test_what_cools_is_there_for_who_asks(void **state)
+{
+    struct rig *rig = *state;
+    put_zone(rig, 0, "cpu-thermal\n", "41000\n");
+    put_cooler(rig, 1, "Processor\n", "0\n");
+    put_cooler(rig, 0, "pwm-fan\n", "3\n");
+    rig_set(rig, "cooling", "true");
+    rig_set(rig, "zone", "cpu-thermal");
+    assert_int_equal(rig_open(rig, "thermal"), 0);
+    assert_int_equal(rig->channel_count, 3);
+    assert_int_equal(rig_sample(rig), 0);
+    rig_expect(rig, "temp", 41000, 3, "Cel");
+    rig_expect(rig, "cooling_pwm-fan", 3, 0, "");
+    rig_expect(rig, "cooling_processor", 0, 0, "");
+    assert_null(rig->driver->lack(rig->instance));
+    rig_remove(rig, "sys/class/thermal/thermal_zone0/temp");
+    assert_int_equal(rig_sample(rig), 0);
+    assert_non_null(strstr(rig->driver->lack(rig->instance), "thermal_zone0/temp"));
+}
+
+static void test_another_zone_with_its_number_is_not_taken_for_it(void **state)
+{
+    struct rig *rig = *state;
+    put_zone(rig, 0, "modem\n", "41000\n");
+    rig_set(rig, "zone", "modem");
+    assert_int_equal(rig_open(rig, "thermal"), 0);
+    rig_remove(rig, "sys/class/thermal/thermal_zone0/type");
+    rig_remove(rig, "sys/class/thermal/thermal_zone0/temp");
+    rig_remove(rig, "sys/class/thermal/thermal_zone0");
+    put_zone(rig, 0, "wifi\n", "55000\n");
+    assert_int_equal(error_errno(rig_sample(rig)), 2);
+    assert_int_equal(rig_open(rig, "thermal"), E_NOT_FOUND);
+    put_zone(rig, 5, "modem\n", "42000\n");
+    assert_int_equal(rig_open(rig, "thermal"), 0);
+    assert_int_equal(rig_sample(rig), 0);
+    rig_expect(rig, "temp", 42000, 3, "Cel");
+}
+
 #define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
 
 int main(void)
@@ -139,6 +188,8 @@ int main(void)
         RIG_TEST(test_one_zone_that_fails_leaves_the_others),
         RIG_TEST(test_what_is_no_number_is_refused),
         RIG_TEST(test_more_zones_than_channels_are_cut_off),
+        RIG_TEST(test_what_cools_is_there_for_who_asks),
+        RIG_TEST(test_another_zone_with_its_number_is_not_taken_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
