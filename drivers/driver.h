@@ -89,6 +89,8 @@ struct driver {
      *  same value wait for each other, no others do. NULL, or a sensor without it: all of those. */
     const char *bus_key;
 
+    bool at_events; /* without "interval" in the settings it has none: a record for each event */
+
     bool alone; /* no two of its sensors share a bus, whatever they have for bus_key */
 
     /** Looks at the settings alone, each of which keeps to its kind and limit. Returns the key that

@@ -71,8 +71,10 @@ static void print_link(const struct cfg_link *link, FILE *to)
 static void print_sensor(const struct cfg_sensor *sensor, FILE *to)
 {
     char interval[TEXT_BYTES];
-    (void)fprintf(to, "sensor   %s: %s every %s, lane %s\n", sensor->name, sensor->driver_name,
-                  duration(sensor->interval_ms, interval), config_lane_name(sensor->lane));
+    (void)fprintf(to, "sensor   %s: %s %s%s, lane %s\n", sensor->name, sensor->driver_name,
+                  sensor->interval_ms > 0 ? "every " : "at each event",
+                  sensor->interval_ms > 0 ? duration(sensor->interval_ms, interval) : "",
+                  config_lane_name(sensor->lane));
 #ifdef CONFIG_TRANSFORMS
     for (size_t i = 0; i < sensor->transform_count; i++)
         (void)fprintf(to, "%s%s%s", i == 0 ? "         through " : ", ",

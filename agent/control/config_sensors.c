@@ -354,10 +354,13 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
     if (sensor->driver_name == NULL)
         return;
     sensor->driver = driver_find(sensor->driver_name);
-    if (sensor->driver == NULL)
+    if (sensor->driver == NULL) {
         fault_driver(reader, node, sensor->driver_name);
-    else
-        resolve_settings(reader, node, sensor);
+        return;
+    }
+    if (sensor->driver->at_events && config_read_member(node, "interval") == NULL)
+        sensor->interval_ms = 0;
+    resolve_settings(reader, node, sensor);
 }
 
 /* Without "sensors" the drivers of CONFIG_SENSORS run under their own names. */

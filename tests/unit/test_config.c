@@ -74,6 +74,7 @@ static const struct driver drivers[] = {
      .keys = meter_keys,
      .limits = meter_limits,
      .check = meter_check},
+    {.name = "contact", .summary = "", .keys = plain_keys, .at_events = true},
 };
 
 const struct driver *driver_at(size_t index)
@@ -402,6 +403,19 @@ static void test_print(void **state)
                            "https://kinesis.eu-west-1.amazonaws.com\n");
 }
 
+static void test_an_interval_is_only_what_is_written_where_events_count(void **state)
+{
+    const struct config *config = expect_good(
+        *state, HEAD "\"sensors\": [ { \"name\": \"a\", \"driver\": \"contact\" },"
+                     " { \"name\": \"b\", \"driver\": \"contact\", \"interval\": \"1m\" },"
+                     " { \"name\": \"c\", \"driver\": \"proc\" } ] }");
+    assert_int_equal(config->sensors[0].interval_ms, 0);
+    assert_int_equal(config->sensors[1].interval_ms, 60000);
+    assert_int_equal(config->sensors[2].interval_ms, 10000);
+    expect_printed(config, "sensor   a: contact at each event, lane normal\n");
+    expect_printed(config, "sensor   b: contact every 1m, lane normal\n");
+}
+
 /* ---- faults ---- */
 
 static void test_all_faults_at_once_in_order(void **state)
@@ -531,7 +545,7 @@ static void test_drivers_of_no_version(void **state)
                   HEAD "\"sensors\": [ { \"name\": \"a\", \"driver\": \"telepathy\" },\n"
                        "{ \"name\": \"b\", \"driver\": \"metre\" } ] }",
                   "2:39: sensors[0].driver: \"telepathy\" is no driver of this version; there are "
-                  "proc, thermal, meter\n"
+                  "proc, thermal, meter, contact\n"
                   "3:26: sensors[1].driver: \"metre\" is no driver of this version; did you mean "
                   "\"meter\"?\n");
 }
@@ -2616,6 +2630,8 @@ int main(void)
         cmocka_unit_test(test_choices_that_kconfig_left_out),
         cmocka_unit_test(test_what_is_required_is_explained),
         cmocka_unit_test_setup_teardown(test_what_a_driver_finds_wrong, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_interval_is_only_what_is_written_where_events_count,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_not_in_this_program, set_up, tear_down),
 #ifdef CONFIG_DEST_S3
         cmocka_unit_test_setup_teardown(test_s3, set_up, tear_down),
