@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/select.h>
 #include <unistd.h>
 
@@ -114,10 +115,20 @@ int modbus_bus_join(const struct modbus_line *line, const struct driver_context 
     return 0;
 }
 
+/* Whether others that open the line are turned away, but for root. Two who ask on it hear each
+ * other's answers. */
+static void keep_to_us(const struct modbus_bus *bus, bool ours)
+{
+    if (!bus->line.is_tcp)
+        (void)ioctl(modbus_get_socket(bus->modbus), ours ? TIOCEXCL : TIOCNXCL);
+}
+
 static void disconnect(struct modbus_bus *bus)
 {
-    if (bus->connected)
+    if (bus->connected) {
+        keep_to_us(bus, false);
         modbus_close(bus->modbus);
+    }
     bus->connected = false;
 }
 
@@ -157,6 +168,7 @@ static const char *hint_of(int errnum)
     case ENOENT:
     case ENODEV:
     case ENXIO:
+    case EIO:
         return "is the adapter plugged in?";
     case EACCES:
         return "is the agent's user in the group of the device (dialout)?";
@@ -195,6 +207,7 @@ int modbus_bus_connect(struct modbus_bus *bus, int64_t deadline_ms, char *fault)
         return rc;
     bus->connected = true;
     bus->tidy = false;
+    keep_to_us(bus, true);
     if (modbus_get_socket(bus->modbus) < FD_SETSIZE)
         return 0;
     disconnect(bus);
@@ -365,8 +378,9 @@ static void say(const struct modbus_bus *bus, const struct modbus_ask *ask, int 
                    bus->line.is_tcp ? "what listens there"
                                     : "speed, parity, termination, and that no other master asks");
     else
-        driver_say(fault, "%s: %s", bus->line.is_tcp ? bus->line.host : bus->path,
-                   ERROR_TEXT(code));
+        driver_say(fault, "%s: %s%s%s", bus->line.is_tcp ? bus->line.host : bus->path,
+                   ERROR_TEXT(code), bus->line.is_tcp ? "" : "; ",
+                   bus->line.is_tcp ? "" : hint_of(error_errno(code)));
 }
 
 /* Whether nothing more can be asked over the connection as it is. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -179,6 +180,13 @@ void peer_blurt(struct peer *peer, const char *bytes)
     uint8_t noise[FRAME_BYTES];
     size_t count = from_hex(bytes, noise);
     assert_int_equal(write(peer->fd, noise, count), (ssize_t)count);
+}
+
+void peer_expect_exclusive(const struct peer *peer, bool wanted)
+{
+    int exclusive;
+    if (ioctl(peer->line, TIOCGEXCL, &exclusive) == 0)
+        assert_int_equal(exclusive != 0, wanted);
 }
 
 void peer_finish(struct peer *peer, unsigned connections)

@@ -31,6 +31,10 @@ struct peer *peer_serial(const struct peer_step *steps, size_t count,
 /** Puts BYTES (in hexadecimal) on the serial line that nobody asked for. */
 void peer_blurt(struct peer *peer, const char *bytes);
 
+/** Fails the test unless the serial line is closed to others as WANTED; QEMU's user emulation does
+ * not tell. */
+void peer_expect_exclusive(const struct peer *peer, bool wanted);
+
 /** Ends it; fails the test unless every step came, as it was wanted, over CONNECTIONS. NULL is
  *  allowed. */
 void peer_finish(struct peer *peer, unsigned connections);

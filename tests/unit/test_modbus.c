@@ -356,7 +356,10 @@ static void test_a_serial_line(void **state)
     struct bench *bench = *state;
     OPEN_SERIAL(bench, steps);
     expect_serial(bench);
+    peer_expect_exclusive(bench->peer, true);
     expect_serial(bench);
+    rig_close(bench->rig);
+    peer_expect_exclusive(bench->peer, false);
     peer_finish(bench->peer, 0);
 }
 
