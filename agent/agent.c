@@ -325,6 +325,7 @@ static int open_sensors(struct agent *agent, bool drain)
     for (size_t i = 0; i < config->sensor_count; i++)
         agent->sensors[i].transform = agent_transform_face(agent, i);
 #endif
+    agent->asked = (struct driver_agent){.look = agent_health_fill, .context = agent};
     struct collect_options options = {
         .sensors = agent->sensors,
         .sensor_count = config->sensor_count,
@@ -334,6 +335,7 @@ static int open_sensors(struct agent *agent, bool drain)
         .drain = drain,
         .root = "",
         .document_bytes_max = (size_t)CONFIG_DOCUMENT_KIB * 1024,
+        .agent = &agent->asked,
         .heartbeat_ms = agent->watchdog.every_ms,
     };
     return collect_open(&options, &agent->collect);

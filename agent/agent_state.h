@@ -123,6 +123,7 @@ struct agent {
     struct tag *tags;
     struct agent_transform *transforms; /* likewise */
     struct collect *collect;
+    struct driver_agent asked;                                    /* by drivers, about this agent */
     struct agent_credentials credentials[2 * CFG_ROUTES_MAX + 2]; /* those that a route uses, and */
     size_t credentials_count;     /* before a role what it is assumed
                                      with */
@@ -264,6 +265,9 @@ unsigned agent_lanes_for_all(const struct config *config);
 /** Records it if it is time to. Returns when to come back (clock_mono_ms); INT64_MAX: never. The
  *  main thread's, between start and stop of the stages. */
 int64_t agent_health_look(struct agent *agent);
+
+/** As driver_agent.look; CONTEXT is the struct agent, whose stages are open. Any thread. */
+void agent_health_fill(void *context, struct driver_health *ret_health);
 
 /* ---- agent_certificate.c: how long the device is who it is ---- */
 

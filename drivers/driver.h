@@ -63,6 +63,29 @@ enum { DRIVER_FAULT_BYTES = 200 };
  * where it is from the first open to the last close. The first open puts there what it allocated,
  * the last close frees it and puts NULL back.
  */
+/** What the agent knows of itself, for the driver "self", of all routes together. delivered, dead
+ * and evicted are of the spool's lifetime, the other counters since the agent started. */
+struct driver_health {
+    int64_t uptime_ms;
+    uint64_t private_bytes; /* of memory; 0: the kernel does not say */
+    uint64_t pending, stored, stored_bytes;
+    int64_t oldest_age_ms;
+    uint64_t spool_bytes, spool_used_bytes; /* of its file */
+    uint64_t delivered, retried, throttled, dead, evicted;
+    uint64_t flash_commits, flash_bytes;
+    uint64_t link_bytes; /* of the month */
+    uint64_t failing;    /* sensors */
+    uint64_t warnings;
+    bool healthy;
+    const char *clock; /* "synced", "corrected", "estimated" */
+};
+
+/** How it is asked, from any thread of a driver. */
+struct driver_agent {
+    void (*look)(void *context, struct driver_health *ret_health);
+    void *context;
+};
+
 struct driver_context {
     const char *sensor; /* its name */
     const char *root;   /* put before absolute paths of /proc, /sys and /dev; "" but in tests */
@@ -71,11 +94,12 @@ struct driver_context {
     int64_t interval_ms; /* of the sensor; 0: a stream without one */
     int64_t timeout_ms;  /* the longest that one fetch may take */
     size_t document_bytes_max;
-    bool drain;                  /* finite inputs are read to their end, then E_END */
-    struct sample_origin resume; /* where a followed file was left, if present */
-    const struct stop *stop;     /* ends every wait */
-    void **bus_state;            /* what sensors of one bus share; NULL: it is alone there */
-    char *fault;                 /* DRIVER_FAULT_BYTES: which path, what, what to check */
+    bool drain;                       /* finite inputs are read to their end, then E_END */
+    struct sample_origin resume;      /* where a followed file was left, if present */
+    const struct stop *stop;          /* ends every wait */
+    const struct driver_agent *agent; /* NULL: this process is not the agent */
+    void **bus_state;                 /* what sensors of one bus share; NULL: it is alone there */
+    char *fault;                      /* DRIVER_FAULT_BYTES: which path, what, what to check */
 };
 
 struct driver {

@@ -445,6 +445,14 @@ const char *collect_asked(const struct collect *collect, size_t index)
     return sensor == NULL ? NULL : sensor->setup->name;
 }
 
+size_t collect_count_failing(struct collect *collect)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < collect->options.sensor_count; i++)
+        count += sensor_get_state(&collect->sensors[i]) == COLLECT_FAILING ? 1 : 0;
+    return count;
+}
+
 const struct progress *collect_progress(const struct collect *collect, size_t index,
                                         const char **ret_bus)
 {

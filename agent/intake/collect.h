@@ -54,6 +54,7 @@ struct collect_options {
     bool drain;              /* finite inputs are read to their end */
     const char *root;        /* put before /proc, /sys and /dev; "" but in tests */
     size_t document_bytes_max;
+    const struct driver_agent *agent; /* for drivers; or NULL */
     int64_t heartbeat_ms; /* how long a thread may sleep in one go, for a watchdog; 0: for ever */
 };
 
@@ -110,6 +111,9 @@ struct collect_status {
     char texts[COLLECT_TEXTS_BYTES]; /* what does not fit is VALUE_ABSENT; or the document, if it
                                         fits whole */
 };
+
+/** How many sensors are in COLLECT_FAILING. Any thread. */
+size_t collect_count_failing(struct collect *collect);
 
 /** What is known of the INDEX-th sensor of the options. */
 void collect_get_status(struct collect *collect, size_t index, struct collect_status *ret_status);

@@ -119,6 +119,14 @@ static void note_failure(struct sensor *sensor, int code, const char *text)
     (void)pthread_mutex_unlock(&sensor->lock);
 }
 
+enum collect_state sensor_get_state(struct sensor *sensor)
+{
+    (void)pthread_mutex_lock(&sensor->lock);
+    enum collect_state state = sensor->status.state;
+    (void)pthread_mutex_unlock(&sensor->lock);
+    return state;
+}
+
 void sensor_get_status(struct sensor *sensor, struct collect_status *ret_status)
 {
     struct collect_status *status = &sensor->status;
@@ -319,6 +327,7 @@ static int open_driver(struct sensor *sensor)
                                      .drain = options->drain,
                                      .resume = sensor->origin,
                                      .stop = sensor->stop,
+                                     .agent = options->agent,
                                      .bus_state = sensor->bus_state,
                                      .fault = sensor->fault};
     /* What this process has read counts: the spool only knows what it has committed. */

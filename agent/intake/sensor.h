@@ -68,6 +68,9 @@ int64_t sensor_due_ms(const struct sensor *sensor);
 /** Hands on what its transform has at BOOT_MS; INT64_MAX: all that it holds. 0; E_STOP. */
 int sensor_flush(struct sensor *sensor, int64_t boot_ms);
 
+/** Any thread. */
+enum collect_state sensor_get_state(struct sensor *sensor);
+
 /** For any thread. */
 void sensor_get_status(struct sensor *sensor, struct collect_status *ret_status);
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 What is text on its way in arrives as values: a table, pairs and a receiver's sentences from files,
-each resumed in its middle, and what programs print. Of a program that does not end nothing is
-left, neither at its deadline nor after the agent.
+each resumed in its middle, what programs print, and what the agent says of itself. Of a program
+that does not end nothing is left, neither at its deadline nor after the agent.
 """
 import decimal
 import fractions
@@ -132,6 +132,14 @@ def members(groups):
     return found
 
 
+def is_own(values):
+    """With the sensor that fails, and what was delivered of the others."""
+    return (values["failing"] == 1 and values["delivered"] >= 3 and values["healthy"] == 1
+            and values["dead"] == values["evicted"] == 0 and values["threads"] >= 4
+            and values["rss"] >= values["private"] > 0
+            and values["clock"] in ("synced", "corrected", "estimated"))
+
+
 def check_programs(run, sink):
     pids = run.folder / "pids"
     pids.touch()
@@ -143,6 +151,7 @@ def check_programs(run, sink):
          "interval": "200ms", "format": "csv", "separator": " ",
          "channels": [{"name": "load1"}, {"name": "load5"}, {"name": "load15"},
                       {"type": "skip"}, {"name": "last_pid"}]},
+        {"name": "me", "driver": "self", "interval": "200ms"},
     ]
     agent = harness.Agent(run, sink.endpoint, sink.ca, name="programs", sensors=sensors,
                           spool={"lanes": {"normal": {"age": "100ms"}}})
@@ -155,6 +164,8 @@ def check_programs(run, sink):
     error = agent.status()["sensors"]["hang"]["error"]
     check("not done after 200 ms" in error and "stuck" in error, error)
     wait_until("records of the other one", lambda: len(arrived(sink, "load")) >= 5)
+    wait_until("what the agent says of itself",
+               lambda: any(is_own(values) for values in arrived(sink, "me")))
     count = len(pids.read_text().split())
     wait_until("another run", lambda: len(pids.read_text().split()) > count)
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
