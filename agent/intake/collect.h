@@ -136,7 +136,8 @@ struct collect_ask;
  */
 int collect_ask(struct collect *collect, size_t index, struct collect_ask **ret_ask);
 
-/** E_AGAIN: the bus has not come to it; E_BUSY: it is being read; 0: what came of it, valid until collect_unask. Any thread. */
+/** E_AGAIN: the bus has not come to it; E_BUSY: it is being read; 0: what came of it, valid until
+ * collect_unask. Any thread. */
 int collect_answer(struct collect_ask *ask, const struct collect_reading **ret_reading);
 
 /** Lets go of it, answered or not; also after collect_close. NULL is allowed. */

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """
-Transforms in the real agent: what arrives is what the chain of each sensor makes of it, nothing that
-was redacted is anywhere, and no line of a followed file is lost to an interval that a kill cuts off.
+Transforms in the real agent: what arrives is what the chain of each sensor makes of it, nothing
+that was redacted is anywhere, and no line of a followed file is lost to an interval that a kill
+cuts off.
 """
 import collections
 import hashlib
@@ -143,7 +144,7 @@ def scenario_kill(run, sink, plant):
     check(total == counted, f"{counted} lines went in, {total} came out")
     spans = collections.Counter(record["values"]["value_min"] for record in records)
     check(max(spans.values()) == 1, f"counted twice: {spans.most_common(1)}")
-    print(f"{written} lines, {KILLS} kills: {total} in {len(records)} records, none lost or doubled")
+    print(f"{written} lines, {KILLS} kills: {total} in {len(records)} records, none twice")
 
 
 def scenario(run, plant):
