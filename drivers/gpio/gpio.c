@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,6 +28,9 @@
  */
 
 enum { BATCH = 16, EVENTS_DEFAULT = 256, EVENTS_MAX = 1024, NS_PER_MS = 1000000, NS_DIGITS = 9 };
+
+/* What is not a line in the epoll. */
+enum { PLACE_SETTLE = SAMPLE_CHANNELS_MAX, PLACE_GONE, PLACES };
 
 #define BOTH_EDGES (GPIO_V2_LINE_FLAG_EDGE_RISING | GPIO_V2_LINE_FLAG_EDGE_FALLING)
 
@@ -54,8 +58,9 @@ struct gpio {
     size_t line_count;
     struct output outputs[SAMPLE_CHANNELS_MAX];
     size_t output_count;
-    int epoll_fd;  /* of all lines and settle_fd */
+    int epoll_fd;  /* of all lines and the next two */
     int settle_fd; /* a timer: a line that we debounce ourselves may have settled */
+    int gone_fd;   /* inotify, where no interval makes us look: a device may be unplugged */
     struct ticker ticker;
     int64_t mono_ns; /* the clocks at the last fetch */
     int64_t boot_ns;
@@ -141,11 +146,12 @@ static int say_refused(const struct line *line, int rc, char *fault)
     return rc;
 }
 
-/* Only reading leaves an output what it is. */
+/* Only reading leaves an output what it is. One that is in use is refused by the kernel. */
 static int check_direction(const struct line *line, struct gpio_v2_line_request *request,
                            char *fault)
 {
-    if ((line->found.info.flags & GPIO_V2_LINE_FLAG_OUTPUT) == 0)
+    uint64_t flags = line->found.info.flags;
+    if ((flags & GPIO_V2_LINE_FLAG_OUTPUT) == 0 || (flags & GPIO_V2_LINE_FLAG_USED) != 0)
         return 0;
     if ((line->entry.flags & ~(uint64_t)GPIO_V2_LINE_FLAG_ACTIVE_LOW) == 0 &&
         line->entry.debounce_ms == 0) {
@@ -334,23 +340,36 @@ static int watch(const struct gpio *gpio, int fd, uint32_t place)
     return epoll_ctl(gpio->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? error_sys(errno) : 0;
 }
 
-static int watch_lines(struct gpio *gpio, int64_t interval_ms)
+/* Kernels before 6.6 wake nobody when a chip goes away, but its node goes, too. */
+static int watch_nodes(struct gpio *gpio, const char *root)
+{
+    char path[FS_PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%.150s/dev", root);
+    gpio->gone_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (gpio->gone_fd < 0 || inotify_add_watch(gpio->gone_fd, path, IN_DELETE) < 0)
+        return error_sys(errno);
+    return watch(gpio, gpio->gone_fd, PLACE_GONE);
+}
+
+static int watch_lines(struct gpio *gpio, const struct driver_context *context)
 {
     gpio->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     gpio->settle_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (gpio->epoll_fd < 0 || gpio->settle_fd < 0)
         return error_sys(errno);
-    int rc = watch(gpio, gpio->settle_fd, UINT32_MAX);
+    int rc = watch(gpio, gpio->settle_fd, PLACE_SETTLE);
+    if (rc == 0 && context->interval_ms <= 0)
+        rc = watch_nodes(gpio, context->root);
     for (size_t i = 0; rc == 0 && i < gpio->line_count; i++)
         rc = watch(gpio, gpio->lines[i].fd, (uint32_t)i);
-    return rc == 0 ? ticker_open(&gpio->ticker, gpio->epoll_fd, interval_ms) : rc;
+    return rc == 0 ? ticker_open(&gpio->ticker, gpio->epoll_fd, context->interval_ms) : rc;
 }
 
 static int gpio_open(void *instance, const struct driver_context *context)
 {
     struct gpio *gpio = instance;
     size_t count = settings_count(context, "lines");
-    gpio->epoll_fd = gpio->settle_fd = -1;
+    gpio->epoll_fd = gpio->settle_fd = gpio->gone_fd = -1;
     gpio->ticker = TICKER_CLOSED;
     gpio->drain = context->drain;
     gpio->events_max =
@@ -364,7 +383,7 @@ static int gpio_open(void *instance, const struct driver_context *context)
     close_chips(gpio);
     if (rc < 0)
         return rc;
-    rc = watch_lines(gpio, context->interval_ms);
+    rc = watch_lines(gpio, context);
     if (rc < 0)
         driver_say(context->fault, "waiting for the lines: %s", ERROR_TEXT(rc));
     gpio_linux_now(&gpio->mono_ns, &gpio->boot_ns);
@@ -423,19 +442,24 @@ static int fetch_levels(struct gpio *gpio)
     return 0;
 }
 
+static int fetch_place(struct gpio *gpio, uint32_t place)
+{
+    char bytes[4096]; /* of inotify or the timer: that it came is enough */
+    if (place < PLACE_SETTLE)
+        return fetch_events(gpio, &gpio->lines[place]);
+    if (read(place == PLACE_GONE ? gpio->gone_fd : gpio->settle_fd, bytes, sizeof bytes) < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : error_sys(errno);
+    return place == PLACE_GONE ? fetch_levels(gpio) : 0;
+}
+
 static int fetch_ready(struct gpio *gpio, int *ret_ready)
 {
-    struct epoll_event ready[SAMPLE_CHANNELS_MAX + 1];
-    int count = epoll_wait(gpio->epoll_fd, ready, SAMPLE_CHANNELS_MAX + 1, 0);
+    struct epoll_event ready[PLACES];
+    int count = epoll_wait(gpio->epoll_fd, ready, PLACES, 0);
     if (count < 0 && errno != EINTR)
         return error_sys(errno);
     for (int i = 0; i < count; i++) {
-        uint64_t expired;
-        int rc = 0;
-        if (ready[i].data.u32 == UINT32_MAX)
-            (void)!read(gpio->settle_fd, &expired, sizeof expired);
-        else
-            rc = fetch_events(gpio, &gpio->lines[ready[i].data.u32]);
+        int rc = fetch_place(gpio, ready[i].data.u32);
         if (rc < 0)
             return rc;
     }
@@ -683,6 +707,7 @@ static void gpio_close(void *instance)
     for (size_t i = 0; i < gpio->line_count; i++)
         close_fd(&gpio->lines[i].fd);
     close_fd(&gpio->settle_fd);
+    close_fd(&gpio->gone_fd);
     close_fd(&gpio->epoll_fd);
     free(gpio->lines);
     gpio->lines = NULL;

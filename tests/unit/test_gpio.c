@@ -514,10 +514,13 @@ static void test_what_is_in_the_way_is_named(void **state)
     } refusals[] = {{ENXIO, "no interrupt"}, {EINVAL, "refuses"}, {EPERM, "may not be taken"}};
     struct rig *rig = *state;
     line_at(0, 2)->consumer = "heartbeat";
+    line_at(0, 2)->flags = GPIO_V2_LINE_FLAG_OUTPUT | GPIO_V2_LINE_FLAG_USED;
     rig_set(rig, "lines[0].line", "DOOR");
+    rig_set(rig, "lines[0].mode", "edge");
     assert_int_equal(error_errno(rig_open(rig, "gpio")), EBUSY);
     assert_non_null(strstr(rig->fault, "/dev/gpiochip0: line 2 (DOOR) is in use by \"heartbeat\""));
     line_at(0, 2)->consumer = NULL;
+    line_at(0, 2)->flags = 0;
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
         line_at(0, 2)->refusal = refusals[i].number;
         assert_int_equal(error_errno(rig_open(rig, "gpio")), refusals[i].number);
@@ -603,6 +606,22 @@ static void test_an_unplugged_chip_is_noticed_and_comes_back(void **state)
     line_at(1, 3)->level = error_sys(ENODEV);
     assert_int_equal(error_errno(rig_wait(rig)), ENODEV);
     assert_non_null(strstr(rig->driver->fault(rig->instance), "line 3 (METER)"));
+}
+
+static void test_unplugging_is_noticed_where_only_edges_count(void **state)
+{
+    struct rig *rig = *state;
+    open_line(rig, "cp2102n", "3", "edge");
+    rig->context.interval_ms = 0;
+    assert_int_equal(rig_open(rig, "gpio"), 0);
+    assert_int_equal(rig_next(rig), 0);
+    rig_write(rig, "dev/another", "");
+    rig_remove(rig, "dev/another");
+    rig_wait_ready(rig);
+    assert_int_equal(rig_next(rig), E_AGAIN); /* it was not ours */
+    line_at(1, 3)->level = error_sys(ENODEV);
+    rig_remove(rig, "dev/gpiochip1");
+    assert_int_equal(error_errno(rig_wait(rig)), ENODEV);
 }
 
 static void test_events_that_no_kernel_sends_do_no_harm(void **state)
@@ -699,6 +718,7 @@ int main(void)
         TEST(test_two_of_a_name_are_refused),
         TEST(test_one_line_by_two_names_has_one_setting),
         TEST(test_an_unplugged_chip_is_noticed_and_comes_back),
+        TEST(test_unplugging_is_noticed_where_only_edges_count),
         TEST(test_events_that_no_kernel_sends_do_no_harm),
         TEST(test_settings_are_checked),
         TEST(test_settings_of_pulses_are_checked),
