@@ -189,6 +189,11 @@ void peer_expect_exclusive(const struct peer *peer, bool wanted)
         assert_int_equal(exclusive != 0, wanted);
 }
 
+void peer_get_line(const struct peer *peer, struct termios *ret_line)
+{
+    assert_int_equal(tcgetattr(peer->line, ret_line), 0);
+}
+
 void peer_finish(struct peer *peer, unsigned connections)
 {
     uint64_t one = 1;

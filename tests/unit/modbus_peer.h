@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <termios.h>
 
 #include "platform/stop.h"
 
@@ -34,6 +35,9 @@ void peer_blurt(struct peer *peer, const char *bytes);
 /** Fails the test unless the serial line is closed to others as WANTED; QEMU's user emulation does
  * not tell. */
 void peer_expect_exclusive(const struct peer *peer, bool wanted);
+
+/** How the serial line is set up. */
+void peer_get_line(const struct peer *peer, struct termios *ret_line);
 
 /** Ends it; fails the test unless every step came, as it was wanted, over CONNECTIONS. NULL is
  *  allowed. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "platform/base/error.h"
@@ -151,17 +152,22 @@ static void test_a_hole_that_the_unit_refuses_is_remembered(void **state)
 
 static void test_a_register_that_is_not_there_takes_nothing_with_it(void **state)
 {
-    static const struct peer_step steps[] = {{ASK_BOTH, SAY_NO("03"), false},
-                                             {ASK_POWER, SAY_POWER, false},
-                                             {ASK_ENERGY, SAY_NO("02"), false}};
+    static const struct peer_step steps[] = {
+        {ASK_BOTH, SAY_NO("03"), false},   {ASK_POWER, SAY_POWER, false},
+        {ASK_ENERGY, SAY_ENERGY, false},   {ASK_POWER, SAY_POWER, false},
+        {ASK_ENERGY, SAY_NO("02"), false}, {ASK_POWER, SAY_POWER, false},
+        {ASK_ENERGY, SAY_ENERGY, false},
+    };
     struct bench *bench = *state;
     OPEN_TCP(bench, steps);
+    expect_meter(bench);
     assert_int_equal(rig_sample(bench->rig), 0);
     rig_expect(bench->rig, "power", -100, 1, "W");
     assert_int_equal(rig_value(bench->rig, "energy")->kind, VALUE_ABSENT);
     const char *lack = bench->rig->driver->lack(bench->rig->instance);
     assert_string_equal(lack,
                         "unit 1, holding register 16: exception 2, there is no such register");
+    expect_meter(bench);
     peer_finish(bench->peer, 1);
 }
 
@@ -365,9 +371,12 @@ static void test_a_serial_line(void **state)
 
 static void test_stale_bytes_are_no_answer(void **state)
 {
-    static const struct peer_step steps[] = {{ASK_SERIAL, SAY_SERIAL, false}};
+    static const struct peer_step steps[] = {{ASK_SERIAL, SAY_SERIAL, false},
+                                             {ASK_SERIAL, SAY_SERIAL, false}};
     struct bench *bench = *state;
     OPEN_SERIAL(bench, steps);
+    peer_blurt(bench->peer, "11 03 06 0001 0002 0003");
+    expect_serial(bench);
     peer_blurt(bench->peer, "11 03 06 0001 0002 0003");
     expect_serial(bench);
     peer_finish(bench->peer, 0);
@@ -449,6 +458,26 @@ static void test_no_serial_line_at_all(void **state)
     assert_non_null(strstr(rig->fault, "is it a serial line?"));
 }
 
+static void test_a_line_is_set_up_as_configured(void **state)
+{
+    static const struct peer_step none[1];
+    struct termios line;
+    struct bench *bench = *state;
+    open_serial(bench, none, 0);
+    peer_get_line(bench->peer, &line);
+    assert_int_equal(cfgetospeed(&line), B9600);
+    assert_int_equal(line.c_cflag & (CSTOPB | CSIZE), CS8);
+    assert_int_equal(line.c_lflag & (ICANON | ECHO | ISIG), 0);
+    assert_int_equal(line.c_iflag & (IXON | INPCK), INPCK);
+    set(bench, "stop_bits", "2");
+    set(bench, "parity", "none");
+    assert_int_equal(rig_open(bench->rig, "modbus"), 0);
+    peer_get_line(bench->peer, &line);
+    assert_int_equal(line.c_cflag & (CSTOPB | CSIZE), CSTOPB | CS8);
+    assert_int_equal(line.c_iflag & (IXON | INPCK), 0);
+    peer_finish(bench->peer, 0);
+}
+
 static void test_sensors_of_a_line_agree_about_it(void **state)
 {
     static const struct peer_step none[1];
@@ -462,6 +491,9 @@ static void test_sensors_of_a_line_agree_about_it(void **state)
     bench->settings[3].value = "19200";
     assert_int_equal(rig->driver->open(other, &rig->context), E_INVALID);
     assert_non_null(strstr(rig->fault, "another \"baud\""));
+    bench->settings[3].value = "9600";
+    set(bench, "echo", "true");
+    assert_int_equal(rig->driver->open(other, &rig->context), E_INVALID);
     rig->driver->close(other);
     free(other);
     rig_close(rig);
@@ -572,6 +604,7 @@ int main(void)
         MODBUS_TEST(test_an_adapter_with_an_echo),
         MODBUS_TEST(test_an_adapter_that_is_unplugged_and_plugged_in),
         MODBUS_TEST(test_no_serial_line_at_all),
+        MODBUS_TEST(test_a_line_is_set_up_as_configured),
         MODBUS_TEST(test_sensors_of_a_line_agree_about_it),
         MODBUS_TEST(test_settings_that_are_wrong),
         MODBUS_TEST(test_a_serial_line_has_its_limits),
