@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/base/error.h"
 #include "platform/base/parse.h"
 
 /* The index of the element of LIST that KEY is about, and what stands behind its bracket; false for
@@ -63,6 +64,16 @@ int64_t settings_integer(const char *text, int64_t otherwise)
 bool settings_boolean(const char *text, bool otherwise)
 {
     return text == NULL ? otherwise : strcmp(text, "true") == 0;
+}
+
+int settings_judge(const struct driver_context *context, const char *key)
+{
+    char words[DRIVER_FAULT_BYTES];
+    if (key == NULL)
+        return 0;
+    (void)snprintf(words, sizeof words, "%s", context->fault);
+    driver_say(context->fault, "%.40s: %.150s", key, words);
+    return E_INVALID;
 }
 
 const char *settings_key(char ret_key[SETTINGS_KEY_BYTES], const char *list, size_t index,

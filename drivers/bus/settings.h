@@ -27,6 +27,10 @@ int64_t settings_integer(const char *text, int64_t otherwise);
 /** Whether TEXT is "true"; OTHERWISE where it is NULL. */
 bool settings_boolean(const char *text, bool otherwise);
 
+/** For an open that does not trust that check was asked: 0 if KEY, which check returned, is NULL;
+ *  else E_INVALID, with KEY before the words in context->fault. */
+int settings_judge(const struct driver_context *context, const char *key);
+
 /** Writes "LIST[INDEX].MEMBER" into RET_KEY. */
 enum { SETTINGS_KEY_BYTES = 96 };
 const char *settings_key(char ret_key[SETTINGS_KEY_BYTES], const char *list, size_t index,

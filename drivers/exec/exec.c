@@ -101,17 +101,13 @@ static int find_program(const struct exec *exec, const struct driver_context *co
 static int exec_open(void *instance, const struct driver_context *context)
 {
     struct exec *exec = instance;
-    char fault[DRIVER_FAULT_BYTES];
-    const char *key = exec_check(context);
-    if (key != NULL) {
-        memcpy(fault, context->fault, sizeof fault);
-        driver_say(context->fault, "%s: %.150s", key, fault);
-        return E_INVALID;
-    }
+    int rc = settings_judge(context, exec_check(context));
+    if (rc < 0)
+        return rc;
     exec->whole = takes_whole(context);
     exec->timeout_ms = context->timeout_ms;
     exec->stop = context->stop;
-    int rc = set_arguments(exec, context);
+    rc = set_arguments(exec, context);
     if (rc == 0)
         rc = find_program(exec, context);
     if (rc == 0)

@@ -188,15 +188,11 @@ static void set_channels(struct text *text, const struct driver_context *context
 int text_open(struct text *ret_text, const struct driver_context *context)
 {
     const char *separator = driver_setting(context, "separator");
-    char fault[DRIVER_FAULT_BYTES];
     const char *unit = driver_setting(context, "unit");
-    const char *key = text_check(context);
+    int rc = settings_judge(context, text_check(context));
     *ret_text = (struct text){.format = find_format(context)};
-    if (key != NULL) {
-        memcpy(fault, context->fault, sizeof fault);
-        driver_say(context->fault, "%s: %.150s", key, fault);
-        return E_INVALID;
-    }
+    if (rc < 0)
+        return rc;
     if (unit != NULL && driver_unit_meaning(unit) == NULL) {
         driver_say(context->fault, "unit \"%s\": no SenML unit name; see drivers/units.def", unit);
         return E_INVALID;
