@@ -93,7 +93,8 @@ def check_running(agent):
     busy = read(agent, "behind", "--wait", "100ms", code=1)["fault"]
     check("the sensor stuck is being asked" in busy["text"] and busy["name"] == "E_BUSY", busy)
     itself = read(agent, "stuck", "--wait", "100ms", code=1)["fault"]
-    check("its driver has not come back" in itself["text"] and itself["name"] == "E_TIMEOUT", itself)
+    check("its driver has not come back" in itself["text"], itself)
+    check(itself["name"] == "E_TIMEOUT", itself)
 
 
 def check_stream(agent, fifo):
