@@ -366,6 +366,13 @@ static void test_what_a_fetched_document_may_not_say(void **state)
                    "names a file");
     expect_refused("{ " INPUT_OF("/etc/runnel/device.key") ", " ROUTE " }", "that no sensor of");
     expect_refused("{ " INPUT_OF("/dev/serial/../../etc/shadow") ", " ROUTE " }", "no sensor of");
+#ifdef CONFIG_TRANSFORM_REDACT
+    expect_refused(
+        "{ \"sensors\": [ { \"name\": \"board\", \"driver\": \"proc\", \"transforms\": [ { "
+        "\"redact\": { \"channel\": \"x\", \"action\": \"hmac\", \"key_file\": "
+        "\"/etc/shadow\" } } ] } ], " ROUTE_OF(", \"ca_file\": \"/etc/ca.pem\"") " }",
+        "as \"key_file\"");
+#endif
 #ifdef CONFIG_DRIVER_LINES
     expect_accepted("{ " INPUT_OF("/dev/ttyS0") ", " ROUTE " }");
     expect_accepted("{ " INPUT_OF("unix:/run/runnel/plc") ", " ROUTE " }");
