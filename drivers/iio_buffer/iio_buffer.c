@@ -410,9 +410,14 @@ static int set_frequency(const struct iio_buffer *buffer, const struct driver_co
     int rc = set_trigger_frequency(buffer, context, frequency);
     if (rc != E_NOT_FOUND)
         return rc;
-    bool has_own = sysfs_at_has(buffer->device.directory_fd, own) ||
-                   !sysfs_at_has(buffer->device.directory_fd, of_buffer);
-    return set(buffer, has_own ? own : of_buffer, frequency, context->fault);
+    if (sysfs_at_has(buffer->device.directory_fd, own))
+        return set(buffer, own, frequency, context->fault);
+    if (sysfs_at_has(buffer->device.directory_fd, of_buffer))
+        return set(buffer, of_buffer, frequency, context->fault);
+    driver_say(context->fault,
+               "%s: neither the trigger \"%s\" nor the device has a sampling_frequency to set",
+               buffer->device.path, buffer->trigger);
+    return E_NOT_FOUND;
 }
 
 static clockid_t find_clock(const char *name)

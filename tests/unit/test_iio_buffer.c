@@ -414,8 +414,14 @@ static void test_faults_name_what_to_look_at(void **state)
     assert_non_null(strstr(rig->fault, "none of the channels"));
     rig_set(rig, NULL, NULL);
     rig_set(rig, "frequency", "100");
-    assert_int_equal(error_errno(rig_open(rig, "iio_buffer")), ENOENT); /* no trigger, none here */
-    assert_non_null(strstr(rig->fault, "iio:device0/sampling_frequency"));
+    assert_int_equal(rig_open(rig, "iio_buffer"), E_NOT_FOUND);
+    assert_non_null(strstr(rig->fault, "has a sampling_frequency to set"));
+    put(rig, "buffer/sampling_frequency", "1\n");
+    assert_int_equal(rig_open(rig, "iio_buffer"), 0);
+    expect_text(rig, "buffer/sampling_frequency", "100");
+    put(rig, "sampling_frequency", "1\n");
+    assert_int_equal(rig_open(rig, "iio_buffer"), 0);
+    expect_text(rig, "sampling_frequency", "100");
     rig_set(rig, NULL, NULL);
     put(rig, "scan_elements/in_accel_x_type", "le:f32/32>>0\n");
     assert_int_equal(rig_open(rig, "iio_buffer"), E_UNSUPPORTED);
