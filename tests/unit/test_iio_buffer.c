@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -378,15 +379,38 @@ static void test_silence_is_said_once_it_is_too_long(void **state)
     assert_int_equal(fetch(rig), 0);
 }
 
+/* How often the file under WATCH was written since it was last asked. */
+static unsigned count_writes(int watch)
+{
+    char events[4096] __attribute__((aligned(8)));
+    unsigned count = 0;
+    ssize_t bytes = read(watch, events, sizeof events);
+    for (ssize_t at = 0; at < bytes;) {
+        const struct inotify_event *event = (const void *)(events + at);
+        count += (event->mask & IN_CLOSE_WRITE) != 0;
+        at += (ssize_t)(sizeof *event + event->len);
+    }
+    return count;
+}
+
 static void test_what_an_owner_left_behind_is_taken_over(void **state)
 {
     struct bench *bench = *state;
     struct rig *rig = bench->rig;
     put(rig, "buffer/enable", "1\n");
+    int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    assert_true(watch >= 0);
+    /* With IN_OPEN, since two equal events in a row would become one. */
+    assert_true(inotify_add_watch(watch, rig_path(rig, FOLDER "buffer/enable"),
+                                  IN_OPEN | IN_CLOSE_WRITE) >= 0);
     assert_int_equal(rig_open(rig, "iio_buffer"), 0);
-    expect_text(rig, "buffer/enable", "1");
+    assert_int_equal(count_writes(watch), 2); /* off, and on with our layout */
     rig_close(rig);
+    assert_int_equal(count_writes(watch), 1);
     expect_text(rig, "buffer/enable", "0");
+    assert_int_equal(rig_open(rig, "iio_buffer"), 0);
+    assert_int_equal(count_writes(watch), 1); /* it was off */
+    assert_int_equal(close(watch), 0);
 }
 
 static void test_an_open_that_fails_leaves_the_buffer_alone(void **state)
