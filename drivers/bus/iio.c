@@ -277,6 +277,7 @@ void iio_describe(const struct iio_device *device, const char *id, bool is_input
 {
     struct iio_channel channel = {.is_input = is_input, .kind = find_kind(id)};
     (void)snprintf(channel.id, sizeof channel.id, "%s", id);
+    channel.decimals = channel.kind->shift < 0 ? (unsigned)-channel.kind->shift : 0;
     if (!is_input) {
         (void)iio_find_attribute(device, "", id, "scale", channel.scale);
         (void)iio_find_attribute(device, "", id, "offset", channel.offset);
@@ -298,7 +299,7 @@ void iio_name_channel(const struct iio_device *device, const struct iio_channel 
     (void)snprintf(attribute, sizeof attribute, "in_%s_label", channel->id);
     if (sysfs_at_read(device->directory_fd, attribute, label, sizeof label) <= 0)
         (void)snprintf(label, sizeof label, "%s", channel->id);
-    *ret_channel = (struct channel){.decimals = channel->kind->shift < 0 ? 3 : 0};
+    *ret_channel = (struct channel){.decimals = channel->decimals};
     sysfs_name(ret_channel->name, label);
     if (has_unit(channel))
         (void)snprintf(ret_channel->unit, sizeof ret_channel->unit, "%s", channel->kind->unit);
@@ -396,8 +397,10 @@ int iio_read_input(const struct iio_channel *channel, const struct sysfs_raw *te
     int rc = parse_text(text, &value);
     if (rc == 0)
         rc = shift_point(value, channel->kind->shift, &value);
-    if (rc == 0)
-        rc = decimal_round(value, least(value.decimals, INPUT_DECIMALS_MAX), &value);
+    if (rc < 0)
+        return rc;
+    unsigned decimals = value.decimals > channel->decimals ? value.decimals : channel->decimals;
+    rc = decimal_round(value, least(decimals, INPUT_DECIMALS_MAX), &value);
     if (rc < 0)
         return rc;
     *ret_value = (struct value){

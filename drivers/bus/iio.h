@@ -49,6 +49,7 @@ struct iio_channel {
     char scale[IIO_ATTRIBUTE_BYTES];  /* the attribute; "": none, the value is a bare number */
     char offset[IIO_ATTRIBUTE_BYTES]; /* "": none */
     const struct iio_kind *kind;
+    unsigned decimals; /* the usual ones of its values */
 };
 
 /** Whether WANTED ("voltage,accel_x"; NULL: all) has ID or its type. */
@@ -58,7 +59,8 @@ bool iio_is_wanted(const char *wanted, const char *id);
 const char *iio_find_missing(const char *wanted, const char *const *ids, size_t count,
                              size_t *ret_bytes);
 
-/** Sets all of ret_channel for ID: which attributes scale it, and its kind. */
+/** Sets ret_channel for ID: which attributes scale it, its kind, and the decimals that its unit has
+ *  in the kernel's whole numbers. */
 void iio_describe(const struct iio_device *device, const char *id, bool is_input,
                   struct iio_channel *ret_channel);
 
@@ -88,7 +90,8 @@ int iio_read_scale(const struct iio_channel *channel, const struct sysfs_raw *fa
 /** E_RANGE. Pure. */
 int iio_scale_raw(const struct iio_scale *scale, struct decimal raw, struct value *ret_value);
 
-/** Of the text of an "_input" attribute. E_SYNTAX, E_RANGE. Pure. */
+/** Of the text of an "_input" attribute, with the channel's usual decimals or with as many more as
+ *  it has, at most nine: a record of usual values is smaller. E_SYNTAX, E_RANGE. Pure. */
 int iio_read_input(const struct iio_channel *channel, const struct sysfs_raw *text,
                    struct value *ret_value);
 

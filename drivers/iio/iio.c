@@ -111,6 +111,31 @@ static void find_channels(struct iio *iio, const char *wanted)
     (void)closedir(listing);
 }
 
+static void reading_name(const struct iio_channel *item, char name[IIO_ATTRIBUTE_BYTES])
+{
+    (void)snprintf(name, IIO_ATTRIBUTE_BYTES, "in_%s_%s", item->id,
+                   item->is_input ? "input" : "raw");
+}
+
+/* As the first reading has them, which says what the chip resolves; of a raw number its scale. */
+static unsigned find_decimals(const struct iio *iio, const struct iio_channel *item)
+{
+    char name[IIO_ATTRIBUTE_BYTES];
+    struct sysfs_raw text;
+    struct sysfs_raw offset;
+    struct iio_scale scale;
+    struct value value;
+    reading_name(item, name);
+    sysfs_at_read_raw(iio->device.directory_fd, item->is_input ? name : item->scale, &text);
+    if (item->is_input)
+        return iio_read_input(item, &text, &value) == 0 ? value.decimals : item->decimals;
+    if (item->offset[0] != '\0')
+        sysfs_at_read_raw(iio->device.directory_fd, item->offset, &offset);
+    int rc = iio_read_scale(item, item->scale[0] != '\0' ? &text : NULL,
+                            item->offset[0] != '\0' ? &offset : NULL, &scale);
+    return rc == 0 ? scale.decimals : item->decimals;
+}
+
 static void note_missing(struct iio *iio, const char *wanted)
 {
     const char *ids[SAMPLE_CHANNELS_MAX];
@@ -134,6 +159,7 @@ static int iio_open(void *instance, const struct driver_context *context)
         return rc;
     find_channels(iio, wanted);
     for (size_t i = 0; i < iio->count; i++) {
+        iio->items[i].decimals = find_decimals(iio, &iio->items[i]);
         iio_name_channel(&iio->device, &iio->items[i], &iio->channels[i]);
         sysfs_make_unique(iio->channels, i);
     }
@@ -154,12 +180,6 @@ static int iio_channels(const void *instance, struct channel *ret_channels)
 }
 
 /* ---- fetch ---- */
-
-static void reading_name(const struct iio_channel *item, char name[IIO_ATTRIBUTE_BYTES])
-{
-    (void)snprintf(name, IIO_ATTRIBUTE_BYTES, "in_%s_%s", item->id,
-                   item->is_input ? "input" : "raw");
-}
 
 /* One that the channel before has read as well is not read again. */
 static void read_shared(const struct iio *iio, size_t index, const char *name, const char *before,

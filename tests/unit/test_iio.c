@@ -133,6 +133,30 @@ static void test_what_the_kernel_scaled_is_taken_as_it_is(void **state)
     rig_expect(rig, "illuminance", -5, 1, "lx");
 }
 
+/* The records of a channel are smaller while its decimals are the usual ones. */
+static void test_decimals_are_the_usual_ones(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, 0, "name", "chip\n");
+    put(rig, 0, "in_pressure_input", "101.325390625\n");
+    put(rig, 0, "in_temp_input", "21500\n");
+    put(rig, 0, "in_voltage0_raw", "100\n");
+    put(rig, 0, "in_voltage0_scale", "0.805664062\n");
+    assert_int_equal(rig_open(rig, "iio"), 0);
+    for (int turn = 0; turn < 2; turn++) {
+        assert_int_equal(rig_sample(rig), 0);
+        for (int i = 0; i < rig->channel_count; i++)
+            assert_int_equal(rig->sample.values[i].decimals, rig->channels[i].decimals);
+        put(rig, 0, "in_pressure_input", "101.250000000\n");
+        put(rig, 0, "in_temp_input", "0\n");
+        put(rig, 0, "in_voltage0_raw", "0\n");
+    }
+    rig_expect(rig, "pressure", 101250000000, 6, "Pa");
+    put(rig, 0, "in_temp_input", "21500.25\n"); /* more than usual is kept */
+    assert_int_equal(rig_sample(rig), 0);
+    rig_expect(rig, "temp", 2150025, 5, "Cel");
+}
+
 static void test_scales_are_shared_and_may_change(void **state)
 {
     struct rig *rig = *state;
@@ -330,6 +354,7 @@ int main(void)
         RIG_TEST(test_the_dummy_device_is_read_exactly),
         RIG_TEST(test_every_type_has_its_unit),
         RIG_TEST(test_what_the_kernel_scaled_is_taken_as_it_is),
+        RIG_TEST(test_decimals_are_the_usual_ones),
         RIG_TEST(test_scales_are_shared_and_may_change),
         RIG_TEST(test_devices_are_found_by_name_label_and_place),
         RIG_TEST(test_channels_are_chosen_named_and_sorted),
