@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "drivers/format/text.h"
+#include "drivers/lines/framer.h"
 #include "platform/base/error.h"
 
 enum { SETTINGS_MAX = 24, LINE_BYTES = 512, DOCUMENT_BYTES = 1024 };
@@ -536,6 +537,106 @@ static void test_a_tag_block_may_come_before(void **state)
 
 #endif
 
+/* ---- cut anywhere ---- */
+
+/* What a stream came to. */
+struct total {
+    uint64_t sum;
+    int samples, refused;
+};
+
+static void add_sample(struct total *total, const struct sample *sample)
+{
+    total->samples++;
+    for (size_t i = 0; i < sample->document_bytes; i++)
+        total->sum = total->sum * 31 + sample->document[i];
+    for (size_t i = 0; i < sample->value_count; i++) {
+        const struct value *value = &sample->values[i];
+        total->sum = total->sum * 31 + (uint64_t)value->kind;
+        if (value->kind == VALUE_DECIMAL)
+            total->sum = total->sum * 31 + (uint64_t)value->mantissa + value->decimals;
+        for (size_t at = 0; value->kind == VALUE_TEXT && at < value->text_bytes; at++)
+            total->sum = total->sum * 31 + (uint8_t)value->text[at];
+    }
+}
+
+static void take_lines(struct bench *bench, struct framer *framer, bool at_end, struct total *total)
+{
+    struct framer_line line;
+    int rc;
+    while ((rc = framer_next(framer, at_end, &line)) == 0) {
+        const struct text_line text = {.bytes = line.bytes, .count = line.count};
+        if (line.count == 0)
+            continue;
+        rc = text_convert(&bench->text, &bench->stream, &text, &bench->sample);
+        if (rc == 0)
+            add_sample(total, &bench->sample);
+        total->refused += rc < 0 && rc != E_AGAIN ? 1 : 0;
+    }
+    assert_int_equal(rc, E_AGAIN);
+}
+
+static void feed(struct bench *bench, struct framer *framer, const char *bytes, size_t count,
+                 struct total *total)
+{
+    size_t room;
+    memcpy(framer_room(framer, &room), bytes, count);
+    framer_add(framer, count);
+    take_lines(bench, framer, false, total);
+}
+
+/* In two pieces, cut behind FIRST bytes. */
+static struct total read_cut(struct bench *bench, const char *stream, size_t first)
+{
+    struct total total = {0};
+    struct framer framer;
+    uint8_t *buffer = malloc(framer_buffer_bytes(DOCUMENT_BYTES));
+    assert_non_null(buffer);
+    bench->stream = (struct text_stream){0};
+    framer_start(&framer, buffer, DOCUMENT_BYTES, 0);
+    feed(bench, &framer, stream, first, &total);
+    feed(bench, &framer, stream + first, strlen(stream) - first, &total);
+    take_lines(bench, &framer, true, &total);
+    if (text_end(&bench->text, &bench->stream, &bench->sample) == 0)
+        add_sample(&total, &bench->sample);
+    free(buffer);
+    return total;
+}
+
+static void expect_same_wherever_cut(struct bench *bench, const char *format, const char *stream,
+                                     int samples, int refused)
+{
+    open_text(bench, format);
+    struct total whole = read_cut(bench, stream, 0);
+    assert_int_equal(whole.samples, samples);
+    assert_int_equal(whole.refused, refused);
+    for (size_t first = 1; first <= strlen(stream); first++) {
+        struct total cut = read_cut(bench, stream, first);
+        assert_int_equal(cut.sum, whole.sum);
+        assert_int_equal(cut.samples, samples);
+        assert_int_equal(cut.refused, refused);
+    }
+    text_close(&bench->text);
+    bench->context.setting_count = 0;
+}
+
+static void test_a_stream_says_the_same_wherever_it_is_cut(void **state)
+{
+    struct bench *bench = *state;
+    set(bench, "header", "true");
+    expect_same_wherever_cut(bench, "csv", "\xef\xbb\xbfid,\"a, b\"\r\n007,\"x\"\"y\"\r\n1\n2,3", 2,
+                             1);
+    expect_same_wherever_cut(bench, "keyvalue", "a=1 b: \"x y\"\n\na=2\r\nnothing\nc=3", 3, 1);
+    expect_same_wherever_cut(bench, "auto", "{\"a\":[1,2]}\n21.50\n{]\n-7", 3, 1);
+#ifdef CONFIG_FORMAT_NMEA
+    expect_same_wherever_cut(bench, "nmea",
+                             "$GPGLL,4807.038,N,01131.000,E,120000,A*2B\r\n"
+                             "$GPRMC,123519,A,4807.038,N,01131.000,E,022.4,084.4,230394,003.1,W"
+                             "*6A\r\n$GPGLL,4807.038,N,01131.000,E,120000,A*2A\r\n",
+                             2, 1);
+#endif
+}
+
 /* ---- the others ---- */
 
 static void test_a_format_takes_nothing_else(void **state)
@@ -578,6 +679,7 @@ int main(void)
         BENCH_TEST(test_bad_sentences_are_refused_and_change_nothing),
         BENCH_TEST(test_a_tag_block_may_come_before),
 #endif
+        BENCH_TEST(test_a_stream_says_the_same_wherever_it_is_cut),
         BENCH_TEST(test_a_format_takes_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
