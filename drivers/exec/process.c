@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
@@ -13,6 +14,7 @@
 
 #include "platform/base/error.h"
 #include "platform/clock.h"
+#include "platform/fs.h"
 
 enum {
     READ_BYTES = 4096,
@@ -93,6 +95,22 @@ err:
     return rc != 0 ? error_sys(rc) : 0;
 }
 
+/* A service manager may keep the kernel that has no memory left from ending the agent; what the
+ * agent runs has no such right. */
+static void unprotect(pid_t pid)
+{
+    char path[48];
+    char own[16];
+    (void)snprintf(path, sizeof path, "/proc/%ld/oom_score_adj", (long)pid);
+    if (fs_read_file("/proc/self/oom_score_adj", own, sizeof own) < 1 || own[0] != '-')
+        return;
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return; /* it has ended */
+    (void)!write(fd, "0", 1);
+    (void)close(fd);
+}
+
 static int start(struct process *process, char *const *arguments, char *const *environment)
 {
     int out_fd = -1;
@@ -106,6 +124,8 @@ static int start(struct process *process, char *const *arguments, char *const *e
         rc = open_pipe(process, &process->error_fd, &error_fd);
     if (rc == 0)
         rc = spawn(process, arguments, environment, out_fd, error_fd);
+    if (rc == 0)
+        unprotect(process->pid);
     close_end(&out_fd);
     close_end(&error_fd);
     return rc;

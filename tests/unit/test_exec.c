@@ -310,6 +310,44 @@ static void test_no_signal_is_blocked_or_ignored(void **state)
     assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
 }
 
+int __real_fs_read_file(const char *path, char *buffer, size_t buffer_bytes);
+int __wrap_fs_read_file(const char *path, char *buffer, size_t buffer_bytes);
+
+static bool is_protected;
+
+/* Only root can be protected really. */
+int __wrap_fs_read_file(const char *path, char *buffer, size_t buffer_bytes)
+{
+    if (!is_protected || strcmp(path, "/proc/self/oom_score_adj") != 0)
+        return __real_fs_read_file(path, buffer, buffer_bytes);
+    return snprintf(buffer, buffer_bytes, "-500\n");
+}
+
+static void set_own_score(const char *score)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_true(write(fd, score, strlen(score)) > 0);
+    assert_int_equal(close(fd), 0);
+}
+
+/* It has the score of who runs it, and gets another right after it was started. */
+static void test_it_is_not_kept_when_memory_runs_out(void **state)
+{
+    static const char script[] =
+        "for i in 1 2 3 4 5 6 7 8; do read score </proc/self/oom_score_adj;"
+        " [ $score = 0 ] && break; sleep 0.02; done; echo $score";
+    struct rig *rig = *state;
+    set_own_score("100");
+    open_script(rig, script);
+    expect_good(rig);
+    rig_expect(rig, "value", 100, 0, ""); /* nobody is protected */
+    is_protected = true;
+    expect_good(rig);
+    is_protected = false;
+    rig_expect(rig, "value", 0, 0, "");
+}
+
 static void test_no_descriptor_of_ours_is_open_in_it(void **state)
 {
     struct rig *rig = *state;
@@ -380,6 +418,7 @@ int main(void)
         RIG_TEST(test_one_that_closes_its_pipes_is_awaited),
         RIG_TEST(test_the_environment_is_our_own),
         RIG_TEST(test_no_signal_is_blocked_or_ignored),
+        RIG_TEST(test_it_is_not_kept_when_memory_runs_out),
         RIG_TEST(test_no_descriptor_of_ours_is_open_in_it),
         RIG_TEST(test_a_program_that_is_not_there_is_named),
         RIG_TEST(test_bad_settings_are_named),
