@@ -11,6 +11,8 @@
  * What somebody puts in for the thread of a bus: to read one of its sensors now (collect_ask). The
  * question belongs to both until each has let go of it, so neither waits for the other.
  */
+#ifdef CONFIG_COMMAND_SENSORS
+
 struct ask_box {
     int fd; /* readable once something was put in */
     pthread_mutex_t lock;
@@ -36,5 +38,35 @@ void ask_box_enter(struct ask_box *box, struct sensor *sensor);
 
 /** For the thread: does what was put in, if something was. */
 void ask_box_answer(struct ask_box *box);
+
+#else /* nobody can ask */
+
+struct ask_box {
+    int fd; /* -1 */
+};
+
+static inline int ask_box_open(struct ask_box *box)
+{
+    box->fd = -1;
+    return 0;
+}
+
+static inline void ask_box_close(struct ask_box *box)
+{
+    (void)box;
+}
+
+static inline void ask_box_enter(struct ask_box *box, struct sensor *sensor)
+{
+    (void)box;
+    (void)sensor;
+}
+
+static inline void ask_box_answer(struct ask_box *box)
+{
+    (void)box;
+}
+
+#endif
 
 #endif

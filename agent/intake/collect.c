@@ -413,6 +413,7 @@ void collect_get_status(struct collect *collect, size_t index, struct collect_st
     sensor_get_status(&collect->sensors[index], ret_status);
 }
 
+#ifdef CONFIG_COMMAND_SENSORS
 static struct bus *bus_of_sensor(const struct collect *collect, size_t index)
 {
     struct bus *bus = collect->buses;
@@ -444,6 +445,7 @@ const char *collect_asked(const struct collect *collect, size_t index)
     const struct sensor *sensor = atomic_load(&bus_of_sensor(collect, index)->box.asked);
     return sensor == NULL ? NULL : sensor->setup->name;
 }
+#endif
 
 size_t collect_count_failing(struct collect *collect)
 {

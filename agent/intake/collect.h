@@ -125,7 +125,8 @@ struct collect_reading {
     struct collect_status status;  /* with the values of this reading instead of the last sample */
 };
 
-/** Of which both sides hold a part, so that neither waits for the other. */
+/** Where Kconfig did not leave out COMMAND_SENSORS: a question of which both sides hold a part, so
+ * that neither waits for the other. */
 struct collect_ask;
 
 /**
