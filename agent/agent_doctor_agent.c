@@ -203,9 +203,7 @@ static void say_sensor(struct doctor_run *run, const char *name)
     char remedy[REMEDY_BYTES];
     if (error[0] == '\0')
         return;
-    (void)snprintf(remedy, sizeof remedy,
-                   "look at its cable, its power and its address; then at sensor %s in the "
-                   "configuration",
+    (void)snprintf(remedy, sizeof remedy, "runnel sensors %s reads it and says what to check",
                    name);
     agent_doctor_say(run, "sensor", DOCTOR_FAIL, remedy, "%s (%s): %s", name,
                      status_read_text(status, "", "sensors/%s/driver", name), error);
