@@ -4,6 +4,7 @@ import fcntl
 import subprocess
 
 from guest import BOARDS, ROOT, parts
+from sim_modules import sim_modules
 
 GROUPS = ("build", "armhf", "arm64", "image", "qemu")
 
@@ -43,3 +44,5 @@ def prepare_alone(boards):
         build(board, board, ["runnel", "qemu"])
         if not is_current(BOARDS[board].build / f"{board}.img", board):
             subprocess.run([ROOT / "platform/image/make", board], check=True)
+    if "qemu-armv7" in boards:
+        sim_modules(parts.Debian("armhf"))

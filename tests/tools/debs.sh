@@ -3,13 +3,18 @@
 # Downloads Debian packages of another architecture into a folder, from the Debian sources that this
 # machine uses.
 #
-# usage: debs.sh ARCHITECTURE FOLDER PACKAGE...
+# usage: debs.sh [--alone] ARCHITECTURE FOLDER PACKAGE...
 #
-# With what they depend on, as on a system that has nothing yet. Nothing is installed and the
-# machine's own apt state is not touched: packages of two architectures may otherwise refuse to live
-# side by side. Needs no root.
+# With what they depend on, as on a system that has nothing yet, or --alone. Nothing is installed and
+# the machine's own apt state is not touched: packages of two architectures may otherwise refuse to
+# live side by side. Needs no root.
 set -euo pipefail
 
+alone=0
+if [ "${1-}" = --alone ]; then
+    alone=1
+    shift
+fi
 [ $# -ge 3 ] || { sed -n '6s/^# //p' "$0" >&2; exit 2; }
 arch=$1
 folder=$2
@@ -29,8 +34,14 @@ apt=(apt-get -qq -o "APT::Architecture=$arch" -o "APT::Architectures=$arch"
 
 # The index of one suite may be out of step on a mirror; what the others hold is usually enough.
 "${apt[@]}" update 2>"$work/update.log" || true
-if ! "${apt[@]}" install -y --no-install-recommends --download-only "$@" \
-    >"$work/fetch.log" 2>&1 </dev/null; then
+fetch() {
+    if [ $alone = 1 ]; then
+        cd "$work/cache/archives" && "${apt[@]}" download "$@"
+    else
+        "${apt[@]}" install -y --no-install-recommends --download-only "$@"
+    fi
+}
+if ! (fetch "$@") >"$work/fetch.log" 2>&1 </dev/null; then
     cat "$work/update.log" "$work/fetch.log" >&2
     exit 1
 fi

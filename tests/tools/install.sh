@@ -40,7 +40,8 @@ group() {
         ;;
     qemu)
         why="to run ARM gateways under emulation"
-        packages="qemu-system-arm qemu-efi-aarch64 ipxe-qemu u-boot-qemu nbdkit f2fs-tools git"
+        packages="qemu-system-arm qemu-efi-aarch64 ipxe-qemu u-boot-qemu nbdkit f2fs-tools git make
+            xz-utils"
         ;;
     e2e)
         why="to check requests, certificates and metrics against what others wrote"
