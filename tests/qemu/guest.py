@@ -30,7 +30,7 @@ COMMAND_S = 240
 HOST = "10.0.2.2"
 NAME = "sink.test"
 # What guests have beside the agent.
-HELPERS = ("clock_good", "stop_thread")
+HELPERS = ("clock_good", "send_frames", "stop_thread")
 
 
 VIRTIO = ("-serial", "{serial}", "-netdev", "user,id=n0", "-device", "virtio-net-device,netdev=n0")
@@ -221,15 +221,20 @@ class VolatileCache:
         self.url = f"nbd+unix:///?socket={self.path}"
 
 
+def debian_of(board):
+    return parts.Debian(MACHINES[board].arch)
+
+
 class Gateway:
     """A gateway without systemd: kernel, BusyBox, the agent, and a disk that outlives its boots."""
 
     def __init__(self, run, board, sink, disk_mib=24, fs="ext4", files=None, modules=(),
-                 program="runnel", **config):
+                 built=None, program="runnel", **config):
+        """MODULES are the kernel's own, by name; BUILT is {file: its parameters} of others."""
         self.run = run
         self.board = MACHINES[board]
         self.fs = fs if self.board.has_disks else "tmpfs"
-        self.debian = parts.Debian(self.board.arch)
+        self.debian = debian_of(board)
         self.machine = None
         self.image = run.folder / "disk.img"
         if self.board.has_disks:
@@ -242,7 +247,7 @@ class Gateway:
         self.initrd = run.folder / "initrd"
         with self.initrd.open("wb") as out:
             out.write(self.common(["af_packet", *self.board.modules, *modules],
-                                  program).read_bytes())
+                                  built or {}, program).read_bytes())
             out.write(self.own(sink).read_bytes())
 
     def make_disk(self, size_mib, files):
@@ -260,12 +265,16 @@ class Gateway:
                 raise harness.Skip("f2fs-tools are not there")
             parts.call("mkfs.f2fs", "-q", self.image)
 
-    def common(self, modules, program):
+    def common(self, modules, built, program):
         """The part of the initramfs that all guests of a board have. The agent and its libraries
         are on a disk of their own: what a program maps from RAM would count as its dirty pages."""
         early = parts.early_root(self.debian, modules, ROOT / "tests/qemu/init",
                                  self.run.folder / "early")
-        for script in ("serve", "load"):
+        with (early / "modules").open("a") as order:
+            for file, parameters in built.items():
+                shutil.copy(file, early / "lib")
+                order.write(f"/lib/{file.name} {parameters}\n")
+        for script in ("serve", "load", "hardware"):
             shutil.copy(ROOT / "tests/qemu" / script, early / "bin" / script)
             (early / "bin" / script).chmod(0o755)
         root = self.run.folder / "root" if self.board.has_disks else early / "opt"
