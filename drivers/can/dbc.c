@@ -20,12 +20,17 @@ unsigned dbc_bytes(const struct dbc_signal *signal)
     return signal->start / BYTE_BITS + (before + signal->length + BYTE_BITS - 1) / BYTE_BITS;
 }
 
+static uint64_t bit_of(const uint8_t *data, unsigned byte, unsigned bit)
+{
+    return (uint64_t)data[byte] >> bit & 1;
+}
+
 static uint64_t big_endian_bits(const struct dbc_signal *signal, const uint8_t *data)
 {
     uint64_t raw = 0;
     unsigned at = signal->start / BYTE_BITS * BYTE_BITS + bits_above(signal);
     for (unsigned i = 0; i < signal->length; i++, at++)
-        raw = raw << 1 | (data[at / BYTE_BITS] >> (BYTE_BITS - 1 - at % BYTE_BITS) & 1U);
+        raw = raw << 1 | bit_of(data, at / BYTE_BITS, BYTE_BITS - 1 - at % BYTE_BITS);
     return raw;
 }
 
@@ -34,7 +39,7 @@ static uint64_t little_endian_bits(const struct dbc_signal *signal, const uint8_
     uint64_t raw = 0;
     for (unsigned i = signal->length; i-- > 0;) {
         unsigned at = signal->start + i;
-        raw = raw << 1 | (data[at / BYTE_BITS] >> at % BYTE_BITS & 1U);
+        raw = raw << 1 | bit_of(data, at / BYTE_BITS, at % BYTE_BITS);
     }
     return raw;
 }

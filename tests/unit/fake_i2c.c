@@ -175,9 +175,9 @@ static int fake_smbus(int fd, uint8_t read_write, uint8_t command, uint32_t size
     for (size_t i = 0; i < count; i++) {
         uint8_t *byte = &wire[1 + i];
         if (read_write == I2C_SMBUS_WRITE)
-            *byte = is_block     ? data->block[1 + i]
-                    : count == 2 ? (uint8_t)(data->word >> 8 * i & 0xff)
-                                 : data->byte;
+            *byte = (uint8_t)(is_block     ? data->block[1 + i]
+                              : count == 2 ? data->word >> 8 * i & 0xff
+                                           : data->byte);
         else if (is_block)
             data->block[1 + i] = *byte;
     }

@@ -199,7 +199,7 @@ static uint64_t walk(const struct dbc_signal *signal, const uint8_t *data)
     uint64_t raw = 0;
     unsigned at = signal->start;
     for (unsigned i = 0; i < signal->length; i++) {
-        uint64_t bit = data[at / 8] >> at % 8 & 1U;
+        uint64_t bit = (uint64_t)data[at / 8] >> at % 8 & 1;
         raw |= signal->is_big_endian ? bit << (signal->length - 1 - i) : bit << i;
         at = signal->is_big_endian && at % 8 == 0 ? at + 15
              : signal->is_big_endian              ? at - 1
