@@ -55,7 +55,8 @@ struct can {
     bool errors_due;  /* a record about errors */
     enum state state;
     int64_t errors;   /* frames about them, since open */
-    uint32_t dropped; /* by the socket, since open */
+    uint32_t dropped; /* by the socket, as far as it was said */
+    bool lack_told;   /* by a record, or as a failure */
     char lack[DRIVER_FAULT_BYTES];
     char fault[DRIVER_FAULT_BYTES];
 };
@@ -340,9 +341,9 @@ static void take_error(struct can *can, const struct canfd_frame *frame)
 static void note_lack(struct can *can, const struct can_linux_frame *frame)
 {
     uint32_t dropped = frame->dropped - can->dropped;
-    can->dropped = frame->dropped;
     if (can->lack[0] != '\0')
-        return;
+        return; /* what was dropped is said the next time */
+    can->dropped = frame->dropped;
     if (dropped > 0)
         driver_say(can->lack,
                    "%s: %" PRIu32 " frames were dropped before they were read; raise "
@@ -426,11 +427,10 @@ static bool may_report(struct can *can)
     return can->is_due;
 }
 
-/* A controller that is bus-off hears nothing more until it is started again. */
-static int can_read(void *instance, struct sample *ret_sample)
+/* The next record; E_AGAIN: none is due. A controller that is bus-off hears nothing more until it
+ * is started again. */
+static int next_record(struct can *can, struct sample *ret_sample)
 {
-    struct can *can = instance;
-    can->lack[0] = '\0';
     while (can->next < can->count) {
         int rc = take_frame(can, &can->frames[can->next++]);
         if (rc < 0 && rc != E_AGAIN)
@@ -449,6 +449,18 @@ static int can_read(void *instance, struct sample *ret_sample)
         return 0;
     }
     return can->state == STATE_BUS_OFF ? say_bus_off(can->interface, can->fault) : E_AGAIN;
+}
+
+/* What frames lacked is kept until a record takes it along: with an interval they come long
+ * before. */
+static int can_read(void *instance, struct sample *ret_sample)
+{
+    struct can *can = instance;
+    if (can->lack_told)
+        can->lack[0] = '\0';
+    int rc = next_record(can, ret_sample);
+    can->lack_told = rc != E_AGAIN;
+    return rc;
 }
 
 static int can_wait_fd(const void *instance)

@@ -411,6 +411,39 @@ static void test_lost_frames_and_a_sick_bus_are_said(void **state)
     assert_null(rig->driver->lack(rig->instance));
 }
 
+/* The frames are taken long before the record that tells of them. */
+static void test_what_frames_lack_is_kept_for_the_interval(void **state)
+{
+    struct rig *rig = *state;
+    set_two_ids(rig);
+    rig->context.interval_ms = 20;
+    assert_int_equal(rig_open(rig, "can"), 0);
+    bench.dropped = 12;
+    SEND(0x100, 1);
+    assert_int_equal(rig->driver->fetch(rig->instance, 0), 0);
+    assert_int_equal(rig->driver->read(rig->instance, &rig->sample), E_AGAIN);
+    assert_int_equal(rig_wait(rig), 0);
+    assert_non_null(strstr(rig->driver->lack(rig->instance), "12 frames were dropped"));
+    SEND(0x100, 1);
+    assert_int_equal(rig_wait(rig), 0);
+    assert_null(rig->driver->lack(rig->instance));
+}
+
+/* One message has room for one thing: the other follows. */
+static void test_a_short_frame_does_not_hide_those_that_were_lost(void **state)
+{
+    struct rig *rig = *state;
+    set_motohawk(rig);
+    assert_int_equal(rig_open(rig, "can"), 0);
+    bench.dropped = 12;
+    SEND(0x1f0, 0xc0);
+    SEND(0x1f0, 0xc0, 0x06, 0xe0);
+    assert_int_equal(rig_next(rig), 0);
+    assert_non_null(strstr(rig->driver->lack(rig->instance), "needs 3"));
+    assert_int_equal(rig_next(rig), 0);
+    assert_non_null(strstr(rig->driver->lack(rig->instance), "12 frames were dropped"));
+}
+
 static void test_bus_off_is_a_failure_until_it_is_started_again(void **state)
 {
     struct rig *rig = *state;
@@ -561,6 +594,8 @@ int main(void)
         TEST(test_short_frames_are_said),
         TEST(test_frames_that_were_not_asked_for_are_nothing),
         TEST(test_lost_frames_and_a_sick_bus_are_said),
+        TEST(test_what_frames_lack_is_kept_for_the_interval),
+        TEST(test_a_short_frame_does_not_hide_those_that_were_lost),
         TEST(test_bus_off_is_a_failure_until_it_is_started_again),
         TEST(test_errors_are_channels_where_asked_for),
         TEST(test_absence_and_unplugging_say_what_to_do),
