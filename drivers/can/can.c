@@ -56,6 +56,7 @@ struct can {
     enum state state;
     int64_t errors;   /* frames about them, since open */
     uint32_t dropped; /* by the socket, as far as it was said */
+    int failure;      /* of the socket, to be said once what it had is taken */
     bool lack_told;   /* by a record, or as a failure */
     char lack[DRIVER_FAULT_BYTES];
     char fault[DRIVER_FAULT_BYTES];
@@ -216,20 +217,36 @@ static int can_channels(const void *instance, struct channel *ret_channels)
 
 /* ---- fetching ---- */
 
-static int fetch_frames(struct can *can)
+/* The socket says an error once, and before the frames that came before it. */
+static int receive(struct can *can, struct can_linux_frame *ret_frame)
 {
-    int rc = 0;
-    if (can->next < can->count)
-        return 0;
-    can->next = can->count = 0;
-    while (can->count < BATCH && rc == 0) {
-        rc = can_linux_receive(can->fd, &can->frames[can->count]);
-        if (rc == 0)
-            can->count++;
-        else if (rc == E_SYNTAX)
-            rc = 0; /* none that this kernel's header knows */
+    for (;;) {
+        int rc = can_linux_receive(can->fd, ret_frame);
+        if (rc == 0 || rc == E_AGAIN)
+            return rc;
+        if (rc == E_SYNTAX)
+            continue; /* no frame that this kernel's header knows */
+        if (can->failure < 0)
+            return E_AGAIN;
+        can->failure = rc;
     }
-    return rc == E_AGAIN || can->count > 0 ? 0 : rc;
+}
+
+static void fetch_frames(struct can *can)
+{
+    if (can->next < can->count)
+        return;
+    can->next = can->count = 0;
+    while (can->count < BATCH && receive(can, &can->frames[can->count]) == 0)
+        can->count++;
+}
+
+static bool has_fresh(const struct can *can)
+{
+    for (size_t i = 0; i < can->source_count; i++)
+        if (can->sources[i].is_fresh)
+            return true;
+    return false;
 }
 
 static int can_fetch(void *instance, int64_t deadline_ms)
@@ -241,10 +258,12 @@ static int can_fetch(void *instance, int64_t deadline_ms)
     can_linux_now(&can->wall_ns, &can->boot_ns);
     can->is_due = ticker_is_due(&can->ticker) || can->is_due;
     can->errors_due = can->errors_due || (can->is_due && can->with_errors);
-    int rc = fetch_frames(can);
-    if (rc < 0)
-        return say_error(can->interface, rc, can->fault);
-    if (can->count > 0 || can->is_due || can->errors_due)
+    fetch_frames(can);
+    if (can->count > 0 || (can->failure < 0 && has_fresh(can)))
+        return 0;
+    if (can->failure < 0)
+        return say_error(can->interface, can->failure, can->fault);
+    if (can->is_due || can->errors_due)
         return 0;
     return can->drain ? E_END : E_AGAIN; /* what has come is taken */
 }
@@ -418,7 +437,7 @@ static bool report_next(struct can *can, struct sample *ret_sample)
 /* A report of the interval follows behind what came before it. */
 static bool may_report(struct can *can)
 {
-    if (!can->has_interval || can->state == STATE_BUS_OFF)
+    if (!can->has_interval || can->state == STATE_BUS_OFF || can->failure < 0)
         return true;
     if (can->is_due && can->count == BATCH && can->waited < BATCHES_MAX) {
         can->waited++;

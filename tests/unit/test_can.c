@@ -25,7 +25,8 @@ static struct bench {
     int fds[2];
     int64_t wall_ns;
     int64_t boot_ns;
-    int failure; /* of the next reception */
+    int failure; /* of a reception, behind so many good ones: */
+    unsigned failure_after;
     uint32_t dropped;
 } bench;
 
@@ -57,9 +58,11 @@ int __wrap_can_linux_open(int index, const struct can_filter *filters, size_t co
 int __wrap_can_linux_receive(int fd, struct can_linux_frame *ret_frame)
 {
     int failure = bench.failure;
-    bench.failure = 0;
-    if (failure != 0)
+    if (failure != 0 && bench.failure_after-- == 0) {
+        bench.failure = 0;
+        bench.failure_after = 0;
         return failure;
+    }
     return recv(fd, ret_frame, sizeof *ret_frame, 0) == sizeof *ret_frame ? 0 : E_AGAIN;
 }
 
@@ -521,6 +524,37 @@ static void test_absence_and_unplugging_say_what_to_do(void **state)
 
 /* ---- the settings ---- */
 
+/* As the kernel does it: the error first and once, then what waited. */
+static void test_frames_before_an_error_are_records(void **state)
+{
+    struct rig *rig = *state;
+    set_two_ids(rig);
+    for (int64_t interval_ms = 0; interval_ms <= 3600000; interval_ms += 3600000) {
+        rig->context.interval_ms = interval_ms;
+        assert_int_equal(rig_open(rig, "can"), 0);
+        SEND(0x100, 5);
+        SEND(0x200, 0, 6);
+        bench.failure = error_sys(ENETDOWN);
+        assert_int_equal(rig_next(rig), 0);
+        rig_expect(rig, "a", 5, 0, "");
+        assert_int_equal(rig_next(rig), 0);
+        rig_expect(rig, "b", 6, 0, "");
+        assert_int_equal(error_errno(rig_next(rig)), ENETDOWN);
+    }
+}
+
+static void test_an_error_behind_frames_is_not_forgotten(void **state)
+{
+    struct rig *rig = *state;
+    set_two_ids(rig);
+    assert_int_equal(rig_open(rig, "can"), 0);
+    SEND(0x100, 5);
+    bench.failure_after = 1;
+    bench.failure = error_sys(ENODEV);
+    assert_int_equal(rig_next(rig), 0);
+    assert_int_equal(error_errno(rig_next(rig)), ENODEV);
+}
+
 static void test_settings_are_checked(void **state)
 {
     static const struct {
@@ -599,6 +633,8 @@ int main(void)
         TEST(test_bus_off_is_a_failure_until_it_is_started_again),
         TEST(test_errors_are_channels_where_asked_for),
         TEST(test_absence_and_unplugging_say_what_to_do),
+        TEST(test_frames_before_an_error_are_records),
+        TEST(test_an_error_behind_frames_is_not_forgotten),
         TEST(test_settings_are_checked),
         TEST(test_places_and_ids_are_checked),
     };
