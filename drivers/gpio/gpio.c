@@ -418,7 +418,6 @@ static int fetch_events(struct gpio *gpio, struct line *line)
 {
     if (line->next < line->count)
         return 0;
-    line->next = line->count = 0;
     ssize_t got = read(line->fd, line->events, sizeof line->events);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
@@ -452,9 +451,18 @@ static int fetch_place(struct gpio *gpio, uint32_t place)
     return place == PLACE_GONE ? fetch_levels(gpio) : 0;
 }
 
+/* So that a full batch is one that was read just now: there may be more behind it. */
+static void forget_taken(struct gpio *gpio)
+{
+    for (size_t i = 0; i < gpio->line_count; i++)
+        if (gpio->lines[i].next == gpio->lines[i].count)
+            gpio->lines[i].next = gpio->lines[i].count = 0;
+}
+
 static int fetch_ready(struct gpio *gpio, int *ret_ready)
 {
     struct epoll_event ready[PLACES];
+    forget_taken(gpio);
     int count = epoll_wait(gpio->epoll_fd, ready, PLACES, 0);
     if (count < 0 && errno != EINTR)
         return error_sys(errno);
@@ -575,6 +583,13 @@ static bool take_event(struct gpio *gpio, struct line *line, struct sample *ret_
     return is_record;
 }
 
+/* Up to when all edges of the line are known. */
+static int64_t known_until_ns(const struct gpio *gpio, const struct line *line)
+{
+    uint64_t last_ns = line->count == BATCH ? line->events[BATCH - 1].timestamp_ns : UINT64_MAX;
+    return last_ns < (uint64_t)gpio->mono_ns ? (int64_t)last_ns : gpio->mono_ns;
+}
+
 static bool settle_all(struct gpio *gpio, struct sample *ret_sample)
 {
     int64_t next_ns = INT64_MAX;
@@ -582,7 +597,7 @@ static bool settle_all(struct gpio *gpio, struct sample *ret_sample)
         struct line *line = &gpio->lines[i];
         if (line->debounce.period_ns == 0)
             continue;
-        if (settle(gpio, line, gpio->mono_ns, ret_sample))
+        if (settle(gpio, line, known_until_ns(gpio, line), ret_sample))
             return true;
         int64_t due_ns = debounce_due_ns(&line->debounce);
         next_ns = due_ns < next_ns ? due_ns : next_ns;

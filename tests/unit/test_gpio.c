@@ -479,6 +479,29 @@ static void test_we_debounce_where_the_chip_refuses(void **state)
     assert_int_equal(rig_next(rig), E_AGAIN);
 }
 
+/* More bounces wait than are read at once: none of them is a level that lasts. */
+static void test_a_long_burst_of_bounces_is_one_edge(void **state)
+{
+    struct rig *rig = *state;
+    struct fake_line *line = line_at(0, 0);
+    line->debounces = false;
+    start_at(clock_mono_ms());
+    open_line(rig, "0", "0", "edge");
+    rig_set(rig, "lines[0].debounce", "20ms");
+    rig->context.interval_ms = 0;
+    assert_int_equal(rig_open(rig, "gpio"), 0);
+    assert_int_equal(rig_next(rig), 0);
+    for (int64_t at_ms = 100000; at_ms < 100030; at_ms += 2) {
+        fall(line, at_ms);
+        rise(line, at_ms + 1);
+    }
+    set_time(100500);
+    assert_int_equal(rig_next(rig), 0);
+    rig_expect(rig, "it", 1, 0, "");
+    assert_int_equal(rig->sample.boot_ms, 105029);
+    assert_int_equal(rig_next(rig), E_AGAIN);
+}
+
 static void test_bounces_are_not_counted(void **state)
 {
     struct rig *rig = *state;
@@ -712,6 +735,7 @@ int main(void)
         cmocka_unit_test(test_numbers_wrap_and_nonsense_counts_once),
         TEST(test_the_kernel_debounces_where_it_can),
         TEST(test_we_debounce_where_the_chip_refuses),
+        TEST(test_a_long_burst_of_bounces_is_one_edge),
         TEST(test_bounces_are_not_counted),
         TEST(test_what_is_in_the_way_is_named),
         TEST(test_what_is_absent_is_named),
