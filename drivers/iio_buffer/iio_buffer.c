@@ -420,22 +420,6 @@ static int set_frequency(const struct iio_buffer *buffer, const struct driver_co
     return E_NOT_FOUND;
 }
 
-static clockid_t find_clock(const char *name)
-{
-    static const struct {
-        const char *name;
-        clockid_t clock;
-    } clocks[] = {
-        {"boottime", CLOCK_BOOTTIME},        {"monotonic", CLOCK_MONOTONIC},
-        {"monotonic_raw", CLOCK_MONOTONIC},  {"monotonic_coarse", CLOCK_MONOTONIC},
-        {"realtime_coarse", CLOCK_REALTIME},
-    };
-    for (size_t i = 0; i < sizeof clocks / sizeof clocks[0]; i++)
-        if (strcmp(name, clocks[i].name) == 0)
-            return clocks[i].clock;
-    return CLOCK_REALTIME;
-}
-
 /* Kernels before 4.5 know realtime alone, and who may not write here has what is set. */
 static void set_clock(struct iio_buffer *buffer)
 {
@@ -444,7 +428,7 @@ static void set_clock(struct iio_buffer *buffer)
     (void)sysfs_at_write(buffer->device.directory_fd, attribute, "boottime");
     if (sysfs_at_read(buffer->device.directory_fd, attribute, name, sizeof name) <= 0)
         name[0] = '\0';
-    buffer->clock = find_clock(name);
+    buffer->clock = scan_find_clock(name);
 }
 
 static int set_buffer(const struct iio_buffer *buffer, const struct driver_context *context)

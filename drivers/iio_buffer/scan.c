@@ -136,3 +136,24 @@ int scan_decode(const struct scan_type *type, const uint8_t *bytes, int64_t *ret
         *ret_number = (int64_t)number;
     return 0;
 }
+
+/* ---- clocks ---- */
+
+/* A raw clock runs apart from its like by what the others are corrected, TAI by leap seconds. */
+clockid_t scan_find_clock(const char *name)
+{
+    static const struct {
+        const char *name;
+        clockid_t clock;
+    } clocks[] = {
+        {"boottime", CLOCK_BOOTTIME},
+        {"monotonic", CLOCK_MONOTONIC},
+        {"monotonic_raw", CLOCK_MONOTONIC_RAW},
+        {"monotonic_coarse", CLOCK_MONOTONIC},
+        {"tai", CLOCK_TAI},
+    };
+    for (size_t i = 0; i < sizeof clocks / sizeof clocks[0]; i++)
+        if (strcmp(name, clocks[i].name) == 0)
+            return clocks[i].clock;
+    return CLOCK_REALTIME;
+}

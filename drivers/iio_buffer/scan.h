@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 /**
  * What a scan looks like in the buffer of a device of Industrial I/O: one element behind the other
@@ -37,5 +38,9 @@ int scan_lay_out(struct scan_element *elements, size_t count, size_t bytes_max);
 
 /** The number that lies at BYTES, which are as many as TYPE stores. E_RANGE: beyond int64_t. */
 int scan_decode(const struct scan_type *type, const uint8_t *bytes, int64_t *ret_number);
+
+/** The clock that current_timestamp_clock calls NAME, of which the coarse ones are the same but for
+ *  a tick; CLOCK_REALTIME for one that is not known, and where there is no such attribute. */
+clockid_t scan_find_clock(const char *name);
 
 #endif

@@ -362,6 +362,20 @@ static void test_other_clocks_are_converted(void **state)
     expect_time(bench, INT64_MAX, 0, 0);
 }
 
+/* As iio_device_set_clock of the kernel has them. */
+static void test_every_clock_of_the_kernel_is_known(void **state)
+{
+    (void)state;
+    assert_int_equal(scan_find_clock("realtime"), CLOCK_REALTIME);
+    assert_int_equal(scan_find_clock("realtime_coarse"), CLOCK_REALTIME);
+    assert_int_equal(scan_find_clock("monotonic"), CLOCK_MONOTONIC);
+    assert_int_equal(scan_find_clock("monotonic_raw"), CLOCK_MONOTONIC_RAW);
+    assert_int_equal(scan_find_clock("monotonic_coarse"), CLOCK_MONOTONIC);
+    assert_int_equal(scan_find_clock("boottime"), CLOCK_BOOTTIME);
+    assert_int_equal(scan_find_clock("tai"), CLOCK_TAI);
+    assert_int_equal(scan_find_clock(""), CLOCK_REALTIME);
+}
+
 static void test_silence_is_said_once_it_is_too_long(void **state)
 {
     struct bench *bench = *state;
@@ -515,6 +529,7 @@ int main(void)
         RIG_TEST(test_one_record_for_so_many_scans),
         RIG_TEST(test_scans_in_pieces_are_put_together),
         RIG_TEST(test_other_clocks_are_converted),
+        cmocka_unit_test(test_every_clock_of_the_kernel_is_known),
         RIG_TEST(test_silence_is_said_once_it_is_too_long),
         RIG_TEST(test_what_an_owner_left_behind_is_taken_over),
         RIG_TEST(test_an_open_that_fails_leaves_the_buffer_alone),
