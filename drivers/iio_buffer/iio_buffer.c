@@ -91,8 +91,9 @@ static int64_t watermark_of(const struct driver_context *context)
 static const char *iio_buffer_check(const struct driver_context *context)
 {
     const char *frequency = driver_setting(context, "frequency");
-    if (frequency != NULL && strpbrk(frequency, "-eE") != NULL) {
-        driver_say(context->fault, "is no frequency; write it without sign and exponent");
+    if (frequency != NULL &&
+        (strpbrk(frequency, "-eE") != NULL || strpbrk(frequency, "123456789") == NULL)) {
+        driver_say(context->fault, "is no frequency; write it above 0, without sign and exponent");
         return "frequency";
     }
     if (watermark_of(context) <= length_of(context))

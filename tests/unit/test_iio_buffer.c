@@ -510,9 +510,12 @@ static void test_settings_that_cannot_be_are_named(void **state)
     rig_set(rig, "watermark", "257");
     assert_string_equal(driver->check(&rig->context), "watermark");
     assert_string_equal(rig->fault, "is more than length, which is 256");
-    rig_set(rig, NULL, NULL);
-    rig_set(rig, "frequency", "1e3");
-    assert_string_equal(driver->check(&rig->context), "frequency");
+    static const char *const frequencies[] = {"1e3", "-1", "0", "0.00"};
+    for (size_t i = 0; i < sizeof frequencies / sizeof frequencies[0]; i++) {
+        rig_set(rig, NULL, NULL);
+        rig_set(rig, "frequency", frequencies[i]);
+        assert_string_equal(driver->check(&rig->context), "frequency");
+    }
 }
 
 #define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
