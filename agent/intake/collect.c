@@ -297,11 +297,13 @@ static void run_polled(struct bus *bus)
 }
 
 /* Until there is news, or it is time to look, or (after a failure) to try again. What its transform
- * has to hand on meanwhile is no news. */
+ * has to hand on meanwhile is no news. One that was silent for too long is open all the same: what
+ * it says then must not wait for the back-off. */
 static int wait_for_news(struct bus *bus, int rc)
 {
     struct sensor *sensor = bus->first;
-    int fd = rc == E_AGAIN ? sensor->setup->driver->wait_fd(sensor->instance) : -1;
+    bool listens = rc == E_AGAIN || (rc == E_TIMEOUT && sensor->is_open);
+    int fd = listens ? sensor->setup->driver->wait_fd(sensor->instance) : -1;
     int64_t until_ms = schedule_due_ms(&sensor->schedule);
     if (rc == E_AGAIN && fd >= 0 && sensor->setup->interval_ms <= 0)
         until_ms = INT64_MAX; /* it tells by itself */

@@ -289,6 +289,44 @@ static const struct driver flaky = {.name = "flaky",
                                     .fault = no_fault,
                                     .close = close_nothing};
 
+/* mute: a stream that is silent for too long, and stays open */
+static int mute_fd = -1;
+static atomic_uint mute_waits; /* for its descriptor */
+
+int __real_stop_wait(const struct stop *stop, int fd, short events, int64_t deadline_ms);
+int __wrap_stop_wait(const struct stop *stop, int fd, short events, int64_t deadline_ms);
+
+int __wrap_stop_wait(const struct stop *stop, int fd, short events, int64_t deadline_ms)
+{
+    if (fd >= 0 && fd == mute_fd)
+        atomic_fetch_add(&mute_waits, 1);
+    return __real_stop_wait(stop, fd, events, deadline_ms);
+}
+
+static int fetch_mute(void *instance, int64_t deadline_ms)
+{
+    (void)instance;
+    (void)deadline_ms;
+    return E_TIMEOUT;
+}
+
+static int wait_mute(const void *instance)
+{
+    (void)instance;
+    return mute_fd;
+}
+
+static const struct driver mute = {.name = "mute",
+                                   .summary = "",
+                                   .instance_bytes = 1,
+                                   .open = open_nothing,
+                                   .channels = no_channels,
+                                   .fetch = fetch_mute,
+                                   .read = read_value,
+                                   .wait_fd = wait_mute,
+                                   .fault = no_fault,
+                                   .close = close_nothing};
+
 /* talker: two texts, of which the second is too long for the status */
 static char long_text[COLLECT_TEXTS_BYTES];
 
@@ -718,6 +756,24 @@ static void test_a_stream_is_not_read_for_anybody(void **state)
 }
 
 /* ---- streams ---- */
+
+/* What it says after all must not wait for the back-off, in which the kernel's buffer runs over. */
+static void test_a_silent_stream_is_listened_to(void **state)
+{
+    struct bench *bench = *state;
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    mute_fd = fds[0];
+    atomic_store(&mute_waits, 0);
+    add(bench, "mute", &mute, NULL, 0);
+    start(bench);
+    wait_for_errors(bench, 0, 2);
+    stop(bench);
+    mute_fd = -1;
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    assert_true(atomic_load(&mute_waits) > 0);
+}
 
 static struct collect_sensor *add_lines(struct bench *bench, const char *name,
                                         struct driver_setting *setting, const char *path)
@@ -1177,6 +1233,7 @@ int main(void)
         BENCH_TEST(test_a_drain_is_settled_without_a_file_that_is_not_there),
         BENCH_TEST(test_bad_lines_are_counted_and_the_rest_goes_on),
         BENCH_TEST(test_a_growing_file_is_followed),
+        BENCH_TEST(test_a_silent_stream_is_listened_to),
         BENCH_TEST(test_a_stream_waits_for_room_and_loses_nothing),
         BENCH_TEST(test_waiting_for_room_ends_with_a_stop),
         BENCH_TEST(test_a_file_is_resumed_where_the_spool_says),
