@@ -8,6 +8,7 @@
 
 #include "platform/base/error.h"
 #include "platform/base/parse.h"
+#include "platform/clock.h"
 #include "platform/fs.h"
 
 int sysfs_read(const char *path, char *text, size_t text_bytes)
@@ -27,6 +28,13 @@ bool sysfs_is_passing(int code)
 void sysfs_read_raw(const char *path, struct sysfs_raw *ret_raw)
 {
     ret_raw->count = sysfs_read(path, ret_raw->text, sizeof ret_raw->text);
+}
+
+int sysfs_may_read(size_t done, int64_t deadline_ms, const struct stop *stop)
+{
+    if (stop_requested(stop))
+        return E_STOP;
+    return done > 0 && clock_mono_ms() >= deadline_ms ? E_TIMEOUT : 0;
 }
 
 static int convert(const struct sysfs_raw *raw, unsigned decimals, struct value *ret_value)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "drivers/sample.h"
+#include "platform/stop.h"
 
 /** What the drivers that read attributes of /sys (and /proc) have in common. */
 enum { SYSFS_PATH_BYTES = 192, SYSFS_RAW_BYTES = 24, SYSFS_NUMBERED_MAX = 64 };
@@ -27,6 +28,10 @@ void sysfs_read_raw(const char *path, struct sysfs_raw *ret_raw);
 /** Whether CODE says that there is no value yet (EAGAIN, ENODATA, ETIMEDOUT): the device is there,
  *  and opening it again would change nothing. */
 bool sysfs_is_passing(int code);
+
+/** Whether a fetch that has tried DONE attributes may read another, which may block for as long as
+ *  the chip likes: 0; E_TIMEOUT: the deadline has passed (never before the first); E_STOP. */
+int sysfs_may_read(size_t done, int64_t deadline_ms, const struct stop *stop);
 
 /**
  * Converts COUNT attributes, each a whole number in units of 10^-decimals of its channel, into the

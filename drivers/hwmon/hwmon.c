@@ -46,7 +46,9 @@ struct input {
 
 struct hwmon {
     char directory[SYSFS_PATH_BYTES];
+    const struct stop *stop;
     bool is_chosen; /* a chip or inputs were: what is missing is missed */
+    bool is_late;   /* the deadline left some out */
     size_t count;
     struct input inputs[SAMPLE_CHANNELS_MAX];
     struct channel channels[SAMPLE_CHANNELS_MAX];
@@ -436,6 +438,7 @@ static int hwmon_open(void *instance, const struct driver_context *context)
         snprintf(hwmon->directory, sizeof hwmon->directory, "%s/sys/class/hwmon", context->root);
     if (length < 0 || (size_t)length >= sizeof hwmon->directory)
         return E_TOO_BIG;
+    hwmon->stop = context->stop;
     hwmon->is_chosen = scan.wanted_chip != NULL || scan.wanted_inputs != NULL;
     return open_chips(hwmon, &scan, context->fault);
 }
@@ -469,6 +472,18 @@ static const char *hint(int code)
     return number == ENOENT || number == ENODEV ? "; was the chip unplugged?" : "";
 }
 
+/* From INDEX on; what failed before that says why it took so long. */
+static void leave_rest(struct hwmon *hwmon, size_t index)
+{
+    char path[PATH_BYTES];
+    hwmon->is_late = true;
+    input_path(hwmon, &hwmon->inputs[index], path);
+    if (hwmon->lack[0] == '\0')
+        driver_say(hwmon->lack, "%s: %s", path, ERROR_TEXT(E_TIMEOUT));
+    for (; index < hwmon->count; index++)
+        hwmon->raw[index].count = E_TIMEOUT;
+}
+
 /* Inputs of a chip that sleeps answer with an error: one that answers is enough. */
 static int hwmon_fetch(void *instance, int64_t deadline_ms)
 {
@@ -476,9 +491,15 @@ static int hwmon_fetch(void *instance, int64_t deadline_ms)
     char path[PATH_BYTES];
     size_t got = 0;
     int rc = 0;
-    (void)deadline_ms; /* the kernel answers or blocks as it likes; our thread waits alone */
+    int may = 0;
     hwmon->lack[0] = '\0';
+    hwmon->is_late = false;
     for (size_t i = 0; i < hwmon->count; i++) {
+        may = sysfs_may_read(i, deadline_ms, hwmon->stop);
+        if (may < 0) {
+            leave_rest(hwmon, i);
+            break;
+        }
         fetch_input(&hwmon->inputs[i], &hwmon->raw[i]);
         if (hwmon->raw[i].count >= 0) {
             got++;
@@ -488,6 +509,8 @@ static int hwmon_fetch(void *instance, int64_t deadline_ms)
         input_path(hwmon, &hwmon->inputs[i], path);
         driver_say(hwmon->lack, "%s: %s%s", path, ERROR_TEXT(rc), hint(rc));
     }
+    if (may == E_STOP)
+        return may;
     if (got > 0)
         return 0;
     driver_say(hwmon->fault, "%s", hwmon->lack);
@@ -518,7 +541,8 @@ static const char *hwmon_lack(const void *instance)
     const struct hwmon *hwmon = instance;
     if (hwmon->missing[0] != '\0')
         return hwmon->missing;
-    return hwmon->is_chosen && hwmon->lack[0] != '\0' ? hwmon->lack : NULL;
+    bool is_missed = hwmon->is_chosen || hwmon->is_late;
+    return is_missed && hwmon->lack[0] != '\0' ? hwmon->lack : NULL;
 }
 
 static void hwmon_close(void *instance)

@@ -9,13 +9,13 @@
 #include "drivers/sysfs.h"
 #include "drivers/sysfs_at.h"
 #include "platform/base/error.h"
-#include "platform/clock.h"
 
 /* Single readings of a device of Industrial I/O. Each fetch reads the scales as well, because they
  * follow the range that somebody sets and that chips with automatic ranges set themselves. */
 
 struct iio {
     struct iio_device device;
+    const struct stop *stop;
     size_t count;
     struct iio_channel items[SAMPLE_CHANNELS_MAX];
     struct channel channels[SAMPLE_CHANNELS_MAX];
@@ -153,6 +153,7 @@ static int iio_open(void *instance, const struct driver_context *context)
     struct iio *iio = instance;
     const char *wanted = driver_setting(context, "channels");
     iio->device = IIO_DEVICE_CLOSED;
+    iio->stop = context->stop;
     int rc = iio_device_open(context->root, driver_setting(context, "device"), &iio->device,
                              context->fault);
     if (rc < 0)
@@ -214,8 +215,11 @@ static int iio_fetch(void *instance, int64_t deadline_ms)
     size_t got = 0;
     int rc = 0;
     for (size_t i = 0; i < iio->count; i++) {
-        iio->raw[i].count = E_TIMEOUT;
-        if (i == 0 || clock_mono_ms() < deadline_ms)
+        int may = sysfs_may_read(i, deadline_ms, iio->stop);
+        if (may == E_STOP)
+            return may;
+        iio->raw[i].count = may;
+        if (may == 0)
             (void)fetch_channel(iio, i);
         if (iio->raw[i].count >= 0) {
             got++;

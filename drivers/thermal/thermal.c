@@ -27,7 +27,9 @@ struct item {
 
 struct thermal {
     char directory[SYSFS_PATH_BYTES];
+    const struct stop *stop;
     bool is_chosen; /* one zone was: what is missing is missed */
+    bool is_late;   /* the deadline left some out */
     size_t count;
     struct item items[SAMPLE_CHANNELS_MAX];
     struct channel channels[SAMPLE_CHANNELS_MAX];
@@ -126,6 +128,7 @@ static int thermal_open(void *instance, const struct driver_context *context)
                           context->root);
     if (length < 0 || (size_t)length >= sizeof thermal->directory)
         return E_TOO_BIG;
+    thermal->stop = context->stop;
     thermal->is_chosen = driver_setting(context, "zone") != NULL;
     int rc = open_zones(thermal, context);
     if (rc == 0 && thermal->count == 1)
@@ -142,6 +145,19 @@ static int thermal_channels(const void *instance, struct channel *ret_channels)
     return (int)thermal->count;
 }
 
+/* From INDEX on; what failed before that says why it took so long. */
+static void leave_rest(struct thermal *thermal, size_t index)
+{
+    char path[PATH_BYTES];
+    const struct item *item = &thermal->items[index];
+    thermal->is_late = true;
+    item_path(thermal, item, attribute_of(item), path);
+    if (thermal->lack[0] == '\0')
+        driver_say(thermal->lack, "%s: %s", path, ERROR_TEXT(E_TIMEOUT));
+    for (; index < thermal->count; index++)
+        thermal->raw[index].count = E_TIMEOUT;
+}
+
 /* Zones that are switched off answer with an error: one that answers is enough. */
 static int thermal_fetch(void *instance, int64_t deadline_ms)
 {
@@ -149,10 +165,16 @@ static int thermal_fetch(void *instance, int64_t deadline_ms)
     char path[PATH_BYTES];
     int rc = 0;
     size_t got = 0;
-    (void)deadline_ms; /* the kernel answers or blocks as it likes; our thread waits alone */
+    int may = 0;
     thermal->lack[0] = '\0';
+    thermal->is_late = false;
     for (size_t i = 0; i < thermal->count; i++) {
         const struct item *item = &thermal->items[i];
+        may = sysfs_may_read(i, deadline_ms, thermal->stop);
+        if (may < 0) {
+            leave_rest(thermal, i);
+            break;
+        }
         sysfs_at_read_raw(item->directory_fd, attribute_of(item), &thermal->raw[i]);
         if (thermal->raw[i].count >= 0) {
             got++;
@@ -163,6 +185,8 @@ static int thermal_fetch(void *instance, int64_t deadline_ms)
         driver_say(thermal->lack, "%s: %s%s", path, ERROR_TEXT(rc),
                    error_errno(rc) == EINVAL ? "; is the zone's mode disabled?" : "");
     }
+    if (may == E_STOP)
+        return may;
     if (got > 0)
         return 0;
     driver_say(thermal->fault, "%s", thermal->lack);
@@ -191,7 +215,8 @@ static const char *thermal_fault(const void *instance)
 static const char *thermal_lack(const void *instance)
 {
     const struct thermal *thermal = instance;
-    return thermal->is_chosen && thermal->lack[0] != '\0' ? thermal->lack : NULL;
+    bool is_missed = thermal->is_chosen || thermal->is_late;
+    return is_missed && thermal->lack[0] != '\0' ? thermal->lack : NULL;
 }
 
 static void thermal_close(void *instance)

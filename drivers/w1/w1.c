@@ -311,9 +311,10 @@ static int measure_each(struct w1 *w1, int64_t deadline_ms)
         w1->thermometers[i].count = E_TIMEOUT;
     for (size_t i = 0; i < w1->count; i++) {
         size_t index = (start + i) % w1->count;
-        if (stop_requested(w1->stop))
-            return E_STOP;
-        if (i > 0 && clock_mono_ms() >= deadline_ms) {
+        int may = sysfs_may_read(i, deadline_ms, w1->stop);
+        if (may == E_STOP)
+            return may;
+        if (may < 0) {
             w1->first = index;
             break;
         }

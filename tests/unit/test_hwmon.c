@@ -318,6 +318,24 @@ static void test_another_chip_with_its_number_is_not_taken_for_it(void **state)
     rig_expect(rig, "temp1", 21000, 3, "Cel");
 }
 
+static void test_the_deadline_and_a_stop_end_a_slow_reading(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, 0, "name", "a\n");
+    put(rig, 0, "temp1_input", "1000\n");
+    put(rig, 0, "temp2_input", "2000\n");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig->driver->fetch(rig->instance, 0), 0);
+    assert_int_equal(rig->driver->read(rig->instance, &rig->sample), 0);
+    rig_expect(rig, "a_temp1", 1000, 3, "Cel");
+    rig_expect_absent(rig, "a_temp2");
+    assert_non_null(strstr(rig->driver->lack(rig->instance), "temp2_input: the deadline"));
+    assert_int_equal(rig_sample(rig), 0);
+    assert_null(rig->driver->lack(rig->instance));
+    stop_request(&rig->stop);
+    assert_int_equal(rig_sample(rig), E_STOP);
+}
+
 #define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
 
 int main(void)
@@ -337,6 +355,7 @@ int main(void)
         RIG_TEST(test_alarms_are_channels_for_who_asks),
         RIG_TEST(test_a_broken_diode_gives_no_value),
         RIG_TEST(test_a_chip_is_found_by_its_label),
+        RIG_TEST(test_the_deadline_and_a_stop_end_a_slow_reading),
         RIG_TEST(test_another_chip_with_its_number_is_not_taken_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

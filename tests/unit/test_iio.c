@@ -344,6 +344,8 @@ static void test_a_deadline_that_passed_leaves_the_rest_for_later(void **state)
     rig_expect(rig, "voltage0", 1, 0, "");
     assert_int_equal(rig_value(rig, "voltage1")->kind, VALUE_ABSENT);
     assert_non_null(strstr(rig->driver->lack(rig->instance), "in_voltage1_raw: the deadline"));
+    stop_request(&rig->stop);
+    assert_int_equal(rig_sample(rig), E_STOP);
 }
 
 #define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)

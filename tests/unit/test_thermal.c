@@ -176,6 +176,23 @@ static void test_another_zone_with_its_number_is_not_taken_for_it(void **state)
     rig_expect(rig, "temp", 42000, 3, "Cel");
 }
 
+static void test_the_deadline_and_a_stop_end_a_slow_reading(void **state)
+{
+    struct rig *rig = *state;
+    put_zone(rig, 0, "cpu\n", "1000\n");
+    put_zone(rig, 1, "gpu\n", "2000\n");
+    assert_int_equal(rig_open(rig, "thermal"), 0);
+    assert_int_equal(rig->driver->fetch(rig->instance, 0), 0);
+    assert_int_equal(rig->driver->read(rig->instance, &rig->sample), 0);
+    rig_expect(rig, "cpu", 1000, 3, "Cel");
+    rig_expect_absent(rig, "gpu");
+    assert_non_null(strstr(rig->driver->lack(rig->instance), "zone1/temp: the deadline"));
+    assert_int_equal(rig_sample(rig), 0);
+    assert_null(rig->driver->lack(rig->instance));
+    stop_request(&rig->stop);
+    assert_int_equal(rig_sample(rig), E_STOP);
+}
+
 #define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
 
 int main(void)
@@ -189,6 +206,7 @@ int main(void)
         RIG_TEST(test_what_is_no_number_is_refused),
         RIG_TEST(test_more_zones_than_channels_are_cut_off),
         RIG_TEST(test_what_cools_is_there_for_who_asks),
+        RIG_TEST(test_the_deadline_and_a_stop_end_a_slow_reading),
         RIG_TEST(test_another_zone_with_its_number_is_not_taken_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
