@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "drivers/bus/roster.h"
 #include "drivers/bus/settings.h"
 #include "drivers/bus/words.h"
 #include "drivers/driver.h"
@@ -48,7 +49,9 @@ struct hwmon {
     char directory[SYSFS_PATH_BYTES];
     const struct stop *stop;
     bool is_chosen; /* a chip or inputs were: what is missing is missed */
-    bool is_late;   /* the deadline left some out */
+    bool takes_all; /* chips that are there */
+    struct roster chips;
+    bool is_late; /* the deadline left some out */
     size_t count;
     struct input inputs[SAMPLE_CHANNELS_MAX];
     struct channel channels[SAMPLE_CHANNELS_MAX];
@@ -408,15 +411,14 @@ static void note_missing(struct hwmon *hwmon, const char *word)
 
 static int open_chips(struct hwmon *hwmon, struct scan *scan, char *fault)
 {
-    unsigned numbers[SYSFS_NUMBERED_MAX];
-    int count = sysfs_list(hwmon->directory, "hwmon", numbers);
+    int count = roster_take(&hwmon->chips, hwmon->directory, "hwmon");
     if (count < 0) {
         driver_say(fault, "%s: %s; the kernel needs CONFIG_HWMON and a driver for the chip",
                    hwmon->directory, ERROR_TEXT(count));
         return count;
     }
     for (int i = 0; i < count; i++)
-        add_chip(hwmon, scan, numbers[i]);
+        add_chip(hwmon, scan, hwmon->chips.numbers[i]);
     for (int i = 0; i < scan->chip_count; i++)
         if (scan->chips[i].wanted)
             add_inputs(hwmon, scan, scan->chips[i].number);
@@ -439,6 +441,7 @@ static int hwmon_open(void *instance, const struct driver_context *context)
     if (length < 0 || (size_t)length >= sizeof hwmon->directory)
         return E_TOO_BIG;
     hwmon->stop = context->stop;
+    hwmon->takes_all = scan.wanted_chip == NULL;
     hwmon->is_chosen = scan.wanted_chip != NULL || scan.wanted_inputs != NULL;
     return open_chips(hwmon, &scan, context->fault);
 }
@@ -494,6 +497,10 @@ static int hwmon_fetch(void *instance, int64_t deadline_ms)
     int may = 0;
     hwmon->lack[0] = '\0';
     hwmon->is_late = false;
+    if (hwmon->takes_all && roster_has_changed(&hwmon->chips, hwmon->directory, "hwmon")) {
+        driver_say(hwmon->fault, "%s: chips came or went", hwmon->directory);
+        return E_CHANGED;
+    }
     for (size_t i = 0; i < hwmon->count; i++) {
         may = sysfs_may_read(i, deadline_ms, hwmon->stop);
         if (may < 0) {

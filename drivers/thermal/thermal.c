@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "drivers/bus/roster.h"
 #include "drivers/bus/settings.h"
 #include "drivers/driver.h"
 #include "drivers/sysfs.h"
@@ -29,7 +30,8 @@ struct thermal {
     char directory[SYSFS_PATH_BYTES];
     const struct stop *stop;
     bool is_chosen; /* one zone was: what is missing is missed */
-    bool is_late;   /* the deadline left some out */
+    struct roster zones;
+    bool is_late; /* the deadline left some out */
     size_t count;
     struct item items[SAMPLE_CHANNELS_MAX];
     struct channel channels[SAMPLE_CHANNELS_MAX];
@@ -102,9 +104,8 @@ static void add_coolers(struct thermal *thermal)
 
 static int open_zones(struct thermal *thermal, const struct driver_context *context)
 {
-    unsigned zones[SYSFS_NUMBERED_MAX];
     const char *wanted = driver_setting(context, "zone");
-    int count = sysfs_list(thermal->directory, zone_folder, zones);
+    int count = roster_take(&thermal->zones, thermal->directory, zone_folder);
     if (count < 0) {
         driver_say(context->fault,
                    "%s: %s; the kernel needs CONFIG_THERMAL and a driver for this board",
@@ -112,7 +113,7 @@ static int open_zones(struct thermal *thermal, const struct driver_context *cont
         return count;
     }
     for (int i = 0; i < count; i++)
-        add_item(thermal, wanted, zone_folder, zones[i]);
+        add_item(thermal, wanted, zone_folder, thermal->zones.numbers[i]);
     if (thermal->count > 0)
         return 0;
     driver_say(context->fault, "%s: no thermal zone%s%s; compare with: cat %s/*/type",
@@ -168,6 +169,11 @@ static int thermal_fetch(void *instance, int64_t deadline_ms)
     int may = 0;
     thermal->lack[0] = '\0';
     thermal->is_late = false;
+    if (!thermal->is_chosen &&
+        roster_has_changed(&thermal->zones, thermal->directory, zone_folder)) {
+        driver_say(thermal->fault, "%s: thermal zones came or went", thermal->directory);
+        return E_CHANGED;
+    }
     for (size_t i = 0; i < thermal->count; i++) {
         const struct item *item = &thermal->items[i];
         may = sysfs_may_read(i, deadline_ms, thermal->stop);

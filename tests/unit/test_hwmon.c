@@ -318,6 +318,30 @@ static void test_another_chip_with_its_number_is_not_taken_for_it(void **state)
     rig_expect(rig, "temp1", 21000, 3, "Cel");
 }
 
+static void test_chips_that_come_later_join_where_all_are_taken(void **state)
+{
+    struct rig *rig = *state;
+    put(rig, 0, "name", "a\n");
+    put(rig, 0, "temp1_input", "1000\n");
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig_sample(rig), 0);
+    put(rig, 1, "name", "b\n");
+    put(rig, 1, "temp1_input", "2000\n");
+    assert_int_equal(rig_sample(rig), E_CHANGED);
+    assert_non_null(strstr(rig->driver->fault(rig->instance), "came or went"));
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    assert_int_equal(rig_sample(rig), 0);
+    rig_expect(rig, "b_temp1", 2000, 3, "Cel");
+    assert_int_equal(
+        rename(rig_path(rig, "sys/class/hwmon/hwmon1"), rig_path(rig, "sys/class/hwmon/hwmon2")),
+        0); /* plugged in again */
+    assert_int_equal(rig_sample(rig), E_CHANGED);
+    rig_set(rig, "chip", "a"); /* others are no business of its */
+    assert_int_equal(rig_open(rig, "hwmon"), 0);
+    put(rig, 3, "name", "c\n");
+    assert_int_equal(rig_sample(rig), 0);
+}
+
 static void test_the_deadline_and_a_stop_end_a_slow_reading(void **state)
 {
     struct rig *rig = *state;
@@ -355,6 +379,7 @@ int main(void)
         RIG_TEST(test_alarms_are_channels_for_who_asks),
         RIG_TEST(test_a_broken_diode_gives_no_value),
         RIG_TEST(test_a_chip_is_found_by_its_label),
+        RIG_TEST(test_chips_that_come_later_join_where_all_are_taken),
         RIG_TEST(test_the_deadline_and_a_stop_end_a_slow_reading),
         RIG_TEST(test_another_chip_with_its_number_is_not_taken_for_it),
     };

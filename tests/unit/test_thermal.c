@@ -176,6 +176,23 @@ static void test_another_zone_with_its_number_is_not_taken_for_it(void **state)
     rig_expect(rig, "temp", 42000, 3, "Cel");
 }
 
+static void test_zones_that_come_later_join_where_all_are_taken(void **state)
+{
+    struct rig *rig = *state;
+    put_zone(rig, 0, "cpu\n", "1000\n");
+    assert_int_equal(rig_open(rig, "thermal"), 0);
+    assert_int_equal(rig_sample(rig), 0);
+    put_zone(rig, 1, "wifi\n", "2000\n");
+    assert_int_equal(rig_sample(rig), E_CHANGED);
+    assert_int_equal(rig_open(rig, "thermal"), 0);
+    assert_int_equal(rig_sample(rig), 0);
+    rig_expect(rig, "wifi", 2000, 3, "Cel");
+    rig_set(rig, "zone", "cpu"); /* others are no business of its */
+    assert_int_equal(rig_open(rig, "thermal"), 0);
+    put_zone(rig, 2, "gpu\n", "3000\n");
+    assert_int_equal(rig_sample(rig), 0);
+}
+
 static void test_the_deadline_and_a_stop_end_a_slow_reading(void **state)
 {
     struct rig *rig = *state;
@@ -206,6 +223,7 @@ int main(void)
         RIG_TEST(test_what_is_no_number_is_refused),
         RIG_TEST(test_more_zones_than_channels_are_cut_off),
         RIG_TEST(test_what_cools_is_there_for_who_asks),
+        RIG_TEST(test_zones_that_come_later_join_where_all_are_taken),
         RIG_TEST(test_the_deadline_and_a_stop_end_a_slow_reading),
         RIG_TEST(test_another_zone_with_its_number_is_not_taken_for_it),
     };
