@@ -102,3 +102,19 @@ const char *settings_written(const struct driver_context *context, const char *l
     }
     return key;
 }
+
+const char *settings_name_fault(const struct driver_context *context, const char *list,
+                                size_t index)
+{
+    const char *name = settings_member(context, list, index, "name");
+    if (name == NULL)
+        return NULL;
+    if (*name == '\0' || strlen(name) >= SAMPLE_NAME_BYTES)
+        return "is no name of a channel; use 1 to 31 bytes";
+    for (size_t i = 0; i < index; i++) {
+        const char *other = settings_member(context, list, i, "name");
+        if (other != NULL && strcmp(other, name) == 0)
+            return "is the name of one before it already";
+    }
+    return NULL;
+}

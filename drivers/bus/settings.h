@@ -41,4 +41,9 @@ const char *settings_key(char ret_key[SETTINGS_KEY_BYTES], const char *list, siz
 const char *settings_written(const struct driver_context *context, const char *list, size_t index,
                              const char *member);
 
+/** What is wrong with "name" of the INDEX-th element of LIST as that of a channel, to be read
+ * behind it: its length, or that one before it has it; NULL: nothing is, or there is none. */
+const char *settings_name_fault(const struct driver_context *context, const char *list,
+                                size_t index);
+
 #endif

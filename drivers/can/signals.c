@@ -92,13 +92,10 @@ static const char *say(const struct driver_context *context, size_t index, const
 
 static const char *check_name(const struct driver_context *context, size_t index)
 {
-    const char *name = member(context, index, "name");
-    if (name == NULL || *name == '\0' || strlen(name) >= SAMPLE_NAME_BYTES)
-        return say(context, index, "name", "is no name of a channel; use 1 to 31 characters");
-    for (size_t i = 0; i < index; i++)
-        if (is_text(member(context, i, "name"), name))
-            return say(context, index, "name", "is the name of another signal already");
-    return NULL;
+    const char *what = settings_name_fault(context, list, index);
+    if (member(context, index, "name") == NULL)
+        what = "is missing";
+    return what == NULL ? NULL : say(context, index, "name", what);
 }
 
 static const char *check_bits(const struct driver_context *context, size_t index,

@@ -130,17 +130,8 @@ static const char *check_line(const struct driver_context *context, size_t index
 
 static const char *check_name(const struct driver_context *context, size_t index)
 {
-    const char *name = member(context, index, "name");
-    if (name == NULL)
-        return NULL;
-    if (*name == '\0' || strlen(name) >= SAMPLE_NAME_BYTES)
-        return say(context, index, "name", "is no name of a channel; use 1 to 31 characters");
-    for (size_t i = 0; i < index; i++) {
-        const char *other = member(context, i, "name");
-        if (other != NULL && strcmp(other, name) == 0)
-            return say(context, index, "name", "is the name of another line already");
-    }
-    return NULL;
+    const char *what = settings_name_fault(context, list, index);
+    return what == NULL ? NULL : say(context, index, "name", what);
 }
 
 /* Keys that say nothing in this mode. */

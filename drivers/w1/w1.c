@@ -74,10 +74,11 @@ static bool is_fault(const struct driver_context *context, size_t index)
 {
     const struct driver_setting *setting = &context->settings[index];
     bool is_id = strcmp(member_of(setting), "id") == 0;
+    bool is_listed = strncmp(setting->key, "devices[", 8) == 0;
     if (is_id && !therm_is_id(setting->value, strlen(setting->value)))
         driver_say(context->fault,
                    "is no thermometer's id; write it as in /sys/bus/w1/devices: 28-000005e2fdc3");
-    else if (strncmp(setting->key, "devices[", 8) == 0 && occurred_before(context, index))
+    else if (is_id && is_listed && occurred_before(context, index))
         driver_say(context->fault, "is there already; each is once in the list");
     else if (strcmp(setting->key, "id") == 0 && settings_count(context, "devices") > 0)
         driver_say(context->fault, "is one thermometer and \"devices\" are several; remove one");
@@ -92,6 +93,13 @@ static const char *w1_check(const struct driver_context *context)
         if (is_fault(context, i))
             return context->settings[i].key;
     size_t count = settings_count(context, "devices");
+    for (size_t i = 0; i < count; i++) {
+        const char *what = settings_name_fault(context, "devices", i);
+        if (what == NULL)
+            continue;
+        driver_say(context->fault, "%s", what);
+        return settings_written(context, "devices", i, "name");
+    }
     if (count <= SAMPLE_CHANNELS_MAX)
         return NULL;
     driver_say(context->fault, "are %zu thermometers; a sensor has at most %d channels", count,
@@ -124,7 +132,7 @@ static void add(struct w1 *w1, const char *id, const char *name)
     w1->thermometers[at] = (struct thermometer){.previous = THERM_NONE};
     (void)snprintf(w1->thermometers[at].id, ID_BYTES, "%s", id);
     w1->channels[at] = (struct channel){.unit = "Cel", .decimals = 3};
-    sysfs_name(w1->channels[at].name, name);
+    (void)snprintf(w1->channels[at].name, SAMPLE_NAME_BYTES, "%s", name);
 }
 
 static bool is_known(const struct w1 *w1, const char *id)

@@ -94,7 +94,7 @@ static void test_one_is_temp_and_several_have_names(void **state)
     assert_int_equal(rig->channel_count, 3);
     assert_string_equal(rig->channels[1].name, "return"); /* in the order of the list */
     assert_int_equal(rig_sample(rig), 0);
-    rig_expect(rig, "flow", 2, 3, "Cel");
+    rig_expect(rig, "Flow", 2, 3, "Cel"); /* as it is written */
     rig_expect(rig, ONE, 1, 3, "Cel");
     assert_int_equal(rig_value(rig, "return")->kind, VALUE_ABSENT);
     expect_lack(rig, "28-00000000dead/w1_slave: No such file");
@@ -321,7 +321,9 @@ static void test_settings_that_cannot_be_are_named(void **state)
         {"id", "29-000005e2fdc3", "no thermometer's id"},
         {"id", ONE, "remove one"},
         {"devices[1].id", TWO, "is there already"},
-        {"devices[1].name", "flow", "is there already"},
+        {"devices[1].name", "flow", "is the name of one before it already"},
+        {"devices[1].name", "", "1 to 31 bytes"},
+        {"devices[1].name", "no channel has so long a name as", "1 to 31 bytes"},
         {"devices[1].id", "flow", "no thermometer's id"},
     };
     struct rig *rig = *state;
