@@ -122,12 +122,16 @@ static const char *check_mux(const struct driver_context *context, size_t index,
                              const struct signals_one *signal)
 {
     unsigned selectors = 0;
+    bool fits = true;
     struct signals_one other;
     if (!signal->is_multiplexor && signal->mux < 0)
         return NULL;
     for (size_t i = 0; i < settings_count(context, list); i++) {
         signals_read(context, i, &other);
-        selectors += other.id == signal->id && other.is_multiplexor;
+        if (other.id != signal->id || !other.is_multiplexor)
+            continue;
+        selectors++;
+        fits = other.dbc.length >= 32 || signal->mux >> other.dbc.length <= 0;
     }
     if (signal->is_multiplexor && (selectors > 1 || signal->mux >= 0))
         return say(context, index, "multiplexor",
@@ -140,6 +144,8 @@ static const char *check_mux(const struct driver_context *context, size_t index,
         return say(context, index, "mux",
                    "needs the signal that it is a value of: give that \"multiplexor\": true and "
                    "the same id");
+    if (!fits)
+        return say(context, index, "mux", "is more than the bits of its multiplexor can say");
     return NULL;
 }
 

@@ -576,6 +576,17 @@ static void test_settings_are_checked(void **state)
         else
             assert_string_equal(at, faults[i].at);
     }
+    for (unsigned mux = 255; mux <= 256; mux++) { /* of eight bits */
+        rig_set(rig, NULL, NULL);
+        rig_set(rig, "interface", "can0");
+        set_two_ids(rig);
+        rig_set(rig, "signals[0].multiplexor", "true");
+        rig_set(rig, "signals[2].id", "0x100");
+        rig_set(rig, "signals[2].name", "c");
+        rig_set(rig, "signals[2].mux", mux == 255 ? "255" : "256");
+        const char *at = driver->check(&rig->context);
+        assert_true(mux == 255 ? at == NULL : at != NULL && strcmp(at, "signals[2].mux") == 0);
+    }
     rig_set(rig, NULL, NULL);
     assert_string_equal(driver->check(&rig->context), "interface");
     rig_set(rig, "interface", "can0");
