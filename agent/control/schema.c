@@ -665,7 +665,10 @@ int schema_parse(const struct schema_key *key, const char *text, char why[SCHEMA
         rc = key->kind == SCHEMA_NAME ? (is_name(text) ? 0 : E_SYNTAX)
                                       : parse_number(key->kind, text, &value.number);
         if (rc == E_RANGE)
-            (void)snprintf(why, SCHEMA_WHY_BYTES, "is out of range; choose a smaller number");
+            (void)snprintf(why, SCHEMA_WHY_BYTES, "%s",
+                           key->kind == SCHEMA_DECIMAL
+                               ? "has more digits than can be kept exactly; use at most 18"
+                               : "is out of range; choose a smaller number");
         else if (rc < 0)
             schema_why(key, text, why);
         else if (key->kind != SCHEMA_NAME && key->kind != SCHEMA_DECIMAL)

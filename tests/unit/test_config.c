@@ -497,6 +497,11 @@ static void test_limits_of_driver_keys(void **state)
                   "3:44: sensors[0].retries: -1 is out of range; choose from 0 to 3\n"
                   "3:56: sensors[0].unit: \"C\" is no unit name of SenML; write it like \"Cel\", "
                   "\"%RH\" or \"1/min\"\n");
+    expect_faults(*state,
+                  HEAD "\"sensors\": [ { \"name\": \"m\", \"driver\": \"meter\", \"bus\": \"b\",\n"
+                       "\"gain\": 1e-30 } ] }",
+                  "3:9: sensors[0].gain: 1e-30 has more digits than can be kept exactly; use at "
+                  "most 18\n");
 }
 
 /* Also with what is good one by one; not where something is wrong already. */
