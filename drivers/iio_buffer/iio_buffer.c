@@ -36,6 +36,7 @@ struct iio_buffer {
     struct iio_device device;
     int fd; /* /dev/iio:deviceN */
     bool enabled;
+    bool drain;
     size_t element_count;
     char ids[ELEMENTS_MAX][IIO_ID_BYTES]; /* in no order */
     struct scan_element elements[ELEMENTS_MAX];
@@ -483,6 +484,7 @@ static int iio_buffer_open(void *instance, const struct driver_context *context)
     struct iio_buffer *buffer = instance;
     buffer->device = IIO_DEVICE_CLOSED;
     buffer->fd = -1;
+    buffer->drain = context->drain;
     buffer->every = settings_integer(driver_setting(context, "every"), 1);
     buffer->silence_ms =
         context->interval_ms > 0 ? context->interval_ms + context->timeout_ms : INT64_MAX;
@@ -545,7 +547,7 @@ static int iio_buffer_fetch(void *instance, int64_t deadline_ms)
     size_t room = DATA_BYTES / buffer->scan_bytes * buffer->scan_bytes - buffer->used;
     ssize_t count = read(buffer->fd, buffer->data + buffer->used, room);
     if (count < 0 && (errno == EAGAIN || errno == EINTR))
-        return note_silence(buffer);
+        return buffer->drain ? E_END : note_silence(buffer); /* what has come is taken */
     if (count <= 0) {
         int rc = count < 0 ? error_sys(errno) : E_CLOSED;
         driver_say(buffer->fault, "/dev/iio:device%u (%s): %s%s", buffer->device.number,

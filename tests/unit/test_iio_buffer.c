@@ -393,6 +393,18 @@ static void test_silence_is_said_once_it_is_too_long(void **state)
     assert_int_equal(fetch(rig), 0);
 }
 
+static void test_a_drain_takes_what_has_come_and_ends(void **state)
+{
+    struct bench *bench = *state;
+    struct rig *rig = bench->rig;
+    rig->context.drain = true;
+    assert_int_equal(rig_open(rig, "iio_buffer"), 0);
+    put_scan(bench, 1, 1, 1);
+    assert_int_equal(fetch(rig), 0);
+    assert_int_equal(next(rig), 0);
+    assert_int_equal(fetch(rig), E_END);
+}
+
 /* How often the file under WATCH was written since it was last asked. */
 static unsigned count_writes(int watch)
 {
@@ -533,6 +545,7 @@ int main(void)
         RIG_TEST(test_scans_in_pieces_are_put_together),
         RIG_TEST(test_other_clocks_are_converted),
         cmocka_unit_test(test_every_clock_of_the_kernel_is_known),
+        RIG_TEST(test_a_drain_takes_what_has_come_and_ends),
         RIG_TEST(test_silence_is_said_once_it_is_too_long),
         RIG_TEST(test_what_an_owner_left_behind_is_taken_over),
         RIG_TEST(test_an_open_that_fails_leaves_the_buffer_alone),
