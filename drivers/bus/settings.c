@@ -51,12 +51,12 @@ const char *settings_member(const struct driver_context *context, const char *li
 int64_t settings_integer(const char *text, int64_t otherwise)
 {
     int64_t value;
-    char *end;
     if (text == NULL)
         return otherwise;
-    if (strncmp(text, "0x", 2) == 0 && strlen(text) <= 2 + 8) {
-        value = strtoll(text + 2, &end, 16);
-        return end > text + 2 && *end == '\0' ? value : otherwise;
+    if (strncmp(text, "0x", 2) == 0) {
+        size_t digits = strspn(text + 2, "0123456789abcdefABCDEF");
+        return digits > 0 && digits <= 8 && text[2 + digits] == '\0' ? strtoll(text + 2, NULL, 16)
+                                                                     : otherwise;
     }
     return parse_signed(text, strlen(text), &value) == 0 ? value : otherwise;
 }

@@ -47,6 +47,9 @@ static void test_numbers_are_read_in_both_bases(void **state)
     assert_int_equal(settings_integer("0x", 1), 1);
     assert_int_equal(settings_integer("0xzz", 1), 1);
     assert_int_equal(settings_integer("0x123456789", 1), 1);
+    assert_int_equal(settings_integer("0x-48", 1), 1);
+    assert_int_equal(settings_integer("0x 48", 1), 1);
+    assert_int_equal(settings_integer("0x0x48", 1), 1);
     assert_int_equal(settings_integer("12 ", 1), 1);
     assert_true(settings_boolean("true", false));
     assert_false(settings_boolean("false", true));
