@@ -207,6 +207,17 @@ static bool names_channel(const char *word, size_t count, const char *id)
            (count == type_bytes(id) && memcmp(word, id, count) == 0);
 }
 
+const char *iio_check_channels(const struct driver_context *context)
+{
+    static const char key[] = "channels";
+    const char *wanted = driver_setting(context, key);
+    size_t count;
+    if (wanted == NULL || words_next(&wanted, &count))
+        return NULL;
+    driver_say(context->fault, "names no channel; write it like \"temp,voltage0\"");
+    return key;
+}
+
 bool iio_is_wanted(const char *wanted, const char *id)
 {
     size_t count;

@@ -52,6 +52,9 @@ struct iio_channel {
     unsigned decimals; /* the usual ones of its values */
 };
 
+/** As check of struct driver, for the key "channels" of both. */
+const char *iio_check_channels(const struct driver_context *context);
+
 /** Whether WANTED ("voltage,accel_x"; NULL: all) has ID or its type. */
 bool iio_is_wanted(const char *wanted, const char *id);
 

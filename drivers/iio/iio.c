@@ -304,6 +304,7 @@ const struct driver driver_iio = {
     .keys = keys,
     .bus_key = "device",
     .instance_bytes = sizeof(struct iio),
+    .check = iio_check_channels,
     .open = iio_open,
     .channels = iio_channels,
     .fetch = iio_fetch,

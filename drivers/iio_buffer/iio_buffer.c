@@ -98,7 +98,7 @@ static const char *iio_buffer_check(const struct driver_context *context)
         return "frequency";
     }
     if (watermark_of(context) <= length_of(context))
-        return NULL;
+        return iio_check_channels(context);
     driver_say(context->fault, "is more than length, which is %" PRId64, length_of(context));
     return "watermark";
 }

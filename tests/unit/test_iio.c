@@ -348,6 +348,18 @@ static void test_a_deadline_that_passed_leaves_the_rest_for_later(void **state)
     assert_int_equal(rig_sample(rig), E_STOP);
 }
 
+static void test_a_list_of_no_channels_is_named(void **state)
+{
+    struct rig *rig = *state;
+    const struct driver *driver = driver_find("iio");
+    assert_null(driver->check(&rig->context));
+    rig_set(rig, "channels", " temp");
+    assert_null(driver->check(&rig->context));
+    rig_set(rig, NULL, NULL);
+    rig_set(rig, "channels", " , ");
+    assert_string_equal(driver->check(&rig->context), "channels");
+}
+
 #define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
 
 int main(void)
@@ -364,6 +376,7 @@ int main(void)
         RIG_TEST(test_garbage_leaves_the_others),
         RIG_TEST(test_numbers_that_do_not_fit_are_refused_and_not_cut),
         RIG_TEST(test_more_channels_than_fit_are_cut_off),
+        RIG_TEST(test_a_list_of_no_channels_is_named),
         RIG_TEST(test_a_deadline_that_passed_leaves_the_rest_for_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -522,6 +522,9 @@ static void test_settings_that_cannot_be_are_named(void **state)
     rig_set(rig, "watermark", "257");
     assert_string_equal(driver->check(&rig->context), "watermark");
     assert_string_equal(rig->fault, "is more than length, which is 256");
+    rig_set(rig, NULL, NULL);
+    rig_set(rig, "channels", ",");
+    assert_string_equal(driver->check(&rig->context), "channels");
     static const char *const frequencies[] = {"1e3", "-1", "0", "0.00"};
     for (size_t i = 0; i < sizeof frequencies / sizeof frequencies[0]; i++) {
         rig_set(rig, NULL, NULL);
