@@ -175,7 +175,17 @@ static size_t interface_value_count(const struct driver_context *context)
     return asks_for(context, "errors") ? PROC_COUNTERS : PROC_TX + 1;
 }
 
-/* Each a name that is no path, and short enough for a channel. */
+static bool occurred_before(const struct driver_context *context, const char *list,
+                            const char *member, size_t index)
+{
+    const char *name = settings_member(context, list, index, member);
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(settings_member(context, list, i, member), name) == 0)
+            return true;
+    return false;
+}
+
+/* Each a name that is no path, short enough for a channel, and there once. */
 static const char *check_list(const struct driver_context *context, const char *list,
                               const char *member, size_t bytes_max)
 {
@@ -186,11 +196,15 @@ static const char *check_list(const struct driver_context *context, const char *
     }
     for (size_t i = 0; i < count; i++) {
         const char *name = settings_member(context, list, i, member);
-        if (name != NULL && *name != '\0' && strlen(name) <= bytes_max && *name != '.' &&
-            strchr(name, '/') == NULL)
+        bool is_name = name != NULL && *name != '\0' && strlen(name) <= bytes_max && *name != '.' &&
+                       strchr(name, '/') == NULL;
+        if (is_name && !occurred_before(context, list, member, i))
             continue;
-        driver_say(context->fault, "has a name that is empty, a path, or longer than %zu bytes",
-                   bytes_max);
+        if (is_name)
+            driver_say(context->fault, "has %s twice", name);
+        else
+            driver_say(context->fault, "has a name that is empty, a path, or longer than %zu bytes",
+                       bytes_max);
         return list;
     }
     return NULL;

@@ -253,7 +253,7 @@ static void expect_fault(struct rig *rig, const char *key, const char *words)
     rig_set(rig, NULL, NULL);
 }
 
-static void test_more_than_a_sample_holds_is_refused(void **state)
+static void test_lists_that_cannot_be_are_refused(void **state)
 {
     struct rig *rig = *state;
     make_tree(rig);
@@ -268,6 +268,9 @@ static void test_more_than_a_sample_holds_is_refused(void **state)
     expect_fault(rig, "blocks", "a path");
     rig_set(rig, "disks[0].name", "a name that is too long");
     expect_fault(rig, "disks", "longer than 16");
+    rig_set(rig, "interfaces[0]", "eth0");
+    rig_set(rig, "interfaces[1]", "eth0");
+    expect_fault(rig, "interfaces", "has eth0 twice");
 }
 
 static void test_hostile_extras_give_no_false_values(void **state)
@@ -390,7 +393,7 @@ int main(void)
         RIG_TEST(test_more_is_read_where_it_is_asked_for),
         RIG_TEST(test_several_disks_and_interfaces_have_values_each),
         RIG_TEST(test_what_is_asked_for_and_not_there_is_said),
-        RIG_TEST(test_more_than_a_sample_holds_is_refused),
+        RIG_TEST(test_lists_that_cannot_be_are_refused),
         RIG_TEST(test_hostile_extras_give_no_false_values),
         RIG_TEST(test_hostile_files_give_no_false_values),
         RIG_TEST(test_every_prefix_is_survived),
