@@ -39,6 +39,7 @@ struct line {
     struct chips_line found;  /* its chip_fd is open until it is taken */
     struct entry entry;       /* how it is taken */
     struct debounce debounce; /* in use where the chip refused */
+    uint32_t bounce;          /* the kernel's number of the last edge, where it is in use */
     struct pulse pulse;
     bool is_high; /* when it was last looked at */
     unsigned next, count;
@@ -69,6 +70,7 @@ struct gpio {
     bool has_reported; /* since open */
     bool drain;
     uint32_t events_max;
+    bool lack_told; /* by a record */
     char lack[DRIVER_FAULT_BYTES];
     char fault[DRIVER_FAULT_BYTES];
 };
@@ -530,8 +532,9 @@ static void note_lost(struct gpio *gpio, const struct line *line)
     driver_say(gpio->lack,
                "%s: %" PRIu64
                " edges were lost so far: they came faster than they were read; raise "
-               "\"event_buffer\" or use mode \"count\"",
-               PLACE_OF(line), line->pulse.lost);
+               "\"event_buffer\"%s",
+               PLACE_OF(line), line->pulse.lost,
+               line->debounce.period_ns == 0 ? " or use mode \"count\"" : "");
 }
 
 static struct value whole(int64_t number)
@@ -570,6 +573,17 @@ static bool settle(struct gpio *gpio, struct line *line, int64_t now_ns, struct 
                       ret_sample);
 }
 
+/* What bounced while nobody read may have been an edge that counts. */
+static void count_bounce(struct gpio *gpio, struct line *line, uint32_t number)
+{
+    uint32_t lost = number - line->bounce - 1;
+    line->bounce = number;
+    if (lost == 0 || lost > INT32_MAX)
+        return;
+    line->pulse.lost += lost;
+    note_lost(gpio, line);
+}
+
 static bool take_event(struct gpio *gpio, struct line *line, struct sample *ret_sample)
 {
     const struct gpio_v2_line_event *event = &line->events[line->next++];
@@ -578,6 +592,7 @@ static bool take_event(struct gpio *gpio, struct line *line, struct sample *ret_
     bool is_high = event->id == GPIO_V2_LINE_EVENT_RISING_EDGE;
     if (line->debounce.period_ns == 0)
         return count_edge(gpio, line, event->line_seqno, time_ns, is_high, ret_sample);
+    count_bounce(gpio, line, event->line_seqno);
     bool is_record = settle(gpio, line, time_ns, ret_sample);
     debounce_edge(&line->debounce, is_high, time_ns);
     return is_record;
@@ -681,11 +696,9 @@ static void report(struct gpio *gpio, struct sample *ret_sample)
     gpio->has_reported = true;
 }
 
-static int gpio_read(void *instance, struct sample *ret_sample)
+static int next_record(struct gpio *gpio, struct sample *ret_sample)
 {
-    struct gpio *gpio = instance;
     struct line *line;
-    gpio->lack[0] = '\0';
     while ((line = find_earliest(gpio)) != NULL)
         if (take_event(gpio, line, ret_sample))
             return 0;
@@ -695,6 +708,17 @@ static int gpio_read(void *instance, struct sample *ret_sample)
         return E_AGAIN;
     report(gpio, ret_sample);
     return 0;
+}
+
+/* What is lacking is kept until a record takes it along. */
+static int gpio_read(void *instance, struct sample *ret_sample)
+{
+    struct gpio *gpio = instance;
+    if (gpio->lack_told)
+        gpio->lack[0] = '\0';
+    int rc = next_record(gpio, ret_sample);
+    gpio->lack_told = rc == 0;
+    return rc;
 }
 
 static int gpio_wait_fd(const void *instance)

@@ -502,6 +502,29 @@ static void test_a_long_burst_of_bounces_is_one_edge(void **state)
     assert_int_equal(rig_next(rig), E_AGAIN);
 }
 
+/* The kernel's numbers tell, and the next record says it. */
+static void test_bounces_that_were_lost_are_said(void **state)
+{
+    struct rig *rig = *state;
+    struct fake_line *line = line_at(0, 0);
+    line->debounces = false;
+    start_at(clock_mono_ms());
+    open_line(rig, "0", "0", "count");
+    rig_set(rig, "lines[0].debounce", "20ms");
+    assert_int_equal(rig_open(rig, "gpio"), 0);
+    assert_int_equal(rig_next(rig), 0);
+    rise(line, 100000);
+    line->number += 5;
+    fall(line, 100001);
+    set_time(100002);
+    assert_int_equal(rig->driver->fetch(rig->instance, 0), 0);
+    assert_int_equal(rig->driver->read(rig->instance, &rig->sample), E_AGAIN);
+    assert_int_equal(rig_wait(rig), 0);
+    assert_non_null(strstr(rig->driver->lack(rig->instance), "5 edges were lost so far"));
+    assert_int_equal(rig_wait(rig), 0);
+    assert_null(rig->driver->lack(rig->instance));
+}
+
 static void test_bounces_are_not_counted(void **state)
 {
     struct rig *rig = *state;
@@ -736,6 +759,7 @@ int main(void)
         TEST(test_the_kernel_debounces_where_it_can),
         TEST(test_we_debounce_where_the_chip_refuses),
         TEST(test_a_long_burst_of_bounces_is_one_edge),
+        TEST(test_bounces_that_were_lost_are_said),
         TEST(test_bounces_are_not_counted),
         TEST(test_what_is_in_the_way_is_named),
         TEST(test_what_is_absent_is_named),
