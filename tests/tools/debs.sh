@@ -5,9 +5,9 @@
 #
 # usage: debs.sh [--alone] ARCHITECTURE FOLDER PACKAGE...
 #
-# With what they depend on, as on a system that has nothing yet, or --alone. Nothing is installed and
-# the machine's own apt state is not touched: packages of two architectures may otherwise refuse to
-# live side by side. Needs no root.
+# With what they depend on, as on a system that has nothing yet, or --alone. Nothing is installed,
+# and the machine's own apt state is not touched: packages of two architectures may otherwise refuse
+# to live side by side. Needs no root.
 set -euo pipefail
 
 alone=0
