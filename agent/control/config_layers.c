@@ -153,11 +153,24 @@ static bool may_be_read(const char *path)
     return false;
 }
 
+/* What a sensor opens by its path, or NULL: modbus asks on a line of its own, and opening is enough
+ * to start a watchdog. */
+static const char *opened_by(const struct json_node *node)
+{
+    static const char rtu[] = "rtu://";
+    if (node->key == NULL || !is_sensor(node->parent))
+        return NULL;
+    if (strcmp(node->key, "path") == 0)
+        return node->text;
+    bool is_line = strcmp(node->key, "bus") == 0 && strncmp(node->text, rtu, sizeof rtu - 1) == 0;
+    return is_line ? node->text + sizeof rtu - 1 : NULL;
+}
+
 static void check_input(struct config_reader *reader, struct config_files *files,
                         const struct json_node *node)
 {
-    if (node->key == NULL || strcmp(node->key, "path") != 0 || !is_sensor(node->parent) ||
-        may_be_read(node->text) || config_files_any(files, is_same, node))
+    const char *path = opened_by(node);
+    if (path == NULL || may_be_read(path) || config_files_any(files, is_same, node))
         return;
     config_fault(reader->faults, node, NULL,
                  "is a file that no sensor of the main file reads; a fetched configuration may add "
@@ -192,10 +205,57 @@ static void check_command(struct config_reader *reader, struct config_files *fil
                      "other program run");
 }
 
+static bool is_equal(const struct json_node *left, const struct json_node *right)
+{
+    if (left == NULL || right == NULL)
+        return left == right;
+    if (left->kind != right->kind || (left->text == NULL) != (right->text == NULL) ||
+        (left->text != NULL && strcmp(left->text, right->text) != 0) ||
+        (left->key != NULL && right->key != NULL && strcmp(left->key, right->key) != 0))
+        return false;
+    const struct json_node *one = left->first;
+    const struct json_node *other = right->first;
+    for (; one != NULL && other != NULL; one = one->next, other = other->next)
+        if (!is_equal(one, other))
+            return false;
+    return one == other;
+}
+
+/* Whether two sensors write the same to the same chip. Who only wants to read writes, too: the
+ * number of a register, which to a chip with shorter numbers is a value. */
+static bool writes_same(const struct json_node *node, const void *context)
+{
+    static const char *const members[] = {"driver", "bus",           "address",
+                                          "chip",   "register_bits", "init"};
+    const struct json_node *wanted = context;
+    if (!is_sensor(node))
+        return false;
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        if (!is_equal(config_read_member(node, members[i]), config_read_member(wanted, members[i])))
+            return false;
+    return true;
+}
+
+/* On the same two wires as a thermometer there may be what makes the voltage of the processor, or
+ * the memory with its serial number. */
+static void check_chip(struct config_reader *reader, struct config_files *files,
+                       const struct json_node *node)
+{
+    const struct json_node *driver = is_sensor(node) ? config_read_member(node, "driver") : NULL;
+    if (driver == NULL || driver->text == NULL || strcmp(driver->text, "i2c") != 0 ||
+        config_files_any(files, writes_same, node))
+        return;
+    config_fault(reader->faults, node, NULL,
+                 "is no chip that a sensor of the main file has with the same \"bus\", "
+                 "\"address\", \"chip\", \"register_bits\" and \"init\"; a fetched configuration "
+                 "may have no other written to");
+}
+
 static void check_names(struct config_reader *reader, struct config_files *files,
                         const struct json_node *node)
 {
     check_command(reader, files, node);
+    check_chip(reader, files, node);
     if (node->kind == JSON_KIND_TEXT)
         check_references(reader, files, node);
     if (node->kind == JSON_KIND_TEXT)

@@ -339,7 +339,8 @@ static void expect_refused(const char *document, const char *words)
         fail_msg("%s: %s", words, faults);
 }
 
-#if defined(CONFIG_DRIVER_LINES) || defined(CONFIG_DRIVER_EXEC)
+#if defined(CONFIG_DRIVER_LINES) || defined(CONFIG_DRIVER_EXEC) || defined(CONFIG_DRIVER_I2C) ||   \
+    defined(CONFIG_DRIVER_MODBUS)
 static void expect_accepted(const char *document)
 {
     if (load(CFG_LAYER_OFFER, document, CFG_ORIGIN_SOURCE) != E_OK)
@@ -404,6 +405,49 @@ static void test_a_fetched_document_has_no_other_program_run(void **state)
                           "{ " DEVICE ", " COMMAND_OF("\"/bin/sh\"") ", " ROUTE " }",
                           CFG_ORIGIN_LOCAL),
                      E_OK);
+}
+#endif
+
+#ifdef CONFIG_DRIVER_I2C
+#define CHIP_OF(address, more, init)                                                               \
+    "\"sensors\": [ { \"name\": \"light\", \"driver\": \"i2c\", \"bus\": \"1\", \"address\": "     \
+    "\"" address "\", \"chip\": \"registers\", " more                                              \
+    "\"init\": [ { \"register\": \"0x01\", \"value\": \"" init                                     \
+    "\" } ], \"channels\": [ { \"name\": \"lux\", \"register\": \"0x10\" } ] } ]"
+
+static void test_a_fetched_document_has_no_other_chip_written_to(void **state)
+{
+    (void)state;
+    put(main_path, "{ " DEVICE ", " CHIP_OF("0x10", "", "0x07") ", " ROUTE " }");
+    expect_accepted("{ " CHIP_OF("0x10", "\"interval\": \"3s\", ", "0x07") ", " ROUTE " }");
+    expect_refused("{ " CHIP_OF("0x60", "", "0x07") ", " ROUTE " }", "is no chip that a sensor of");
+    expect_refused("{ " CHIP_OF("0x10", "", "0x08") ", " ROUTE " }", "is no chip that a sensor of");
+    expect_refused("{ " CHIP_OF("0x10", "\"register_bits\": 16, ", "0x07") ", " ROUTE " }",
+                   "is no chip that a sensor of");
+    expect_refused("{ \"sensors\": [ { \"name\": \"a\", \"driver\": \"i2c\", \"bus\": \"1\", "
+                   "\"address\": \"0x10\", \"chip\": \"tmp102\" } ], " ROUTE " }",
+                   "is no chip that a sensor of");
+    assert_int_equal(load(CFG_LAYER_OFFER,
+                          "{ " DEVICE ", " CHIP_OF("0x60", "", "0x07") ", " ROUTE " }",
+                          CFG_ORIGIN_LOCAL),
+                     E_OK);
+}
+#endif
+
+#ifdef CONFIG_DRIVER_MODBUS
+#define LINE_OF(bus)                                                                               \
+    "\"sensors\": [ { \"name\": \"meter\", \"driver\": \"modbus\", \"bus\": \"" bus                \
+    "\", \"channels\": [ { \"name\": \"power\", \"register\": 1 } ] } ]"
+
+static void test_a_fetched_document_has_no_other_file_opened_as_a_line(void **state)
+{
+    (void)state;
+    put(main_path, "{ " DEVICE ", " LINE_OF("rtu:///run/own-line") ", " ROUTE " }");
+    expect_refused("{ " LINE_OF("rtu:///dev/watchdog") ", " ROUTE " }", "no sensor of the main");
+    expect_refused("{ " LINE_OF("rtu:///dev/tty/../watchdog") ", " ROUTE " }", "no sensor of the");
+    expect_accepted("{ " LINE_OF("rtu:///dev/ttyUSB0") ", " ROUTE " }");
+    expect_accepted("{ " LINE_OF("rtu:///run/own-line") ", " ROUTE " }");
+    expect_accepted("{ " LINE_OF("tcp://192.0.2.7") ", " ROUTE " }");
 }
 #endif
 
@@ -588,6 +632,14 @@ int main(void)
 #ifdef CONFIG_DRIVER_EXEC
         cmocka_unit_test_setup_teardown(test_a_fetched_document_has_no_other_program_run, set_up,
                                         tear_down),
+#endif
+#ifdef CONFIG_DRIVER_I2C
+        cmocka_unit_test_setup_teardown(test_a_fetched_document_has_no_other_chip_written_to,
+                                        set_up, tear_down),
+#endif
+#ifdef CONFIG_DRIVER_MODBUS
+        cmocka_unit_test_setup_teardown(test_a_fetched_document_has_no_other_file_opened_as_a_line,
+                                        set_up, tear_down),
 #endif
         cmocka_unit_test_setup_teardown(test_what_a_fetched_document_may_not_say, set_up,
                                         tear_down),
