@@ -281,6 +281,7 @@ static int define(struct sensor *sensor, struct intake_shape *shape)
                                                  .tags = tags};
     int rc = spool_define_sensor(sensor->options->spool, &definition, &sensor->number);
     sensor->is_defined = sensor->is_defined || rc == 0;
+    sensor->is_reshaped = rc < 0;
     return rc;
 }
 
@@ -383,17 +384,25 @@ static int append_patiently(struct sensor *sensor, const struct intake_item *ite
     }
 }
 
+static void tell_lost(struct sensor *sensor)
+{
+    const struct intake_transform *transform = sensor->setup->transform;
+    if (transform != NULL)
+        transform->lost(transform->context);
+}
+
 /* To the spool. 0; NOT_TAKEN, which is counted; E_STOP. */
 static int hand_over(struct sensor *sensor, const struct intake_item *item)
 {
     struct intake_shape shape;
-    int rc = item->reshaped ? define(sensor, &shape) : 0;
+    int rc = item->reshaped || sensor->is_reshaped ? define(sensor, &shape) : 0;
     if (rc == 0)
         rc = sensor_is_stream(sensor) ? append_patiently(sensor, item) : append(sensor, item);
     if (rc == E_STOP)
         return rc;
     if (rc < 0) {
         refuse_sample(sensor, item->alarm ? LANE_ALARM : sensor->setup->lane, rc);
+        tell_lost(sensor);
         return NOT_TAKEN;
     }
     note_sample(sensor, item->sample);

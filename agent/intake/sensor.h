@@ -28,6 +28,7 @@ struct sensor {
     struct sample sample;
     struct sample flushed; /* what its transform held */
     bool is_defined;       /* number counts */
+    bool is_reshaped;      /* its transform has other tags than number */
     struct log_limit limit;
     bool complained; /* in the log, and not yet said to be over */
     struct log_limit lack_limit;

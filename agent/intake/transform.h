@@ -54,6 +54,9 @@ struct intake_transform {
      */
     int (*push)(void *context, struct intake_item *item);
 
+    /** What was handed on last was not taken, and nobody will see it. */
+    void (*lost)(void *context);
+
     /** Gives, one a call, what is due at BOOT_MS; INT64_MAX: all that it holds. ITEM's sample is
      * the caller's memory. 1: hand it on; 0: there is none. A record has the origin of the last
      * sample that went into it. */

@@ -149,6 +149,14 @@ static void say_lack(struct chain *chain, const struct link *link)
                    channel != NULL ? "\"" : "", chain->notes.lack);
 }
 
+/* For those before END, some of which count on what they let through. */
+static void tell_lost(struct chain *chain, size_t end)
+{
+    for (size_t i = 0; i < end; i++)
+        if (chain->links[i].transform->lost != NULL)
+            chain->links[i].transform->lost(chain->links[i].state);
+}
+
 static int push_from(struct chain *chain, size_t first, struct intake_item *item)
 {
     int rc = 1;
@@ -158,6 +166,9 @@ static int push_from(struct chain *chain, size_t first, struct intake_item *item
         if (chain->notes.lack != NULL)
             say_lack(chain, link);
         chain->notes.lack = NULL;
+        if (rc < 0 || chain->notes.dropped)
+            tell_lost(chain, i);
+        chain->notes.dropped = false;
     }
     if (rc != 1)
         return rc;
@@ -171,6 +182,12 @@ static int push(void *context, struct intake_item *item)
     struct chain *chain = context;
     chain->lack[0] = '\0';
     return push_from(chain, 0, item);
+}
+
+static void lost(void *context)
+{
+    struct chain *chain = context;
+    tell_lost(chain, chain->link_count);
 }
 
 static int64_t link_due_ms(const struct link *link)
@@ -237,6 +254,7 @@ struct intake_transform chain_face(struct chain *chain)
                                      .bind = bind,
                                      .get_shape = get_shape,
                                      .push = push,
+                                     .lost = lost,
                                      .flush = flush,
                                      .due_ms = due_ms,
                                      .lack = lack,

@@ -134,5 +134,14 @@ static int deadband_push(void *state, const struct chain_step *step, struct inta
     return any || all ? 1 : 0;
 }
 
-const struct transform deadband_transform = {
-    .state_bytes = sizeof(struct deadband), .bind = deadband_bind, .push = deadband_push};
+/* Nobody holds the values that it compares with: the next sample is sent, whatever it says. */
+static void deadband_lost(void *state)
+{
+    struct deadband *deadband = state;
+    deadband->has_sent = false;
+}
+
+const struct transform deadband_transform = {.state_bytes = sizeof(struct deadband),
+                                             .bind = deadband_bind,
+                                             .push = deadband_push,
+                                             .lost = deadband_lost};

@@ -61,7 +61,8 @@ static int filter_push(void *state, const struct chain_step *step, struct intake
 {
     struct filter *filter = state;
     struct value value = transform_source_get(&filter->source, item->sample, notes);
-    return is_true(step, &value) != step->drops ? 1 : 0;
+    notes->dropped = is_true(step, &value) == step->drops;
+    return notes->dropped ? 0 : 1;
 }
 
 const struct transform filter_transform = {.state_bytes = sizeof(struct filter),

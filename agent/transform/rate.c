@@ -72,13 +72,14 @@ static void hold(struct rate *rate, const struct sample *sample)
     rate->held.document = rate->document;
 }
 
-static int keep_first(struct rate *rate, const struct chain_step *step, const struct sample *sample)
+static bool keep_first(struct rate *rate, const struct chain_step *step,
+                       const struct sample *sample)
 {
     if (rate->has_passed && sample->boot_ms - rate->passed_ms < step->interval_ms)
-        return 0;
+        return false;
     rate->has_passed = true;
     rate->passed_ms = sample->boot_ms;
-    return 1;
+    return true;
 }
 
 static int rate_push(void *state, const struct chain_step *step, struct intake_item *item,
@@ -86,17 +87,20 @@ static int rate_push(void *state, const struct chain_step *step, struct intake_i
 {
     struct rate *rate = state;
     int64_t boot_ms = item->sample->boot_ms;
-    (void)notes;
     if (item->alarm) {
+        notes->dropped = rate->holds;
         rate->holds = false; /* what it held is not the last one any more */
         return 1;
     }
-    if (step->keeps_first)
-        return keep_first(rate, step, item->sample);
+    if (step->keeps_first) {
+        notes->dropped = !keep_first(rate, step, item->sample);
+        return notes->dropped ? 0 : 1;
+    }
     if (item->sample->document_bytes > rate->document_bytes)
         return E_TOO_BIG;
     if (!rate->holds)
         rate->end_ms = boot_ms - boot_ms % step->interval_ms + step->interval_ms;
+    notes->dropped = rate->holds;
     rate->holds = true;
     hold(rate, item->sample);
     return 0;

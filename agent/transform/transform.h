@@ -14,6 +14,7 @@
 struct transform_notes {
     uint64_t unfit;   /* values that became absent because they left the range of numbers */
     const char *lack; /* why it left the sample as it was */
+    bool dropped;     /* a sample that those before it let through: nobody will see it */
     struct intake_shape *shape; /* what comes out of the chain, whose tags it may change: */
     bool reshaped;              /* it did, and no record has gone out since */
 };
@@ -37,6 +38,9 @@ struct transform {
     void (*flush)(void *state, const struct chain_step *step, int64_t boot_ms,
                   struct intake_item *item, struct transform_notes *notes);
     int64_t (*due_ms)(const void *state);
+
+    /** What it let through last did not get out of the chain. May be NULL. */
+    void (*lost)(void *state);
 
     void (*close)(void *state); /* may be NULL */
 };

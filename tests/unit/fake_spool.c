@@ -84,8 +84,14 @@ int spool_define_sensor(struct spool *spool, const struct sensor_definition *def
                         uint32_t *ret_sensor)
 {
     (void)pthread_mutex_lock(&spool->lock);
+    char tag[FAKE_TEXT_BYTES] = "";
     int rc = spool->define_answer;
     size_t at = 0;
+    if (definition->tag_count > 0)
+        (void)snprintf(tag, sizeof tag, "%s=%s", definition->tags[0].name,
+                       definition->tags[0].value);
+    if (spool->foreign_tag != NULL && strcmp(tag, spool->foreign_tag) == 0)
+        rc = E_FULL;
     while (at < spool->sensor_count && strcmp(spool->sensors[at].name, definition->name) != 0)
         at++;
     if (rc == 0 && at < FAKE_SENSORS_MAX) {
@@ -97,8 +103,7 @@ int spool_define_sensor(struct spool *spool, const struct sensor_definition *def
         memcpy(sensor->channels, definition->channels,
                definition->channel_count * sizeof *definition->channels);
         if (definition->tag_count > 0)
-            (void)snprintf(sensor->tag, sizeof sensor->tag, "%s=%s", definition->tags[0].name,
-                           definition->tags[0].value);
+            memcpy(sensor->tag, tag, sizeof tag);
         *ret_sensor = (uint32_t)at + 1;
     }
     (void)pthread_mutex_unlock(&spool->lock);

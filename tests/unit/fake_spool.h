@@ -38,6 +38,7 @@ struct spool {
     int answer;            /* of the next answer_count appends; then 0 */
     unsigned answer_count; /* */
     int define_answer;
+    const char *foreign_tag;     /* NAME=VALUE as the first: no room for that one */
     struct sample_origin origin; /* what spool_find_origin gives */
     unsigned refused[LANE_COUNT];
     unsigned refused_answers; /* E_REFUSED given */

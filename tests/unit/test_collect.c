@@ -1029,6 +1029,44 @@ static void test_transforms_stand_before_the_spool(void **state)
     chain_down(bench, &chained);
 }
 
+/* It must not go out with the tags of another. */
+static void test_a_sample_whose_tags_have_no_room_is_refused(void **state)
+{
+    static const struct chain_step step = {
+        .kind = CHAIN_TAG, .channel = "value", .tag = {"batch", NULL}};
+    struct bench *bench = *state;
+    struct driver_setting setting;
+    struct chained chained;
+    rig_write(bench->rig, "log", "1\n2\n2\n1\n");
+    chain_up(&chained, add_lines(bench, "plc", &setting, rig_path(bench->rig, "log")), &step, 1);
+    bench->spool->foreign_tag = "batch=2";
+    bench->options.drain = true;
+    start(bench);
+    wait_until_finished(bench);
+    assert_int_equal(fake_spool_count(bench->spool, "plc"), 2);
+    assert_int_equal(fake_spool_record(bench->spool, "plc", 1).value.mantissa, 1);
+    assert_int_equal(status_of(bench, 0).refused, 2);
+    chain_down(bench, &chained);
+}
+
+static void test_a_deadband_counts_on_what_was_taken(void **state)
+{
+    static const struct chain_step step = {.kind = CHAIN_DEADBAND, .delta = {true, {5, 1}}};
+    struct bench *bench = *state;
+    struct driver_setting setting;
+    struct chained chained;
+    rig_write(bench->rig, "log", "1\n9\n9\n9\n");
+    chain_up(&chained, add_lines(bench, "plc", &setting, rig_path(bench->rig, "log")), &step, 1);
+    fake_spool_answer(bench->spool, E_REFUSED, 2);
+    bench->options.drain = true;
+    start(bench);
+    wait_until_finished(bench);
+    assert_int_equal(fake_spool_count(bench->spool, "plc"), 1);
+    assert_int_equal(fake_spool_record(bench->spool, "plc", 0).value.mantissa, 9);
+    assert_int_equal(status_of(bench, 0).suppressed, 1);
+    chain_down(bench, &chained);
+}
+
 /* The end of the input, here, or a stop: what an interval holds comes out, with the last line. */
 static void test_what_an_interval_holds_is_not_lost(void **state)
 {
@@ -1240,6 +1278,8 @@ int main(void)
         BENCH_TEST(test_a_stream_that_breaks_goes_on_behind_its_last_sample),
 #ifdef WITH_CHAIN
         BENCH_TEST(test_transforms_stand_before_the_spool),
+        BENCH_TEST(test_a_sample_whose_tags_have_no_room_is_refused),
+        BENCH_TEST(test_a_deadband_counts_on_what_was_taken),
         BENCH_TEST(test_what_an_interval_holds_is_not_lost),
         BENCH_TEST(test_an_interval_ends_by_itself),
         BENCH_TEST(test_a_stream_that_breaks_within_an_interval),

@@ -469,6 +469,63 @@ static void test_deadband_is_never_off_by_more(void **state)
     }
 }
 
+/* What a rate or a filter behind it drops, nobody holds: it comes with the next that passes. */
+static void test_deadband_knows_what_was_dropped(void **state)
+{
+    (void)state;
+    struct rig rig;
+    const struct chain_step rated[] = {
+        {.kind = CHAIN_DEADBAND, .delta = given(5, 1)},
+        {.kind = CHAIN_RATE, .interval_ms = 1000, .keeps_first = true}};
+    make_rig(&rig, rated, 2, "t");
+    assert_int_equal(push_number(&rig, 0, 20, 0), 1);
+    assert_int_equal(push_number(&rig, 500, 80, 0), 0);
+    assert_int_equal(push_number(&rig, 900, 80, 0), 0);
+    assert_int_equal(push_number(&rig, 1000, 80, 0), 1);
+    expect_number(&rig.sample.values[0], 80, 0);
+    assert_int_equal(push_number(&rig, 2000, 80, 0), 0);
+    end(&rig);
+    const struct chain_step filtered[] = {
+        {.kind = CHAIN_DEADBAND, .delta = given(5, 1)},
+        {.kind = CHAIN_FILTER, .channel = "a", .comparison = CHAIN_GT, .value = given(0, 0)}};
+    struct value both[] = {number(1, 0), number(10, 0)};
+    make_rig(&rig, filtered, 2, "a b");
+    assert_int_equal(push_values(&rig, 0, both, 2), 1);
+    both[1] = number(20, 0);
+    assert_int_equal(push_values(&rig, 10, both, 2), 0); /* without a, which did not move */
+    assert_int_equal(push_values(&rig, 20, both, 2), 1);
+    expect_number(&rig.sample.values[1], 20, 0);
+    assert_int_equal(push_values(&rig, 30, both, 2), 0);
+    rig.face.lost(rig.chain); /* by the spool */
+    assert_int_equal(push_values(&rig, 40, both, 2), 1);
+    end(&rig);
+}
+
+/* The held one of two had a channel that the last one has not. */
+static void test_deadband_knows_what_was_replaced(void **state)
+{
+    (void)state;
+    struct rig rig;
+    const struct chain_step steps[] = {{.kind = CHAIN_DEADBAND, .delta = given(5, 1)},
+                                       {.kind = CHAIN_RATE, .interval_ms = 1000}};
+    struct value both[] = {number(1, 0), number(10, 0)};
+    make_rig(&rig, steps, 2, "a b");
+    assert_int_equal(push_values(&rig, 0, both, 2), 0);
+    assert_int_equal(flush(&rig, 1000), 1);
+    both[0] = number(2, 0);
+    assert_int_equal(push_values(&rig, 1100, both, 2), 0);
+    both[1] = number(20, 0);
+    assert_int_equal(push_values(&rig, 1200, both, 2), 0);
+    assert_int_equal(flush(&rig, 2000), 1);
+    assert_int_equal(rig.sample.values[0].kind, VALUE_ABSENT);
+    assert_int_equal(push_values(&rig, 2100, both, 2), 0);
+    assert_int_equal(flush(&rig, 3000), 1);
+    expect_number(&rig.sample.values[0], 2, 0);
+    assert_int_equal(push_values(&rig, 3100, both, 2), 0);
+    assert_int_equal(rig.face.due_ms(rig.chain), INT64_MAX);
+    end(&rig);
+}
+
 /* ---- summarize ---- */
 
 static const struct chain_step summary = {.kind = CHAIN_SUMMARIZE,
@@ -1036,6 +1093,8 @@ int main(void)
         cmocka_unit_test(test_deadband),
         cmocka_unit_test(test_deadband_over_a_day),
         cmocka_unit_test(test_deadband_is_never_off_by_more),
+        cmocka_unit_test(test_deadband_knows_what_was_dropped),
+        cmocka_unit_test(test_deadband_knows_what_was_replaced),
         cmocka_unit_test(test_summarize),
         cmocka_unit_test(test_summarize_keeps_to_the_wall_clock),
         cmocka_unit_test(test_summaries_add_up),
