@@ -99,9 +99,19 @@ static void check_source_files(const struct cfg_source *source)
     warn_of_files("config", "source", files, sizeof files / sizeof files[0]);
 }
 
+static void check_sensor_files(const struct cfg_sensor *sensor)
+{
+    for (size_t i = 0; i < sensor->transform_count; i++) {
+        const struct file files[] = {{"key_file", sensor->transforms[i].key_file}};
+        warn_of_files("sensor", sensor->name, files, sizeof files / sizeof files[0]);
+    }
+}
+
 static void check_files(const struct config *config)
 {
     check_source_files(&config->source);
+    for (size_t i = 0; i < config->sensor_count; i++)
+        check_sensor_files(&config->sensors[i]);
     for (size_t i = 0; i < config->route_count; i++)
         check_route_files(&config->routes[i]);
     for (size_t i = 0; i < config->credentials_count; i++)

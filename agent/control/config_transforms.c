@@ -100,6 +100,15 @@ static void fault(const struct check *check, const char *member, const char *wor
         config_fault(check->reader->faults, check->node, member, "%s", words);
 }
 
+/* OTHER may stand for MEMBER, and may be NULL. What is written has its own fault already. */
+static void fault_missing(const struct check *check, const char *member, const char *other,
+                          const char *words)
+{
+    if (config_read_member(check->node, member) == NULL &&
+        (other == NULL || config_read_member(check->node, other) == NULL))
+        config_fault(check->reader->faults, check->node, member, "%s", words);
+}
+
 /* Exactly one of two. */
 static void check_either(const struct check *check, const char *first, bool has_first,
                          const char *second, bool has_second)
@@ -111,7 +120,10 @@ static void check_either(const struct check *check, const char *first, bool has_
                    has_first ? "goes without \"%s\"; remove one of the two"
                              : "is missing; say that or \"%s\"",
                    second);
-    fault(check, first, words);
+    if (has_first)
+        fault(check, first, words);
+    else
+        fault_missing(check, first, second, words);
 }
 
 /* NULL is none of them. */
@@ -130,7 +142,7 @@ static struct decimal parse(const char *number)
 static void check_scale(const struct check *check, const struct cfg_transform *transform)
 {
     if (transform->factor == NULL && transform->offset == NULL)
-        fault(check, "factor", "is missing; say that, \"offset\" or both");
+        fault_missing(check, "factor", "offset", "is missing; say that, \"offset\" or both");
     if (transform->decimals == NULL)
         return;
     struct decimal decimals = parse(transform->decimals);
@@ -138,14 +150,47 @@ static void check_scale(const struct check *check, const struct cfg_transform *t
         fault(check, "decimals", "is out of range; choose a whole number from 0 to 18");
 }
 
+/* Without one they would be nothing, or something else. */
+static void check_channels(const struct check *check)
+{
+    const struct json_node *channels = config_read_member(check->node, "channels");
+    if (channels != NULL && channels->kind == JSON_KIND_OBJECT && channels->first == NULL)
+        fault(check, "channels", "names no channel; name one or leave the key out");
+}
+
+static void check_new_name(const struct check *check, const struct cfg_transform *transform,
+                           size_t index)
+{
+    static const struct schema_key name = {.kind = SCHEMA_NAME};
+    const struct cfg_tag *channel = &transform->channels[index];
+    const struct json_node *node =
+        config_read_member(config_read_member(check->node, "channels"), channel->name);
+    char why[SCHEMA_WHY_BYTES];
+    struct schema_value value;
+    if (schema_parse(&name, channel->value, why, &value) < 0)
+        config_fault(check->reader->faults, node, NULL, "\"%.64s\" %s", channel->value, why);
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(transform->channels[i].value, channel->value) == 0)
+            config_fault(check->reader->faults, node, NULL,
+                         "\"%.64s\" is the new name of \"%.64s\" already; choose another",
+                         channel->value, transform->channels[i].name);
+}
+
 static void check_rename(const struct check *check, const struct cfg_transform *transform)
 {
     check_either(check, "from", transform->from != NULL, "channels", transform->channel_count > 0);
     if ((transform->from != NULL) != (transform->to != NULL))
-        fault(check, transform->from != NULL ? "to" : "from", "is missing; say both");
+        fault_missing(check, transform->from != NULL ? "to" : "from", NULL, "is missing; say both");
+    check_channels(check);
     for (size_t i = 0; i < transform->channel_count; i++)
-        if (strlen(transform->channels[i].value) >= SAMPLE_NAME_BYTES)
-            fault(check, "channels", "has a name that is too long; use at most 31 bytes");
+        check_new_name(check, transform, i);
+}
+
+static void check_flatten(const struct check *check, const struct cfg_transform *transform)
+{
+    check_channels(check);
+    if (transform->channel_count > 0 && config_read_member(check->node, "separator") != NULL)
+        fault(check, "separator", "goes without \"channels\"; remove one of the two");
 }
 
 static void check_unit(const struct check *check, const struct cfg_transform *transform)
@@ -170,7 +215,8 @@ static void check_redact(const struct check *check, const struct cfg_transform *
 {
     bool is_hmac = transform->action == CFG_ACTION_HMAC;
     if (is_hmac && transform->key_file == NULL)
-        fault(check, "key_file", "is missing; an HMAC needs a key: openssl rand -hex 32 makes one");
+        fault_missing(check, "key_file", NULL,
+                      "is missing; an HMAC needs a key: openssl rand -hex 32 makes one");
     if (!is_hmac && transform->key_file != NULL)
         fault(check, "key_file", "goes with \"action\": \"hmac\" alone; remove it");
 }
@@ -183,15 +229,31 @@ static void check_filter(const struct check *check, const struct cfg_transform *
         fault(check, "op", "compares numbers; a text is = or != another");
 }
 
+/* Whether no value is back from both limits at once. */
+static bool never_ends(const struct cfg_transform *transform)
+{
+    struct decimal above = parse(transform->above);
+    struct decimal hysteresis = parse(transform->hysteresis);
+    struct decimal twice = {-2, 0};
+    struct decimal below = parse(transform->below);
+    unsigned decimals = hysteresis.decimals > above.decimals ? hysteresis.decimals : above.decimals;
+    return decimal_scale(hysteresis, twice, above, decimals, &above) == 0 &&
+           decimal_compare(above, below) < 0;
+}
+
 static void check_alarm(const struct check *check, const struct cfg_transform *transform)
 {
     if (transform->above == NULL && transform->below == NULL)
-        fault(check, "above", "is missing; say that, \"below\" or both");
+        fault_missing(check, "above", "below", "is missing; say that, \"below\" or both");
     if (is_negative(transform->hysteresis))
         fault(check, "hysteresis", "is negative; write it without a sign");
-    if (transform->above != NULL && transform->below != NULL &&
-        decimal_compare(parse(transform->below), parse(transform->above)) > 0)
+    if (transform->above == NULL || transform->below == NULL)
+        return;
+    if (decimal_compare(parse(transform->below), parse(transform->above)) > 0)
         fault(check, "below", "is larger than \"above\"; then every value is an alarm");
+    else if (transform->hysteresis != NULL && never_ends(transform))
+        fault(check, "hysteresis",
+              "is more than half of what lies between the limits; then an alarm never ends");
 }
 
 /* As deep as a document may be. */
@@ -228,6 +290,9 @@ static void check_transform(const struct check *check, const struct cfg_transfor
         break;
     case CFG_TRANSFORM_DEADBAND:
         check_deadband(check, transform);
+        break;
+    case CFG_TRANSFORM_FLATTEN:
+        check_flatten(check, transform);
         break;
     case CFG_TRANSFORM_REDACT:
         check_redact(check, transform);

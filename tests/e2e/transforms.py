@@ -97,6 +97,9 @@ def refuse_open_key(agent, key_file):
                lambda: "key" in (agent.status()["sensors"]["machine"]["error"] or ""))
     check("chmod go-w" in agent.log.read_text(), "the log does not say what to do about the key")
     check(agent.stop() == 0, "it did not stop well")
+    key_file.unlink()
+    warnings = agent.call("check", "-c", agent.config_file).stderr
+    check(f"sensor machine: key_file: {key_file}: No such file" in warnings, warnings)
 
 
 def followed(source, plant):

@@ -715,6 +715,35 @@ static void test_transforms_that_cannot_be(void **state)
         "11:13: sensors[0].transforms[7].rename.to: is missing; say both\n");
 }
 
+/* What would be ignored, or fail once the sensor is opened. Each is told once. */
+static void test_transforms_that_do_not_go_together(void **state)
+{
+    expect_faults(
+        *state,
+        TRANSFORMED("{ \"alarm\": { \"channel\": \"t\", \"above\": 80, \"below\": 70,\n"
+                    "\"hysteresis\": 5.1 } },\n"
+                    "{ \"rename\": { \"channels\": { \"a\": \"c d\",\n"
+                    "\"b\": \"x\",\n"
+                    "\"e\": \"x\" } } },\n"
+                    "{ \"flatten\": { \"channels\": { \"a\": \"b\" },\n"
+                    "\"separator\": \"_\" } },\n"
+                    "{ \"rename\": { \"channels\": {} } },\n"
+                    "{ \"scale\": { \"factor\": \"2\" } }"),
+        "5:15: sensors[0].transforms[0].alarm.hysteresis: is more than half of what lies between "
+        "the limits; then an alarm never ends\n"
+        "6:34: sensors[0].transforms[1].rename.channels.a: \"c d\" is not a name; use 1 to 31 "
+        "letters, digits, \"_\", \".\" and \"-\"\n"
+        "8:6: sensors[0].transforms[1].rename.channels.e: \"x\" is the new name of \"b\" already; "
+        "choose another\n"
+        "10:14: sensors[0].transforms[2].flatten.separator: goes without \"channels\"; remove one "
+        "of the two\n"
+        "11:27: sensors[0].transforms[3].rename.channels: names no channel; name one or leave the "
+        "key out\n"
+        "12:24: sensors[0].transforms[4].scale.factor: \"2\" is not a number; write it like 0.5\n");
+    (void)expect_good(*state, TRANSFORMED("{ \"alarm\": { \"channel\": \"t\", \"above\": 80, "
+                                          "\"below\": 70, \"hysteresis\": 5 } }"));
+}
+
 /* A record that becomes an alarm needs a route, too. */
 static void test_alarms_need_a_route(void **state)
 {
@@ -2743,6 +2772,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_transforms, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_alarms_need_a_route, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_transforms_that_cannot_be, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_transforms_that_do_not_go_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_intervals_beyond_the_window_are_warned_of, set_up,
                                         tear_down),
 #endif
