@@ -239,6 +239,16 @@ static void refuse_sample(struct sensor *sensor, enum lane lane, int code)
     complain(sensor, "sample-not-taken", text);
 }
 
+/* A sample that must not leave the device as it is. */
+static void refuse_untransformed(struct sensor *sensor, int code)
+{
+    char text[DRIVER_FAULT_BYTES];
+    driver_say(text, "its transforms cannot be applied: %s", ERROR_TEXT(code));
+    note_refusal(sensor, code, text, true);
+    spool_count_refused(sensor->options->spool, sensor->setup->lane);
+    complain(sensor, "sample-refused", text);
+}
+
 /* ---- opening ---- */
 
 static void note_channels(struct sensor *sensor, const struct channel *channels, size_t count)
@@ -426,9 +436,13 @@ int sensor_flush(struct sensor *sensor, int64_t boot_ms)
         struct intake_item item = {.sample = &sensor->flushed};
         if (rc < 0)
             return rc;
-        if (transform->flush(transform->context, boot_ms, &item) == 0)
+        int flushed = transform->flush(transform->context, boot_ms, &item);
+        if (flushed == 0)
             return 0;
-        rc = hand_over(sensor, &item);
+        if (flushed < 0)
+            refuse_untransformed(sensor, flushed);
+        else
+            rc = hand_over(sensor, &item);
     }
 }
 
@@ -443,16 +457,6 @@ static void note_transform(struct sensor *sensor, bool suppressed)
     sensor->status.unfit = transform->unfit(transform->context);
     sensor->status.missed = sensor->schedule.missed;
     (void)pthread_mutex_unlock(&sensor->lock);
-}
-
-/* A sample that must not leave the device as it is. */
-static void refuse_untransformed(struct sensor *sensor, int code)
-{
-    char text[DRIVER_FAULT_BYTES];
-    driver_say(text, "its transforms cannot be applied: %s", ERROR_TEXT(code));
-    note_refusal(sensor, code, text, true);
-    spool_count_refused(sensor->options->spool, sensor->setup->lane);
-    complain(sensor, "sample-refused", text);
 }
 
 /* PASSED: ITEM is to be handed over; 0: it became no record, or not yet. NOT_TAKEN; E_STOP. */

@@ -58,8 +58,8 @@ struct intake_transform {
     void (*lost)(void *context);
 
     /** Gives, one a call, what is due at BOOT_MS; INT64_MAX: all that it holds. ITEM's sample is
-     * the caller's memory. 1: hand it on; 0: there is none. A record has the origin of the last
-     * sample that went into it. */
+     * the caller's memory. 1: hand it on; 0: there is none; E_TOO_BIG, E_SYNTAX, E_RANGE: as push,
+     * and there may be more. A record has the origin of the last sample that went into it. */
     int (*flush)(void *context, int64_t boot_ms, struct intake_item *item);
 
     /** When flush has something to give; INT64_MAX: it holds nothing. */

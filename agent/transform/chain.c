@@ -219,8 +219,9 @@ static int flush(void *context, int64_t boot_ms, struct intake_item *item)
     struct link *link;
     while ((link = find_due(chain, boot_ms)) != NULL) {
         link->transform->flush(link->state, link->step, boot_ms, item, &chain->notes);
-        if (push_from(chain, (size_t)(link - chain->links) + 1, item) == 1)
-            return 1;
+        int rc = push_from(chain, (size_t)(link - chain->links) + 1, item);
+        if (rc != 0)
+            return rc;
     }
     return 0;
 }

@@ -1049,6 +1049,32 @@ static void test_a_sample_whose_tags_have_no_room_is_refused(void **state)
     chain_down(bench, &chained);
 }
 
+/* The end of the input brings it out of the rate, and there is no room for 64 digits in it. */
+static void test_what_was_held_is_refused_as_well(void **state)
+{
+    static const uint8_t key[] = "key";
+    static const struct chain_step steps[] = {{.kind = CHAIN_RATE, .interval_ms = 3600000},
+                                              {.kind = CHAIN_REDACT,
+                                               .channel = "name",
+                                               .action = CHAIN_HMAC,
+                                               .key = key,
+                                               .key_bytes = 3}};
+    struct bench *bench = *state;
+    struct driver_setting setting;
+    struct chained chained;
+    char line[4200];
+    (void)snprintf(line, sizeof line, "{\"name\":1,\"more\":\"%04050d\"}\n", 0);
+    rig_write(bench->rig, "log", line);
+    chain_up(&chained, add_lines(bench, "plc", &setting, rig_path(bench->rig, "log")), steps, 2);
+    bench->options.drain = true;
+    start(bench);
+    wait_until_finished(bench);
+    assert_int_equal(fake_spool_count(bench->spool, "plc"), 0);
+    assert_int_equal(status_of(bench, 0).refused, 1);
+    assert_int_equal(bench->spool->refused[LANE_NORMAL], 1);
+    chain_down(bench, &chained);
+}
+
 static void test_a_deadband_counts_on_what_was_taken(void **state)
 {
     static const struct chain_step step = {.kind = CHAIN_DEADBAND, .delta = {true, {5, 1}}};
@@ -1279,6 +1305,7 @@ int main(void)
 #ifdef WITH_CHAIN
         BENCH_TEST(test_transforms_stand_before_the_spool),
         BENCH_TEST(test_a_sample_whose_tags_have_no_room_is_refused),
+        BENCH_TEST(test_what_was_held_is_refused_as_well),
         BENCH_TEST(test_a_deadband_counts_on_what_was_taken),
         BENCH_TEST(test_what_an_interval_holds_is_not_lost),
         BENCH_TEST(test_an_interval_ends_by_itself),

@@ -954,12 +954,19 @@ static void test_redact_refuses_what_it_cannot_do(void **state)
     struct rig rig;
     char document[DOCUMENT_BYTES + 1];
     size_t used = (size_t)snprintf(document, sizeof document, "{\"name\":[1],\"r\":\"");
-    const struct chain_step step = redaction("name", CHAIN_HMAC);
+    const struct chain_step steps[] = {redaction("name", CHAIN_HMAC),
+                                       {.kind = CHAIN_RATE, .interval_ms = 1000},
+                                       redaction("name", CHAIN_HMAC)};
     memset(document + used, 'x', DOCUMENT_BYTES - used);
     (void)snprintf(document + DOCUMENT_BYTES - 2, 3, "\"}");
-    make_rig(&rig, &step, 1, "");
+    make_rig(&rig, steps, 1, "");
     assert_int_equal(push_document(&rig, document), E_TOO_BIG);
     assert_int_equal(push_document(&rig, "{\"name\":"), E_SYNTAX);
+    end(&rig);
+    make_rig(&rig, steps + 1, 2, ""); /* what was held */
+    assert_int_equal(push_document(&rig, document), 0);
+    assert_int_equal(flush(&rig, INT64_MAX), E_TOO_BIG);
+    assert_int_equal(flush(&rig, INT64_MAX), 0);
     end(&rig);
 }
 
