@@ -34,12 +34,18 @@ static int scale_bind(void *state, const struct chain_step *step, struct intake_
     return 0;
 }
 
+/* A factor like 0.3333333333333333 leaves no room for digits before the point: with fewer decimals
+ * there is. */
 static bool scale_decimal(const struct chain_step *step, struct value *value)
 {
     struct decimal result;
-    if (decimal_scale(transform_decimal(value), step->factor.value, step->offset.value,
-                      places(step, value->decimals), &result) < 0)
-        return false;
+    unsigned decimals = places(step, value->decimals);
+    while (decimal_scale(transform_decimal(value), step->factor.value, step->offset.value, decimals,
+                         &result) < 0) {
+        if (step->has_decimals || decimals == 0)
+            return false;
+        decimals--;
+    }
     *value = transform_from_decimal(result);
     return true;
 }
