@@ -190,7 +190,7 @@ static int exec_fetch(void *instance, int64_t deadline_ms)
         say(exec, "the last run does not end, not even by SIGKILL; what device does it wait for?");
     else if (rc != E_STOP)
         say(exec, ERROR_TEXT(rc));
-    return rc;
+    return rc == E_BUSY ? E_TIMEOUT : rc; /* closed, it would forget that run and begin another */
 }
 
 /* ---- reading ---- */

@@ -216,13 +216,20 @@ static bool await_end(const struct process *process, int64_t until_ms)
     }
 }
 
+/* The leader itself, too, which may have gone to another group. */
+static void signal_all(const struct process *process, int number)
+{
+    (void)kill(-process->pid, number);
+    (void)kill(process->pid, number);
+}
+
 /* One that waits in the kernel for a dead device may outlive SIGKILL for now. */
 static void end(struct process *process)
 {
-    (void)kill(-process->pid, SIGTERM);
+    signal_all(process, SIGTERM);
     bool ended = await_end(process, clock_mono_ms() + TERM_MS);
     if (!ended) {
-        (void)kill(-process->pid, SIGKILL);
+        signal_all(process, SIGKILL);
         ended = await_end(process, clock_mono_ms() + KILL_MS);
     }
     if (ended)
@@ -241,8 +248,8 @@ static int watch(struct process *process, const struct stop *stop, int64_t deadl
         bool silent = process->out_fd < 0 && process->error_fd < 0;
         int64_t until_ms = now_ms + step_ms < deadline_ms ? now_ms + step_ms : deadline_ms;
         int rc = stop_wait(stop, silent ? -1 : process->epoll_fd, POLLIN, until_ms);
-        if (rc == E_TIMEOUT && now_ms < deadline_ms)
-            rc = 0;
+        if (rc == 0 || rc == E_TIMEOUT) /* who never stops writing has a deadline, too */
+            rc = now_ms < deadline_ms ? 0 : E_TIMEOUT;
         if (rc < 0)
             return rc;
         step_ms = step_ms < STEP_MS_MAX ? 2 * step_ms : STEP_MS_MAX;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,17 @@
 #include "tests/unit/driver_rig.h"
 
 enum { LONG_MS = 20000, SHORT_MS = 100 };
+
+/* While it is set no program ends, as one that waits in the kernel for a dead device. */
+static bool ends_are_hidden;
+
+/* Takes the place of libc's. */
+int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
+{
+    if (ends_are_hidden)
+        return 0;
+    return (int)syscall(SYS_waitid, type, id, info, options, NULL);
+}
 
 static void set_command(struct rig *rig, const char *program, const char *first, const char *second)
 {
@@ -250,6 +262,32 @@ static void test_at_the_deadline_nothing_of_it_is_left(void **state)
     expect_good(rig);
 }
 
+/* An error that closes the sensor would have it forgotten, and one more begun each time. */
+static void test_while_a_run_outlives_its_end_no_other_begins(void **state)
+{
+    struct rig *rig = *state;
+    open_script(rig, "echo 5; sleep 60");
+    ends_are_hidden = true;
+    assert_int_equal(fetch_for(rig, SHORT_MS), E_TIMEOUT);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fetch_for(rig, SHORT_MS), E_TIMEOUT);
+        expect_words(rig, "the last run does not end, not even by SIGKILL");
+    }
+    ends_are_hidden = false;
+    assert_int_equal(fetch_for(rig, SHORT_MS), E_TIMEOUT);
+    expect_words(rig, "not done after");
+    expect_no_child();
+}
+
+static void test_one_that_left_its_group_is_ended(void **state)
+{
+    struct rig *rig = *state;
+    set_command(rig, "/usr/bin/perl", "-e", "setpgrp(0, getpgrp(getppid())); sleep 60");
+    open_exec(rig);
+    assert_int_equal(fetch_for(rig, 10 * SHORT_MS), E_TIMEOUT);
+    expect_no_child();
+}
+
 static void test_a_stop_ends_it_at_once(void **state)
 {
     struct rig *rig = *state;
@@ -429,6 +467,8 @@ int main(void)
         RIG_TEST(test_more_than_a_document_is_refused),
         RIG_TEST(test_failures_are_explained_in_the_programs_words),
         RIG_TEST(test_at_the_deadline_nothing_of_it_is_left),
+        RIG_TEST(test_while_a_run_outlives_its_end_no_other_begins),
+        RIG_TEST(test_one_that_left_its_group_is_ended),
         RIG_TEST(test_a_stop_ends_it_at_once),
         RIG_TEST(test_what_it_leaves_behind_is_ended_with_it),
         RIG_TEST(test_one_that_closes_its_pipes_is_awaited),
