@@ -9,7 +9,6 @@
 #include "drivers/bus/settings.h"
 #include "drivers/format/keyvalue.h"
 #include "platform/base/error.h"
-#include "platform/base/parse.h"
 #include "platform/json/json_scan.h"
 #include "platform/json/json_write.h"
 
@@ -286,9 +285,9 @@ static int convert_object(struct text *text, const struct text_line *line,
 static int convert_number(struct text *text, const struct text_line *line,
                           struct sample *ret_sample)
 {
-    struct value value = {.kind = VALUE_DECIMAL};
-    int rc =
-        parse_decimal((const char *)line->bytes, line->count, &value.mantissa, &value.decimals);
+    struct value value;
+    struct text_part all = {.bytes = (const char *)line->bytes, .count = line->count};
+    int rc = field_number(all, '.', &value);
     if (rc < 0)
         return refuse_line(text, rc, 1,
                            rc == E_RANGE ? "a number of more digits than 64 bits hold"

@@ -645,6 +645,8 @@ static void test_a_format_takes_nothing_else(void **state)
     open_text(bench, "number");
     take(bench, "21.50");
     expect_number(bench, "value", 2150, 2);
+    take(bench, "+007.50"); /* as in every other format */
+    expect_number(bench, "value", 750, 2);
     expect_refused(bench, "{}", E_SYNTAX, 1, "a number was expected");
     text_close(&bench->text);
     bench->context.setting_count = 0;
