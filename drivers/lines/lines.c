@@ -206,6 +206,20 @@ static int open_file(struct lines *lines, const struct driver_context *context)
     return 0;
 }
 
+static bool is_fifo(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+static int say_other_kind(const struct lines *lines, const struct driver_context *context)
+{
+    driver_say(context->fault, "%s: neither file, FIFO nor tty; a socket is unix:%s", lines->path,
+               lines->path);
+    return E_INVALID;
+}
+
+/* Other character devices, as /dev/null, are at their end all the time. */
 static int open_fifo_or_tty(struct lines *lines, const struct driver_context *context)
 {
     lines->fd = open_stream(lines->path);
@@ -216,7 +230,9 @@ static int open_fifo_or_tty(struct lines *lines, const struct driver_context *co
     lines->kind = isatty(lines->fd) ? KIND_TTY : KIND_FIFO;
     framer_start(&lines->framer, lines->buffers, lines->document_bytes_max, 0);
     lines->current = &lines->framer;
-    return lines->kind == KIND_TTY ? open_tty(lines, context) : 0;
+    if (lines->kind == KIND_TTY)
+        return open_tty(lines, context);
+    return is_fifo(lines->fd) ? 0 : say_other_kind(lines, context);
 }
 
 static int open_path(struct lines *lines, const struct driver_context *context)
@@ -225,11 +241,8 @@ static int open_path(struct lines *lines, const struct driver_context *context)
     if (stat(lines->path, &status) == 0) {
         if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode))
             return open_fifo_or_tty(lines, context);
-        if (!S_ISREG(status.st_mode)) {
-            driver_say(context->fault, "%s: neither file, FIFO nor tty; a socket is unix:%s",
-                       lines->path, lines->path);
-            return E_INVALID;
-        }
+        if (!S_ISREG(status.st_mode))
+            return say_other_kind(lines, context);
     }
     return open_file(lines, context); /* says why stat failed, and finds one that was renamed */
 }
@@ -349,11 +362,10 @@ static int fetch_file(struct lines *lines)
  * writer in between finds nobody there, and what it wrote stays in the FIFO. */
 static int reopen_fifo(struct lines *lines)
 {
-    struct stat status;
     if (lines->drain)
         return E_END;
     int fd = open_stream(lines->path);
-    if (fd >= 0 && (fstat(fd, &status) < 0 || !S_ISFIFO(status.st_mode))) {
+    if (fd >= 0 && !is_fifo(fd)) {
         (void)close(fd);
         fd = E_CHANGED;
     }

@@ -177,6 +177,11 @@ static void test_bad_settings_are_named(void **state)
     rig_set(rig, "path", rig->root);
     assert_int_equal(rig_open(rig, "lines"), E_INVALID);
     assert_non_null(strstr(rig->fault, "neither"));
+    assert_int_equal(symlink("/dev/null", rig_path(rig, "null")), 0);
+    rig_set(rig, NULL, NULL);
+    rig_set(rig, "path", rig_path(rig, "null"));
+    assert_int_equal(rig_open(rig, "lines"), E_INVALID); /* it would be at its end for ever */
+    assert_non_null(strstr(rig->fault, "null: neither"));
     rig_set(rig, NULL, NULL);
     rig_set(rig, "path", rig_path(rig, "nothing"));
     assert_int_equal(error_errno(rig_open(rig, "lines")), ENOENT);
