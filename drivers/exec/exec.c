@@ -195,16 +195,16 @@ static int exec_fetch(void *instance, int64_t deadline_ms)
 
 /* ---- reading ---- */
 
-static bool is_blank(uint8_t byte)
+static bool is_blank(const struct exec *exec, uint8_t byte)
 {
-    return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+    return byte == '\n' || text_is_blank(&exec->text, byte);
 }
 
-static struct text_line trim(const uint8_t *bytes, size_t count)
+static struct text_line trim(const struct exec *exec, const uint8_t *bytes, size_t count)
 {
-    while (count > 0 && is_blank(bytes[count - 1]))
+    while (count > 0 && is_blank(exec, bytes[count - 1]))
         count--;
-    while (count > 0 && is_blank(bytes[0])) {
+    while (count > 0 && is_blank(exec, bytes[0])) {
         bytes++;
         count--;
     }
@@ -212,25 +212,25 @@ static struct text_line trim(const uint8_t *bytes, size_t count)
 }
 
 /* Takes the first line off REST, which is trimmed and not empty. */
-static struct text_line first_line(struct text_line *rest)
+static struct text_line first_line(const struct exec *exec, struct text_line *rest)
 {
     const uint8_t *end = memchr(rest->bytes, '\n', rest->count);
     size_t count = end == NULL ? rest->count : (size_t)(end - rest->bytes);
-    struct text_line line = trim(rest->bytes, count);
-    *rest = trim(rest->bytes + count, rest->count - count);
+    struct text_line line = trim(exec, rest->bytes, count);
+    *rest = trim(exec, rest->bytes + count, rest->count - count);
     return line;
 }
 
-static struct text_line last_line(struct text_line all)
+static struct text_line last_line(const struct exec *exec, struct text_line all)
 {
     size_t from = all.count;
     while (from > 0 && all.bytes[from - 1] != '\n')
         from--;
-    return trim(all.bytes + from, all.count - from);
+    return trim(exec, all.bytes + from, all.count - from);
 }
 
 /* A document may have come on several lines, and goes on as one. */
-static size_t pack(uint8_t *bytes, size_t count)
+static size_t pack(const struct exec *exec, uint8_t *bytes, size_t count)
 {
     size_t used = 0;
     bool quoted = false;
@@ -239,7 +239,7 @@ static size_t pack(uint8_t *bytes, size_t count)
             bytes[used++] = bytes[i++]; /* a good document goes on behind it */
         } else if (bytes[i] == '"') {
             quoted = !quoted;
-        } else if (!quoted && is_blank(bytes[i])) {
+        } else if (!quoted && is_blank(exec, bytes[i])) {
             continue;
         }
         bytes[used++] = bytes[i];
@@ -254,16 +254,16 @@ static int convert_lines(struct exec *exec, struct text_line all, struct sample 
     exec->stream = (struct text_stream){0};
     if (exec->text.format == TEXT_NMEA) {
         while (all.count > 0 && (rc == 0 || rc == E_AGAIN)) {
-            struct text_line line = first_line(&all);
+            struct text_line line = first_line(exec, &all);
             rc = text_convert(&exec->text, &exec->stream, &line, ret_sample);
         }
         return rc == 0 || rc == E_AGAIN ? text_end(&exec->text, &exec->stream, ret_sample) : rc;
     }
     if (text_needs_header(&exec->text)) {
-        struct text_line header = first_line(&all);
+        struct text_line header = first_line(exec, &all);
         rc = text_convert(&exec->text, &exec->stream, &header, ret_sample);
     }
-    struct text_line line = last_line(all);
+    struct text_line line = last_line(exec, all);
     if (rc != E_AGAIN || line.count == 0)
         return rc;
     return text_convert(&exec->text, &exec->stream, &line, ret_sample);
@@ -275,7 +275,7 @@ static int convert_whole(struct exec *exec, struct text_line all, struct sample 
     if (rc < 0 || ret_sample->document != all.bytes)
         return rc;
     size_t at = (size_t)(all.bytes - exec->output);
-    ret_sample->document_bytes = pack(exec->output + at, all.count);
+    ret_sample->document_bytes = pack(exec, exec->output + at, all.count);
     return 0;
 }
 
@@ -292,7 +292,7 @@ static void say_refused(struct exec *exec, struct text_line all)
 static int exec_read(void *instance, struct sample *ret_sample)
 {
     struct exec *exec = instance;
-    struct text_line all = trim(exec->output, exec->process.output_bytes);
+    struct text_line all = trim(exec, exec->output, exec->process.output_bytes);
     if (exec->process.too_big) {
         say(exec, "printed more than a document may be (CONFIG_DOCUMENT_KIB), and was ended");
         return E_TOO_BIG;

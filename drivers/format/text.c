@@ -223,6 +223,11 @@ bool text_needs_header(const struct text *text)
     return text->format == TEXT_CSV && text->header;
 }
 
+bool text_is_blank(const struct text *text, uint8_t byte)
+{
+    return byte == ' ' || byte == '\r' || (byte == '\t' && text->separator != '\t');
+}
+
 /* ---- what every format has ---- */
 
 static int refuse_line(struct text *text, int code, unsigned column, const char *what)

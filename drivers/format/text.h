@@ -109,6 +109,10 @@ void text_close(struct text *text);
 /** As driver.channels. */
 int text_channels(const struct text *text, struct channel *ret_channels);
 
+/** Whether BYTE at an end of a line is nothing to it: a blank that does not part fields, of which
+ *  the first and the last may be empty. */
+bool text_is_blank(const struct text *text, uint8_t byte);
+
 /** Whether a stream that is not read from its start needs its first line all the same. */
 bool text_needs_header(const struct text *text);
 

@@ -465,16 +465,11 @@ static int lines_fetch(void *instance, int64_t deadline_ms)
 
 /* ---- reading ---- */
 
-static bool is_space(uint8_t byte)
+static void trim(const struct lines *lines, struct framer_line *line)
 {
-    return byte == ' ' || byte == '\t' || byte == '\r';
-}
-
-static void trim(struct framer_line *line)
-{
-    while (line->count > 0 && is_space(line->bytes[line->count - 1]))
+    while (line->count > 0 && text_is_blank(&lines->text, line->bytes[line->count - 1]))
         line->count--;
-    while (line->count > 0 && is_space(line->bytes[0])) {
+    while (line->count > 0 && text_is_blank(&lines->text, line->bytes[0])) {
         line->bytes++;
         line->count--;
     }
@@ -501,7 +496,7 @@ static int next_line(struct lines *lines, struct framer_line *ret_line)
             say_line(lines, 1, "longer than a document may be (CONFIG_DOCUMENT_KIB)");
         if (rc < 0)
             return rc;
-        trim(ret_line);
+        trim(lines, ret_line);
     } while (ret_line->count == 0);
     return 0;
 }

@@ -187,6 +187,17 @@ static void test_a_table_is_taken(void **state)
     }
 }
 
+static void test_a_table_apart_by_tabs_may_begin_with_nothing(void **state)
+{
+    struct rig *rig = *state;
+    set_command(rig, "/bin/sh", "-c", "printf 'a\\tb\\n\\t5\\n'");
+    rig_set(rig, "format", "csv");
+    rig_set(rig, "separator", "\t");
+    rig_set(rig, "header", "true");
+    open_exec(rig);
+    expect_document(rig, "{\"b\":5}");
+}
+
 static void test_the_whole_is_taken(void **state)
 {
     struct rig *rig = *state;
@@ -462,6 +473,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RIG_TEST(test_the_last_line_is_taken),
         RIG_TEST(test_a_table_is_taken),
+        RIG_TEST(test_a_table_apart_by_tabs_may_begin_with_nothing),
         RIG_TEST(test_the_whole_is_taken),
         RIG_TEST(test_what_makes_no_sample_is_refused),
         RIG_TEST(test_more_than_a_document_is_refused),

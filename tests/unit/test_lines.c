@@ -705,6 +705,22 @@ static void test_a_table_is_resumed_with_the_header_of_its_file(void **state)
     expect_refused(rig, E_SYNTAX, "/log:3:2: fewer fields");
 }
 
+static void test_fields_apart_by_tabs_may_be_empty_at_both_ends(void **state)
+{
+    struct rig *rig = *state;
+    rig_write(rig, "log", "temp\tx\tnote\n\t1\ta\n 5 \t1\t\r\n\n");
+    set_csv(rig, rig_path(rig, "log"));
+    rig_set(rig, "separator", "\t");
+    assert_int_equal(rig_open(rig, "lines"), 0);
+    assert_int_equal(take(rig), 0);
+    assert_int_equal(rig_value(rig, "temp")->kind, VALUE_ABSENT);
+    assert_int_equal(rig_value(rig, "note")->kind, VALUE_TEXT);
+    assert_int_equal(take(rig), 0);
+    rig_expect(rig, "temp", 5, 0, "Cel");
+    assert_int_equal(rig_value(rig, "note")->kind, VALUE_ABSENT);
+    assert_int_equal(take(rig), E_AGAIN);
+}
+
 static void test_each_writer_has_a_header_of_its_own(void **state)
 {
     static char path[RIG_PATH_BYTES];
@@ -863,6 +879,7 @@ int main(void)
         RIG_TEST(test_a_path_too_long_for_a_socket_is_an_error),
         RIG_TEST(test_a_socket_is_checked_with_the_configuration),
         RIG_TEST(test_a_table_is_resumed_with_the_header_of_its_file),
+        RIG_TEST(test_fields_apart_by_tabs_may_be_empty_at_both_ends),
         RIG_TEST(test_each_writer_has_a_header_of_its_own),
         RIG_TEST(test_a_fifo_has_a_header_for_each_time_it_is_opened),
 #ifdef CONFIG_FORMAT_NMEA
