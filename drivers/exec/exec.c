@@ -71,7 +71,7 @@ static const char *exec_check(const struct driver_context *context)
     if (takes_whole(context) && format != NULL &&
         (strcmp(format, "csv") == 0 || strcmp(format, "number") == 0 ||
          strcmp(format, "nmea") == 0))
-        return refuse(context, "take", "\"whole\" is for json and keyvalue alone; leave it out");
+        return refuse(context, "take", "is for json and keyvalue alone; leave it out");
     return text_check(context);
 }
 

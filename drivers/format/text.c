@@ -115,8 +115,34 @@ static const char *check_channel(const struct driver_context *context, size_t in
     return NULL;
 }
 
-static const char *check_channels(const struct driver_context *context)
+/* What the header or the line calls it. */
+static const char *find_key(const struct driver_context *context, size_t index)
 {
+    const char *key = settings_member(context, list, index, "key");
+    return key != NULL ? key : settings_member(context, list, index, "name");
+}
+
+/* Columns in their order have no key, all others one of their own. */
+static const char *check_key(const struct driver_context *context, size_t index, bool in_order)
+{
+    const char *key = find_key(context, index);
+    if (in_order && settings_member(context, list, index, "key") != NULL)
+        return refuse(context, settings_written(context, list, index, "key"),
+                      "is for what has a header; say \"header\": true, or leave it out");
+    if (!in_order && key == NULL)
+        return refuse(context, settings_written(context, list, index, "type"),
+                      "needs the \"key\" that is to be passed over");
+    for (size_t i = 0; i < index && !in_order; i++) {
+        if (strcmp(find_key(context, i), key) == 0)
+            return refuse(context, settings_written(context, list, index, "key"),
+                          "is the key of a channel before it; each has its own");
+    }
+    return NULL;
+}
+
+static const char *check_channels(const struct driver_context *context, enum text_format format)
+{
+    bool header = settings_boolean(driver_setting(context, "header"), false);
     size_t count = settings_count(context, list);
     size_t values = 0;
     if (count > TEXT_FIELDS_MAX) {
@@ -125,6 +151,8 @@ static const char *check_channels(const struct driver_context *context)
     }
     for (size_t i = 0; i < count; i++) {
         const char *key = check_channel(context, i);
+        if (key == NULL)
+            key = check_key(context, i, format == TEXT_CSV && !header);
         if (key != NULL)
             return key;
         values += find_type(context, i) != TEXT_TYPE_SKIP ? 1 : 0;
@@ -143,7 +171,7 @@ const char *text_check(const struct driver_context *context)
     const char *key = check_uses(context, format);
     if (key == NULL && format == TEXT_CSV)
         key = check_csv(context);
-    return key != NULL ? key : check_channels(context);
+    return key != NULL ? key : check_channels(context, format);
 }
 
 static void set_unit(struct channel *channel, const char *unit)
@@ -154,9 +182,8 @@ static void set_unit(struct channel *channel, const char *unit)
 static void add_field(struct text *text, const struct driver_context *context, size_t index)
 {
     const char *name = settings_member(context, list, index, "name");
-    const char *key = settings_member(context, list, index, "key");
     struct text_field *field = &text->fields[text->field_count++];
-    *field = (struct text_field){.key = key != NULL ? key : name,
+    *field = (struct text_field){.key = find_key(context, index),
                                  .type = find_type(context, index),
                                  .channel = text->channel_count};
     if (field->type == TEXT_TYPE_SKIP)

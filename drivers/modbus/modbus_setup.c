@@ -279,6 +279,10 @@ static const char *read_scale(const struct driver_context *context, struct modbu
     field->has_decimals = decimals != NULL;
     field->decimals = (unsigned)settings_integer(decimals, 0);
     field->factor = (struct decimal){.mantissa = 1};
+    if (modbus_plan_is_bits(field->span.table) &&
+        settings_member(context, list, index, "order") != NULL)
+        return refuse(context, settings_written(context, list, index, "order"),
+                      "is for registers; leave it out");
     if (!is_scaled(field) && (decimals != NULL || factor != NULL))
         return refuse(
             context,

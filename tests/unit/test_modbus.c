@@ -554,6 +554,19 @@ static void test_settings_that_are_wrong(void **state)
         expect_refusal(*state, wrong[i].key, wrong[i].value, wrong[i].at, wrong[i].words);
 }
 
+static void test_a_single_bit_has_no_order(void **state)
+{
+    struct bench *bench = *state;
+    (void)strcpy(bench->bus, "tcp://gateway.example");
+    set_meter(bench);
+    set(bench, "channels[2].name", "relay");
+    set(bench, "channels[2].register", "0");
+    set(bench, "channels[2].table", "coil");
+    set(bench, "channels[2].order", "CDAB");
+    assert_string_equal(driver_find("modbus")->check(&bench->rig->context), "channels[2].order");
+    assert_non_null(strstr(bench->rig->fault, "is for registers"));
+}
+
 static void test_a_serial_line_has_its_limits(void **state)
 {
     struct bench *bench = *state;
@@ -607,6 +620,7 @@ int main(void)
         MODBUS_TEST(test_a_line_is_set_up_as_configured),
         MODBUS_TEST(test_sensors_of_a_line_agree_about_it),
         MODBUS_TEST(test_settings_that_are_wrong),
+        MODBUS_TEST(test_a_single_bit_has_no_order),
         MODBUS_TEST(test_a_serial_line_has_its_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -202,6 +202,26 @@ static void test_settings_that_contradict_each_other_are_named(void **state)
     expect_fault(bench, "channels", "more than 64");
 }
 
+/* Each would never get a value, or be read and then ignored. */
+static void test_keys_of_channels_are_checked(void **state)
+{
+    struct bench *bench = *state;
+    set(bench, "format", "csv");
+    set(bench, "channels[0].name", "a");
+    set(bench, "channels[0].key", "T");
+    expect_fault(bench, "channels[0].key", "for what has a header");
+    set(bench, "format", "keyvalue");
+    set(bench, "channels[0].name", "a");
+    set(bench, "channels[1].name", "b");
+    set(bench, "channels[1].key", "a");
+    expect_fault(bench, "channels[1].key", "of a channel before it");
+    set(bench, "format", "csv");
+    set(bench, "header", "true");
+    set(bench, "channels[0].name", "a");
+    set(bench, "channels[1].type", "skip");
+    expect_fault(bench, "channels[1].type", "needs the \"key\"");
+}
+
 /* ---- csv ---- */
 
 static void set_columns(struct bench *bench)
@@ -664,6 +684,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(test_numbers_stay_as_they_were_written),
         BENCH_TEST(test_settings_that_contradict_each_other_are_named),
+        BENCH_TEST(test_keys_of_channels_are_checked),
         BENCH_TEST(test_columns_become_values),
         BENCH_TEST(test_bad_rows_are_refused_with_their_place),
         BENCH_TEST(test_separators_and_decimal_commas),
