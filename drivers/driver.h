@@ -132,7 +132,8 @@ struct driver {
     int (*channels)(const void *instance, struct channel *ret_channels);
 
     /** Gets the next raw reading. 0; E_AGAIN: nothing new; E_END: a finite input is used up;
-     *  E_TIMEOUT; E_STOP; any other error means: close, and open again after a back-off. */
+     *  E_TIMEOUT: no answer; E_REFUSED: the answer is no; E_STOP; any other error means: close, and
+     *  open again after a back-off. */
     int (*fetch)(void *instance, int64_t deadline_ms);
 
     /** Converts. 0; E_AGAIN: fetch first; E_SYNTAX, E_RANGE, E_TOO_BIG, E_DAMAGED: this reading

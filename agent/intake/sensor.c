@@ -500,6 +500,15 @@ static bool is_bad_reading(int code)
     return code == E_SYNTAX || code == E_RANGE || code == E_TOO_BIG || code == E_DAMAGED;
 }
 
+/* Whether what was opened is of no use any more, after an error of read (FETCHED) or of fetch. What
+ * the driver said last would be gone behind close. */
+static bool is_lost(int code, bool fetched)
+{
+    if (fetched)
+        return !is_bad_reading(code);
+    return code != E_TIMEOUT && code != E_REFUSED && code != E_AGAIN && code != E_END;
+}
+
 /* A polled driver is read once, a stream until it has no more. */
 static int read_all(struct sensor *sensor)
 {
@@ -549,9 +558,9 @@ static int fetch(struct sensor *sensor)
         set_state(sensor, COLLECT_ENDED);
         return rc;
     }
-    bool keep_open = rc == E_TIMEOUT;
+    bool lost = is_lost(rc, false);
     rc = fail_driver(sensor, rc);
-    if (!keep_open)
+    if (lost)
         sensor_close(sensor);
     return rc;
 }
@@ -580,12 +589,6 @@ int sensor_round(struct sensor *sensor)
 }
 
 /* ---- for somebody who wants to see it ---- */
-
-/* As fetch and read_all treat it: what it said last would be gone behind close. */
-static bool is_lost(int code, bool fetched)
-{
-    return fetched ? !is_bad_reading(code) : code != E_TIMEOUT && code != E_AGAIN && code != E_END;
-}
 
 static void take_fault(struct collect_reading *reading, int code, const char *text)
 {

@@ -115,7 +115,7 @@ static int ask(struct instance *instance, size_t request, int64_t deadline_ms, b
         return rc;
     say_exception(instance, span, exception, instance->fault);
     if (!may_be_one_register(exception))
-        return E_TIMEOUT; /* there is no value now; the connection is good */
+        return E_REFUSED;
     *ret_again = exception != UNIT_FAILED &&
                  modbus_plan_is_shared(&instance->plan, instance->setup.count, request);
     if (*ret_again)
@@ -144,7 +144,7 @@ static int modbus_fetch(void *memory, int64_t deadline_ms)
         if (rc < 0)
             return rc;
     }
-    return has_any(instance) ? 0 : E_TIMEOUT;
+    return has_any(instance) ? 0 : E_REFUSED;
 }
 
 /* ---- reading ---- */

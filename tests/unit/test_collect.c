@@ -176,6 +176,34 @@ static const struct driver absent = {.name = "absent",
                                      .fault = no_fault,
                                      .close = close_nothing};
 
+/* unwilling: answers that it has no value */
+static atomic_int opened;
+
+static int open_unwilling(void *instance, const struct driver_context *context)
+{
+    (void)instance;
+    (void)context;
+    (void)atomic_fetch_add(&opened, 1);
+    return 0;
+}
+
+static int fetch_refused(void *instance, int64_t deadline_ms)
+{
+    (void)instance;
+    (void)deadline_ms;
+    return E_REFUSED;
+}
+
+static const struct driver unwilling = {.name = "unwilling",
+                                        .summary = "",
+                                        .instance_bytes = 1,
+                                        .open = open_unwilling,
+                                        .channels = no_channels,
+                                        .fetch = fetch_refused,
+                                        .read = read_value,
+                                        .fault = no_fault,
+                                        .close = close_nothing};
+
 /* stuck: does not return from fetch until it is let go, whatever the deadline */
 static sem_t entered, let_go;
 
@@ -543,6 +571,18 @@ static void test_a_silent_sensor_is_no_error(void **state)
     struct collect_status status = status_of(bench, 0);
     assert_int_equal(status.samples + status.errors, 0);
     assert_int_equal(status.age_ms, -1);
+}
+
+static void test_a_device_that_says_no_stays_open(void **state)
+{
+    struct bench *bench = *state;
+    atomic_store(&opened, 0);
+    (void)add(bench, "unwilling", &unwilling, NULL, 0);
+    start(bench);
+    wait_for_errors(bench, 0, 2);
+    stop(bench);
+    assert_int_equal(status_of(bench, 0).code, E_REFUSED);
+    assert_int_equal(atomic_load(&opened), 1);
 }
 
 static void test_a_sensor_that_is_plugged_in_later_is_found(void **state)
@@ -1282,6 +1322,7 @@ int main(void)
         BENCH_TEST(test_a_sensor_that_hangs_is_left_at_its_timeout),
         BENCH_TEST(test_garbage_is_refused_and_counted),
         BENCH_TEST(test_a_silent_sensor_is_no_error),
+        BENCH_TEST(test_a_device_that_says_no_stays_open),
         BENCH_TEST(test_a_sensor_that_is_plugged_in_later_is_found),
         BENCH_TEST(test_channels_that_cannot_be_stored_are_an_error),
         BENCH_TEST(test_a_polled_sample_without_room_is_refused),

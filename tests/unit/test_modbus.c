@@ -181,12 +181,12 @@ static void test_exceptions_are_said_in_words(void **state)
     };
     struct bench *bench = *state;
     OPEN_TCP(bench, steps);
-    expect_fault(bench, E_TIMEOUT, "unit 1, holding register 12: exception 6, the unit is busy");
-    expect_fault(bench, E_TIMEOUT, "exception 11, the unit does not answer the gateway");
-    expect_fault(bench, E_TIMEOUT, "exception 4, the unit failed");
-    expect_fault(bench, E_TIMEOUT, "exception 42, ");
-    expect_fault(bench, E_TIMEOUT, "exception 1, ");
-    expect_fault(bench, E_TIMEOUT, "exception 2, there is no such register");
+    expect_fault(bench, E_REFUSED, "unit 1, holding register 12: exception 6, the unit is busy");
+    expect_fault(bench, E_REFUSED, "exception 11, the unit does not answer the gateway");
+    expect_fault(bench, E_REFUSED, "exception 4, the unit failed");
+    expect_fault(bench, E_REFUSED, "exception 42, ");
+    expect_fault(bench, E_REFUSED, "exception 1, ");
+    expect_fault(bench, E_REFUSED, "exception 2, there is no such register");
     peer_finish(bench->peer, 1);
 }
 
