@@ -92,9 +92,13 @@ static const char *say(const struct driver_context *context, size_t index, const
 
 static const char *check_name(const struct driver_context *context, size_t index)
 {
+    const char *name = member(context, index, "name");
     const char *what = settings_name_fault(context, list, index);
-    if (member(context, index, "name") == NULL)
+    bool with_errors = settings_boolean(driver_setting(context, "errors"), false);
+    if (name == NULL)
         what = "is missing";
+    else if (with_errors && (is_text(name, "bus_errors") || is_text(name, "bus_state")))
+        what = "is a channel that \"errors\" adds; choose another";
     return what == NULL ? NULL : say(context, index, "name", what);
 }
 

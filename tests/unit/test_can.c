@@ -622,6 +622,20 @@ static void test_places_and_ids_are_checked(void **state)
     assert_string_equal(driver_find("can")->check(&rig->context), "signals[0].id");
 }
 
+static void test_channels_about_errors_keep_their_names(void **state)
+{
+    struct rig *rig = *state;
+    const struct driver *driver = driver_find("can");
+    rig_set(rig, "interface", "can0");
+    rig_set(rig, "signals[0].name", "bus_errors");
+    rig_set(rig, "signals[0].id", "0x10");
+    rig_set(rig, "signals[0].start", "0");
+    rig_set(rig, "signals[0].length", "8");
+    assert_null(driver->check(&rig->context));
+    rig_set(rig, "errors", "true");
+    assert_string_equal(driver->check(&rig->context), "signals[0].name");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -648,6 +662,7 @@ int main(void)
         TEST(test_an_error_behind_frames_is_not_forgotten),
         TEST(test_settings_are_checked),
         TEST(test_places_and_ids_are_checked),
+        TEST(test_channels_about_errors_keep_their_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
