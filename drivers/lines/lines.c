@@ -127,15 +127,21 @@ static bool is_unix_path(const char *path)
 static const char *check_path(const struct driver_context *context)
 {
     const char *path = driver_setting(context, "path");
-    if (path == NULL || !is_unix_path(path))
+    if (path == NULL)
         return NULL;
-    size_t count = strlen(path + sizeof unix_prefix - 1);
-    if (count == 0 || count >= WRITERS_PATH_BYTES) {
+    bool is_unix = is_unix_path(path);
+    const char *file = path + (is_unix ? sizeof unix_prefix - 1 : 0);
+    size_t count = strlen(file);
+    if (is_unix && (count == 0 || count >= WRITERS_PATH_BYTES)) {
         driver_say(context->fault, "is %s; the path of a socket has 1 to %d bytes behind \"unix:\"",
                    count == 0 ? "empty" : "too long", WRITERS_PATH_BYTES - 1);
         return "path";
     }
-    if (driver_setting(context, "baud") == NULL)
+    if (file[0] != '/') { /* a service's working directory is nobody's choice */
+        driver_say(context->fault, "is no absolute path; write it from / on");
+        return "path";
+    }
+    if (!is_unix || driver_setting(context, "baud") == NULL)
         return NULL;
     driver_say(context->fault, "is the speed of a tty, and \"path\" is a socket; leave it out");
     return "baud";

@@ -640,7 +640,7 @@ static void test_a_socket_is_checked_with_the_configuration(void **state)
     const struct driver *driver = driver_find("lines");
     char path[5 + 109];
     memset(path, 'x', sizeof path - 1);
-    memcpy(path, "unix:", 5);
+    memcpy(path, "unix:/", 6);
     path[5 + 108] = '\0';
     rig_set(rig, "path", path);
     assert_string_equal(driver->check(&rig->context), "path");
@@ -648,6 +648,13 @@ static void test_a_socket_is_checked_with_the_configuration(void **state)
     path[5 + 107] = '\0';
     assert_null(driver->check(&rig->context));
     path[5] = '\0';
+    assert_string_equal(driver->check(&rig->context), "path");
+    rig_set(rig, NULL, NULL);
+    rig_set(rig, "path", "unix:plc.sock");
+    assert_string_equal(driver->check(&rig->context), "path");
+    assert_non_null(strstr(rig->fault, "no absolute path"));
+    rig_set(rig, NULL, NULL);
+    rig_set(rig, "path", "plc.fifo");
     assert_string_equal(driver->check(&rig->context), "path");
     rig_set(rig, NULL, NULL);
     rig_set(rig, "path", "unix:/run/plc.sock");
