@@ -109,6 +109,8 @@ static void check_sensor_files(const struct cfg_sensor *sensor)
 
 static void check_files(const struct config *config)
 {
+    for (size_t i = 0; i < config->sensor_count; i++)
+        check_sensor_files(&config->sensors[i]);
     check_source_files(&config->source);
     for (size_t i = 0; i < config->sensor_count; i++)
         check_sensor_files(&config->sensors[i]);

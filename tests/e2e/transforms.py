@@ -72,10 +72,13 @@ def scenario_chain(run, sink):
     source = run.folder / "machine.jsonl"
     key_file = run.folder / "key"
     plant_documents(source)
-    key_file.write_text(KEY + "\n")
-    key_file.chmod(0o600)
     agent = harness.Agent(run, sink.endpoint, sink.ca, name="chain", spool=NO_WAIT,
                           sensors=[machine(source, key_file)])
+    warned = agent.call("check", "-c", agent.config_file)
+    check(warned.returncode == 0 and f"sensor machine: key_file: {key_file}: " in warned.stderr,
+          f"a key that is not there is not said: {warned.stderr}")
+    key_file.write_text(KEY + "\n")
+    key_file.chmod(0o600)
     agent.start()
     wait_until("90 records", lambda: len(received(sink, "machine")) >= 90)
     lanes = {lane: agent.counters(lane=lane)["accepted"] for lane in ("alarm", "normal")}
