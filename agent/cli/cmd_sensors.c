@@ -74,6 +74,26 @@ static int print_list(const struct sensors_ask *ask, const char *text, bool json
     return finish(&out);
 }
 
+/* The drivers are there whether or not a configuration is. */
+static int print_drivers(bool json)
+{
+    char buffer[512];
+    struct writer out;
+    struct json_write all;
+    writer_to_function(&out, buffer, sizeof buffer, write_out, stdout);
+    if (json) {
+        json_write_start(&all, &out);
+        json_write_object_begin(&all, NULL);
+        sensors_driver_list_json(&all);
+        json_write_boolean(&all, "agent", false);
+        json_write_null(&all, "sensors");
+        json_write_object_end(&all);
+        writer_char(&out, '\n');
+    } else
+        sensors_driver_list_text(&out);
+    return finish(&out);
+}
+
 /* ---- one of them ---- */
 
 static int refuse_name(const struct status_read *sensors, const char *name)
@@ -186,8 +206,11 @@ int cmd_sensors(int argc, char **argv)
     if (options.driver != NULL)
         return sensors_driver(options.driver, options.json);
     struct sensors_ask ask = {.path = options.config};
-    if (sensors_ask_open(&ask) < 0)
+    if (sensors_ask_open(&ask) < 0) {
+        if (options.name == NULL)
+            (void)print_drivers(options.json); /* the exit code is about the sensors */
         return ask.exit_code;
+    }
     int code = run(&ask, &options);
     sensors_ask_close(&ask);
     return code;

@@ -94,10 +94,10 @@ static void driver_text(const struct driver *driver, struct writer *out)
 {
     text_line(out, "%s (%s)", driver->name, kind_of(driver));
     text_paragraph(out, driver->summary);
-    text_line(out, "keys beside name, driver, interval, timeout, lane and tags");
+    text_line(out, "keys beside name, driver, interval, timeout, lane, tags and transforms");
     for (const struct driver_key *key = driver->keys; key->name != NULL; key++)
         key_text(driver, key, out);
-    if (driver->bus_key != NULL && !driver->alone)
+    if (driver->bus_key != NULL && !driver->alone && driver->wait_fd == NULL)
         text_line(out, "sensors with the same \"%s\" wait for each other, others do not",
                   driver->bus_key);
 }
@@ -127,7 +127,8 @@ static void driver_json(const struct driver *driver, struct writer *out)
     json_write_text(&json, "name", driver->name);
     json_write_text(&json, "summary", driver->summary);
     json_write_text(&json, "kind", kind_of(driver));
-    json_write_text(&json, "bus_key", driver->alone ? NULL : driver->bus_key);
+    json_write_text(&json, "bus_key",
+                    driver->alone || driver->wait_fd != NULL ? NULL : driver->bus_key);
     json_write_object_begin(&json, "keys");
     for (const struct driver_key *key = driver->keys; key->name != NULL; key++)
         key_json(driver, key, &json);

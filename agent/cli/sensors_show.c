@@ -15,17 +15,19 @@ static const char *text_of(const struct status_read *sensors, const char *name, 
     return status_read_text(sensors, NULL, "%s/%s", name, key);
 }
 
-/* "meter: modbus on tcp://10.0.0.5, every 1.0s, lane normal" */
+/* "meter: modbus on tcp://10.0.0.5, every 1s, lane normal" */
 static void show_setup(const struct status_read *sensors, const char *name, struct writer *out)
 {
     char often[64];
     const char *place = text_of(sensors, name, "place");
     const char *lane = text_of(sensors, name, "lane");
     int64_t interval_ms = status_read_milli(sensors, 0, "%s/interval_s", name);
-    if (status_read_is_true(sensors, "%s/stream", name))
-        (void)snprintf(often, sizeof often, "when it speaks");
+    bool is_stream = status_read_is_true(sensors, "%s/stream", name);
+    if (status_read_is_true(sensors, "%s/at_interval", name))
+        (void)snprintf(often, sizeof often, "every %s%s", HUMAN_DURATION_TEXT(interval_ms),
+                       is_stream ? " of what it says" : "");
     else
-        (void)snprintf(often, sizeof often, "every %s", HUMAN_AGE_TEXT(interval_ms));
+        (void)snprintf(often, sizeof often, "when it speaks");
     text_line(out, "%s: %s%s%s, %s, lane %s", name, text_of(sensors, name, "driver"),
               place != NULL ? " on " : "", place != NULL ? place : "", often, lane);
 }

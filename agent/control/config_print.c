@@ -3,22 +3,10 @@
 #include <stdio.h>
 
 #include "agent/control/config.h"
+#include "agent/control/human.h"
 #include "agent/control/schema.h"
 
 enum { TEXT_BYTES = 32 };
-
-static const char *duration(int64_t ms, char text[TEXT_BYTES])
-{
-    if (ms % 1000 != 0)
-        (void)snprintf(text, TEXT_BYTES, "%" PRId64 "ms", ms);
-    else if (ms % 60000 != 0 || ms == 0)
-        (void)snprintf(text, TEXT_BYTES, "%" PRId64 "s", ms / 1000);
-    else if (ms % 3600000 != 0)
-        (void)snprintf(text, TEXT_BYTES, "%" PRId64 "m", ms / 60000);
-    else
-        (void)snprintf(text, TEXT_BYTES, "%" PRId64 "h", ms / 3600000);
-    return text;
-}
 
 static const char *size(uint64_t bytes, char text[TEXT_BYTES])
 {
@@ -37,19 +25,16 @@ static void print_lane(const struct config *config, enum cfg_lane lane, FILE *to
 {
     static const char *const full[] = {"drop-oldest", "drop-newest", "refuse"};
     const struct cfg_lane_setup *setup = &config->spool.lanes[lane];
-    char window[TEXT_BYTES];
-    char age[TEXT_BYTES];
     (void)fprintf(to, "lane     %s: window %s, age %s, share %u%%, %s when full\n",
-                  config_lane_name(lane), duration(setup->window_ms, window),
-                  duration(setup->age_ms, age), setup->share_percent, full[setup->full]);
+                  config_lane_name(lane), HUMAN_DURATION_TEXT(setup->window_ms),
+                  HUMAN_DURATION_TEXT(setup->age_ms), setup->share_percent, full[setup->full]);
 }
 
 static void print_fetched(const struct cfg_source *source, FILE *to)
 {
-    char interval[TEXT_BYTES];
     if (source->url != NULL)
         (void)fprintf(to, "config   fetched from %s every %s; credentials %s\n", source->url,
-                      duration(source->interval_ms, interval), source->credentials_name);
+                      HUMAN_DURATION_TEXT(source->interval_ms), source->credentials_name);
 }
 
 static void print_link(const struct cfg_link *link, FILE *to)
@@ -70,10 +55,9 @@ static void print_link(const struct cfg_link *link, FILE *to)
 
 static void print_sensor(const struct cfg_sensor *sensor, FILE *to)
 {
-    char interval[TEXT_BYTES];
     (void)fprintf(to, "sensor   %s: %s %s%s, lane %s\n", sensor->name, sensor->driver_name,
                   sensor->interval_ms > 0 ? "every " : "at each event",
-                  sensor->interval_ms > 0 ? duration(sensor->interval_ms, interval) : "",
+                  sensor->interval_ms > 0 ? HUMAN_DURATION_TEXT(sensor->interval_ms) : "",
                   config_lane_name(sensor->lane));
 #ifdef CONFIG_TRANSFORMS
     for (size_t i = 0; i < sensor->transform_count; i++)
@@ -111,11 +95,10 @@ static void print_archive(const struct cfg_route *route, FILE *to)
 
 static void print_objects(const struct cfg_route *route, FILE *to)
 {
-    char every[TEXT_BYTES];
     char bytes[TEXT_BYTES];
     (void)fprintf(to, "; at most %s an object%s; one every %s", size(route->batch_bytes, bytes),
                   route->compress == CFG_COMPRESS_GZIP ? " before gzip" : "",
-                  route->every_ms > 0 ? duration(route->every_ms, every)
+                  route->every_ms > 0 ? HUMAN_DURATION_TEXT(route->every_ms)
                                       : "half of its lane's age");
 }
 

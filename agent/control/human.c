@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/control/human.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "platform/base/parse.h"

@@ -133,6 +133,35 @@ def check_stopped(agent, fifo):
     agent.write_config()
     faulty = agent.call("sensors", "-c", agent.config_file)
     check(faulty.returncode == 78 and "telepathy" in faulty.stderr, faulty.stderr)
+    check("\n  sim " in faulty.stdout, "a faulty configuration hides the drivers")
+
+
+def check_without_configuration(agent):
+    """The list of drivers is what a first configuration is written by."""
+    missing = ("-c", agent.folder / "no-such-file")
+    plain = agent.call("sensors", *missing)
+    check(plain.returncode == 78 and "no-such-file" in plain.stderr, plain.stderr)
+    listed = json.loads(agent.call("sensors", "--json", *missing).stdout)
+    check("sim" in listed["drivers"] and listed["sensors"] is None, listed)
+    for name in listed["drivers"]:
+        check(f"\n  {name} " in plain.stdout, f"the text does not list {name}")
+    check(agent.call("sensors", "x", *missing).stdout == "", "drivers where a sensor was asked for")
+
+
+def check_how_often(agent):
+    """As `runnel check` says it, and never less than it is."""
+    agent.set_sensors([{"name": "quick", "driver": "sim", "interval": "250ms"},
+                       {"name": "slow", "driver": "sim", "interval": "1s"},
+                       harness.lines_sensor("/dev/no-such-tty", name="tty")])
+    shown = text(agent)
+    for line in ("quick: sim, every 250ms,", "slow: sim, every 1s,",
+                 "tty: lines on /dev/no-such-tty, when it speaks,"):
+        check(line in shown, shown)
+    if "gpio" in json.loads(agent.call("sensors", "--json").stdout)["drivers"]:
+        pulses = {"name": "pulses", "driver": "gpio", "chip": "none", "interval": "2s",
+                  "lines": [{"offset": 1, "mode": "count"}]}
+        agent.set_sensors([pulses])
+        check("pulses: gpio on none, every 2s of what it says," in text(agent), text(agent))
 
 
 def check_usage(agent):
@@ -157,6 +186,8 @@ def scenario(run):
     check_usage(agent)
     check(agent.stop() == 0, agent.tail())
     check_stopped(agent, fifo)
+    check_how_often(agent)
+    check_without_configuration(agent)
 
 
 if __name__ == "__main__":
