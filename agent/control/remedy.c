@@ -40,6 +40,8 @@ static const struct remedy of_system[] = {
            "port and service at the device; a device that takes one client is busy with another"),
     SYSTEM(EHOSTUNREACH, "address and netmask; ip neigh says whether it answers at all",
            "is the device on, and its link up? ip -br link"),
+    SYSTEM(EAFNOSUPPORT, "the kernel lacks this kind of network: lsmod; zcat /proc/config.gz",
+           "or the service forbids it: systemctl cat runnel, RestrictAddressFamilies="),
     SYSTEM(ENETUNREACH, "is the interface up, and has it an address? ip -br address; ip route"),
     SYSTEM(ECONNRESET, "the device closed the connection: it may take one client at a time"),
     SYSTEM(EPIPE, "the other side is gone", is_there),

@@ -114,7 +114,9 @@ static int say_error(const char *interface, int rc, char *fault)
         break;
     case EAFNOSUPPORT:
     case EPROTONOSUPPORT:
-        driver_say(fault, "%s: the kernel has no CAN; it needs CONFIG_CAN_RAW (modprobe can-raw)",
+        driver_say(fault,
+                   "%s: there is no CAN; the kernel needs CONFIG_CAN_RAW (modprobe can-raw), a "
+                   "service RestrictAddressFamilies= with AF_CAN",
                    interface);
         break;
     default:

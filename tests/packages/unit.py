@@ -12,12 +12,13 @@ import subprocess
 import sys
 import tempfile
 
-UNIT = pathlib.Path(__file__).resolve().parents[2] / "platform/systemd/runnel.service"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+UNIT = ROOT / "platform/systemd/runnel.service"
 OTHERS = ("runnel-healthy.service", "runnel-import.service", "runnel-import@.service")
-EXPOSURE = 2.1                        # 0.0 is none, 10.0 all; the unit's comments say what is open
+EXPOSURE = 2.3                        # 0.0 is none, 10.0 all; the unit's comments say what is open
 PLANTED = (("WatchdogSec=", "WatchdogSeconds="), ("ProtectSystem=strict\n", ""),
            ("NoNewPrivileges=yes\n", ""), ("SystemCallFilter=@system-service\n", ""),
-           ("User=runnel\n", ""), ("DevicePolicy=closed\n", "DevicePolicy=auto\n"))
+           ("User=runnel\n", ""), (" AF_CAN", ""), ("DevicePolicy=closed\n", "DevicePolicy=auto\n"))
 
 
 def analyze(*arguments):
@@ -26,13 +27,22 @@ def analyze(*arguments):
     return result.returncode, result.stdout
 
 
+def refused(text):
+    """The sockets that the program opens and this unit does not let it."""
+    allowed = re.search("^RestrictAddressFamilies=(.*)", text, re.M).group(1).split()
+    used = {family for folder in ("agent", "drivers", "platform")
+            for file in (ROOT / folder).rglob("*.c")
+            for family in re.findall(r"\bsocket\([AP](F_\w+)", file.read_text("utf-8"))}
+    return [f"A{family} is refused" for family in sorted(used) if f"A{family}" not in allowed]
+
+
 def faults(text):
     """What is wrong with a unit of this text, and how exposed it is."""
     with tempfile.TemporaryDirectory() as folder:
         unit = pathlib.Path(folder) / UNIT.name
         unit.write_text(text.replace("/usr/bin/runnel run", "/bin/true"))
         code, said = analyze("verify", "--man=no", unit)
-        found = said.splitlines() if code or said else []
+        found = (said.splitlines() if code or said else []) + refused(text)
         _, said = analyze("security", "--offline=yes", "--no-pager", unit)
     exposure = re.search(r"exposure level for \S+: ([\d.]+)", said)
     if exposure is None:
