@@ -116,8 +116,10 @@ static void show_checks(const struct status_read *sensors, const char *name, con
 {
     const char *check;
     char look[SENSORS_PATH_BYTES];
-    text_line(out, "what to check");
-    if (sensors_path_look(fault, look))
+    bool is_found = sensors_path_look(fault, look);
+    if (is_found || status_read_element(sensors, 0, "%s/fault/check", name) != NULL)
+        text_line(out, "what to check");
+    if (is_found)
         text_headed(out, "- ", look);
     for (size_t i = 0; (check = status_read_element(sensors, i, "%s/fault/check", name)) != NULL;
          i++)

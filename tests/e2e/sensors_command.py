@@ -35,6 +35,7 @@ def text(agent, *arguments, code=0):
     check(result.returncode == code, f"{arguments}: {result.returncode}: {result.stderr}")
     wide = [line for line in result.stdout.splitlines() if len(line) > 80]
     check(not wide, f"wider than 80 columns: {wide}")
+    check(not result.stdout.endswith("what to check\n"), f"nothing to check: {result.stdout}")
     return result.stdout
 
 
