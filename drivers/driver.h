@@ -57,12 +57,6 @@ struct driver_setting {
 
 enum { DRIVER_FAULT_BYTES = 200 };
 
-/**
- * Sensors of one driver on one bus are used by one thread, and may share what is there once for all
- * of them, such as a serial line: bus_state leads to a pointer that is NULL at first and that stays
- * where it is from the first open to the last close. The first open puts there what it allocated,
- * the last close frees it and puts NULL back.
- */
 /** What the agent knows of itself, for the driver "self", of all routes together. delivered, dead
  * and evicted are of the spool's lifetime, the other counters since the agent started. */
 struct driver_health {
@@ -86,6 +80,12 @@ struct driver_agent {
     void *context;
 };
 
+/**
+ * Sensors of one driver on one bus are used by one thread, and may share what is there once for all
+ * of them, such as a serial line: bus_state leads to a pointer that is NULL at first and that stays
+ * where it is from the first open to the last close. The first open puts there what it allocated,
+ * the last close frees it and puts NULL back.
+ */
 struct driver_context {
     const char *sensor; /* its name */
     const char *root;   /* put before absolute paths of /proc, /sys and /dev; "" but in tests */
