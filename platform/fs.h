@@ -15,8 +15,8 @@ int fs_join(const char *directory, const char *name, char *path, size_t path_byt
 
 /**
  * Reads the file PATH whole into BUFFER and terminates it with a NUL that is not counted. Does not
- * wait: a FIFO without a writer is empty. Returns the count; E_TOO_BIG if it does not fit;
- * error_sys.
+ * wait: a FIFO without a writer is empty. Returns the count; E_TOO_BIG if it does not fit, with
+ * its beginning in all of BUFFER; error_sys.
  */
 int fs_read_file(const char *path, char *buffer, size_t buffer_bytes);
 

@@ -228,6 +228,9 @@ int text_open(struct text *ret_text, const struct driver_context *context)
     ret_text->decimal_point =
         settings_boolean(driver_setting(context, "decimal_comma"), false) ? ',' : '.';
     set_channels(ret_text, context);
+    /* Other formats are read where they stand. */
+    if (ret_text->format != TEXT_CSV && ret_text->format != TEXT_KEYVALUE)
+        return 0;
     ret_text->memory_bytes = context->document_bytes_max;
     ret_text->memory = calloc(2, ret_text->memory_bytes);
     return ret_text->memory == NULL ? E_NO_MEMORY : 0;

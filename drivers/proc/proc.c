@@ -18,7 +18,7 @@ enum {
     UPTIME_BYTES = 64,
     MEMORY_BYTES = 4096,
     NETWORK_BYTES = 16384, /* a hundred interfaces */
-    TIMES_BYTES = 32768,   /* with a word for each interrupt that the machine may have */
+    TIMES_BYTES = 256,     /* of /proc/stat, whose first line is all that counts */
     SMALL_BYTES = 256,
     ROOT_BYTES = 128,
     PATH_BYTES = ROOT_BYTES + 64,
@@ -326,7 +326,11 @@ static int read_load(struct proc *proc)
 static void fetch_times(struct proc *proc)
 {
     struct procfs_text stat;
-    (void)read_text(proc, "/proc/stat", proc->times_bytes, TIMES_BYTES, &stat, "is /proc mounted?");
+    int rc = procfs_read(proc->root, "/proc/stat", proc->times_bytes, TIMES_BYTES, &stat);
+    if (rc == E_TOO_BIG)
+        stat.count = TIMES_BYTES;
+    else if (rc < 0)
+        driver_say(proc->fault, "%s/proc/stat: %s; is /proc mounted?", proc->root, ERROR_TEXT(rc));
     proc->before = proc->now;
     proc->now = proc_convert_times(stat);
 }
