@@ -22,13 +22,18 @@ CHUNK = 40
 NO_WAIT = {"lanes": {lane: {"window": "1s", "age": "0s"} for lane in ("normal", "bulk")}}
 
 
+def told(record):
+    """A time that was corrected is worked out by each run anew, to a millisecond or so."""
+    return {**record, "ts": None} if record.get("time_quality") == "corrected" else record
+
+
 def received(sink, sensor):
     """The records of SENSOR by their numbers: duplicates of one delivery count once."""
     records = {}
     for _, _, data in sink.records():
         record = json.loads(data)
         if record["sensor"] == sensor:
-            check(records.setdefault(record["seq"], record) == record,
+            check(told(records.setdefault(record["seq"], record)) == told(record),
                   f"two records are number {record['seq']}")
     return [records[number] for number in sorted(records)]
 
