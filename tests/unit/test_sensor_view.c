@@ -36,7 +36,8 @@ static void expect(const struct sensor_view *view, const char *expected)
 }
 
 #define SETUP                                                                                      \
-    "{\"boiler\":{\"driver\":\"meter\",\"place\":\"ttyS1\",\"stream\":false,\"lane\":\"alarm\","   \
+    "{\"boiler\":{\"driver\":\"meter\",\"place\":\"ttyS1\",\"stream\":false,\"at_interval\":true," \
+    "\"lane\":\"alarm\","                                                                          \
     "\"interval_s\":1.500,\"timeout_s\":0.200"
 
 static void test_a_configured_sensor(void **state)
