@@ -6,6 +6,7 @@
 
 #include "platform/base/error.h"
 #include "platform/base/parse.h"
+#include "platform/base/utf8.h"
 
 enum { NUMBER_BYTES = 64 };
 
@@ -88,31 +89,11 @@ int field_number(struct text_part part, char point, struct value *ret_value)
     return rc;
 }
 
-/* The bytes that the character at BYTES has, 0 if it is none (RFC 3629, table of section 4). */
-static size_t character_bytes(const uint8_t *bytes, size_t count)
-{
-    uint8_t first = bytes[0];
-    size_t length = first < 0x80                     ? 1
-                    : first >= 0xc2 && first <= 0xdf ? 2
-                    : first >= 0xe0 && first <= 0xef ? 3
-                    : first >= 0xf0 && first <= 0xf4 ? 4
-                                                     : 0;
-    if (length == 0 || length > count)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((bytes[i] & 0xc0) != 0x80)
-            return 0;
-    if ((first == 0xe0 && bytes[1] < 0xa0) || (first == 0xed && bytes[1] > 0x9f) ||
-        (first == 0xf0 && bytes[1] < 0x90) || (first == 0xf4 && bytes[1] > 0x8f))
-        return 0;
-    return length;
-}
-
 bool field_is_clean(struct text_part part)
 {
     const uint8_t *bytes = (const uint8_t *)part.bytes;
     for (size_t i = 0; i < part.count;) {
-        size_t length = character_bytes(bytes + i, part.count - i);
+        size_t length = utf8_character_bytes(bytes + i, part.count - i);
         if (length == 0 || (bytes[i] < ' ' && bytes[i] != '\t') || bytes[i] == 0x7f)
             return false;
         i += length;

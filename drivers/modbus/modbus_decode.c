@@ -5,6 +5,7 @@
 
 #include "platform/base/bytes.h"
 #include "platform/base/error.h"
+#include "platform/base/utf8.h"
 
 enum { EXCEPTION_FLAG = 0x80, HEAD_BYTES = 3 /* unit, function, count of bytes */ };
 
@@ -202,27 +203,6 @@ static int set_float64(const struct modbus_field *field, uint64_t bits, struct v
     return set_float(field, number, ret_value);
 }
 
-/* How many bytes the character at TEXT[0..COUNT) takes; 0 if it is none of UTF-8 (RFC 3629). */
-static size_t character_bytes(const uint8_t *text, size_t count)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t bytes = text[0] < 0x80                      ? 1
-                   : text[0] >= 0xc2 && text[0] < 0xe0 ? 2
-                   : text[0] >= 0xe0 && text[0] < 0xf0 ? 3
-                   : text[0] >= 0xf0 && text[0] < 0xf5 ? 4
-                                                       : 0;
-    if (bytes == 0 || bytes > count)
-        return 0;
-    uint32_t code = bytes == 1 ? text[0] : text[0] & (0x7fU >> bytes);
-    for (size_t i = 1; i < bytes; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (text[i] & 0x3f);
-    }
-    bool good = code >= least[bytes] && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
-    return good ? bytes : 0;
-}
-
 /* Up to its NUL, without the blanks that fill it up. */
 static int set_string(const uint8_t *raw, size_t room, struct value *ret_value)
 {
@@ -231,7 +211,7 @@ static int set_string(const uint8_t *raw, size_t room, struct value *ret_value)
     while (count > 0 && raw[count - 1] == ' ')
         count--;
     for (size_t at = 0, bytes; at < count; at += bytes) {
-        bytes = character_bytes(raw + at, count - at);
+        bytes = utf8_character_bytes(raw + at, count - at);
         if (bytes == 0)
             return E_SYNTAX;
     }

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "platform/base/utf8.h"
+
 void json_write_start(struct json_write *out, struct writer *writer)
 {
     *out = (struct json_write){.writer = writer};
@@ -103,25 +105,6 @@ static bool is_plain(uint8_t byte)
     return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
 }
 
-/* The bytes of the character that begins at FROM, 0 if no valid one does (RFC 3629 section 4). */
-static size_t character_bytes(const uint8_t *from, size_t count)
-{
-    uint8_t lead = from[0];
-    if (lead < 0x80)
-        return 1;
-    if (lead < 0xc2 || lead > 0xf4)
-        return 0;
-    size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (count < length || from[1] < low || from[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((from[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
-
 static void write_escape(struct writer *writer, uint8_t byte)
 {
     static const char meanings[] = "\"\\\b\f\n\r\t";
@@ -140,7 +123,7 @@ static void write_escape(struct writer *writer, uint8_t byte)
 static size_t write_special(struct writer *writer, const uint8_t *from, size_t count)
 {
     static const char replacement[] = "\xef\xbf\xbd";
-    size_t length = character_bytes(from, count);
+    size_t length = utf8_character_bytes(from, count);
     if (length == 1)
         write_escape(writer, from[0]);
     else if (length == 0)

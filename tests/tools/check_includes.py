@@ -81,7 +81,7 @@ LIBC = """
 # clock, socket, file, thread or foreign library; hashing comes in as platform/hash.h.
 PURE = """
     platform/base/base64.* platform/base/bytes.* platform/base/crc32c.* platform/base/error.*
-    platform/base/decimal.*
+    platform/base/decimal.* platform/base/utf8.*
     platform/base/parse.* platform/base/pem.* platform/base/ini.* platform/base/url.*
     platform/base/writer.*
     platform/json/json_write.* platform/json/json_scan.*
