@@ -116,9 +116,8 @@ static int push_document(struct rig *rig, const char *document)
 static void expect_document(struct rig *rig, const char *document, const char *expected)
 {
     assert_int_equal(push_document(rig, document), 1);
-    char *result = strndup((const char *)rig->sample.document, rig->sample.document_bytes);
-    assert_string_equal(result, expected);
-    free(result);
+    assert_int_equal(rig->sample.document_bytes, strlen(expected));
+    assert_memory_equal(rig->sample.document, expected, strlen(expected));
 }
 
 static void expect_number(const struct value *value, int64_t mantissa, unsigned decimals)
@@ -832,6 +831,7 @@ static void test_flatten_keeps_every_scalar(void **state)
     struct rig rig;
     static char document[65536];
     static char expected[65536];
+    static char flattened[DOCUMENT_BYTES + 1];
     make_rig(&rig, &flat, 1, "");
     for (int i = 0; i < 2000; i++) {
         struct json_scan scan;
@@ -846,7 +846,9 @@ static void test_flatten_keeps_every_scalar(void **state)
         assert_int_equal(push_document(&rig, document), 1);
         if (rig.face.lack(rig.chain) != NULL)
             continue;
-        found.document = (const char *)rig.sample.document;
+        memcpy(flattened, rig.sample.document, rig.sample.document_bytes);
+        flattened[rig.sample.document_bytes] = '\0';
+        found.document = flattened;
         json_scan_start(&scan, note_scalar, &found);
         assert_int_equal(json_scan_feed(&scan, rig.sample.document, rig.sample.document_bytes), 0);
         assert_int_equal(json_scan_end(&scan), 0);
