@@ -114,7 +114,7 @@ const char *settings_name_fault(const struct driver_context *context, const char
     for (size_t i = 0; i < index; i++) {
         const char *other = settings_member(context, list, i, "name");
         if (other != NULL && strcmp(other, name) == 0)
-            return "is the name of one before it already";
+            return "is the name of one before it already; another channel needs another name";
     }
     return NULL;
 }

@@ -11,19 +11,6 @@ static const char *const list = "channels";
 
 /* ---- check ---- */
 
-static const char *find_name_fault(const struct driver_context *context, size_t index)
-{
-    const char *name = settings_member(context, list, index, "name");
-    if (name == NULL || name[0] == '\0' || strlen(name) >= SAMPLE_NAME_BYTES)
-        return "is no name of a channel; it has 1 to 31 letters";
-    for (size_t i = 0; i < index; i++) {
-        const char *other = settings_member(context, list, i, "name");
-        if (other != NULL && strcmp(name, other) == 0)
-            return "is the name of another channel already";
-    }
-    return NULL;
-}
-
 static int read_decimal(const char *text, struct decimal otherwise, struct decimal *ret_value)
 {
     *ret_value = otherwise;
@@ -46,7 +33,9 @@ const char *scale_check(const struct driver_context *context, size_t count_max)
         return list;
     }
     for (size_t i = 0; i < count; i++) {
-        const char *why = find_name_fault(context, i);
+        const char *why = settings_member(context, list, i, "name") == NULL
+                              ? "is missing"
+                              : settings_name_fault(context, list, i);
         if (why != NULL)
             return refuse(context, i, "name", why);
         for (size_t k = 0; k < 2; k++) {

@@ -212,12 +212,9 @@ static const char *read_name(const struct driver_context *context, struct modbus
     struct channel *channel = &setup->channels[index];
     const char *name = settings_member(context, list, index, "name");
     const char *unit = settings_member(context, list, index, "unit");
-    const char *key = settings_written(context, list, index, "name");
-    if (name == NULL || *name == '\0' || strlen(name) >= sizeof channel->name)
-        return refuse(context, key, "is no name of a channel; it has 1 to 31 bytes");
-    for (size_t i = 0; i < index; i++)
-        if (strcmp(setup->channels[i].name, name) == 0)
-            return refuse(context, key, "is the name of a channel before it; names are unique");
+    const char *why = name == NULL ? "is missing" : settings_name_fault(context, list, index);
+    if (why != NULL)
+        return refuse(context, settings_written(context, list, index, "name"), why);
     (void)strcpy(channel->name, name);
     (void)snprintf(channel->unit, sizeof channel->unit, "%s", unit != NULL ? unit : "");
     return NULL;
