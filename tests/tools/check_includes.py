@@ -84,7 +84,7 @@ PURE = """
     platform/base/decimal.* platform/base/utf8.*
     platform/base/parse.* platform/base/pem.* platform/base/ini.* platform/base/url.*
     platform/base/writer.*
-    platform/json/json_write.* platform/json/json_scan.*
+    platform/json/json_write.* platform/json/json_scan.* platform/json/cbor_scan.*
     drivers/modbus/modbus_plan.* drivers/modbus/modbus_decode.*
     drivers/format/csv.* drivers/format/field.* drivers/format/keyvalue.* drivers/format/nmea.*
     agent/aws/sigv4.* agent/aws/credentials_reply.* agent/aws/xml_scan.*
