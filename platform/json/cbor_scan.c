@@ -168,8 +168,8 @@ static double times_two(double value, int power)
     return value;
 }
 
-/* Half of what lies between VALUE, of these 16 bits, and its nearest neighbour. */
-static double half_of(uint16_t bits, double *ret_reach)
+/* The float of these 16 bits. What is closer to it than RET_REACH is closer to no other. */
+static double read_half(uint16_t bits, double *ret_reach)
 {
     int exponent = bits >> 10 & 31;
     int mantissa = bits & 1023;
@@ -212,7 +212,7 @@ static int scan_float(struct scan *scan, const struct head *head)
     float single = 0;
     uint32_t single_bits = (uint32_t)head->value;
     if (head->info == HALF) {
-        value = half_of((uint16_t)head->value, &reach);
+        value = read_half((uint16_t)head->value, &reach);
     } else if (head->info == SINGLE) {
         memcpy(&single, &single_bits, sizeof single);
         value = (double)single;
@@ -337,7 +337,7 @@ static int begin(struct scan *scan, const struct head *head)
 {
     bool is_map = head->major == MAP;
     if (scan->depth == JSON_DEPTH_MAX) {
-        scan->fault = (struct cbor_fault){.offset = head->offset, .text = "too deep"};
+        (void)fail(scan, head->offset, "too deep");
         return E_TOO_BIG;
     }
     int rc = emit(scan, is_map ? JSON_OBJECT_BEGIN : JSON_ARRAY_BEGIN, head->offset);

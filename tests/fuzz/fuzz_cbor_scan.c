@@ -12,7 +12,6 @@ enum { ROOM = 64, JSON_BYTES = 65536 };
 /* The tokens, written as JSON. */
 struct echo {
     unsigned depth;
-    bool truncated;
     bool comma;
     struct writer out;
     uint8_t buffer[JSON_BYTES];
@@ -36,7 +35,6 @@ static int on_token(void *context, const struct json_token *token)
     if (token->text_bytes >= ROOM || token->text[token->text_bytes] != '\0')
         abort();
     check_nesting(echo, token);
-    echo->truncated = echo->truncated || token->truncated;
     if (echo->comma && !ends)
         writer_text(&echo->out, ",");
     if (token->event == JSON_KEY || token->event == JSON_STRING)
@@ -58,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     struct cbor_fault fault = {.offset = count + 1};
     struct json_scan scan;
     echo.depth = 0;
-    echo.truncated = echo.comma = false;
+    echo.comma = false;
     writer_to_memory(&echo.out, echo.buffer, sizeof echo.buffer);
     int rc = cbor_scan(bytes, count, token, sizeof token, on_token, &echo, &fault);
     if (rc < 0) {
