@@ -379,8 +379,9 @@ def test_rights(run, world):
     device.check_files()
     device.identity("create", "--next")
     stranger = subprocess.run(
-        [run.program("runnel"), "identity", "csr", "-c", device.config_file], user=NOBODY - 1,
-        group=NOBODY - 1, extra_groups=[], capture_output=True, text=True, check=False)
+        [run.program("runnel"), "identity", "csr", "-c", device.config_file],
+        env=device.environment, user=NOBODY - 1, group=NOBODY - 1, extra_groups=[],
+        capture_output=True, text=True, check=False)
     check("next.key: Permission denied; ask as root" in stranger.stderr, stranger.stderr)
     elsewhere = run.folder / "of-root"
     elsewhere.mkdir()
