@@ -16,7 +16,7 @@ group() {
         why="to build runnel and its tests"
         packages="gcc libc6-dev cmake ninja-build python3 python3-kconfiglib
             libmbedtls-dev liblmdb-dev libcjson-dev zlib1g-dev libmodbus-dev
-            libcmocka-dev"
+            libcoap3-dev libcmocka-dev"
         ;;
     checks)
         why="to check style and scripts"

@@ -10,7 +10,8 @@
 # architectures may otherwise refuse to live side by side. Needs root or sudo only for the compiler.
 set -euo pipefail
 
-packages=(libmbedtls-dev liblmdb-dev libcjson-dev zlib1g-dev libmodbus-dev libcmocka-dev)
+packages=(libmbedtls-dev liblmdb-dev libcjson-dev zlib1g-dev libmodbus-dev libcoap3-dev
+    libcmocka-dev)
 
 [[ $# -gt 0 && " $* " =~ ^(" "(armhf|arm64))+" "$ ]] ||
     { echo "usage: sysroot.sh ARCHITECTURE... (armhf, arm64)" >&2; exit 2; }
