@@ -76,7 +76,7 @@ int batch_oldest(struct batch *batch, enum lane lane, int64_t *ret_boot_ms,
     int rc = batch_take_read(batch, &previous);
     if (rc < 0)
         return rc;
-    *ret_boot_ms = batch->record.boot_ms;
+    *ret_boot_ms = spool_reader_came_ms(&batch->reader, &batch->record);
     memcpy(ret_boot_id, batch->reader.header.boot_id, BLOCK_BOOT_ID_BYTES);
     return E_OK;
 }

@@ -597,14 +597,31 @@ void spool_hide_locked(struct lane_state *state, uint64_t records, uint64_t byte
     }
 }
 
+static int64_t came_at_ms(const struct spool_append *append, const struct record *record)
+{
+    return append->handed_in != NULL ? append->handed_in->boot_ms : record->boot_ms;
+}
+
+static void note_came_locked(struct spool *spool, const struct spool_append *append,
+                             const struct record *record)
+{
+    const struct spool_lane_options *options = &spool->options.lanes[append->lane];
+    struct came *came = &spool->lanes[append->lane].came;
+    if (append->handed_in == NULL && came->count == 0)
+        return; /* so far, all say it themselves */
+    came_note(came, record->sequence, came_at_ms(append, record),
+              options->window_ms > options->age_ms ? options->window_ms : options->age_ms);
+}
+
 static void note_append_locked(struct spool *spool, const struct spool_append *append,
                                const struct record *record, size_t bytes)
 {
     struct lane_state *state = &spool->lanes[append->lane];
     bool store_first = append->sample->origin.present;
     int64_t window_ms = spool->options.lanes[append->lane].window_ms;
+    note_came_locked(spool, append, record);
     if (state->pending++ == 0)
-        state->due_ms = record->boot_ms + window_ms;
+        state->due_ms = came_at_ms(append, record) + window_ms;
     if (store_first)
         spool_note_source_locked(spool, append->source, append->lane, &append->sample->origin);
     if (store_first)
@@ -626,7 +643,8 @@ static void fill_record(const struct spool_append *append, uint64_t sequence, in
     record->sequence = sequence;
     record->lane = append->lane;
     record->sensor = append->sensor;
-    record->boot_ms = sample->boot_ms != 0 ? sample->boot_ms : now_boot_ms;
+    bool has_time = sample->boot_ms != 0 || append->handed_in != NULL;
+    record->boot_ms = has_time ? sample->boot_ms : now_boot_ms;
     record->shape = sample->document != NULL ? RECORD_DOCUMENT : RECORD_VALUES;
     record->value_count = sample->document != NULL ? 0 : sample->value_count;
     memcpy(record->values, sample->values, record->value_count * sizeof record->values[0]);
@@ -650,7 +668,7 @@ static int append_locked(struct spool *spool, const struct spool_append *append,
         spool->next_sequence++;
         drop_newest_locked(spool, append->lane, record.sequence);
     } else {
-        rc = spool_head_append_locked(spool, &record, clock);
+        rc = spool_head_append_locked(spool, &record, clock, append->handed_in != NULL);
         if (rc == E_AGAIN) {
             spool_commit_now_locked(spool); /* room comes from a commit, whatever is due */
         }
@@ -688,7 +706,10 @@ int spool_append(struct spool *spool, const struct spool_append *append, uint64_
     int rc = check_append(spool, append);
     if (rc < 0)
         return rc;
-    spool->options.clock(spool->options.clock_context, &clock);
+    if (append->handed_in != NULL)
+        clock = *append->handed_in;
+    else
+        spool->options.clock(spool->options.clock_context, &clock);
     (void)pthread_mutex_lock(&spool->lock);
     spool_time_note_locked(spool, &clock);
     if (append->sensor > spool->sensor_count)

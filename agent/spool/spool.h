@@ -163,6 +163,11 @@ struct spool_append {
     const struct sample *sample;
     const char *source;  /* the followed file's sensor name when sample->origin is present */
     int64_t deadline_ms; /* how long to wait for room in the head (clock_mono_ms), 0: not */
+
+    /** NULL: the sample was measured just now. Else somebody handed it in when the clock said this,
+     *  and its time, which may be any, is as far from that: where the clock is synced it is told
+     *  exactly so. Window and age count from when it came. */
+    const struct spool_clock_reading *handed_in;
 };
 
 /**
@@ -260,6 +265,10 @@ void spool_reader_start_at(struct spool_reader *reader, struct spool_route *rout
  */
 int spool_reader_next(struct spool_reader *reader, struct record *ret_record,
                       uint64_t *ret_previous);
+
+/** Since when RECORD, which the reader has just read, counts as waiting: its boot_ms, unless it was
+ *  handed in with a time of its own in this run. */
+int64_t spool_reader_came_ms(const struct spool_reader *reader, const struct record *record);
 
 /** The next piece of a document that continues in further blocks: E_END behind the last; E_CHANGED:
  *  the record was deleted meanwhile, which a pin prevents for a route that holds; E_DAMAGED. Until

@@ -168,13 +168,27 @@ static int add_fragmented(struct spool *spool, struct record *record,
     return (int)record->document_bytes;
 }
 
+/* TOLD_BY, unless NULL: by which the record's wall clock time was told. That stays, though the
+ * block's own clock is a little off it. */
+static int add_to_open(struct spool *spool, struct head_block *block, struct record *record,
+                       const struct spool_clock_reading *told_by)
+{
+    int64_t boot_ms = record->boot_ms;
+    if (told_by != NULL && told_by->quality == TIME_SYNCED)
+        record->boot_ms += told_by->offset_ms - block->header.offset_ms;
+    int rc = add_record(spool, block, record);
+    if (rc < 0)
+        record->boot_ms = boot_ms;
+    return rc;
+}
+
 int spool_head_append_locked(struct spool *spool, struct record *record,
-                             const struct spool_clock_reading *clock)
+                             const struct spool_clock_reading *clock, bool handed_in)
 {
     struct head_block *tail = spool->lanes[record->lane].head.last;
     int rc = E_FULL;
     if (tail != NULL && tail->open && fits_clock(tail, clock))
-        rc = add_record(spool, tail, record);
+        rc = add_to_open(spool, tail, record, handed_in ? clock : NULL);
     if (rc != E_FULL)
         return rc;
     if (record->shape == RECORD_DOCUMENT &&
@@ -366,7 +380,7 @@ int64_t spool_head_oldest_pending_locked(const struct spool *spool, enum lane la
         bool delivered =
             state->holders != 0 && (block->done[index] & state->holders) == state->holders;
         if (index >= block->committed_count && !delivered)
-            return record.boot_ms;
+            return came_ms(&state->came, record.sequence, record.boot_ms);
     }
     return INT64_MAX;
 }

@@ -254,6 +254,15 @@ static int complete(struct spool_reader *reader, struct record *record)
     return record_set_decimals(record, sensor->channels, sensor->channel_count);
 }
 
+int64_t spool_reader_came_ms(const struct spool_reader *reader, const struct record *record)
+{
+    struct spool *spool = reader->spool;
+    (void)pthread_mutex_lock(&spool->lock);
+    int64_t came = came_ms(&spool->lanes[reader->lane].came, record->sequence, record->boot_ms);
+    (void)pthread_mutex_unlock(&spool->lock);
+    return came;
+}
+
 static void leave_block(struct spool_reader *reader)
 {
     reader->from = reader->header.last_sequence + 1;

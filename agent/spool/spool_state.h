@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "agent/spool/came.h"
 #include "agent/spool/cursor.h"
 #include "agent/spool/spool.h"
 #include "agent/spool/store.h"
@@ -89,6 +90,7 @@ struct lane_state {
     uint64_t later_bytes;
     int64_t hidden_since_ms; /* boot clock, as all times here */
     int64_t due_ms;          /* when the committer looks again; INT64_MAX: nothing is pending */
+    struct came came;        /* when its records came */
     int64_t waited_for_ms;   /* when somebody began to wait for a commit; 0: nobody does */
     bool inexact;            /* a block with an unknown number of records was given up */
     bool full;               /* the policy says that new records find no room */
@@ -323,9 +325,10 @@ struct commit {
 int spool_head_open(struct spool *spool, size_t blocks);
 void spool_head_close(struct spool *spool);
 
-/** Puts a record behind the lane's last one. E_AGAIN if there are not enough free blocks. */
+/** Puts a record behind the lane's last one. One that was HANDED_IN has its time by CLOCK, and
+ * keeps it where that of the block differs. E_AGAIN if there are not enough free blocks. */
 int spool_head_append_locked(struct spool *spool, struct record *record,
-                             const struct spool_clock_reading *clock);
+                             const struct spool_clock_reading *clock, bool handed_in);
 
 /** Whole blocks that come from elsewhere: the fragments of a document, or one. */
 struct head_import {
@@ -348,7 +351,7 @@ void spool_head_accept_locked(struct spool *spool, struct head_block *block, uin
 /** Takes out the blocks of LANE of which nothing is owed any more or that flash has whole. */
 void spool_head_settle_lane_locked(struct spool *spool, enum lane lane);
 
-/** The boot time of the lane's oldest pending record, INT64_MAX if there is none. */
+/** When the lane's oldest pending record came (boot clock), INT64_MAX if there is none. */
 int64_t spool_head_oldest_pending_locked(const struct spool *spool, enum lane lane);
 
 /* ---- spool_commit.c: the committer ---- */

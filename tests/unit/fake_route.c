@@ -143,6 +143,15 @@ void spool_reader_start(struct spool_reader *reader, struct spool_route *route, 
     reader->lane = lane;
 }
 
+int64_t spool_reader_came_ms(const struct spool_reader *reader, const struct record *record)
+{
+    const struct spool *spool = spool_of(reader->route);
+    for (size_t i = 0; i < spool->count; i++)
+        if (spool->records[i].record.sequence == record->sequence && spool->records[i].came_ms != 0)
+            return spool->records[i].came_ms;
+    return record->boot_ms;
+}
+
 void spool_reader_start_at(struct spool_reader *reader, struct spool_route *route, enum lane lane,
                            uint64_t from)
 {

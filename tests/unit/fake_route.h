@@ -14,7 +14,8 @@ struct fake_record {
     struct record record;
     bool delivered;
     bool dead;
-    bool damaged; /* the reader says E_DAMAGED once and passes it over */
+    int64_t came_ms; /* what the reader says; 0: its boot_ms */
+    bool damaged;    /* the reader says E_DAMAGED once and passes it over */
 };
 
 struct spool {

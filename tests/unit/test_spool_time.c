@@ -404,6 +404,97 @@ static void a_batch_in_flight_sees_no_change(void **state)
     clear(&bench);
 }
 
+static uint64_t hand_in(struct bench *bench, int64_t wall_ms)
+{
+    static const uint8_t document[] = "{}";
+    const struct sample sample = {
+        .boot_ms = wall_ms - machine.now.offset_ms, .document = document, .document_bytes = 2};
+    const struct spool_append request = {
+        .lane = LANE_NORMAL, .sensor = bench->sensor, .sample = &sample, .handed_in = &machine.now};
+    uint64_t sequence;
+    assert_int_equal(spool_append(bench->spool, &request, &sequence), 0);
+    return sequence;
+}
+
+/* The clock is true, and windows last for an hour. */
+static void start_synced(struct bench *bench)
+{
+    make(bench);
+    bench->options.lanes[LANE_NORMAL] =
+        (struct spool_lane_options){.window_ms = HOUR, .age_ms = HOUR};
+    machine.boot = 1;
+    machine.now = (struct spool_clock_reading){.boot_ms = clock_boot_ms(), .quality = TIME_SYNCED};
+    machine.now.offset_ms = today - machine.now.boot_ms;
+    start(bench);
+}
+
+static void what_was_handed_in_keeps_its_time_to_the_millisecond(void **state)
+{
+    (void)state;
+    static const int64_t walls[] = {0,  INT64_C(4291747200000), /* 2106 */
+                                    -1, today - 10 * SECOND,    today + 60 * SECOND, today, 1};
+    enum { COUNT = sizeof walls / sizeof walls[0] };
+    struct bench bench;
+    struct seen seen[RECORDS_MAX];
+    start_synced(&bench);
+    for (size_t i = 0; i < COUNT; i++) {
+        (void)hand_in(&bench, walls[i]);
+        machine.now.offset_ms += i % 2 == 0 ? 7 : -3; /* the kernel slews it */
+    }
+    for (int pass = 0; pass < 2; pass++) { /* from RAM, and from flash after a restart */
+        assert_int_equal(read_all(&bench, 0, seen), COUNT);
+        for (size_t i = 0; i < COUNT; i++) {
+            assert_int_equal(seen[i].wall_ms, walls[i]);
+            assert_int_equal(seen[i].quality, TIME_SYNCED);
+        }
+        stop(&bench);
+        if (pass == 0)
+            start(&bench);
+    }
+    clear(&bench);
+}
+
+static int64_t due_ms(struct bench *bench)
+{
+    (void)pthread_mutex_lock(&bench->spool->lock);
+    int64_t due_ms = bench->spool->lanes[LANE_NORMAL].due_ms;
+    (void)pthread_mutex_unlock(&bench->spool->lock);
+    return due_ms;
+}
+
+static int64_t oldest_ms(struct bench *bench)
+{
+    (void)pthread_mutex_lock(&bench->spool->lock);
+    int64_t oldest_ms = spool_head_oldest_pending_locked(bench->spool, LANE_NORMAL);
+    (void)pthread_mutex_unlock(&bench->spool->lock);
+    return oldest_ms;
+}
+
+static void what_was_handed_in_waits_from_when_it_came(void **state)
+{
+    (void)state;
+    static struct spool_reader reader;
+    struct record record;
+    struct bench bench;
+    uint64_t previous;
+    start_synced(&bench);
+    int64_t came_at_ms = machine.now.boot_ms;
+    uint64_t before = commits(&bench);
+    (void)hand_in(&bench, 0);
+    pass(SECOND);
+    (void)hand_in(&bench, today + HOUR);
+    assert_int_equal(due_ms(&bench), came_at_ms + HOUR);
+    assert_int_equal(oldest_ms(&bench), came_at_ms);
+    assert_int_equal(commits(&bench), before);
+    spool_reader_start(&reader, bench.routes[0], LANE_NORMAL);
+    for (int i = 0; i < 2; i++) { /* as finely as it matters */
+        assert_int_equal(spool_reader_next(&reader, &record, &previous), 0);
+        assert_int_equal(spool_reader_came_ms(&reader, &record), came_at_ms);
+    }
+    stop(&bench);
+    clear(&bench);
+}
+
 static void note_gap(struct bench *bench)
 {
     const struct gap_range range = {1, 1, 1};
@@ -633,6 +724,8 @@ static void boots_of_a_file_that_was_set_aside_are_known_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_handed_in_keeps_its_time_to_the_millisecond),
+        cmocka_unit_test(what_was_handed_in_waits_from_when_it_came),
         cmocka_unit_test(boots_that_never_learnt_the_time_end_where_the_next_began),
         cmocka_unit_test(likewise_after_power_cuts),
         cmocka_unit_test(boots_between_known_ones_lie_between_them),

@@ -187,6 +187,19 @@ static void test_waits_for_the_age_of_the_oldest(void **state)
     assert_int_equal(request_ms(0), 100000 + AGE_NORMAL_MS);
 }
 
+/* What a peer measured days ago is no backlog when it hands that in. */
+static void test_what_is_handed_in_waits_from_then_on(void **state)
+{
+    (void)state;
+    open_usual();
+    add(LANE_NORMAL, 1);
+    world.spool.records[0].record.boot_ms = -86400000;
+    world.spool.records[0].came_ms = fake_endpoint.mono_ms;
+    fake_endpoint_run();
+    assert_all_delivered_once();
+    assert_int_equal(request_ms(0), 100000 + AGE_NORMAL_MS);
+}
+
 /* When all is delivered, one more comes. */
 static void one_comes_later(int64_t deadline_ms)
 {
@@ -1624,6 +1637,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_waits_for_the_age_of_the_oldest),
+        TEST(test_what_is_handed_in_waits_from_then_on),
         TEST(test_every_batch_waits_for_its_own_age),
         TEST(test_a_full_batch_goes_at_once),
         TEST(test_drain_does_not_wait),
