@@ -66,6 +66,9 @@ int net_stream(int fd, const struct stop *stop, struct stream **ret_stream);
 /** Frees STREAM, which net_stream made, and gives back its descriptor. */
 int net_stream_release(struct stream *stream);
 
+/** Whether HOST is an IPv4 address, or an IPv6 one without brackets, and no name. */
+bool net_is_address(const char *host);
+
 /** Whether HOST is a loopback address or "localhost": the only ones to be reached without TLS. */
 bool net_is_loopback(const char *host);
 

@@ -107,11 +107,22 @@ static void check_sensor_files(const struct cfg_sensor *sensor)
     }
 }
 
+#ifdef CONFIG_COAP
+static void check_coap_files(const struct cfg_coap *coap)
+{
+    const struct file files[] = {{"psk_file", coap->psk_file}};
+    warn_of_files("coap", "peers", files, sizeof files / sizeof files[0]);
+    for (size_t i = 0; i < coap->sensor_count; i++)
+        check_sensor_files(&coap->sensors[i].sensor);
+}
+#endif
+
 static void check_files(const struct config *config)
 {
-    for (size_t i = 0; i < config->sensor_count; i++)
-        check_sensor_files(&config->sensors[i]);
     check_source_files(&config->source);
+#ifdef CONFIG_COAP
+    check_coap_files(&config->coap);
+#endif
     for (size_t i = 0; i < config->sensor_count; i++)
         check_sensor_files(&config->sensors[i]);
     for (size_t i = 0; i < config->route_count; i++)

@@ -228,6 +228,9 @@ static int read_config(struct config_reader *reader, const struct json_node *roo
     check_link(reader);
     config_sensors_resolve(reader);
     config_routes_resolve(reader);
+#ifdef CONFIG_COAP
+    config_coap_resolve(reader);
+#endif
     if (config_pool_failed(reader->pool))
         return E_NO_MEMORY;
     return judge(reader->faults);

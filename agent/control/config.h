@@ -17,9 +17,10 @@
  * Precedence, highest first: the command line (config_options), RUNNEL_* variables, fragments,
  * FILE, AWS_* and proxy variables, the shared AWS config file (the region), Kconfig. Fragments are
  * what ends in .json in the directory that is called like FILE with .d for .json
- * (/etc/runnel/runnel.d), in alphabetical order. Objects merge by key, sensors and routes by name;
- * null deletes. A document that was applied (config_store.h) takes FILE's place, below the
- * fragments; where the state directory is, FILE, its fragments and the environment say alone.
+ * (/etc/runnel/runnel.d), in alphabetical order. Objects merge by key, sensors, coap.sensors and
+ * routes by name; null deletes. A document that was applied (config_store.h) takes FILE's place,
+ * below the fragments; where the state directory is, FILE, its fragments and the environment say
+ * alone.
  */
 
 enum cfg_lane { CFG_LANE_ALARM, CFG_LANE_NORMAL, CFG_LANE_BULK, CFG_LANES };
@@ -184,6 +185,62 @@ struct cfg_sensor {
     size_t setting_count;
 };
 
+/** What a document's member, or a channel, of a CoAP sensor has to be, in the order of enum
+ *  validate_type (agent/intake/validate.h). */
+enum cfg_member_type {
+    CFG_MEMBER_ANY,
+    CFG_MEMBER_NUMBER,
+    CFG_MEMBER_INTEGER,
+    CFG_MEMBER_TEXT,
+    CFG_MEMBER_BOOLEAN,
+    CFG_MEMBER_OBJECT,
+    CFG_MEMBER_ARRAY,
+};
+struct cfg_member {
+    const char *name; /* "a.b" */
+    enum cfg_member_type type;
+    bool is_required;
+    const char *min, *max; /* as they are spelt; NULL: none */
+};
+
+#define CFG_COAP_FORMAT_WORDS "text|octets|json|cbor|senml-json|senml-cbor"
+enum { CFG_COAP_FORMATS = 6, CFG_MEMBERS_MAX = 32, CFG_LISTENS_MAX = 8 };
+enum cfg_unknown { CFG_UNKNOWN_PASS, CFG_UNKNOWN_REFUSE };
+
+/** A sensor whose peers decide when, and what with: of SENSOR there is no driver, nor what goes
+ * with one. */
+struct cfg_coap_sensor {
+    struct cfg_sensor sensor;       /* comes first */
+    bool lanes[CFG_LANES];          /* that may be asked for */
+    bool formats[CFG_COAP_FORMATS]; /* in the order of the words */
+    uint64_t bytes_max;             /* of a message */
+    enum cfg_unknown unknown;       /* members that are not named */
+    struct cfg_member *members;     /* at most CFG_MEMBERS_MAX */
+    size_t member_count;
+};
+
+struct cfg_listen {
+    const char *host; /* a numeric address, IPv6 without brackets */
+    uint16_t port;
+    bool secure;  /* coaps:// */
+    bool exposed; /* coap://, and not only to this machine */
+};
+
+struct cfg_coap {
+    const char *const *listen;                  /* as they are written, listen_count of them */
+    size_t listen_count;                        /* 0: nothing listens */
+    struct cfg_listen listens[CFG_LISTENS_MAX]; /* what they say */
+    const char *psk_file;                       /* NULL: no listener is secure */
+    bool is_plain;                              /* listeners may be exposed */
+    uint64_t per_hour;                          /* messages of a peer */
+    uint64_t rate_bytes;                        /* of a peer, a second */
+    uint64_t total_per_hour;
+    uint64_t total_rate_bytes;
+    int64_t wait_ms; /* has become spool.wait_ms */
+    struct cfg_coap_sensor *sensors;
+    size_t sensor_count; /* 0: any name is a sensor */
+};
+
 struct cfg_proxy {
     const char *host; /* a name or an address, IPv6 without brackets; NULL: there is none */
     uint16_t port;
@@ -329,7 +386,8 @@ struct config {
     struct cfg_spool spool;
     struct cfg_link link;
     struct cfg_source source;
-    struct cfg_sensor *sensors;
+    struct cfg_coap coap;
+    struct cfg_sensor *sensors; /* that have a driver */
     size_t sensor_count;
     struct cfg_route *routes; /* at least one, at most CFG_ROUTES_MAX */
     size_t route_count;

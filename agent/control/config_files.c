@@ -110,9 +110,14 @@ static int read_next(struct config_files *files, const char *name)
 /* Only objects in "sensors" and "routes" are the same by name; other lists are replaced. */
 static bool merges_by_name(const struct json_node *list)
 {
-    return list->kind == JSON_KIND_ARRAY && list->key != NULL && list->parent != NULL &&
-           list->parent->parent == NULL &&
-           (strcmp(list->key, "sensors") == 0 || strcmp(list->key, "routes") == 0);
+    const struct json_node *parent = list->parent;
+    if (list->kind != JSON_KIND_ARRAY || list->key == NULL || parent == NULL)
+        return false;
+    bool is_sensors = strcmp(list->key, "sensors") == 0;
+    if (parent->parent == NULL)
+        return is_sensors || strcmp(list->key, "routes") == 0;
+    bool is_of_coap = parent->key != NULL && strcmp(parent->key, "coap") == 0;
+    return is_sensors && is_of_coap && parent->parent->parent == NULL;
 }
 
 static const char *name_of(const struct json_node *object)

@@ -251,11 +251,36 @@ static void check_chip(struct config_reader *reader, struct config_files *files,
                  "may have no other written to");
 }
 
+static bool is_listen(const struct json_node *node)
+{
+    const struct json_node *list = node->parent;
+    const struct json_node *coap = list != NULL ? list->parent : NULL;
+    return node->text != NULL && coap != NULL && list->key != NULL && coap->key != NULL &&
+           strcmp(list->key, "listen") == 0 && strcmp(coap->key, "coap") == 0;
+}
+
+static bool listens_same(const struct json_node *node, const void *context)
+{
+    const struct json_node *wanted = context;
+    return is_listen(node) && strcmp(node->text, wanted->text) == 0;
+}
+
+/* Who may come in is for those to say who have the device. */
+static void check_listen(struct config_reader *reader, struct config_files *files,
+                         const struct json_node *node)
+{
+    if (is_listen(node) && !config_files_any(files, listens_same, node))
+        config_fault(reader->faults, node, NULL,
+                     "is an address at which the main file does not listen; a fetched "
+                     "configuration may name no other");
+}
+
 static void check_names(struct config_reader *reader, struct config_files *files,
                         const struct json_node *node)
 {
     check_command(reader, files, node);
     check_chip(reader, files, node);
+    check_listen(reader, files, node);
     if (node->kind == JSON_KIND_TEXT)
         check_references(reader, files, node);
     if (node->kind == JSON_KIND_TEXT)

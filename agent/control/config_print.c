@@ -53,18 +53,43 @@ static void print_link(const struct cfg_link *link, FILE *to)
     (void)fprintf(to, "\n");
 }
 
+static void print_transforms(const struct cfg_sensor *sensor, FILE *to)
+{
+#ifdef CONFIG_TRANSFORMS
+    for (size_t i = 0; i < sensor->transform_count; i++)
+        (void)fprintf(to, "%s%s%s", i == 0 ? "         through " : ", ",
+                      schema_transform[sensor->transforms[i].kind].name,
+                      i + 1 == sensor->transform_count ? "\n" : "");
+#else
+    (void)sensor;
+    (void)to;
+#endif
+}
+
+#ifdef CONFIG_COAP
+static void print_coap(const struct cfg_coap *coap, FILE *to)
+{
+    for (size_t i = 0; i < coap->listen_count; i++)
+        (void)fprintf(to, "%s%s%s", i == 0 ? "coap     listens at " : ", ", coap->listen[i],
+                      i + 1 == coap->listen_count ? "\n" : "");
+    if (coap->listen_count > 0 && coap->sensor_count == 0)
+        (void)fprintf(to, "         any sensor that a peer names\n");
+    for (size_t i = 0; i < coap->sensor_count; i++) {
+        const struct cfg_sensor *sensor = &coap->sensors[i].sensor;
+        (void)fprintf(to, "sensor   %s: by CoAP, lane %s\n", sensor->name,
+                      config_lane_name(sensor->lane));
+        print_transforms(sensor, to);
+    }
+}
+#endif
+
 static void print_sensor(const struct cfg_sensor *sensor, FILE *to)
 {
     (void)fprintf(to, "sensor   %s: %s %s%s, lane %s\n", sensor->name, sensor->driver_name,
                   sensor->interval_ms > 0 ? "every " : "at each event",
                   sensor->interval_ms > 0 ? HUMAN_DURATION_TEXT(sensor->interval_ms) : "",
                   config_lane_name(sensor->lane));
-#ifdef CONFIG_TRANSFORMS
-    for (size_t i = 0; i < sensor->transform_count; i++)
-        (void)fprintf(to, "%s%s%s", i == 0 ? "         through " : ", ",
-                      schema_transform[sensor->transforms[i].kind].name,
-                      i + 1 == sensor->transform_count ? "\n" : "");
-#endif
+    print_transforms(sensor, to);
 }
 
 static void print_s3(const struct cfg_route *route, FILE *to)
@@ -231,6 +256,9 @@ void config_print(const struct config *config, FILE *to)
     print_fetched(&config->source, to);
     for (size_t i = 0; i < config->sensor_count; i++)
         print_sensor(&config->sensors[i], to);
+#ifdef CONFIG_COAP
+    print_coap(&config->coap, to);
+#endif
     for (size_t i = 0; i < config->route_count; i++)
         print_route(&config->routes[i], to);
 }

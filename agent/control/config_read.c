@@ -6,6 +6,7 @@
 #include "agent/control/expand.h"
 #include "agent/control/nearest.h"
 #include "platform/base/error.h"
+#include "platform/json/json_scan.h"
 
 enum { QUOTE_BYTES = 100 };
 
@@ -46,6 +47,14 @@ const struct json_node *config_read_member(const struct json_node *object, const
 {
     const struct json_node *member = json_read_member(object, key);
     return member == NULL || member->kind == JSON_KIND_NULL ? NULL : member;
+}
+
+bool config_read_is_path(const char *text)
+{
+    int parts = 1;
+    for (; *text != '\0'; text++)
+        parts += *text == '.';
+    return parts <= JSON_DEPTH_MAX;
 }
 
 /* ---- scalars ---- */
@@ -206,6 +215,7 @@ static void store(const struct schema_key *key, const struct schema_value *value
     case SCHEMA_DURATION:
     case SCHEMA_SIZE:
     case SCHEMA_RATE:
+    case SCHEMA_FREQUENCY:
         memcpy(at, &size, sizeof size);
         break;
     case SCHEMA_BOOLEAN:
@@ -260,6 +270,16 @@ static size_t count_children(const struct json_node *node)
     return count;
 }
 
+static bool is_too_long(struct config_reader *reader, const struct json_node *node,
+                        const struct schema_key *key, size_t count)
+{
+    if (key->high == 0 || count <= (size_t)key->high)
+        return false;
+    config_fault(reader->faults, node, NULL, "there are %zu; %d are the most", count,
+                 (int)key->high);
+    return true;
+}
+
 static bool reject_duplicate(struct config_reader *reader, const struct json_node *node)
 {
     if (node->duplicate)
@@ -304,6 +324,31 @@ static void read_tags(struct config_reader *reader, const struct json_node *node
         tags[count++] = (struct cfg_tag){config_pool_text(reader->pool, child->key), value.text};
     }
     memcpy((char *)target + key->offset, &tags, sizeof tags);
+    memcpy((char *)target + key->count_offset, &count, sizeof count);
+}
+
+/* They stand in the order of the children, one for each; NULL where one has faults. */
+static void read_texts(struct config_reader *reader, const struct json_node *node,
+                       const struct schema_key *key, void *target)
+{
+    static const struct schema_key text = {.kind = SCHEMA_TEXT, .high = 400};
+    size_t index = 0;
+    if (node->kind != JSON_KIND_ARRAY) {
+        fault_kind(reader, node, key);
+        return;
+    }
+    size_t count = count_children(node);
+    if (is_too_long(reader, node, key, count))
+        return;
+    const char **texts = config_pool_take(reader->pool, (count + 1) * sizeof *texts);
+    if (texts == NULL)
+        return;
+    for (const struct json_node *child = node->first; child != NULL; child = child->next) {
+        struct schema_value value;
+        texts[index] = config_read_scalar(reader, child, &text, &value);
+        config_place_node(reader, child, &texts[index++]);
+    }
+    memcpy((char *)target + key->offset, &texts, sizeof texts);
     memcpy((char *)target + key->count_offset, &count, sizeof count);
 }
 
@@ -365,11 +410,8 @@ static void read_elements(struct config_reader *reader, const struct json_node *
         return;
     }
     size_t count = count_children(node);
-    if (key->high != 0 && count > (size_t)key->high) {
-        config_fault(reader->faults, node, NULL, "there are %zu; %d are the most", count,
-                     (int)key->high);
+    if (is_too_long(reader, node, key, count))
         return;
-    }
     char *elements = config_pool_take(reader->pool, (count + 1) * key->element_bytes);
     if (elements == NULL)
         return;
@@ -396,6 +438,9 @@ static void read_present(struct config_reader *reader, const struct json_node *n
         break;
     case SCHEMA_TAGS:
         read_tags(reader, node, key, target);
+        break;
+    case SCHEMA_TEXTS:
+        read_texts(reader, node, key, target);
         break;
 #ifdef CONFIG_TRANSFORMS
     case SCHEMA_TRANSFORMS:

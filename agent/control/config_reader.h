@@ -126,6 +126,9 @@ void config_read_fault(struct config_reader *reader, const struct json_node *nod
 void config_read_unknown(struct config_reader *reader, const struct json_node *node,
                          const char *best);
 
+/** Whether TEXT ("a.b") names a member no deeper than a document may be. */
+bool config_read_is_path(const char *text);
+
 /** OBJECT's member KEY; null counts as absent. */
 const struct json_node *config_read_member(const struct json_node *object, const char *key);
 
@@ -141,11 +144,22 @@ void config_transforms_read(struct config_reader *reader, const struct json_node
 void config_transforms_resolve(struct config_reader *reader, const struct json_node *node,
                                const struct cfg_sensor *sensor);
 
-/* ---- config_sensors.c, config_routes.c, config_credentials.c, config_proxy.c, config_shared.c,
- * config.c ---- */
+/* ---- config_sensors.c, config_coap.c, config_routes.c, config_credentials.c, config_proxy.c,
+ * config_shared.c, config.c ---- */
 
 /** Finds the drivers, checks their keys and makes the settings. */
 void config_sensors_resolve(struct config_reader *reader);
+
+/** Where peers are listened to, and what their sensors must have between them and with the rest. */
+void config_coap_resolve(struct config_reader *reader);
+
+/** Whether some route carries LANE, or is so wrong that it may be meant to. */
+bool config_routes_carry(const struct config *config, enum cfg_lane lane);
+
+/** Reports that no route carries a lane that SENSOR's records go to. NODE is its object, or NULL
+ *  where there is no list of sensors. */
+void config_routes_check_sensor(struct config_reader *reader, const struct json_node *node,
+                                const struct cfg_sensor *sensor);
 
 /** Regions, endpoints, credentials, and what routes and lanes must have between them. */
 void config_routes_resolve(struct config_reader *reader);

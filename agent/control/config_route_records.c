@@ -87,6 +87,19 @@ static void check_channels(const struct config_route *subject, const struct cfg_
     }
 }
 
+static void check_sensor(const struct config_route *subject, const struct cfg_sensor *sensor,
+                         const struct json_node *node)
+{
+    if (!subject->route->lanes[sensor->lane] || sensor->name == NULL)
+        return;
+    for (size_t i = 0; i < sensor->tag_count; i++)
+        check_name(subject, sensor->name, "tag", sensor->tags[i].name);
+    for (size_t i = 0; i < sensor->transform_count; i++)
+        if (sensor->transforms[i].name != NULL)
+            check_name(subject, sensor->name, "tag", sensor->transforms[i].name);
+    check_channels(subject, sensor, node);
+}
+
 static void check_layout(const struct config_route *subject)
 {
     const struct cfg_route *route = subject->route;
@@ -99,17 +112,13 @@ static void check_layout(const struct config_route *subject)
         config_route_fault(subject, "layout",
                            "\"flat\" is a layout of \"json\"; SenML has its own, remove it");
     for (size_t i = 0; i < config->sensor_count; i++) {
-        const struct cfg_sensor *sensor = &config->sensors[i];
-        if (route->lanes[sensor->lane] && sensor->name != NULL) {
-            for (size_t tag = 0; tag < sensor->tag_count; tag++)
-                check_name(subject, sensor->name, "tag", sensor->tags[tag].name);
-            for (size_t at = 0; at < sensor->transform_count; at++)
-                if (sensor->transforms[at].name != NULL)
-                    check_name(subject, sensor->name, "tag", sensor->transforms[at].name);
-            check_channels(subject, sensor, node);
-        }
+        check_sensor(subject, &config->sensors[i], node);
         node = node == NULL ? NULL : node->next;
     }
+#ifdef CONFIG_COAP
+    for (size_t i = 0; i < config->coap.sensor_count; i++)
+        check_sensor(subject, &config->coap.sensors[i].sensor, NULL);
+#endif
 }
 
 void config_route_records(const struct config_route *subject)

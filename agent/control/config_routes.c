@@ -176,7 +176,7 @@ static void use_standard(struct config_reader *reader)
 }
 
 /* A route whose lanes could not be read may be meant to carry any. */
-static bool is_carried(const struct config *config, enum cfg_lane lane)
+bool config_routes_carry(const struct config *config, enum cfg_lane lane)
 {
     for (size_t i = 0; i < config->route_count; i++) {
         const bool *lanes = config->routes[i].lanes;
@@ -206,18 +206,25 @@ static bool makes_alarms(const struct cfg_sensor *sensor)
     return false;
 }
 
+void config_routes_check_sensor(struct config_reader *reader, const struct json_node *node,
+                                const struct cfg_sensor *sensor)
+{
+    const struct config *config = reader->config;
+    if (!config_routes_carry(config, sensor->lane))
+        fault_lane(reader, node, sensor->lane);
+    if (makes_alarms(sensor) && !config_routes_carry(config, CFG_LANE_ALARM))
+        config_fault(reader->faults, config_read_member(node, "transforms"), NULL,
+                     "makes alarms, and no route carries the lane \"alarm\"; add it to the "
+                     "\"lanes\" of one");
+}
+
 static void check_lanes(struct config_reader *reader)
 {
     const struct config *config = reader->config;
     const struct json_node *list = config_read_member(reader->root, "sensors");
     const struct json_node *node = list == NULL ? NULL : list->first;
     for (size_t i = 0; i < config->sensor_count; i++) {
-        if (!is_carried(config, config->sensors[i].lane))
-            fault_lane(reader, node, config->sensors[i].lane);
-        if (makes_alarms(&config->sensors[i]) && !is_carried(config, CFG_LANE_ALARM))
-            config_fault(reader->faults, config_read_member(node, "transforms"), NULL,
-                         "makes alarms, and no route carries the lane \"alarm\"; add it to the "
-                         "\"lanes\" of one");
+        config_routes_check_sensor(reader, node, &config->sensors[i]);
         node = node == NULL ? NULL : node->next;
     }
 }

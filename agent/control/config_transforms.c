@@ -5,7 +5,6 @@
 #include "agent/control/config_reader.h"
 #include "agent/control/nearest.h"
 #include "platform/base/decimal.h"
-#include "platform/json/json_scan.h"
 
 enum { PERCENT_DECIMALS_MAX = 6 };
 
@@ -256,22 +255,14 @@ static void check_alarm(const struct check *check, const struct cfg_transform *t
               "is more than half of what lies between the limits; then an alarm never ends");
 }
 
-/* As deep as a document may be. */
-static bool is_path(const char *text)
-{
-    int parts = 1;
-    for (; *text != '\0'; text++)
-        parts += *text == '.';
-    return parts <= JSON_DEPTH_MAX;
-}
-
 static void check_paths(const struct check *check, const struct cfg_transform *transform)
 {
     static const char words[] = "is too deep; a document has at most 16 levels";
-    if (transform->channel != NULL && !is_path(transform->channel))
+    if (transform->channel != NULL && !config_read_is_path(transform->channel))
         fault(check, "channel", words);
     for (size_t i = 0; i < transform->channel_count; i++)
-        if (transform->kind == CFG_TRANSFORM_FLATTEN && !is_path(transform->channels[i].value))
+        if (transform->kind == CFG_TRANSFORM_FLATTEN &&
+            !config_read_is_path(transform->channels[i].value))
             fault(check, "channels", words);
 }
 

@@ -53,6 +53,7 @@ struct unit {
 };
 
 static const struct unit durations[] = {{60 * 60 * 1000, "h"}, {60 * 1000, "m"}, {1000, "s"}};
+static const struct unit frequencies[] = {{60 * 60, "/s"}, {60, "/m"}, {1, "/h"}};
 static const struct unit sizes[] = {{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}};
 
 /* In the largest unit that says it exactly. */
@@ -78,7 +79,9 @@ static const char *number_text(const struct schema_key *key, const void *at, cha
         return text;
     }
     memcpy(&large, at, sizeof large);
-    if (key->kind == SCHEMA_DURATION)
+    if (key->kind == SCHEMA_FREQUENCY)
+        put_number(large, frequencies, "/h", "", text);
+    else if (key->kind == SCHEMA_DURATION)
         put_number(large, durations, large == 0 ? "s" : "ms", "", text);
     else
         put_number(large, sizes, "", key->kind == SCHEMA_RATE ? "/s" : "", text);
@@ -161,6 +164,19 @@ static void walk_words(struct walk *walk, const struct schema_key *key, const bo
     tell(walk, key->name, text, words);
 }
 
+static void walk_texts(struct walk *walk, const struct schema_key *key, const void *target)
+{
+    const char *const *texts;
+    size_t text_count;
+    char name[TEXT_BYTES];
+    memcpy(&texts, (const char *)target + key->offset, sizeof texts);
+    memcpy(&text_count, (const char *)target + key->count_offset, sizeof text_count);
+    for (size_t i = 0; i < text_count; i++) {
+        (void)snprintf(name, sizeof name, "%s[%zu]", key->name, i);
+        tell(walk, name, texts[i], &texts[i]);
+    }
+}
+
 #ifdef CONFIG_TRANSFORMS
 static void walk_transforms(struct walk *walk, const struct cfg_sensor *sensor)
 {
@@ -223,6 +239,8 @@ static void walk_key(struct walk *walk, const struct schema_key *key, const void
     const char *at = (const char *)target + key->offset;
     if (key->kind == SCHEMA_TAGS) {
         walk_tags(walk, key, target);
+    } else if (key->kind == SCHEMA_TEXTS) {
+        walk_texts(walk, key, target);
     } else if (key->kind == SCHEMA_WORDS) {
         walk_words(walk, key, (const bool *)at);
 #ifdef CONFIG_TRANSFORMS

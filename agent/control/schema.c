@@ -359,8 +359,13 @@ static const struct schema_key root_keys[] = {
      .members = &credentials_table,
      .element_bytes = sizeof(struct cfg_credentials),
      .count_offset = offsetof(struct config, credentials_count)},
+#ifdef CONFIG_COAP
+    /* peers that hand in their readings; else nothing listens */
+    {.name = "coap", .kind = SCHEMA_OBJECT, SCHEMA_AT(config, coap), .members = &schema_coap},
+#else
     /* CoAP peers */
-    {.name = "coap", .kind = SCHEMA_ABSENT},
+    {.name = "coap", .kind = SCHEMA_ABSENT, .symbol = "CONFIG_COAP"},
+#endif
     /* the data budget that all routes share; else unlimited */
     {.name = "link", .kind = SCHEMA_OBJECT, SCHEMA_AT(config, link), .members = &link_table},
 #ifdef CONFIG_CONFIG_SOURCE
@@ -481,12 +486,14 @@ void schema_why(const struct schema_key *key, const char *text, char why[SCHEMA_
         [SCHEMA_DURATION] = "is not a duration; write it like \"10s\"",
         [SCHEMA_SIZE] = "is not a size; write it like \"64KiB\"",
         [SCHEMA_RATE] = "is not a rate; write it like \"16KiB/s\"",
+        [SCHEMA_FREQUENCY] = "is not so many in a time; write it like \"20/s\", \"5/m\" or \"9/h\"",
         [SCHEMA_INTEGER] = "is not a whole number; write it like 5",
         [SCHEMA_DECIMAL] = "is not a number; write it like 0.5",
         [SCHEMA_PERCENT] = "is not a percentage; write it like \"50%\"",
         [SCHEMA_BOOLEAN] = "is neither true nor false; write it without quotes",
         [SCHEMA_LANES] = "is not a list of lanes; write it like [ \"alarm\", \"normal\" ]",
         [SCHEMA_WORDS] = "is not a list of words; write it like [ \"min\", \"max\" ]",
+        [SCHEMA_TEXTS] = "is not a list; write it in brackets",
         [SCHEMA_TRANSFORMS] = "is not a list; write it in brackets",
         [SCHEMA_TAGS] = "is not an object of texts; write it like { \"site\": \"pump-4\" }",
         [SCHEMA_OBJECT] = "is not an object; write it in braces",
@@ -506,11 +513,19 @@ static void print_number(enum schema_kind kind, int64_t number, char *text, size
         int64_t unit;
         const char *name;
     } units[] = {
-        {SCHEMA_DURATION, SCHEMA_DAY_MS, "d"},    {SCHEMA_DURATION, SCHEMA_MINUTE_MS, "m"},
-        {SCHEMA_DURATION, SCHEMA_SECOND_MS, "s"}, {SCHEMA_DURATION, 1, "ms"},
-        {SCHEMA_SIZE, 1024 * SCHEMA_MIB, "GiB"},  {SCHEMA_SIZE, SCHEMA_MIB, "MiB"},
-        {SCHEMA_SIZE, SCHEMA_KIB, "KiB"},         {SCHEMA_PERCENT, 1, "%"},
-        {SCHEMA_RATE, SCHEMA_MIB, "MiB/s"},       {SCHEMA_RATE, 1, "/s"},
+        {SCHEMA_DURATION, SCHEMA_DAY_MS, "d"},
+        {SCHEMA_DURATION, SCHEMA_MINUTE_MS, "m"},
+        {SCHEMA_DURATION, SCHEMA_SECOND_MS, "s"},
+        {SCHEMA_DURATION, 1, "ms"},
+        {SCHEMA_SIZE, 1024 * SCHEMA_MIB, "GiB"},
+        {SCHEMA_SIZE, SCHEMA_MIB, "MiB"},
+        {SCHEMA_SIZE, SCHEMA_KIB, "KiB"},
+        {SCHEMA_PERCENT, 1, "%"},
+        {SCHEMA_RATE, SCHEMA_MIB, "MiB/s"},
+        {SCHEMA_RATE, 1, "/s"},
+        {SCHEMA_FREQUENCY, SCHEMA_HOUR_S, "/s"},
+        {SCHEMA_FREQUENCY, SCHEMA_MINUTE_S, "/m"},
+        {SCHEMA_FREQUENCY, 1, "/h"},
     };
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
         if (units[i].kind == kind && number != 0 && number % units[i].unit == 0) {
@@ -571,6 +586,21 @@ static int parse_rate(const char *text, size_t count, int64_t *ret_number)
     return parse_size(text, count - 2, ret_number);
 }
 
+/* "20/s" as so many an hour, in which all of them are whole. */
+static int parse_frequency(const char *text, size_t count, int64_t *ret_number)
+{
+    static const char units[] = "hms";
+    static const int64_t times[] = {1, SCHEMA_MINUTE_S, SCHEMA_HOUR_S};
+    uint64_t number = 0;
+    const char *unit = count < 3 ? NULL : strchr(units, text[count - 1]);
+    if (unit == NULL || text[count - 2] != '/')
+        return E_SYNTAX;
+    int rc = parse_unsigned(text, count - 2, &number);
+    if (rc == 0)
+        *ret_number = number > INT32_MAX ? INT64_MAX : (int64_t)number * times[unit - units];
+    return rc;
+}
+
 static int parse_number(enum schema_kind kind, const char *text, int64_t *ret_number)
 {
     size_t count = strlen(text);
@@ -586,6 +616,8 @@ static int parse_number(enum schema_kind kind, const char *text, int64_t *ret_nu
         return parse_size(text, count, ret_number);
     case SCHEMA_RATE:
         return parse_rate(text, count, ret_number);
+    case SCHEMA_FREQUENCY:
+        return parse_frequency(text, count, ret_number);
     default:
         return parse_signed(text, count, ret_number);
     }

@@ -15,6 +15,7 @@ enum schema_kind {
     SCHEMA_DURATION,   /* int64_t, ms */
     SCHEMA_SIZE,       /* uint64_t, bytes */
     SCHEMA_RATE,       /* uint64_t, bytes a second */
+    SCHEMA_FREQUENCY,  /* uint64_t, an hour */
     SCHEMA_INTEGER,    /* unsigned */
     SCHEMA_DECIMAL,    /* const char *: a number, kept as spelt */
     SCHEMA_PERCENT,    /* unsigned */
@@ -23,7 +24,8 @@ enum schema_kind {
     SCHEMA_LANES,      /* bool[CFG_LANES] */
     SCHEMA_WORDS,      /* bool[], one for each of choices */
     SCHEMA_TAGS,       /* const struct cfg_tag *, at most high, and their number at count_offset */
-    SCHEMA_TRANSFORMS, /* struct cfg_sensor's */
+    SCHEMA_TEXTS,      /* const char *const *, at most high, and their number at count_offset */
+    SCHEMA_TRANSFORMS, /* those of the struct cfg_sensor that the structure is, or begins with */
     SCHEMA_PARTITION,  /* struct cfg_route as a whole */
     SCHEMA_OBJECT,     /* members, in place */
     SCHEMA_LIST,       /* an array of element_bytes each, their number at count_offset */

@@ -13,6 +13,8 @@
 #define SCHEMA_SECOND_MS ((int64_t)1000)
 #define SCHEMA_MINUTE_MS (60 * SCHEMA_SECOND_MS)
 #define SCHEMA_DAY_MS    (1440 * SCHEMA_MINUTE_MS)
+#define SCHEMA_MINUTE_S  ((int64_t)60)
+#define SCHEMA_HOUR_S    (60 * SCHEMA_MINUTE_S)
 
 #define SCHEMA_QUOTED(token)  #token
 #define SCHEMA_TEXT_OF(macro) SCHEMA_QUOTED(macro)
@@ -21,5 +23,8 @@
 
 /** One of "routes". */
 extern const struct schema_table schema_route;
+
+/** "coap", where Kconfig did not leave out COAP. */
+extern const struct schema_table schema_coap;
 
 #endif

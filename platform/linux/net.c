@@ -39,7 +39,7 @@ static bool is_localhost(const char *host)
     return strcasecmp(host, "localhost") == 0;
 }
 
-static bool is_address(const char *host)
+bool net_is_address(const char *host)
 {
     struct in6_addr address;
     return inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
@@ -119,7 +119,7 @@ static int ask_resolver(const char *host, uint16_t port, int64_t deadline_ms,
      * no host means the loopback addresses (RFC 6761 section 6.3). */
     if (is_localhost(host))
         host = NULL;
-    else if (is_address(host))
+    else if (net_is_address(host))
         hints.ai_flags |= AI_NUMERICHOST;
     else {
         hints.ai_flags |= AI_ADDRCONFIG; /* spares a request for a family that we do not have */

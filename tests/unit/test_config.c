@@ -606,12 +606,246 @@ static void test_what_is_not_in_this_program(void **state)
     expect_faults(
         *state,
         HEAD
-        "\"coap\": {},\n"
         "\"sensors\": [],\n\"credentials\": { \"x\": { \"provider\": \"oauth2\", \"z\": 1 } } }",
-        "2:1: coap: is not available in this version; remove it\n"
-        "4:37: credentials.x.provider: \"oauth2\" gives tokens, which sign nothing; write "
+        "3:37: credentials.x.provider: \"oauth2\" gives tokens, which sign nothing; write "
         "\"auth\": \"oauth2\" at a route with \"destination\": \"apigateway\"\n");
 }
+
+/* ---- CoAP ---- */
+
+#define COAP(text) HEAD "\"coap\": { " text " } }"
+
+#ifndef CONFIG_COAP
+static void test_coap_is_left_out(void **state)
+{
+    expect_faults(*state, COAP(""), "2:1: coap: is not in this program; enable CONFIG_COAP\n");
+}
+#else
+static void test_nobody_is_listened_to_unless_it_is_said(void **state)
+{
+    const struct config *config = expect_good(*state, "{ \"device\": \"d\", " ROUTE " }");
+    assert_int_equal(config->coap.listen_count, 0);
+    assert_int_equal(config->spool.wait_ms, 1000);
+    expect_lines(*state, COAP("\"wait\": \"50ms\""), 0,
+                 "2:9: warning: coap: nothing listens; add \"listen\": [ \"coaps://[::]:5684\" "
+                 "]\n");
+}
+
+static void test_coap(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct config *config = expect_good(
+        fixture,
+        COAP("\"listen\": [ \"coaps://[::]\", \"coap://127.0.0.1:9\" ], \"wait\": \"50ms\","
+             " \"psk_file\": \"/k\", \"rate\": \"5/m\", \"total_byte_rate\": \"2KiB/s\","
+             " \"sensors\": [ { \"name\": \"pump\", \"lane\": \"bulk\" } ]"));
+    const struct cfg_coap *coap = &config->coap;
+    assert_int_equal(coap->listen_count, 2);
+    assert_string_equal(coap->listens[0].host, "::");
+    assert_int_equal(coap->listens[0].port, 5684);
+    assert_true(coap->listens[0].secure);
+    assert_false(coap->listens[0].exposed);
+    assert_string_equal(coap->listens[1].host, "127.0.0.1");
+    assert_int_equal(coap->listens[1].port, 9);
+    assert_false(coap->listens[1].secure || coap->listens[1].exposed);
+    assert_string_equal(coap->psk_file, "/k");
+    assert_int_equal(coap->per_hour, 300);
+    assert_int_equal(coap->rate_bytes, 64 << 10);
+    assert_int_equal(coap->total_per_hour, 1000 * 3600);
+    assert_int_equal(coap->total_rate_bytes, 2048);
+    assert_int_equal(config->spool.wait_ms, 50);
+    assert_int_equal(coap->sensor_count, 1);
+    expect_printed(config, "coap     listens at coaps://[::], coap://127.0.0.1:9\n");
+    expect_printed(config, "sensor   pump: by CoAP, lane bulk\n");
+}
+
+static void test_sensors_of_coap(void **state)
+{
+    const struct config *config = expect_good(
+        *state, COAP("\"listen\": [ \"coap://[::1]\" ], \"sensors\": [ { \"name\": \"pump\","
+                     " \"lane\": \"bulk\", \"lanes\": [ \"alarm\" ], \"formats\": [ \"cbor\" ],"
+                     " \"bytes\": \"1KiB\", \"unknown\": \"refuse\", \"tags\": { \"site\": \"4\" },"
+                     " \"members\": [ { \"name\": \"a.b\", \"type\": \"integer\","
+                     " \"required\": true, \"min\": -1.5, \"max\": 7 }, { \"name\": \"c\" } ] },"
+                     " { \"name\": \"well\" } ]"));
+    const struct cfg_coap_sensor *pump = &config->coap.sensors[0];
+    const struct cfg_coap_sensor *well = &config->coap.sensors[1];
+    assert_int_equal(pump->sensor.lane, CFG_LANE_BULK);
+    assert_string_equal(pump->sensor.tags[0].value, "4");
+    assert_true(pump->lanes[CFG_LANE_ALARM]);
+    assert_false(pump->lanes[CFG_LANE_NORMAL]);
+    assert_true(pump->formats[3]);
+    assert_false(pump->formats[0]);
+    assert_int_equal(pump->bytes_max, 1024);
+    assert_int_equal(pump->unknown, CFG_UNKNOWN_REFUSE);
+    assert_int_equal(pump->member_count, 2);
+    assert_string_equal(pump->members[0].name, "a.b");
+    assert_int_equal(pump->members[0].type, CFG_MEMBER_INTEGER);
+    assert_true(pump->members[0].is_required);
+    assert_string_equal(pump->members[0].min, "-1.5");
+    assert_string_equal(pump->members[0].max, "7");
+    assert_int_equal(pump->members[1].type, CFG_MEMBER_ANY);
+    assert_false(pump->members[1].is_required);
+    assert_int_equal(well->sensor.lane, CFG_LANE_NORMAL);
+    assert_true(well->lanes[CFG_LANE_ALARM] && well->lanes[CFG_LANE_BULK]);
+    assert_true(well->formats[0] && well->formats[5]);
+    assert_int_equal(well->bytes_max, CONFIG_DOCUMENT_KIB * 1024);
+    assert_int_equal(well->unknown, CFG_UNKNOWN_PASS);
+}
+
+static void test_listeners_that_cannot_be(void **state)
+{
+    expect_faults(
+        *state,
+        COAP("\"listen\": [\n\"http://[::1]\",\n\"coaps://here\",\n\"coap://0.0.0.0\",\n"
+             "\"coap://[::1]:1\",\n\"coap://[::1]:1/\",\n\"coap://[::1]:0\",\n7,\n"
+             "\"coaps://[::1]/t\" ]"),
+        "3:1: coap.listen[0]: \"http://[::1]\" is nothing to listen at; write it like "
+        "\"coaps://[::]:5684\" or \"coap://127.0.0.1:5683\"\n"
+        "4:1: coap.listen[1]: \"coaps://here\" names no address; write one that this machine has, "
+        "or [::] for all of them\n"
+        "5:1: coap.listen[2]: \"coap://0.0.0.0\" lets whoever reaches it read along and write; use "
+        "coaps://, or allow it with \"plain\": true\n"
+        "7:1: coap.listen[4]: \"coap://[::1]:1/\" has the address and the port of another; remove "
+        "one\n"
+        "8:1: coap.listen[5]: \"coap://[::1]:0\" is nothing to listen at; write it like "
+        "\"coaps://[::]:5684\" or \"coap://127.0.0.1:5683\"\n"
+        "9:1: coap.listen[6]: 7 is not a text; write it in double quotes\n"
+        "10:1: coap.listen[7]: \"coaps://[::1]/t\" is nothing to listen at; write it like "
+        "\"coaps://[::]:5684\" or \"coap://127.0.0.1:5683\"\n");
+    expect_faults(*state, COAP("\"listen\": \"coap://[::1]\""),
+                  "2:21: coap.listen: \"coap://[::1]\" is not a list; write it in brackets\n");
+    expect_faults(*state, COAP("\"listen\": [ 1, 2, 3, 4, 5, 6, 7, 8, 9 ]"),
+                  "2:21: coap.listen: there are 9; 8 are the most\n");
+    expect_faults(*state, COAP("\"listen\": [ \"coaps://[::]\" ]"),
+                  "2:9: coap.psk_file: is missing; coaps:// needs the keys of the peers: "
+                  "\"psk_file\": \"/etc/runnel/peers.json\"\n");
+}
+
+static void test_plain_coap_is_warned_of(void **state)
+{
+    expect_lines(*state, COAP("\"plain\": true, \"listen\": [ \"coap://[::]\" ]"), 0,
+                 "2:38: warning: coap.listen[0]: whoever reaches it can read along and write, "
+                 "because \"plain\" is true\n");
+    assert_true(((struct fixture *)*state)->config->coap.listens[0].exposed);
+}
+
+#define COAP_SENSORS(text) COAP("\"listen\": [ \"coap://[::1]\" ],\n\"sensors\": [ " text " ]")
+
+static void test_sensors_of_coap_that_cannot_be(void **state)
+{
+    expect_faults(
+        *state,
+        HEAD "\"sensors\": [ { \"name\": \"board\", \"driver\": \"proc\" } ],\n"
+             "\"coap\": { \"listen\": [ \"coap://[::1]\" ], \"sensors\": [\n"
+             "{ \"name\": \"a\" },\n{ \"name\": \"a\" },\n{ \"name\": \"board\" },\n"
+             "{ \"name\": \"runnel\" },\n{},\n"
+             "{ \"name\": \"b\", \"unknown\": \"refuse\" },\n"
+             "{ \"name\": \"c\", \"driver\": \"proc\" } ] } }",
+        "5:11: coap.sensors[1].name: \"a\" is the name of coap.sensors[0] already; names are "
+        "unique\n"
+        "6:11: coap.sensors[2].name: \"board\" is the name of sensors[0] already; names are "
+        "unique\n"
+        "7:11: coap.sensors[3].name: \"runnel\" is what the agent calls itself in its own records; "
+        "choose another\n"
+        "8:1: coap.sensors[4].name: is missing; the sensor in every record, and in the path: "
+        "\"name\": \"pump-4\"\n"
+        "9:27: coap.sensors[5].unknown: refuses all, because no member is named; add \"members\" "
+        "or remove it\n"
+        "10:16: coap.sensors[6].driver: there is no such key; remove it\n");
+    expect_faults(*state,
+                  COAP_SENSORS("{ \"name\": \"a\", \"bytes\": 0, \"lane\": \"slow\",\n"
+                               "\"formats\": [ \"xml\" ], \"lanes\": [] }"),
+                  "3:38: coap.sensors[0].bytes: 0 is out of range; choose from 1 to "
+                  "64KiB\n"
+                  "3:49: coap.sensors[0].lane: \"slow\" is none of alarm, normal, bulk\n"
+                  "4:14: coap.sensors[0].formats[0]: \"xml\" is none of text, octets, json, cbor, "
+                  "senml-json, senml-cbor\n"
+                  "4:32: coap.sensors[0].lanes: names no lane; leave the key out for all lanes\n");
+}
+
+static void test_members_that_cannot_be(void **state)
+{
+    expect_faults(
+        *state,
+        COAP_SENSORS("{ \"name\": \"a\", \"members\": [\n"
+                     "{ \"name\": \"x\", \"min\": 1 },\n"
+                     "{ \"name\": \"x\", \"type\": \"integer\", \"min\": 2, \"max\": 1.5 },\n"
+                     "{ \"name\": \"a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a\" },\n"
+                     "{ \"type\": \"float\", \"max\": \"1\" } ] }"),
+        "4:23: coap.sensors[0].members[0].min: goes with \"type\": \"number\" or \"integer\" "
+        "alone; remove it, or say that\n"
+        "5:11: coap.sensors[0].members[1].name: \"x\" is the name of members[0] already; say it "
+        "once\n"
+        "5:42: coap.sensors[0].members[1].min: is larger than \"max\"; then no value is right\n"
+        "6:11: coap.sensors[0].members[2].name: is too deep; a document has at most 16 levels\n"
+        "7:1: coap.sensors[0].members[3].name: is missing; a channel, or a document's member: "
+        "\"name\": \"a.b\"\n"
+        "7:11: coap.sensors[0].members[3].type: \"float\" is none of any, number, integer, text, "
+        "boolean, object, array\n"
+        "7:27: coap.sensors[0].members[3].max: \"1\" is not a number; write it like 0.5\n");
+}
+
+static void test_lanes_of_coap_need_a_route(void **state)
+{
+    expect_faults(*state,
+                  "{ \"device\": \"d\", \"routes\": [ { \"name\": \"live\", \"destination\": "
+                  "\"kinesis\", \"region\": \"eu-west-1\", \"stream\": \"s\", \"lanes\": [ "
+                  "\"normal\" ] } ],\n\"coap\": { \"listen\": [ \"coap://[::1]\" ], "
+                  "\"sensors\": [\n{ \"name\": \"a\", \"lane\": \"bulk\" },\n"
+                  "{ \"name\": \"b\" },\n{ \"name\": \"c\", \"lanes\": [ \"alarm\" ] } ] } }",
+                  "3:24: coap.sensors[0].lane: no route carries the lane \"bulk\"; add it to the "
+                  "\"lanes\" of one\n"
+                  "5:25: coap.sensors[2].lanes: no route carries the lane \"alarm\"; add it to the "
+                  "\"lanes\" of one\n");
+}
+
+static void test_rates_of_coap(void **state)
+{
+    expect_faults(*state,
+                  COAP("\"listen\": [ \"coap://[::1]\" ],\n\"rate\": \"20\",\n"
+                       "\"total_rate\": \"9/h\",\n\"byte_rate\": \"1/s\",\n"
+                       "\"wait\": \"2m\""),
+                  "3:9: coap.rate: \"20\" is not so many in a time; write it like \"20/s\", "
+                  "\"5/m\" or \"9/h\"\n"
+                  "4:15: coap.total_rate: \"9/h\" is out of range; choose from 1/m to 100000/s\n"
+                  "5:14: coap.byte_rate: \"1/s\" is out of range; choose from 16/s to 1024MiB/s\n"
+                  "6:9: coap.wait: \"2m\" is out of range; choose from 0s to 1m\n");
+}
+
+static void test_frequencies(void **state)
+{
+    const struct schema_key key = {.name = "x", .kind = SCHEMA_FREQUENCY};
+    static const char *const wrong[] = {"20", "/s", "s", "", "20/d", "20/", "-1/s", "1.5/s", "20s"};
+    char why[SCHEMA_WHY_BYTES];
+    struct schema_value value;
+    (void)state;
+    assert_int_equal(schema_parse(&key, "20/s", why, &value), 0);
+    assert_int_equal(value.number, 72000);
+    assert_int_equal(schema_parse(&key, "7/m", why, &value), 0);
+    assert_int_equal(value.number, 420);
+    assert_int_equal(schema_parse(&key, "9/h", why, &value), 0);
+    assert_int_equal(value.number, 9);
+    assert_int_equal(schema_parse(&key, "18446744073709551615/s", why, &value), 0);
+    assert_int_equal(value.number, INT64_MAX);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(schema_parse(&key, wrong[i], why, &value), E_SYNTAX);
+}
+
+static void test_fragments_merge_sensors_of_coap(void **state)
+{
+    struct fixture *fixture = *state;
+    write_below(fixture, "r.d/10.json",
+                "{ \"coap\": { \"sensors\": [ { \"name\": \"b\", \"lane\": \"bulk\" },"
+                " { \"name\": \"c\" } ] } }");
+    const struct config *config = expect_good(
+        fixture, COAP_SENSORS("{ \"name\": \"a\" }, { \"name\": \"b\", \"bytes\": 7 }"));
+    assert_int_equal(config->coap.sensor_count, 3);
+    assert_int_equal(config->coap.sensors[1].sensor.lane, CFG_LANE_BULK);
+    assert_int_equal(config->coap.sensors[1].bytes_max, 7);
+    assert_string_equal(config->coap.sensors[2].sensor.name, "c");
+}
+#endif
 
 /* ---- transforms ---- */
 
@@ -2667,6 +2901,22 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_interval_is_only_what_is_written_where_events_count,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_not_in_this_program, set_up, tear_down),
+#ifndef CONFIG_COAP
+        cmocka_unit_test_setup_teardown(test_coap_is_left_out, set_up, tear_down),
+#else
+        cmocka_unit_test_setup_teardown(test_nobody_is_listened_to_unless_it_is_said, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_coap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_sensors_of_coap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_listeners_that_cannot_be, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_plain_coap_is_warned_of, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_sensors_of_coap_that_cannot_be, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_members_that_cannot_be, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lanes_of_coap_need_a_route, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rates_of_coap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fragments_merge_sensors_of_coap, set_up, tear_down),
+        cmocka_unit_test(test_frequencies),
+#endif
 #ifdef CONFIG_DEST_S3
         cmocka_unit_test_setup_teardown(test_s3, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_s3_endpoints, set_up, tear_down),

@@ -340,7 +340,7 @@ static void expect_refused(const char *document, const char *words)
 }
 
 #if defined(CONFIG_DRIVER_LINES) || defined(CONFIG_DRIVER_EXEC) || defined(CONFIG_DRIVER_I2C) ||   \
-    defined(CONFIG_DRIVER_MODBUS)
+    defined(CONFIG_DRIVER_MODBUS) || defined(CONFIG_COAP)
 static void expect_accepted(const char *document)
 {
     if (load(CFG_LAYER_OFFER, document, CFG_ORIGIN_SOURCE) != E_OK)
@@ -378,6 +378,11 @@ static void test_what_a_fetched_document_may_not_say(void **state)
     expect_accepted("{ " INPUT_OF("/dev/ttyS0") ", " ROUTE " }");
     expect_accepted("{ " INPUT_OF("unix:/run/runnel/plc") ", " ROUTE " }");
 #endif
+#ifdef CONFIG_COAP
+    expect_refused("{ \"coap\": { \"listen\": [ \"coap://[::1]\" ] }, " ROUTE " }",
+                   "coap.listen[0]: is an address at which the main file does not listen");
+    expect_refused("{ \"coap\": { \"psk_file\": \"/etc/shadow\" }, " ROUTE " }", "as \"psk_file\"");
+#endif
     assert_int_equal(load(CFG_LAYER_OFFER,
                           "{ " SENSOR ", " ROUTE_OF(", \"ca_file\": \"/etc/ca.pem\"") " }",
                           CFG_ORIGIN_SOURCE),
@@ -386,6 +391,18 @@ static void test_what_a_fetched_document_may_not_say(void **state)
     assert_int_equal(loaded->credentials_count, 1);
     assert_string_equal(loaded->spool.path, state_path);
 }
+
+#ifdef CONFIG_COAP
+static void test_a_fetched_document_opens_no_other_door(void **state)
+{
+    (void)state;
+    put(main_path, "{ " DEVICE ", " ROUTE ", \"coap\": { \"listen\": [ \"coap://[::1]\" ] } }");
+    expect_accepted("{ " ROUTE ", \"coap\": { \"listen\": [ \"coap://[::1]\" ] } }");
+    expect_refused("{ " ROUTE ", \"coap\": { \"listen\": [ \"coap://[::1]\", "
+                   "\"coap://[::1]:9\" ] } }",
+                   "coap.listen[1]: is an address at which the main file");
+}
+#endif
 
 #ifdef CONFIG_DRIVER_EXEC
 #define COMMAND_OF(words)                                                                          \
@@ -640,6 +657,10 @@ int main(void)
 #ifdef CONFIG_DRIVER_MODBUS
         cmocka_unit_test_setup_teardown(test_a_fetched_document_has_no_other_file_opened_as_a_line,
                                         set_up, tear_down),
+#endif
+#ifdef CONFIG_COAP
+        cmocka_unit_test_setup_teardown(test_a_fetched_document_opens_no_other_door, set_up,
+                                        tear_down),
 #endif
         cmocka_unit_test_setup_teardown(test_what_a_fetched_document_may_not_say, set_up,
                                         tear_down),
