@@ -10,8 +10,12 @@
 
 /**
  * Whether what came for a sensor is what its configuration wants: members of a document, by their
- * path ("a.b"), or channels, by their name. Pure.
+ * path ("a.b"), or channels, by their name. What is in an array has no path. A number is whole if
+ * it has no fraction (3.0, 1e3), however it is spelt; null is of no type. Of a channel, 0 and 1 are
+ * true and false as well, and a value that is absent is missing. Pure.
  */
+enum { VALIDATE_MEMBERS_MAX = 32 };
+
 enum validate_type {
     VALIDATE_ANY,
     VALIDATE_NUMBER,
@@ -22,6 +26,7 @@ enum validate_type {
     VALIDATE_ARRAY,
 };
 
+/** Compared exactly, but with a number that no decimal can hold: with that as a float64. */
 struct validate_bound {
     bool present;
     struct decimal value;
@@ -36,7 +41,7 @@ struct validate_member {
 
 struct validate_rules {
     const struct validate_member *members;
-    size_t member_count;
+    size_t member_count;  /* at most VALIDATE_MEMBERS_MAX */
     bool refuses_unknown; /* what no member names, nor is inside one that is named */
 };
 
