@@ -45,15 +45,28 @@ if(CONFIG_DRIVER_MODBUS)
 endif()
 if(CONFIG_COAP)
     # One library by several names: what it does DTLS with is its builder's choice, and the program
-    # asks for it when it runs. -DRUNNEL_COAP_LIBRARY=coap-3-gnutls takes a certain one.
-    set(RUNNEL_COAP_LIBRARY coap-3-mbedtls coap-3 coap-3-openssl coap-3-gnutls coap-3-notls
+    # asks for it when it runs. -DRUNNEL_COAP_LIBRARY=coap-3-gnutls takes a certain one. A static
+    # program gets no second TLS library without being told, nor one that does no DTLS.
+    set(names coap-3-mbedtls coap-3)
+    if(NOT RUNNEL_STATIC)
+        list(APPEND names coap-3-openssl coap-3-gnutls coap-3-notls)
+    endif()
+    set(RUNNEL_COAP_LIBRARY "${names}"
         CACHE STRING "The names of libcoap, of which the first that is there is taken")
     find_path(coap_INCLUDE_DIR coap3/coap.h)
     find_library(coap_LIBRARY NAMES ${RUNNEL_COAP_LIBRARY} NAMES_PER_DIR)
+    if(NOT coap_LIBRARY AND RUNNEL_STATIC)
+        message(FATAL_ERROR "A static program needs a libcoap with mbedTLS, of which Debian has "
+            "none. Set CONFIG_COAP=n, or take CoAP without DTLS, -DRUNNEL_COAP_LIBRARY=coap-3-notls"
+            "; platform/mbedtls/README.md says how to make one")
+    endif()
     if(NOT coap_INCLUDE_DIR OR NOT coap_LIBRARY)
         message(FATAL_ERROR "libcoap 4.3 is missing. On Debian: apt-get install libcoap3-dev")
     endif()
     add_library(runnel::coap INTERFACE IMPORTED GLOBAL)
     target_include_directories(runnel::coap SYSTEM INTERFACE ${coap_INCLUDE_DIR})
     target_link_libraries(runnel::coap INTERFACE ${coap_LIBRARY})
+    if(RUNNEL_STATIC AND NOT coap_LIBRARY MATCHES "notls")
+        target_link_libraries(runnel::coap INTERFACE runnel::mbedtls)
+    endif()
 endif()

@@ -27,6 +27,8 @@ AIMS = {"everything": 300 * KIB, "minimal": 120 * KIB, "static, mbedTLS 2.28": 1
         "static, mbedTLS 3.6": 1200 * KIB}
 # One driver, one destination, and the way to its keys that needs no network.
 MINIMAL = ("DRIVER_PROC", "DEST_KINESIS", "CREDENTIALS_FILE")
+# libmodbus is under the LGPL, and Debian has no libcoap with mbedTLS.
+NOT_STATIC = ("DRIVER_MODBUS", "COAP")
 LTO = "-DCMAKE_INTERPROCEDURAL_OPTIMIZATION=ON"
 UNGUARDED = "-DRUNNEL_STACK_PROTECTOR=-fno-stack-protector"
 UNABLE = 77
@@ -115,7 +117,7 @@ def measure_whole(known):
         for suffix, off in (("", ()), (", minimal", least)):
             if options:
                 name = f"static, mbedTLS {version}{suffix}"
-                sizes[name] = build(name, {*off, "DRIVER_MODBUS"}, *options)[0]
+                sizes[name] = build(name, {*off, *NOT_STATIC}, *options)[0]
     sizes[f"everything, {LTO}"] = build("lto", (), LTO)[0]
     sizes[f"everything, {UNGUARDED}"] = build("unguarded", (), UNGUARDED)[0]
     return sizes, all_parts
@@ -132,12 +134,12 @@ def measure_switches(known):
 HEAD = """# Size
 
 Bytes of the program on armv7: stripped, `-Os` (MinSizeRel), by gcc of Debian 12. Where it is not
-static, mbedTLS, LMDB, cJSON, zlib, libmodbus and the C library are not in it. Made by
+static, mbedTLS, LMDB, cJSON, zlib, libmodbus, libcoap and the C library are not in it. Made by
 `tests/bench/size.py --results boards/SIZE.md`. 1 KiB is 1,024 bytes.
 
 *minimal* is the least that is of use: one driver (proc), one destination (Kinesis), keys from a
 file, JSON, and every other switch off. *static* has all libraries in it, also that of C, and
-mbedTLS with what `platform/mbedtls/small_config.h` names; the driver modbus is not in it.
+mbedTLS with what `platform/mbedtls/small_config.h` names; the driver modbus and CoAP are not in it.
 
 | program | bytes | aim |
 |---|---:|---|
