@@ -32,7 +32,7 @@ FOLDERS = {"core": "meta", "openembedded-layer": "meta-oe", "networking-layer": 
 PROVIDED_BY = {
     "openembedded-layer": ("cjson", "cmocka", "libmodbus", "lmdb",
                            "python3-kconfiglib-native"),
-    "networking-layer": ("mbedtls",),
+    "networking-layer": ("libcoap", "mbedtls"),
     "meta-python": ("python3-kconfiglib-native",),
     "core": ("ca-certificates", "packagegroup-core-boot", "util-linux-unshare", "zlib"),
 }
@@ -243,7 +243,7 @@ def check_kconfig(root):
     faults = [f"{recipe.name}: there is no board {board}" for board in boards_of(root).values()
               if not (root / "boards" / board / "defconfig").exists()]
     kconfig = "".join((root / name).read_text() for name in tree.files(root, "Kconfig"))
-    symbols = dict(re.findall(r"^config (\w+)\n\s+(\w+)", kconfig, re.M))
+    symbols = dict(re.findall(r"^(?:menu)?config (\w+)\n\s+(\w+)", kconfig, re.M))
     pairs = [pair.split(":") for variable in ("RUNNEL_DRIVERS", "RUNNEL_SERVICES")
              for pair in recipe.all(variable).split()]
     flags = {key[2] for key in recipe.values if key[0] == "PACKAGECONFIG" and key[2]}

@@ -25,12 +25,14 @@ RUNNEL_MACHINE_BOARD:qemuarm = "qemu-armv7"
 RUNNEL_MACHINE_BOARD:qemuarm64 = "qemu-aarch64"
 RUNNEL_MACHINE_BOARD:rpi = "raspberrypi"
 
-# Drivers that are named are in if the board's defconfig has them; those that are not named are out.
-PACKAGECONFIG ??= "can exec gpio hwmon i2c iio iio_buffer lines modbus proc self sim thermal w1 \
+# Drivers, and CoAP, that are named are in if the board's defconfig has them; those that are not named
+# are out. libcoap does DTLS with OpenSSL, unless PACKAGECONFIG:pn-libcoap says "async mbedtls tcp".
+PACKAGECONFIG ??= "can coap exec gpio hwmon i2c iio iio_buffer lines modbus proc self sim thermal w1 \
     ${@bb.utils.contains('DISTRO_FEATURES', 'systemd', 'systemd', 'init', d)} \
     ${@bb.utils.contains('PTEST_ENABLED', '1', 'tests', '', d)} \
 "
 PACKAGECONFIG[can] = ",,"
+PACKAGECONFIG[coap] = ",,libcoap"
 PACKAGECONFIG[exec] = ",,"
 PACKAGECONFIG[gpio] = ",,"
 PACKAGECONFIG[hwmon] = ",,"
@@ -50,7 +52,7 @@ PACKAGECONFIG[import] = ",,,util-linux-findfs util-linux-unshare"
 PACKAGECONFIG[tests] = "-DRUNNEL_TESTS=unit -DRUNNEL_TESTS_AT=${PTEST_PATH},-DRUNNEL_TESTS=OFF,cmocka"
 
 # flag:symbol
-RUNNEL_DRIVERS = "can:DRIVER_CAN exec:DRIVER_EXEC gpio:DRIVER_GPIO hwmon:DRIVER_HWMON \
+RUNNEL_DRIVERS = "can:DRIVER_CAN coap:COAP exec:DRIVER_EXEC gpio:DRIVER_GPIO hwmon:DRIVER_HWMON \
     i2c:DRIVER_I2C iio:DRIVER_IIO iio_buffer:DRIVER_IIO_BUFFER lines:DRIVER_LINES \
     modbus:DRIVER_MODBUS proc:DRIVER_PROC self:DRIVER_SELF sim:DRIVER_SIM thermal:DRIVER_THERMAL \
     w1:DRIVER_W1"
