@@ -15,11 +15,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROOT_PACKAGES = (
     "base-files base-passwd bash coreutils dash e2fsprogs grep iproute2 kmod libc-bin mount procps "
     "sed systemd systemd-resolved systemd-sysv udev util-linux busybox-static "
-    "libmbedtls14 liblmdb0 libcjson1 libmodbus5 zlib1g").split()
-# What only installing needs: scripts of packages do not run here.
+    "libmbedtls14 liblmdb0 libcjson1 libmodbus5 libcoap3 zlib1g").split()
+# What only installing needs: scripts of packages do not run here. And the GnuTLS of a libcoap that
+# is not linked; OpenSSL is there for systemd anyway.
 NOT_NEEDED = ("adduser", "debconf", "dpkg", "initramfs-tools", "klibc", "libdb5", "libfile-find",
               "libgdbm", "libklibc", "libnumber-compare", "libperl", "libtext-glob", "linux-base",
-              "perl", "usrmerge", "cpio", "tar", "passwd")
+              "perl", "usrmerge", "cpio", "tar", "passwd", "libgnutls30", "libhogweed", "libnettle")
 NOT_WANTED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info",
               "usr/share/lintian", "usr/share/bash-completion", "usr/share/zsh")
 

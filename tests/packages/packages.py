@@ -241,7 +241,7 @@ def configure(architecture, folder, log):
         raise harness.Skip(f"there is no board {board}")
     run(ROOT / "tests/tools/sysroot.sh", architecture, log=log)
     run("cmake", "-G", "Ninja", "-S", ROOT, "-B", folder, f"-DBOARD={board}",
-        "-DRUNNEL_TESTS=OFF", log=log)
+        "-DRUNNEL_DEFCONFIG=boards/host/defconfig", "-DRUNNEL_TESTS=OFF", log=log)
     return folder
 
 
