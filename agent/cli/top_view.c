@@ -286,6 +286,25 @@ static void draw_link(struct drawing *drawing, const struct status_read *status)
     put_style(drawing, PLAIN);
 }
 
+#ifdef CONFIG_COAP
+/* Only where something listens. */
+static void draw_coap(struct drawing *drawing, const struct status_read *status)
+{
+    if (status_read_text(status, NULL, "coap") == NULL)
+        return;
+    begin_line(drawing);
+    put(drawing, " coap     %" PRIu64 " peers, %" PRIu64 " accepted, %" PRIu64 " waiting",
+        status_read_number(status, "coap/sessions"), status_read_number(status, "coap/accepted"),
+        status_read_number(status, "coap/waiting"));
+    uint64_t throttled = status_read_number(status, "coap/throttled");
+    if (throttled == 0)
+        return;
+    put_style(drawing, CAUTION);
+    put(drawing, "  %" PRIu64 " throttled", throttled);
+    put_style(drawing, PLAIN);
+}
+#endif
+
 /* Whole cells, then eighths of one where the terminal has them: what is there is always seen. */
 static void draw_cells(struct drawing *drawing, unsigned per_mille)
 {
@@ -347,6 +366,9 @@ static void draw_lanes(struct drawing *drawing, const struct status_read *status
         put_style(drawing, PLAIN);
     }
     draw_link(drawing, status);
+#ifdef CONFIG_COAP
+    draw_coap(drawing, status);
+#endif
     begin_line(drawing);
 }
 

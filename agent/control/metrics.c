@@ -7,7 +7,16 @@
 
 /* ---- what there is ---- */
 
-enum scope { OF_AGENT, OF_LANE, OF_ROUTE, OF_ROUTE_LANE, OF_SENSOR, OF_VALUE };
+enum scope {
+    OF_AGENT,
+    OF_LANE,
+    OF_ROUTE,
+    OF_ROUTE_LANE,
+    OF_SENSOR,
+    OF_VALUE,
+    OF_COAP_CODE,
+    OF_COAP_SENSOR,
+};
 
 enum kind {
     KIND_NUMBER,
@@ -82,6 +91,32 @@ static const struct metric metrics[] = {
      "Absent, because they left the range of numbers in a transform"},
     {"sensor_age_seconds", OF_SENSOR, "age_s", KIND_NUMBER, "Since the last sample"},
     {"sensor_value", OF_VALUE, "", KIND_NUMBER, "Of the last sample, in the channel's unit"},
+
+#ifdef CONFIG_COAP
+    {"coap_messages_total", OF_AGENT, "coap/messages", KIND_NUMBER,
+     "That peers sent, repeats left out"},
+    {"coap_accepted_messages_total", OF_AGENT, "coap/accepted", KIND_NUMBER,
+     "Whose records are, or will be, durable"},
+    {"coap_repeated_messages_total", OF_AGENT, "coap/repeated", KIND_NUMBER,
+     "That were answered from memory"},
+    {"coap_throttled_total", OF_AGENT, "coap/throttled", KIND_NUMBER,
+     "Messages that were too many"},
+    {"coap_failed_handshakes_total", OF_AGENT, "coap/handshakes_failed", KIND_NUMBER,
+     "Of DTLS: an unknown identity, a wrong key"},
+    {"coap_answers_total", OF_COAP_CODE, "", KIND_NUMBER, "By their code"},
+    {"coap_sessions", OF_AGENT, "coap/sessions", KIND_NUMBER, "Peers that are known now"},
+    {"coap_waiting", OF_AGENT, "coap/waiting", KIND_NUMBER, "Messages that wait for flash now"},
+    {"coap_transfers", OF_AGENT, "coap/transfers", KIND_NUMBER,
+     "Messages in blocks that are under way now"},
+    {"coap_identities", OF_AGENT, "coap/identities", KIND_NUMBER, "That have a key"},
+    {"coap_sensor_messages_total", OF_COAP_SENSOR, "messages", KIND_NUMBER, "That were accepted"},
+    {"coap_sensor_records_total", OF_COAP_SENSOR, "records", KIND_NUMBER, "Made of these"},
+    {"coap_sensor_refused_total", OF_COAP_SENSOR, "refused", KIND_NUMBER,
+     "Messages that there was no room for"},
+    {"coap_sensor_faults_total", OF_COAP_SENSOR, "faults", KIND_NUMBER, "Messages that were bad"},
+    {"coap_sensor_age_seconds", OF_COAP_SENSOR, "age_s", KIND_NUMBER,
+     "Since a message was accepted"},
+#endif
 
     {"dead_letters", OF_AGENT, "dead/letters", KIND_NUMBER, "Kept, of all routes"},
     {"dead_bytes", OF_AGENT, "dead/bytes", KIND_NUMBER, "Of the letters that are kept"},
@@ -208,7 +243,8 @@ static void write_of_each(struct page *page, const char *list, const char *label
     char base[BASE_BYTES];
     for (size_t i = 0; (name = status_read_member(page->status, i, "%s", list)) != NULL; i++) {
         const char *const labels[] = {label, name, NULL};
-        (void)snprintf(base, sizeof base, "%s/%s/", list, name);
+        bool leaf = page->metric->path[0] == '\0';
+        (void)snprintf(base, sizeof base, "%s/%s%s", list, name, leaf ? "" : "/");
         write_one(page, base, labels);
     }
 }
@@ -256,6 +292,12 @@ static void write_metric(struct page *page)
         break;
     case OF_ROUTE_LANE:
         write_of_inner(page, routes, "lanes", "lane");
+        break;
+    case OF_COAP_CODE:
+        write_of_each(page, "coap/answers", "code");
+        break;
+    case OF_COAP_SENSOR:
+        write_of_each(page, "coap/sensors", "sensor");
         break;
     case OF_VALUE:
         write_of_inner(page, sensors, "values", "channel");

@@ -152,6 +152,50 @@ static void json_sensors(struct json_write *json, const struct status *status)
     json_write_object_end(json);
 }
 
+#ifdef CONFIG_COAP
+static void json_coap_sensors(struct json_write *json, const struct status_coap *coap)
+{
+    struct status_coap_sensor sensor;
+    json_write_object_begin(json, "sensors");
+    for (size_t i = 0; coap->sensor(coap->sensor_context, i, &sensor); i++) {
+        json_write_object_begin(json, sensor.name);
+        json_write_unsigned(json, "messages", sensor.messages);
+        json_write_unsigned(json, "records", sensor.records);
+        json_write_unsigned(json, "refused", sensor.refused);
+        json_write_unsigned(json, "faults", sensor.faults);
+        json_age(json, "age_s", sensor.age_ms);
+        json_write_object_end(json);
+    }
+    json_write_object_end(json);
+}
+
+static void json_coap(struct json_write *json, const struct status_coap *coap)
+{
+    if (coap->listen_count == 0)
+        return;
+    json_write_object_begin(json, "coap");
+    json_write_array_begin(json, "listen");
+    for (size_t i = 0; i < coap->listen_count; i++)
+        json_write_text(json, NULL, coap->listen[i]);
+    json_write_array_end(json);
+    json_write_unsigned(json, "sessions", coap->sessions);
+    json_write_unsigned(json, "waiting", coap->waiting);
+    json_write_unsigned(json, "transfers", coap->transfers);
+    json_write_unsigned(json, "identities", coap->identities);
+    json_write_unsigned(json, "messages", coap->messages);
+    json_write_unsigned(json, "accepted", coap->accepted);
+    json_write_unsigned(json, "repeated", coap->repeated);
+    json_write_unsigned(json, "throttled", coap->throttled);
+    json_write_unsigned(json, "handshakes_failed", coap->handshakes_failed);
+    json_write_object_begin(json, "answers");
+    for (size_t i = 0; i < STATUS_ANSWERS && coap->codes[i] != NULL; i++)
+        json_write_unsigned(json, coap->codes[i], coap->answers[i]);
+    json_write_object_end(json);
+    json_coap_sensors(json, coap);
+    json_write_object_end(json);
+}
+#endif
+
 static void json_warnings(struct json_write *json, const struct status *status)
 {
     json_write_array_begin(json, "warnings");
@@ -272,6 +316,9 @@ void status_write_json(const struct status *status, struct writer *out)
         json_route(&json, status, &status->routes[i]);
     json_write_object_end(&json);
     json_sensors(&json, status);
+#ifdef CONFIG_COAP
+    json_coap(&json, &status->coap);
+#endif
     json_resources(&json, status);
     json_write_object_end(&json);
 }
@@ -459,13 +506,8 @@ static void text_sensor(struct writer *out, const struct status_sensor *sensor)
         text_paragraph(out, sensor->error);
 }
 
-void status_write_text(const struct status *status, struct writer *out)
+static void text_sensors(struct writer *out, const struct status *status)
 {
-    text_agent(out, status);
-    text_lanes(out, status);
-    text_link(out, &status->link);
-    for (size_t i = 0; i < status->route_count; i++)
-        text_route(out, &status->routes[i]);
     if (status->sensor_count == 0)
         return;
     writer_char(out, '\n');
@@ -475,6 +517,41 @@ void status_write_text(const struct status *status, struct writer *out)
         status->sensor(status->sensor_context, i, &sensor);
         text_sensor(out, &sensor);
     }
+}
+
+#ifdef CONFIG_COAP
+static void text_coap(struct writer *out, const struct status_coap *coap)
+{
+    struct status_coap_sensor sensor;
+    if (coap->listen_count == 0)
+        return;
+    writer_char(out, '\n');
+    text_line(out, "coap: %" PRIu64 " messages, accepted %" PRIu64 ", throttled %" PRIu64,
+              coap->messages, coap->accepted, coap->throttled);
+    text_line(out, "  peers %zu, waiting %zu, transfers %zu; handshakes that failed %" PRIu64,
+              coap->sessions, coap->waiting, coap->transfers, coap->handshakes_failed);
+    for (size_t i = 0; coap->sensor(coap->sensor_context, i, &sensor); i++) {
+        if (i == 0)
+            text_line(out, "  %-16s %9s %9s %7s %7s %7s", "sensor", "messages", "records",
+                      "refused", "faults", "age");
+        text_line(out, "  %-16.16s %9" PRIu64 " %9" PRIu64 " %7" PRIu64 " %7" PRIu64 " %7s",
+                  sensor.name, sensor.messages, sensor.records, sensor.refused, sensor.faults,
+                  HUMAN_AGE_TEXT(sensor.age_ms));
+    }
+}
+#endif
+
+void status_write_text(const struct status *status, struct writer *out)
+{
+    text_agent(out, status);
+    text_lanes(out, status);
+    text_link(out, &status->link);
+    for (size_t i = 0; i < status->route_count; i++)
+        text_route(out, &status->routes[i]);
+    text_sensors(out, status);
+#ifdef CONFIG_COAP
+    text_coap(out, &status->coap);
+#endif
 }
 
 /* ---- memory ---- */

@@ -18,7 +18,8 @@
  * Texts belong to who filled the struct and are valid while it is written; a text may be NULL
  * where that is said. Ages are in ms; STATUS_NEVER for what has not happened yet.
  */
-enum { STATUS_LANES = 3, STATUS_ROUTES_MAX = 8, STATUS_WARNINGS_MAX = 16, STATUS_NEVER = -1 };
+enum { STATUS_LANES = 3, STATUS_ROUTES_MAX = 8, STATUS_WARNINGS_MAX = 16, STATUS_ANSWERS = 16 };
+enum { STATUS_NEVER = -1 };
 
 struct status_lane {
     const char *name;
@@ -92,6 +93,30 @@ struct status_config {
     const char *route, *error; /* of what was reverted; "": none */
 };
 
+/** Of what came since the agent started, but for what is told of now. */
+struct status_coap_sensor {
+    char name[SAMPLE_NAME_BYTES];
+    uint64_t messages; /* that were accepted */
+    uint64_t records;
+    uint64_t refused; /* for want of room */
+    uint64_t faults;  /* messages that were bad */
+    int64_t age_ms;   /* of the last message that was accepted */
+};
+
+struct status_coap {
+    const char *const *listen; /* as the configuration has them, listen_count of them */
+    size_t listen_count;       /* 0: nothing listens, and the rest says nothing */
+    uint64_t messages;         /* that came, repeats left out */
+    uint64_t accepted, repeated, throttled, handshakes_failed;
+    size_t sessions, waiting, transfers, identities; /* now */
+    const char *codes[STATUS_ANSWERS];               /* NULL behind the last: "2.04" */
+    uint64_t answers[STATUS_ANSWERS];                /* with these */
+
+    /** Fills ret_sensor with the INDEX-th sensor; false: there is none. */
+    bool (*sensor)(void *context, size_t index, struct status_coap_sensor *ret_sensor);
+    void *sensor_context;
+};
+
 struct status {
     const char *device;
     const char *spool; /* its id, hexadecimal */
@@ -118,6 +143,7 @@ struct status {
     /** Fills ret_sensor with the INDEX-th sensor; texts stay valid until the next call. */
     void (*sensor)(void *context, size_t index, struct status_sensor *ret_sensor);
     void *sensor_context;
+    struct status_coap coap;
 
     uint64_t dead_letters, dead_bytes; /* kept now, of all routes */
     struct status_link link;

@@ -49,11 +49,39 @@ static void test_what_is_foreign_stays_in_its_quotes(void **state)
     free(text);
 }
 
+#ifdef CONFIG_COAP
+static void test_peers(void **state)
+{
+    static const char json[] =
+        "{\"coap\":{\"sessions\":7,\"waiting\":1,\"messages\":99,\"throttled\":5,"
+        "\"answers\":{\"2.04\":90,\"4.00\":4},\"sensors\":{\"pump-4\":{\"records\":180,"
+        "\"age_s\":null}}}}";
+    (void)state;
+    char *text = written(json, sizeof json - 1);
+    assert_non_null(strstr(text,
+                           "\n# HELP runnel_coap_messages_total That peers sent, repeats left "
+                           "out.\n# TYPE runnel_coap_messages_total counter\n"
+                           "runnel_coap_messages_total 99\n"));
+    assert_non_null(strstr(text, "\n# TYPE runnel_coap_answers_total counter\n"
+                                 "runnel_coap_answers_total{code=\"2.04\"} 90\n"
+                                 "runnel_coap_answers_total{code=\"4.00\"} 4\n"));
+    assert_non_null(strstr(text, "\nrunnel_coap_throttled_total 5\n"));
+    assert_non_null(strstr(text, "\n# TYPE runnel_coap_waiting gauge\nrunnel_coap_waiting 1\n"));
+    assert_non_null(strstr(text, "\nrunnel_coap_sessions 7\n"));
+    assert_non_null(strstr(text, "\nrunnel_coap_sensor_records_total{sensor=\"pump-4\"} 180\n"));
+    assert_null(strstr(text, "coap_sensor_age"));
+    free(text);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_number_has_its_metric),
         cmocka_unit_test(test_what_is_foreign_stays_in_its_quotes),
+#ifdef CONFIG_COAP
+        cmocka_unit_test(test_peers),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

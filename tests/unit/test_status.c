@@ -215,6 +215,76 @@ static void assert_terminal_safe(const char *text)
     }
 }
 
+#ifdef CONFIG_COAP
+static const char *const listen_at[] = {"coaps://[::]:5684", "coap://127.0.0.1"};
+
+static bool get_coap_sensor(void *context, size_t index, struct status_coap_sensor *ret_sensor)
+{
+    (void)context;
+    *ret_sensor = index == 0 ? (struct status_coap_sensor){.name = "pump-4",
+                                                           .messages = 90,
+                                                           .records = 180,
+                                                           .refused = 1,
+                                                           .faults = 4,
+                                                           .age_ms = 1500}
+                             : (struct status_coap_sensor){.name = "well", .age_ms = STATUS_NEVER};
+    return index < 2;
+}
+
+static struct status_coap sample_coap(void)
+{
+    return (struct status_coap){.listen = listen_at,
+                                .listen_count = 2,
+                                .messages = 99,
+                                .accepted = 90,
+                                .repeated = 2,
+                                .throttled = 5,
+                                .handshakes_failed = 3,
+                                .sessions = 7,
+                                .waiting = 1,
+                                .transfers = 6,
+                                .identities = 8,
+                                .codes = {"2.04", "4.00"},
+                                .answers = {90, 4},
+                                .sensor = get_coap_sensor};
+}
+
+static void test_coap_is_told_of_where_something_listens(void **state)
+{
+    (void)state;
+    static char json[TEXT_BYTES];
+    struct status status = sample_status();
+    write_status(&status, false, json);
+    assert_null(strstr(json, "\"coap\""));
+    status.coap = sample_coap();
+    write_status(&status, false, json);
+    assert_int_equal(json_scan_object(json, strlen(json)), 0);
+    assert_non_null(strstr(
+        json, "}},\"coap\":{\"listen\":[\"coaps://[::]:5684\",\"coap://127.0.0.1\"],\"sessions\":7,"
+              "\"waiting\":1,\"transfers\":6,\"identities\":8,\"messages\":99,\"accepted\":90,"
+              "\"repeated\":2,\"throttled\":5,\"handshakes_failed\":3,"
+              "\"answers\":{\"2.04\":90,\"4.00\":4},\"sensors\":{\"pump-4\":{\"messages\":90,"
+              "\"records\":180,\"refused\":1,\"faults\":4,\"age_s\":1.500},"
+              "\"well\":{\"messages\":0,\"records\":0,\"refused\":0,\"faults\":0,\"age_s\":null}}},"
+              "\"dead\":"));
+}
+
+static void test_text_tells_of_coap(void **state)
+{
+    (void)state;
+    static char text[TEXT_BYTES];
+    struct status status = sample_status();
+    status.coap = sample_coap();
+    write_status(&status, true, text);
+    assert_non_null(strstr(text,
+                           "\n\ncoap: 99 messages, accepted 90, throttled 5\n"
+                           "  peers 7, waiting 1, transfers 6; handshakes that failed 3\n"
+                           "  sensor            messages   records refused  faults     age\n"
+                           "  pump-4                  90       180       1       4    1.5s\n"
+                           "  well                     0         0       0       0   never\n"));
+}
+#endif
+
 static void test_text_keeps_to_80_columns_and_plain_ascii(void **state)
 {
     (void)state;
@@ -428,6 +498,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json_is_what_scripts_rely_on),
         cmocka_unit_test(test_text_is_for_people),
+#ifdef CONFIG_COAP
+        cmocka_unit_test(test_coap_is_told_of_where_something_listens),
+        cmocka_unit_test(test_text_tells_of_coap),
+#endif
         cmocka_unit_test(test_text_keeps_to_80_columns_and_plain_ascii),
         cmocka_unit_test(test_more_warnings_than_have_room_are_left_out),
         cmocka_unit_test(test_a_long_life_is_not_cut_off),

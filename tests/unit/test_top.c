@@ -205,6 +205,19 @@ static void test_names_what_does_not_fit(void **state)
     assert_non_null(strstr(f->text, " s299 "));
 }
 
+#ifdef CONFIG_COAP
+static void test_draws_coap_where_something_listens(void **state)
+{
+    struct fixture *f = *state;
+    show(f, "{}", &plain, 0);
+    assert_null(strstr(f->text, "coap"));
+    show(f, "{\"coap\":{\"sessions\":7,\"accepted\":90,\"waiting\":1}}", &plain, 0);
+    assert_non_null(strstr(f->text, "\n coap     7 peers, 90 accepted, 1 waiting\n"));
+    show(f, "{\"coap\":{\"throttled\":5}}", &plain, 0);
+    assert_non_null(strstr(f->text, "\n coap     0 peers, 0 accepted, 0 waiting  5 throttled\n"));
+}
+#endif
+
 static void test_draws_an_unknown_status(void **state)
 {
     struct fixture *f = *state;
@@ -238,6 +251,9 @@ int main(void)
         TEST(test_says_when_the_numbers_do_not_add_up),
         TEST(test_draws_a_curve_of_the_first_channel),
         TEST(test_names_what_does_not_fit),
+#ifdef CONFIG_COAP
+        TEST(test_draws_coap_where_something_listens),
+#endif
         TEST(test_draws_an_unknown_status),
         TEST(test_draws_a_message),
     };
