@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the door stands. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/intake/coap_door_state.h"
+#include "platform/base/error.h"
+
+/* A peer that is silent for so long is forgotten. */
+enum { SESSION_S = 300 };
+
+static int say(char fault[COAP_DOOR_FAULT_BYTES], int rc, const char *text)
+{
+    (void)snprintf(fault, COAP_DOOR_FAULT_BYTES, "%s", text);
+    return rc;
+}
+
+static bool read_address(const struct coap_door_listen *listen, coap_address_t *address)
+{
+    coap_address_init(address);
+    if (inet_pton(AF_INET, listen->host, &address->addr.sin.sin_addr) == 1) {
+        address->addr.sin.sin_family = AF_INET;
+        address->addr.sin.sin_port = htons(listen->port);
+        address->size = sizeof address->addr.sin;
+        return true;
+    }
+    if (inet_pton(AF_INET6, listen->host, &address->addr.sin6.sin6_addr) != 1)
+        return false;
+    address->addr.sin6.sin6_family = AF_INET6;
+    address->addr.sin6.sin6_port = htons(listen->port);
+    address->size = sizeof address->addr.sin6;
+    return true;
+}
+
+static int open_listen(struct coap_door *door, const struct coap_door_listen *listen,
+                       char fault[COAP_DOOR_FAULT_BYTES])
+{
+    coap_address_t address;
+    if (!read_address(listen, &address)) {
+        (void)snprintf(fault, COAP_DOOR_FAULT_BYTES, "\"%s\" is no address to listen at",
+                       listen->host);
+        return E_INVALID;
+    }
+    errno = 0;
+    if (coap_new_endpoint(door->context, &address,
+                          listen->secure ? COAP_PROTO_DTLS : COAP_PROTO_UDP) != NULL)
+        return 0;
+    int rc = error_sys(errno != 0 ? errno : EADDRNOTAVAIL);
+    (void)snprintf(fault, COAP_DOOR_FAULT_BYTES, "cannot listen at %s port %u: %s", listen->host,
+                   listen->port, ERROR_TEXT(rc));
+    return rc;
+}
+
+/* What libcoap has to say of single datagrams, anybody can have it say. */
+static void silence(void)
+{
+    coap_set_log_level((coap_log_t)0);
+    coap_dtls_set_log_level((coap_log_t)0);
+}
+
+int coap_door_listen(struct coap_door *door, char fault[COAP_DOOR_FAULT_BYTES])
+{
+    int rc = 0;
+    coap_startup();
+    silence();
+    door->context = coap_new_context(NULL);
+    if (door->context == NULL)
+        return say(fault, E_NO_MEMORY, "out of memory");
+    if (coap_context_get_coap_fd(door->context) < 0)
+        return say(fault, E_UNSUPPORTED, "libcoap was built without epoll");
+    coap_context_set_max_idle_sessions(door->context, CONFIG_COAP_SESSIONS);
+    coap_context_set_session_timeout(door->context, SESSION_S);
+    for (size_t i = 0; rc == 0 && i < door->options.listen_count; i++)
+        rc = open_listen(door, &door->options.listens[i], fault);
+    return rc;
+}
