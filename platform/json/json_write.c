@@ -133,10 +133,9 @@ static size_t write_special(struct writer *writer, const uint8_t *from, size_t c
     return length == 0 ? 1 : length;
 }
 
-void json_write_string(struct writer *writer, const char *text, size_t count)
+void json_write_string_part(struct writer *writer, const char *text, size_t count)
 {
     const uint8_t *from = (const uint8_t *)text;
-    writer_char(writer, '"');
     for (size_t i = 0; i < count;) {
         size_t run = i;
         while (run < count && is_plain(from[run]))
@@ -147,5 +146,11 @@ void json_write_string(struct writer *writer, const char *text, size_t count)
         if (i < count)
             i += write_special(writer, from + i, count - i);
     }
+}
+
+void json_write_string(struct writer *writer, const char *text, size_t count)
+{
+    writer_char(writer, '"');
+    json_write_string_part(writer, text, count);
     writer_char(writer, '"');
 }

@@ -36,4 +36,8 @@ void json_write_key(struct json_write *out, const char *key);
 /** TEXT (UTF-8) as a JSON string with its quotes; what is not valid UTF-8 becomes U+FFFD. */
 void json_write_string(struct writer *writer, const char *text, size_t count);
 
+/** Likewise without the quotes, which the caller writes around all parts of a string; a part ends
+ *  between characters. */
+void json_write_string_part(struct writer *writer, const char *text, size_t count);
+
 #endif
