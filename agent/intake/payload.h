@@ -17,6 +17,9 @@
  * their own: base fields are resolved, records of one time make one sample. The channel is called
  * n, or "value" where n is empty; bn is told beside it; vb is 0 or 1, vd a text, a sum the channel
  * n_sum. Records of which no sample can be made go as a document {"senml":[...]} as they came.
+ *
+ * Numbers stay exact as far as 64 bits and 18 decimals reach, and are binary64 beyond. In no object
+ * may a key stand twice.
  */
 
 /** Content-Formats: RFC 7252 section 12.3, RFC 8428 section 12.3. */
@@ -29,7 +32,11 @@ enum payload_format {
     PAYLOAD_SENML_CBOR = 112,
 };
 
-enum { PAYLOAD_FAULT_BYTES = 160, PAYLOAD_BASE_BYTES = 256 };
+enum {
+    PAYLOAD_FAULT_BYTES = 160,
+    PAYLOAD_BASE_BYTES = 256,
+    PAYLOAD_KEYS_MAX = 1024, /* of an object and all those around it */
+};
 
 struct payload {
     unsigned format; /* of enum payload_format */
@@ -52,9 +59,11 @@ struct payload_record {
 /** Negative ends the reading, which returns it. */
 typedef int payload_handler(void *context, const struct payload_record *record);
 
-/** Room for what is made of a payload: documents in TEXT, of which none gets longer than that. */
+/** Room for what is made of a payload: documents in TEXT, of which none gets longer than that. The
+ *  rest is payload_read's. */
 struct payload_room {
     struct payload_record record;
+    uint64_t keys[PAYLOAD_KEYS_MAX];
     uint8_t *text;
     size_t text_bytes;
 };
@@ -65,9 +74,11 @@ bool payload_is_known(unsigned format);
 /**
  * Gives the samples of PAYLOAD to HANDLER, in the order of their first records. Reading it twice
  * gives the same, so that all can be judged before the first is kept. What was wrong, and where, is
- * said in FAULT for the peer, in ASCII. E_UNSUPPORTED: the format is not known; E_SYNTAX: it is not
- * what its format says; E_RANGE: a number or a time cannot be kept; E_INVALID: nothing is in it, or
- * it is no object; E_TOO_BIG: nested too deep, or a document longer than ROOM; the handler's.
+ * said in FAULT for the peer, in ASCII: at "byte 17", counted from 0, or in "record 3" of a pack,
+ * from 1. E_UNSUPPORTED: the format is not known; E_SYNTAX: it is not what its format says;
+ * E_RANGE: a number or a time cannot be kept; E_INVALID: nothing is in it, it is no object, or
+ * SenML does not allow what it says; E_TOO_BIG: nested too deep, too many keys or a key of more
+ * than 511 bytes, or a document longer than ROOM; the handler's, without a word in FAULT.
  */
 int payload_read(const struct payload *payload, struct payload_room *room, payload_handler *handler,
                  void *context, char fault[PAYLOAD_FAULT_BYTES]);
