@@ -309,6 +309,29 @@ static struct collect_sensor sensor_options(const struct cfg_sensor *config, str
     };
 }
 
+#ifdef CONFIG_TRANSFORMS
+static int open_transforms(struct agent *agent)
+{
+    int rc = E_OK;
+    size_t count = agent->config->sensor_count;
+    agent->transforms = calloc(count + 1, sizeof *agent->transforms);
+    if (agent->transforms == NULL)
+        return E_NO_MEMORY;
+    for (size_t i = 0; rc == E_OK && i < count; i++) {
+        rc = agent_transform_open(agent, &agent->config->sensors[i], &agent->transforms[i]);
+        agent->sensors[i].transform = agent_transform_face(agent->transforms[i]);
+    }
+    return rc;
+}
+
+static void close_transforms(struct agent *agent)
+{
+    for (size_t i = 0; agent->transforms != NULL && i < agent->config->sensor_count; i++)
+        agent_transform_close(agent->transforms[i]);
+    free(agent->transforms);
+}
+#endif
+
 static int open_sensors(struct agent *agent, bool drain)
 {
     const struct config *config = agent->config;
@@ -319,11 +342,9 @@ static int open_sensors(struct agent *agent, bool drain)
     for (size_t i = 0; i < config->sensor_count; i++)
         agent->sensors[i] = sensor_options(&config->sensors[i], &agent->tags[i * CFG_TAGS_MAX]);
 #ifdef CONFIG_TRANSFORMS
-    int rc = agent_transform_open(agent);
+    int rc = open_transforms(agent);
     if (rc < 0)
         return rc;
-    for (size_t i = 0; i < config->sensor_count; i++)
-        agent->sensors[i].transform = agent_transform_face(agent, i);
 #endif
     agent->asked = (struct driver_agent){.look = agent_health_fill, .context = agent};
     struct collect_options options = {
@@ -489,7 +510,7 @@ static void close_stages(struct agent *agent)
 {
     collect_close(agent->collect);
 #ifdef CONFIG_TRANSFORMS
-    agent_transform_close(agent);
+    close_transforms(agent);
 #endif
     for (size_t i = 0; i < CFG_ROUTES_MAX; i++)
         uplink_close(agent->uplinks[i]);

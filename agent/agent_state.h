@@ -121,7 +121,7 @@ struct agent {
     struct spool *spool;
     struct collect_sensor *sensors; /* config->sensor_count of them */
     struct tag *tags;
-    struct agent_transform *transforms; /* likewise */
+    struct agent_transform **transforms; /* likewise; NULL: the sensor has none */
     struct collect *collect;
     struct driver_agent asked;                                    /* by drivers, about this agent */
     struct agent_credentials credentials[2 * CFG_ROUTES_MAX + 2]; /* those that a route uses, and */
@@ -148,15 +148,16 @@ struct agent {
 
 struct agent_transform;
 
-/** Makes the chain of each sensor that has transforms. A key that cannot be read is said, and its
- *  sensor then fails to open. E_NO_MEMORY. */
-int agent_transform_open(struct agent *agent);
+/** Makes the chain of SENSOR; NULL where it has no transforms. A key that cannot be read is said,
+ * and the sensor then fails to open. E_NO_MEMORY. */
+int agent_transform_open(struct agent *agent, const struct cfg_sensor *sensor,
+                         struct agent_transform **ret_transform);
 
-/** Of the INDEX-th sensor; NULL: it has none. */
-const struct intake_transform *agent_transform_face(const struct agent *agent, size_t index);
+/** NULL of NULL. */
+const struct intake_transform *agent_transform_face(const struct agent_transform *transform);
 
-/** NULL transforms are allowed. */
-void agent_transform_close(struct agent *agent);
+/** NULL is allowed. */
+void agent_transform_close(struct agent_transform *transform);
 
 /* ---- agent.c ---- */
 

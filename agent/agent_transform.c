@@ -147,11 +147,9 @@ static bool take_memory(struct agent_transform *transform, const struct cfg_sens
     return transform->steps != NULL && transform->pairs != NULL && transform->keys != NULL;
 }
 
-static int open_one(struct agent *agent, const struct cfg_sensor *sensor,
-                    struct agent_transform *transform)
+static int open_chain(struct agent *agent, const struct cfg_sensor *sensor,
+                      struct agent_transform *transform)
 {
-    if (sensor->transform_count == 0)
-        return E_OK;
     if (!take_memory(transform, sensor))
         return E_NO_MEMORY;
     struct intake_tag *pairs = transform->pairs;
@@ -178,33 +176,37 @@ static int open_one(struct agent *agent, const struct cfg_sensor *sensor,
     return rc;
 }
 
-int agent_transform_open(struct agent *agent)
+int agent_transform_open(struct agent *agent, const struct cfg_sensor *sensor,
+                         struct agent_transform **ret_transform)
 {
-    int rc = E_OK;
-    agent->transforms = calloc(agent->config->sensor_count + 1, sizeof *agent->transforms);
-    if (agent->transforms == NULL)
-        return E_NO_MEMORY;
-    for (size_t i = 0; rc == E_OK && i < agent->config->sensor_count; i++)
-        rc = open_one(agent, &agent->config->sensors[i], &agent->transforms[i]);
-    return rc;
-}
-
-const struct intake_transform *agent_transform_face(const struct agent *agent, size_t index)
-{
-    const struct agent_transform *transform = &agent->transforms[index];
-    return transform->chain != NULL ? &transform->face : NULL;
-}
-
-void agent_transform_close(struct agent *agent)
-{
-    for (size_t i = 0; agent->transforms != NULL && i < agent->config->sensor_count; i++) {
-        struct agent_transform *transform = &agent->transforms[i];
-        chain_close(transform->chain);
-        if (transform->keys != NULL)
-            hash_wipe(transform->keys, transform->step_count * sizeof *transform->keys);
-        free(transform->keys);
-        free(transform->pairs);
-        free(transform->steps);
+    if (sensor->transform_count == 0) {
+        *ret_transform = NULL;
+        return E_OK;
     }
-    free(agent->transforms);
+    struct agent_transform *transform = calloc(1, sizeof *transform);
+    int rc = transform != NULL ? open_chain(agent, sensor, transform) : E_NO_MEMORY;
+    if (rc < 0) {
+        agent_transform_close(transform);
+        return rc;
+    }
+    *ret_transform = transform;
+    return E_OK;
+}
+
+const struct intake_transform *agent_transform_face(const struct agent_transform *transform)
+{
+    return transform != NULL ? &transform->face : NULL;
+}
+
+void agent_transform_close(struct agent_transform *transform)
+{
+    if (transform == NULL)
+        return;
+    chain_close(transform->chain);
+    if (transform->keys != NULL)
+        hash_wipe(transform->keys, transform->step_count * sizeof *transform->keys);
+    free(transform->keys);
+    free(transform->pairs);
+    free(transform->steps);
+    free(transform);
 }
