@@ -48,6 +48,6 @@ struct peer {
 /** NULL: there is no such identity. Valid until the next refresh. */
 const struct peer *peers_find(const struct peers *peers, const void *identity, size_t count);
 
-bool peer_may_sensor(const struct peer *peer, const char *sensor);
+bool peers_may_sensor(const struct peer *peer, const char *sensor);
 
 #endif
