@@ -40,7 +40,7 @@ struct intake_transform {
     void *context;
 
     /** The sensor was opened and has these channels. Forgets what it holds: flush first. E_INVALID,
-     *  E_TOO_BIG: that cannot be, FAULT says why. */
+     *  E_TOO_BIG: that cannot be, FAULT says why; E_CREDENTIALS: it has not the key it needs. */
     int (*bind)(void *context, const struct channel *channels, size_t count,
                 char fault[INTAKE_FAULT_BYTES]);
 

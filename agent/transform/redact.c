@@ -46,7 +46,7 @@ static int redact_bind(void *state, const struct chain_step *step, struct intake
         return 0;
     (void)snprintf(fault, INTAKE_FAULT_BYTES,
                    "its key could not be read at the start; mend the file, then reload");
-    return E_INVALID;
+    return E_CREDENTIALS;
 }
 
 static const char *make_hex(struct redact *redact, const struct chain_step *step,
