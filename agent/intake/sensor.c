@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/intake/shape.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
 
@@ -261,35 +262,13 @@ static void note_channels(struct sensor *sensor, const struct channel *channels,
     (void)pthread_mutex_unlock(&sensor->lock);
 }
 
-/* As its transform has it, or as it is. */
-static void get_shape(const struct sensor *sensor, struct intake_shape *shape)
-{
-    const struct intake_transform *transform = sensor->setup->transform;
-    if (transform != NULL) {
-        transform->get_shape(transform->context, shape);
-        return;
-    }
-    shape->tag_count = sensor->setup->tag_count;
-    for (size_t i = 0; i < shape->tag_count; i++)
-        shape->tags[i] = (struct intake_tag){.name = sensor->setup->tags[i].name,
-                                             .value = sensor->setup->tags[i].value};
-}
-
 /* Tells the spool what is the same in all of the sensor's records. */
 static int define(struct sensor *sensor, struct intake_shape *shape)
 {
-    _Static_assert((int)INTAKE_TAGS_MAX == (int)SENSOR_TAGS_MAX, "tags");
-    struct tag tags[INTAKE_TAGS_MAX];
-    get_shape(sensor, shape);
-    for (size_t i = 0; i < shape->tag_count; i++)
-        tags[i] = (struct tag){.name = shape->tags[i].name, .value = shape->tags[i].value};
-    const struct sensor_definition definition = {.device = sensor->options->device,
-                                                 .name = sensor->setup->name,
-                                                 .channel_count = shape->channel_count,
-                                                 .channels = shape->channels,
-                                                 .tag_count = shape->tag_count,
-                                                 .tags = tags};
-    int rc = spool_define_sensor(sensor->options->spool, &definition, &sensor->number);
+    const struct collect_sensor *setup = sensor->setup;
+    shape_get(setup->transform, setup->tags, setup->tag_count, shape);
+    int rc = shape_define(sensor->options->spool, sensor->options->device, setup->name, shape,
+                          &sensor->number);
     sensor->is_defined = sensor->is_defined || rc == 0;
     sensor->is_reshaped = rc < 0;
     return rc;
