@@ -16,6 +16,16 @@
  */
 struct handin;
 
+/**
+ * A sensor may have so many sets of channels, units and tags in a run (all of them together so many
+ * as the second says), each of which takes a place in the spool's dictionary. SenML's base name is
+ * among the tags, as "bn". What has no place there goes as a document that says the same, with the
+ * sensor's configured tags alone beside it:
+ *
+ *     {"senml":[{"bn":"urn:dev:1:","n":"temp","u":"Cel","v":21.5}],"tags":{"site":"pump-4"}}
+ */
+enum { HANDIN_SHAPES_MAX = 16, HANDIN_SHAPES_ALL_MAX = 512 };
+
 /** A sensor of the configuration. */
 struct handin_sensor {
     const char *name;
@@ -33,7 +43,8 @@ struct handin_sensor {
 /** Everything that this points to stays the caller's and must stay valid until handin_close. */
 struct handin_options {
     const struct handin_sensor *sensors;
-    size_t sensor_count; /* 0: any valid name is a sensor, at most sensors_max of them */
+    size_t sensor_count; /* 0: any valid name is a sensor, in every format and lane, by itself in
+                            normal; at most sensors_max of them */
     size_t sensors_max;
     const char *const *taken; /* names of sensors that have a driver, and are not for peers */
     size_t taken_count;
@@ -41,7 +52,8 @@ struct handin_options {
     struct spool *spool;
     bool carries[LANE_COUNT]; /* some route does */
     size_t document_bytes_max;
-    bool (*knows_time)(void *context); /* whether the wall clock of CLOCK is to be believed */
+    bool (*knows_time)(void *context); /* whether the wall clock of CLOCK is to be believed; not if
+                                          CLOCK does not call it synced */
     void (*clock)(void *context, struct spool_clock_reading *ret_reading);
     void *context;
 };
@@ -71,9 +83,15 @@ struct handin_receipt {
 
 /**
  * Nothing is put into the spool unless all of it is good. FAULT says for the peer what is not.
+ * Whatever is good is put there with the time that the peer said, and counts as come now. Where the
+ * spool, or a transform, stops in the midst of a pack the records before that stay, and the receipt
+ * has them: whoever hands in all of it again makes them twice. A transform may take a record and
+ * give none, now or ever: what it holds is in RAM alone, and the receipt has no number of it.
+ *
  * E_NOT_FOUND: no such sensor; E_EXISTS: its name is a driver's; E_BUSY: too many sensors;
  * E_DENIED: the lane is not for this peer or sensor, or nothing carries it; E_UNSUPPORTED: not in
- * this format; E_TOO_BIG; E_SYNTAX, E_INVALID, E_RANGE: as payload_read and validate_record;
+ * this format; E_TOO_BIG; E_SYNTAX, E_INVALID, E_RANGE: as payload_read and validate_record, or the
+ * lane has no such name, or a transform cannot do its part with it;
  * E_REFUSED, E_AGAIN, E_FULL: there is no room, come again; E_CREDENTIALS: a transform has not the
  * key that it needs.
  */
