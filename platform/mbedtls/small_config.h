@@ -7,7 +7,8 @@
  * (2.28) or mbedtls/mbedtls_config.h (3.6), so that library and program see the same.
  *
  * A TLS 1.2 client with the suites of tls.c, X.509, and the hashes of SigV4 and S3. No server, no
- * DTLS, no PSA, hence no TLS 1.3; no random generator, as tls.c hands in the kernel's.
+ * DTLS, no PSA, hence no TLS 1.3; no random generator, as tls.c hands in the kernel's. With
+ * RUNNEL_SMALL_DTLS also what libcoap needs to be a server of DTLS with pre-shared keys.
  */
 
 /* The system. */
@@ -84,6 +85,23 @@
 #define MBEDTLS_PK_WRITE_C
 #define MBEDTLS_X509_CREATE_C
 #define MBEDTLS_X509_CSR_WRITE_C
+
+#ifdef RUNNEL_SMALL_DTLS
+/* TLS_PSK_WITH_AES_128_CCM_8 (RFC 7252 section 9.1.3.1) and those with GCM. libcoap has a generator
+ * of its own, and asks for the version. */
+#define MBEDTLS_SSL_SRV_C
+#define MBEDTLS_SSL_PROTO_DTLS
+#define MBEDTLS_SSL_DTLS_HELLO_VERIFY
+#define MBEDTLS_SSL_DTLS_ANTI_REPLAY
+#define MBEDTLS_SSL_COOKIE_C
+#define MBEDTLS_KEY_EXCHANGE_PSK_ENABLED
+#define MBEDTLS_CCM_C
+#define MBEDTLS_TIMING_C
+#define MBEDTLS_ENTROPY_C
+#define MBEDTLS_CTR_DRBG_C
+#define MBEDTLS_ERROR_C
+#define MBEDTLS_VERSION_C
+#endif
 
 /* 2.28 blinds a key that it checks with random numbers of its own, 3.6 with the caller's. And 3.6
  * looks at all of this by itself, once it has derived what follows. */
