@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Builds what a static program of runnel needs and Debian does not have: mbedTLS with no more than
-# platform/mbedtls/small_config.h names, cJSON as an archive, and with "coap" libcoap on that mbedTLS.
-# The rest comes from Debian.
+# platform/mbedtls/small_config.h names, cJSON as an archive, and with "coap" libcoap on that
+# mbedTLS. The rest comes from Debian.
 #
 # usage: small_libraries.sh 2.28|3.6 host|armhf|arm64 [coap]
 #        into build/cache/small-VERSION-MACHINE or small-VERSION-MACHINE-coap
