@@ -362,6 +362,17 @@ static int open_sensors(struct agent *agent, bool drain)
     return collect_open(&options, &agent->collect);
 }
 
+/* ---- peers ---- */
+
+#ifdef CONFIG_COAP
+static int open_coap(struct agent *agent)
+{
+    char fault[AGENT_COAP_FAULT_BYTES] = "";
+    int rc = agent_coap_open(agent, fault);
+    return rc < 0 ? fail_start(agent, fault, rc) : rc;
+}
+#endif
+
 /* ---- the whole ---- */
 
 static int open_control(struct agent *agent)
@@ -438,6 +449,10 @@ static int open_stages(struct agent *agent, bool drain)
         agent_trial_tell(agent);
     if (rc == E_OK)
         rc = open_sensors(agent, drain);
+#ifdef CONFIG_COAP
+    if (rc == E_OK && !drain)
+        rc = open_coap(agent);
+#endif
     return rc == E_OK ? open_control(agent) : rc;
 }
 
@@ -452,7 +467,13 @@ static int start_stages(struct agent *agent)
 #endif
     for (size_t i = 0; rc == E_OK && i < agent->config->route_count; i++)
         rc = uplink_start(agent->uplinks[i]);
-    return rc == E_OK ? collect_start(agent->collect) : rc;
+    if (rc == E_OK)
+        rc = collect_start(agent->collect);
+#ifdef CONFIG_COAP
+    if (rc == E_OK)
+        rc = agent_coap_start(agent);
+#endif
+    return rc;
 }
 
 /* What RAM has goes to the file that cannot be committed to, for the next start to salvage. */
@@ -481,6 +502,9 @@ static bool stop_stages(struct agent *agent)
     int64_t routes_ms = comes_back ? deadline_ms : now_ms + ROUTES_STOP_MS;
     stop_request(&agent->stop);
     bool ended = collect_stop(agent->collect, deadline_ms) == E_OK;
+#ifdef CONFIG_COAP
+    ended = agent_coap_stop(agent, deadline_ms) && ended;
+#endif
     bool silent = true;
     (void)agent_credentials_stop(agent, now_ms); /* whoever waits for some need not any more */
     for (size_t i = 0; i < agent->config->route_count; i++)
@@ -509,6 +533,9 @@ static bool stop_stages(struct agent *agent)
 static void close_stages(struct agent *agent)
 {
     collect_close(agent->collect);
+#ifdef CONFIG_COAP
+    agent_coap_close(agent);
+#endif
 #ifdef CONFIG_TRANSFORMS
     close_transforms(agent);
 #endif
@@ -541,6 +568,7 @@ static void forget_stages(struct agent *agent)
     agent->tags = NULL;
     agent->transforms = NULL;
     agent->collect = NULL;
+    agent->coap = NULL;
     agent->control = NULL;
     agent->source = NULL;
     agent->signal_fd = agent->stop.fd = agent->attention.fd = agent->credentials_stop.fd = -1;

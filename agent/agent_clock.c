@@ -87,6 +87,14 @@ void agent_clock_read(void *context, struct spool_clock_reading *ret_reading)
     *ret_reading = now;
 }
 
+const char *agent_clock_quality(struct agent_clock *clock)
+{
+    static const char *const qualities[] = {"synced", "corrected", "estimated"};
+    struct spool_clock_reading now;
+    agent_clock_read(clock, &now);
+    return qualities[now.quality];
+}
+
 /* The kernel and a Date of the last hours say one thing, this one another. */
 static bool is_outvoted_locked(struct agent_clock *clock, const struct spool_clock_reading *now,
                                int64_t date_offset_ms)

@@ -117,6 +117,19 @@ static void fill_health(struct agent *agent, const struct spool_status *spool,
     status->problem = status->healthy ? NULL : now->problem;
 }
 
+#ifdef CONFIG_COAP
+bool agent_control_healthy(struct agent *agent, const struct spool_status *spool,
+                           struct uplink_status *uplink)
+{
+    bool healthy = spool->error >= 0;
+    for (size_t i = 0; i < agent->config->route_count && healthy; i++) {
+        uplink_get_status(agent->uplinks[i], uplink);
+        healthy = !is_overdue(agent, i, uplink);
+    }
+    return healthy;
+}
+#endif
+
 static void fill_warnings(const struct agent *agent, struct agent_status *now)
 {
     struct status *status = &now->status;
@@ -140,7 +153,6 @@ static void fill_config(struct agent *agent, struct agent_status *now)
 
 static void fill_rest(struct agent *agent, const struct spool_status *spool, struct status *status)
 {
-    static const char *const qualities[] = {"synced", "corrected", "estimated"};
     struct spool_clock_reading clock;
     agent_clock_read(&agent->clock, &clock);
     status->device = agent->config->device;
@@ -150,7 +162,7 @@ static void fill_rest(struct agent *agent, const struct spool_status *spool, str
     status->uptime_ms = clock_mono_ms() - agent->started_ms;
     status->durable = agent->storage_durable && spool->durable;
     status->aside = spool->aside;
-    status->clock_quality = qualities[clock.quality];
+    status->clock_quality = agent_clock_quality(&agent->clock);
     status->clock_offset_ms = clock.offset_ms;
     status->counters_since_ms = spool->counters_since_ms;
     status->flash_commits = spool->commits;
@@ -180,6 +192,9 @@ void agent_control_fill_status(struct agent *agent, struct agent_status *ret_sta
     agent_certificate_fill_status(agent, &status->certificate);
     fill_warnings(agent, ret_status);
     fill_config(agent, ret_status);
+#ifdef CONFIG_COAP
+    agent_coap_fill_status(agent, ret_status);
+#endif
 }
 
 static void write_status(void *context, bool text, struct writer *out)
@@ -199,6 +214,11 @@ static const struct cfg_sensor *find_sensor(const struct config *config, const c
     for (size_t i = 0; i < config->sensor_count; i++)
         if (strcmp(config->sensors[i].name, name) == 0)
             return &config->sensors[i];
+#ifdef CONFIG_COAP
+    for (size_t i = 0; i < config->coap.sensor_count; i++)
+        if (strcmp(config->coap.sensors[i].sensor.name, name) == 0)
+            return &config->coap.sensors[i].sensor;
+#endif
     return NULL;
 }
 

@@ -123,6 +123,7 @@ struct agent {
     struct tag *tags;
     struct agent_transform **transforms; /* likewise; NULL: the sensor has none */
     struct collect *collect;
+    struct agent_coap *coap;                                      /* NULL: nothing listens */
     struct driver_agent asked;                                    /* by drivers, about this agent */
     struct agent_credentials credentials[2 * CFG_ROUTES_MAX + 2]; /* those that a route uses, and */
     size_t credentials_count;     /* before a role what it is assumed
@@ -159,6 +160,30 @@ const struct intake_transform *agent_transform_face(const struct agent_transform
 /** NULL is allowed. */
 void agent_transform_close(struct agent_transform *transform);
 
+/* ---- agent_coap.c, where Kconfig did not leave out COAP: peers that hand in their readings. Where
+ * nothing listens, nothing of it happens ---- */
+
+enum { AGENT_COAP_FAULT_BYTES = 272 };
+
+/** The sockets, and what stands between them and the spool, which is open. FAULT may say why not.
+ * What handin_open and coap_door_open return. What is open is the caller's in any case. */
+int agent_coap_open(struct agent *agent, char fault[AGENT_COAP_FAULT_BYTES]);
+
+/** E_NO_MEMORY, error_sys. */
+int agent_coap_start(struct agent *agent);
+
+/** Before the spool is stopped, which gets what transforms held. False if its thread still runs at
+ *  DEADLINE_MS. */
+bool agent_coap_stop(struct agent *agent, int64_t deadline_ms);
+void agent_coap_close(struct agent *agent);
+
+/** For the watchdog, as progress_late_ms. */
+int64_t agent_coap_late_ms(const struct agent *agent, int64_t now_ms);
+
+struct agent_status;
+/** With its warnings. Between open and close; any thread. */
+void agent_coap_fill_status(struct agent *agent, struct agent_status *now);
+
 /* ---- agent.c ---- */
 
 /** What an uplink is opened with, its keys left out; the destination is the caller's. As dest_open,
@@ -173,6 +198,9 @@ void agent_clock_read(void *context, struct spool_clock_reading *ret_reading);
 
 /** The Date of an authenticated reply. Likewise. */
 void agent_clock_learn(void *context, int64_t offset_ms);
+
+/** "synced", "corrected", "estimated". */
+const char *agent_clock_quality(struct agent_clock *clock);
 
 /** Whether the kernel calls its clock synchronised, and is believed. */
 bool agent_clock_vouched(struct agent_clock *clock);
@@ -356,7 +384,7 @@ int64_t agent_source_late_ms(const struct agent *agent, int64_t now_ms);
 bool agent_control_carries(const struct config *config, enum lane lane);
 
 /** What is said of the agent, and what it points to. */
-enum { AGENT_PROBLEM_BYTES = 480 };
+enum { AGENT_PROBLEM_BYTES = 480, AGENT_COAP_WARNING_BYTES = 480 };
 struct agent_status {
     struct status status;
     struct uplink_status uplinks[CFG_ROUTES_MAX];
@@ -364,7 +392,14 @@ struct agent_status {
     char problem[AGENT_PROBLEM_BYTES];
     char certificate[AGENT_CERTIFICATE_WARNING_BYTES];
     char source[AGENT_SOURCE_WARNING_BYTES];
+    char exposed[AGENT_COAP_WARNING_BYTES];
+    char psk[AGENT_COAP_WARNING_BYTES];
 };
+
+/** For agent_coap.c: whether nothing is wrong that status calls unhealthy. SPOOL: how it is;
+ * UPLINK: room that the caller has. Any thread. */
+bool agent_control_healthy(struct agent *agent, const struct spool_status *spool,
+                           struct uplink_status *uplink);
 
 /** All but the sensors, which come one by one: those are the control thread's alone. */
 void agent_control_fill_status(struct agent *agent, struct agent_status *ret_status);

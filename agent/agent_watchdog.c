@@ -103,6 +103,9 @@ static bool is_any_late(struct agent *agent, int64_t now_ms)
 #ifdef CONFIG_CONFIG_SOURCE
     late = is_late(agent, "source", "source", agent_source_late_ms(agent, now_ms)) || late;
 #endif
+#ifdef CONFIG_COAP
+    late = is_late(agent, "coap", "coap", agent_coap_late_ms(agent, now_ms)) || late;
+#endif
     return is_late(agent, "control", "control",
                    progress_late_ms(control_progress(agent->control), now_ms)) ||
            late;
