@@ -182,6 +182,12 @@ static int look(struct doctor_run *run)
         rc = look_at_routes(run);
     if (rc < 0)
         return rc;
+#ifdef CONFIG_COAP
+    if (run->config != NULL && run->config->coap.listen_count > 0 && run->options->route == NULL) {
+        begin_section(run, "coap", "");
+        agent_doctor_coap(run);
+    }
+#endif
     begin_section(run, "agent", "");
     agent_doctor_agent_rest(run);
     doctor_end(run->to);

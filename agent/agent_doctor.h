@@ -80,6 +80,11 @@ int agent_doctor_route_keys(struct doctor_run *run, const struct cfg_credentials
 /** A section for a route. */
 void agent_doctor_route(struct doctor_run *run, const struct cfg_route *config);
 
+/* ---- agent_doctor_coap.c, where Kconfig did not leave out COAP ---- */
+
+/** What a section about peers says. The configuration, which is there, has listeners. */
+void agent_doctor_coap(struct doctor_run *run);
+
 /* ---- agent_doctor_agent.c: what the agent that runs says ---- */
 
 /** Asks it; run->status stays NULL if it cannot be asked, and why is said. */
