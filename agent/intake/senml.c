@@ -352,7 +352,8 @@ static int resolve_time(struct pack *pack, struct moment *ret_moment)
     struct number time;
     int64_t ms = 0;
     if (add(pack->base_time, pack->entry.time, &time) < 0)
-        return refuse_time(pack, false);
+        return tokens_fail(pack->reading, E_RANGE,
+                           "record %u: \"bt\" and \"t\" are no time together", pack->index);
     bool relative = is_relative(time);
     if (!relative && !payload->knows_time) {
         pack->is_document = true;

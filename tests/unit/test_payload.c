@@ -273,9 +273,25 @@ static void long_string(unsigned major, bool in_pieces, const char *begin, const
     assert_int_equal(read_in(PAYLOAD_CBOR, bytes, at, true, written + 7), E_TOO_BIG);
 }
 
+/* Pieces whose length stands in the head itself. */
+static void short_pieces(void)
+{
+    uint8_t bytes[900];
+    size_t at = 0;
+    memcpy(bytes, "\xa1\x01\x7f", 3);
+    for (at = 3; at < 3 + 800; at += 4)
+        memcpy(bytes + at, "\x63\xe2\x82\xac", 4); /* the euro */
+    bytes[at++] = 0xff;
+    assert_int_equal(read_in(PAYLOAD_CBOR, bytes, at, true, TEXT_BYTES), 0);
+    assert_int_equal(trace.used, strlen("@5000 {\"1\":\"\"}") + 600);
+    for (at = at - 1; at > 0; at--)
+        assert_int_equal(read_in(PAYLOAD_CBOR, bytes, at, true, TEXT_BYTES), E_SYNTAX);
+}
+
 static void test_long_strings(void **state)
 {
     (void)state;
+    short_pieces();
     long_string(3, false, "@5000 {\"1\":\"\\\"\\\"", "\\\"\"}");
     long_string(3, true, "@5000 {\"1\":\"\\\"\\\"", "\\\"\"}");
     long_string(2, false, "@5000 {\"1\":\"____", "__w\"}");
@@ -483,6 +499,7 @@ static void test_senml_times(void **state)
     time_is("-268435456", false, "@-268435451000! a=1e-0");
     time_is_not("-268435457", false, back);
     time_is("1700000000.12345678901234567890", true, "@123! a=1e-0");
+    time_is_not("-1e308,\"bt\":-1e308", true, "record 1: \"bt\" and \"t\" are no time together");
 }
 
 static void goes_whole(const char *text)
@@ -535,6 +552,18 @@ static void test_senml_depth(void **state)
         assert_int_equal(rc, depth == 13 ? 0 : E_TOO_BIG);
     }
     assert_string_equal(fault, "record 1: nested too deeply");
+}
+
+/* The texts of a sample, and of the record that begins the next, stand in the room. */
+static void test_senml_room(void **state)
+{
+    (void)state;
+    static const char pack[] = "[{\"vs\":\"abc\"},{\"vs\":\"de\"},{\"n\":\"b\",\"vs\":\"fg\"}]";
+    assert_int_equal(read_in(PAYLOAD_SENML_JSON, pack, strlen(pack), true, 5), 0);
+    assert_string_equal(trace.text, "@5000 value='abc'; @5000 value='de' b='fg'");
+    assert_int_equal(read_in(PAYLOAD_SENML_JSON, pack, strlen(pack), true, 4), E_TOO_BIG);
+    assert_string_equal(fault, "record 2: texts of more than 4 bytes");
+    assert_int_equal(trace.records, 0);
 }
 
 static void test_handler_refuses(void **state)
@@ -699,14 +728,23 @@ static void test_twins(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_formats),        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_octets),         cmocka_unit_test(test_json),
-        cmocka_unit_test(test_cbor),           cmocka_unit_test(test_long_strings),
-        cmocka_unit_test(test_hostile),        cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_senml_examples), cmocka_unit_test(test_senml_cbor_example),
-        cmocka_unit_test(test_senml_values),   cmocka_unit_test(test_senml_faults),
-        cmocka_unit_test(test_senml_times),    cmocka_unit_test(test_senml_documents),
-        cmocka_unit_test(test_senml_depth),    cmocka_unit_test(test_handler_refuses),
+        cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_octets),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_cbor),
+        cmocka_unit_test(test_long_strings),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_senml_examples),
+        cmocka_unit_test(test_senml_cbor_example),
+        cmocka_unit_test(test_senml_values),
+        cmocka_unit_test(test_senml_faults),
+        cmocka_unit_test(test_senml_times),
+        cmocka_unit_test(test_senml_documents),
+        cmocka_unit_test(test_senml_depth),
+        cmocka_unit_test(test_senml_room),
+        cmocka_unit_test(test_handler_refuses),
         cmocka_unit_test(test_twins),
     };
     return cmocka_run_group_tests_name("payload", tests, NULL, NULL);
