@@ -6,7 +6,7 @@
 
 #include "platform/base/error.h"
 
-enum { NONE = UINT32_MAX };
+static const uint32_t NONE = UINT32_MAX;
 
 struct message {
     uint8_t key[SEEN_KEY_BYTES];

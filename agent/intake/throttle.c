@@ -7,7 +7,8 @@
 #include "platform/base/error.h"
 
 /* Buckets hold millionths of tokens: per_mil_s of them come back in each millisecond. */
-enum { MILLION = 1000000, NOBODY = UINT32_MAX, WAIT_S_MAX = 3600 };
+enum { MILLION = 1000000, WAIT_S_MAX = 3600 };
+static const uint32_t NOBODY = UINT32_MAX;
 
 struct bucket {
     uint64_t level;
