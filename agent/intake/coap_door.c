@@ -12,6 +12,8 @@
 #include "agent/intake/coap_door_state.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
+#include "platform/hash.h"
+#include "platform/random.h"
 
 /* So many datagrams of each listener are read before it is looked who may be answered. */
 enum { DATAGRAMS = 16 };
@@ -29,7 +31,10 @@ static int64_t due_ms(const struct coap_door *door)
     int64_t flush_boot_ms = handin_due_ms(door->options.handin);
     int64_t flush_ms =
         flush_boot_ms == INT64_MAX ? INT64_MAX : flush_boot_ms - clock_boot_ms() + clock_mono_ms();
-    return flush_ms < door->waits_due_ms ? flush_ms : door->waits_due_ms;
+    int64_t first_ms = transfer_due_ms(door->transfers);
+    first_ms = flush_ms < first_ms ? flush_ms : first_ms;
+    first_ms = door->waits_due_ms < first_ms ? door->waits_due_ms : first_ms;
+    return door->peers != NULL && door->peers_due_ms < first_ms ? door->peers_due_ms : first_ms;
 }
 
 static void look_at_waits(struct coap_door *door)
@@ -51,6 +56,14 @@ static void read_datagrams(struct coap_door *door)
     while (--left > 0 && is_readable(fd));
 }
 
+static void note_transfers(struct coap_door *door)
+{
+    size_t count = transfer_count(door->transfers, clock_mono_ms());
+    (void)pthread_mutex_lock(&door->lock);
+    door->status.transfers = count;
+    (void)pthread_mutex_unlock(&door->lock);
+}
+
 static bool is_stopped(const struct coap_door *door)
 {
     return stop_requested(&door->watched) ||
@@ -66,9 +79,12 @@ static void run(void *context)
         if (is_stopped(door))
             break;
         look_at_waits(door);
+        coap_door_secure_look(door);
         if (handin_due_ms(door->options.handin) <= clock_boot_ms())
             handin_flush(door->options.handin, clock_boot_ms());
         read_datagrams(door);
+        coap_door_secure_end(door);
+        note_transfers(door);
     }
     progress_promise(&door->progress, INT64_MAX);
 }
@@ -100,13 +116,32 @@ static int open_events(struct coap_door *door)
     return rc;
 }
 
-static int open_parts(struct coap_door *door, char fault[COAP_DOOR_FAULT_BYTES])
+static int open_memory(struct coap_door *door)
 {
-    int rc = coap_door_listen(door, fault);
+    const struct coap_door_options *options = &door->options;
+    const struct throttle_options rates = {.peer_messages = options->peer_messages,
+                                           .peer_bytes = options->peer_bytes,
+                                           .all_messages = options->all_messages,
+                                           .all_bytes = options->all_bytes,
+                                           .peers_max = CONFIG_COAP_SESSIONS};
+    random_bytes(door->secret, sizeof door->secret);
+    int rc = throttle_open(&rates, &door->throttle);
     if (rc == 0)
-        rc = coap_door_request_serve(door);
+        rc = seen_open(CONFIG_COAP_SEEN, &door->seen);
+    if (rc == 0)
+        rc = transfer_open(CONFIG_COAP_TRANSFERS, options->document_bytes_max, &door->transfers);
     if (rc == 0)
         rc = coap_door_wait_open(door);
+    return rc;
+}
+
+static int open_parts(struct coap_door *door, char fault[COAP_DOOR_FAULT_BYTES])
+{
+    int rc = open_memory(door);
+    if (rc == 0)
+        rc = coap_door_listen(door, fault);
+    if (rc == 0)
+        rc = coap_door_request_serve(door);
     if (rc == 0)
         rc = open_events(door);
     return rc;
@@ -174,9 +209,15 @@ void coap_door_close(struct coap_door *door)
     if (door == NULL || door->thread.running)
         return;
     coap_door_wait_close(door);
+    coap_door_secure_end(door);
     if (door->context != NULL)
         coap_free_context(door->context);
     coap_cleanup();
+    coap_door_secure_close(door);
+    transfer_close(door->transfers);
+    seen_close(door->seen);
+    throttle_close(door->throttle);
+    hash_wipe(door->secret, sizeof door->secret);
     stop_close(&door->stop);
     close_fd(door->poll_fd);
     close_fd(door->event_fd);

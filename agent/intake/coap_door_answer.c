@@ -40,6 +40,8 @@ static void add_options(coap_pdu_t *pdu, const struct coap_door_answer *answer)
         coap_door_answer_add_uint(pdu, COAP_OPTION_BLOCK1, answer->block);
     if (answer->size != 0)
         coap_door_answer_add_uint(pdu, COAP_OPTION_SIZE1, (uint32_t)answer->size);
+    if (answer->echo != NULL)
+        (void)coap_add_option(pdu, COAP_OPTION_ECHO, answer->echo_bytes, answer->echo);
 }
 
 void coap_door_answer(struct coap_door_exchange *exchange, const struct coap_door_answer *answer)
@@ -59,6 +61,11 @@ static size_t room(const struct coap_door_exchange *exchange)
     coap_bin_const_t token = coap_pdu_get_token(exchange->request);
     size_t taken = HEADER_BYTES + token.length + OPTIONS_BYTES + 1;
     return exchange->answer_bytes_max > taken ? exchange->answer_bytes_max - taken : 0;
+}
+
+bool coap_door_answer_fits(const struct coap_door_exchange *exchange, size_t body_bytes)
+{
+    return body_bytes <= room(exchange);
 }
 
 void coap_door_answer_refuse(struct coap_door_exchange *exchange, coap_pdu_code_t code,

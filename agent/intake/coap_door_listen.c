@@ -43,6 +43,8 @@ static int open_listen(struct coap_door *door, const struct coap_door_listen *li
                        listen->host);
         return E_INVALID;
     }
+    if (listen->secure && door->peers == NULL)
+        return say(fault, E_INVALID, "coaps:// needs psk_file, which says who may come");
     errno = 0;
     if (coap_new_endpoint(door->context, &address,
                           listen->secure ? COAP_PROTO_DTLS : COAP_PROTO_UDP) != NULL)
@@ -72,6 +74,8 @@ int coap_door_listen(struct coap_door *door, char fault[COAP_DOOR_FAULT_BYTES])
         return say(fault, E_UNSUPPORTED, "libcoap was built without epoll");
     coap_context_set_max_idle_sessions(door->context, CONFIG_COAP_SESSIONS);
     coap_context_set_session_timeout(door->context, SESSION_S);
+    coap_context_set_max_handshake_sessions(door->context, CONFIG_COAP_SESSIONS);
+    rc = coap_door_secure_open(door, fault);
     for (size_t i = 0; rc == 0 && i < door->options.listen_count; i++)
         rc = open_listen(door, &door->options.listens[i], fault);
     return rc;

@@ -28,6 +28,10 @@ static void give(struct coap_door_exchange *exchange, unsigned format, const voi
                                             .format = format,
                                             .body = body,
                                             .body_bytes = body_bytes};
+    if (!coap_door_answer_fits(exchange, body_bytes)) {
+        coap_door_exchange_challenge(exchange);
+        return;
+    }
     coap_door_answer(exchange, &answer);
 }
 
