@@ -37,6 +37,7 @@ PARTS = {
     "uplink and destinations": ("uplink",), "credentials and signatures": ("aws",),
     "status and control socket": ("control",), "commands": ("cli",),
     "drivers and intake": ("drivers", "intake"), "HTTP, TLS, hashes": ("http", "tls", "hash"),
+    "CoAP peers": ("coap_door", "handin", "payload", "validate"),
     "base, JSON, system": ("base", "json", "json_read", "linux", "gzip"),
     "agent": ("agent",),
 }

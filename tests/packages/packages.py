@@ -158,7 +158,7 @@ class Guest:
         depends = subprocess.run(["dpkg-deb", "-f", self.test / "old.deb", "Depends"], check=True,
                                  capture_output=True, text=True).stdout
         for library in ("libc6", "libcjson1", "liblmdb0", "libmbedtls14", "libmodbus5",
-                        "zlib1g"):
+                        "libcoap3", "zlib1g"):
             check(library in depends, f"{library} is not in {depends}")
 
     def write(self, sink):
