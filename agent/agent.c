@@ -730,8 +730,11 @@ static bool may_begin_again(struct agent *agent)
 static int64_t look_around(struct agent *agent)
 {
     int64_t health_ms = agent_health_look(agent);
-    int64_t certificate_ms = agent_certificate_look(agent);
-    return health_ms < certificate_ms ? health_ms : certificate_ms;
+    int64_t next_ms = earlier(health_ms, agent_certificate_look(agent));
+#ifdef CONFIG_COAP
+    next_ms = earlier(next_ms, agent_coap_look(agent));
+#endif
+    return next_ms;
 }
 
 /* The exit code, which only counts if it is not to begin again. */

@@ -6,12 +6,14 @@
 #include "agent/intake/coap_door.h"
 #include "platform/base/error.h"
 #include "platform/base/log.h"
+#include "platform/clock.h"
 
 enum {
     DOCUMENT_BYTES = CONFIG_DOCUMENT_KIB * 1024,
     BURST_S = 2, /* a peer that was silent may send so many seconds' worth at once */
     HOUR_S = 3600,
     PER_MIL = 1000,
+    RETRY_MS = 10 * 1000, /* where the address is not there yet, or the keys cannot be read */
 };
 
 /* The enumerators of the configuration and of the stage are the same. */
@@ -39,8 +41,11 @@ struct agent_coap {
     struct validate_member *members; /* of all sensors */
     const char **taken;
     struct handin *handin;
-    struct coap_door *door;
-    struct uplink_status uplink; /* the door's thread's, when a peer asks */
+    struct uplink_status uplink;       /* the door's thread's, when a peer asks */
+    int64_t retry_ms;                  /* when it is tried again to open the door (clock_mono_ms) */
+    pthread_mutex_t lock;              /* of the rest, which main changes and others look at */
+    struct coap_door *door;            /* NULL: it could not be opened, */
+    char fault[COAP_DOOR_FAULT_BYTES]; /* which says why */
 };
 
 /* ---- sensors ---- */
@@ -215,8 +220,8 @@ static void write_status(void *context, struct writer *out)
     json_write_object_end(&json);
 }
 
-static int open_door(struct agent *agent, struct agent_coap *coap,
-                     char fault[COAP_DOOR_FAULT_BYTES])
+static int make_door(struct agent *agent, struct agent_coap *coap,
+                     char fault[COAP_DOOR_FAULT_BYTES], struct coap_door **ret_door)
 {
     const struct cfg_coap *config = &agent->config->coap;
     struct coap_door_options options = {
@@ -240,7 +245,41 @@ static int open_door(struct agent *agent, struct agent_coap *coap,
         options.listens[i] = (struct coap_door_listen){.host = config->listens[i].host,
                                                        .port = config->listens[i].port,
                                                        .secure = config->listens[i].secure};
-    return coap_door_open(&options, fault, &coap->door);
+    return coap_door_open(&options, fault, ret_door);
+}
+
+/* An address may come with its network, and a file be mended: until then sensors and routes go on.
+ * Not so on trial, which is to find such mistakes, nor without DTLS, which no time brings. */
+static bool may_mend(const struct agent *agent, int error)
+{
+    return error != E_UNSUPPORTED && error != E_NO_MEMORY &&
+           agent->config->state != CFG_STATE_TRIAL;
+}
+
+/* From now on others see DOOR, or why there is none, which is logged once. */
+static void show_door(struct agent_coap *coap, struct coap_door *door, const char *fault)
+{
+    char value[LOG_VALUE_BYTES];
+    (void)pthread_mutex_lock(&coap->lock);
+    bool is_news = strcmp(coap->fault, fault) != 0;
+    coap->door = door;
+    (void)snprintf(coap->fault, sizeof coap->fault, "%s", fault);
+    (void)pthread_mutex_unlock(&coap->lock);
+    if (door == NULL && is_news)
+        log_error("coap-failed error=\"%s\" remedy=\"mend it: it is tried again every %d s\"",
+                  log_value(value, fault), RETRY_MS / 1000);
+    coap->retry_ms = clock_mono_ms() + RETRY_MS;
+}
+
+static int open_door(struct agent *agent, struct agent_coap *coap,
+                     char fault[COAP_DOOR_FAULT_BYTES])
+{
+    struct coap_door *door = NULL;
+    int rc = make_door(agent, coap, fault, &door);
+    if (rc < 0 && !may_mend(agent, rc))
+        return rc;
+    show_door(coap, door, fault);
+    return E_OK;
 }
 
 static void warn_of_exposed(const struct cfg_coap *config)
@@ -263,6 +302,7 @@ int agent_coap_open(struct agent *agent, char fault[AGENT_COAP_FAULT_BYTES])
     struct agent_coap *coap = calloc(1, sizeof *coap);
     if (coap == NULL)
         return E_NO_MEMORY;
+    (void)pthread_mutex_init(&coap->lock, NULL);
     agent->coap = coap;
     int rc = take_memory(coap, agent->config);
     if (rc == E_OK)
@@ -278,10 +318,33 @@ int agent_coap_open(struct agent *agent, char fault[AGENT_COAP_FAULT_BYTES])
 
 int agent_coap_start(struct agent *agent)
 {
-    if (agent->coap == NULL)
+    struct agent_coap *coap = agent->coap;
+    if (coap == NULL)
         return E_OK;
     warn_of_exposed(&agent->config->coap);
-    return coap_door_start(agent->coap->door);
+    return coap->door != NULL ? coap_door_start(coap->door) : E_OK;
+}
+
+int64_t agent_coap_look(struct agent *agent)
+{
+    struct agent_coap *coap = agent->coap;
+    struct coap_door *door = NULL;
+    char fault[COAP_DOOR_FAULT_BYTES] = "";
+    if (coap == NULL || coap->door != NULL)
+        return INT64_MAX;
+    if (clock_mono_ms() < coap->retry_ms)
+        return coap->retry_ms;
+    int rc = make_door(agent, coap, fault, &door);
+    if (rc == E_OK) {
+        rc = coap_door_start(door);
+        (void)snprintf(fault, sizeof fault, "%s", rc < 0 ? ERROR_TEXT(rc) : "");
+    }
+    if (rc < 0) {
+        coap_door_close(door);
+        door = NULL;
+    }
+    show_door(coap, door, fault);
+    return door != NULL ? INT64_MAX : coap->retry_ms;
 }
 
 bool agent_coap_stop(struct agent *agent, int64_t deadline_ms)
@@ -289,7 +352,7 @@ bool agent_coap_stop(struct agent *agent, int64_t deadline_ms)
     struct agent_coap *coap = agent->coap;
     if (coap == NULL)
         return true;
-    if (coap_door_stop(coap->door, deadline_ms) < 0)
+    if (coap->door != NULL && coap_door_stop(coap->door, deadline_ms) < 0)
         return false;
     handin_flush(coap->handin, INT64_MAX);
     return true;
@@ -310,14 +373,17 @@ void agent_coap_close(struct agent *agent)
     free(coap->members);
     free(coap->rooms);
     free(coap->sensors);
+    (void)pthread_mutex_destroy(&coap->lock);
     free(coap);
     agent->coap = NULL;
 }
 
 int64_t agent_coap_late_ms(const struct agent *agent, int64_t now_ms)
 {
-    return agent->coap == NULL ? 0
-                               : progress_late_ms(coap_door_progress(agent->coap->door), now_ms);
+    const struct agent_coap *coap = agent->coap;
+    return coap == NULL || coap->door == NULL
+               ? 0
+               : progress_late_ms(coap_door_progress(coap->door), now_ms);
 }
 
 /* ---- how it is ---- */
@@ -363,14 +429,30 @@ static const char *find_exposed(const struct cfg_coap *config)
     return NULL;
 }
 
+/* NULL: FAULT says why it is closed. */
+static struct coap_door *door_of(struct agent_coap *coap, char fault[COAP_DOOR_FAULT_BYTES])
+{
+    (void)pthread_mutex_lock(&coap->lock);
+    struct coap_door *door = coap->door;
+    memcpy(fault, coap->fault, sizeof coap->fault);
+    (void)pthread_mutex_unlock(&coap->lock);
+    return door;
+}
+
 void agent_coap_fill_status(struct agent *agent, struct agent_status *now)
 {
     struct status_coap *status = &now->status.coap;
     struct agent_coap *coap = agent->coap;
-    struct coap_door_status door;
+    struct coap_door_status door = {.messages = 0};
     if (coap == NULL)
         return;
-    coap_door_get_status(coap->door, &door);
+    struct coap_door *open = door_of(coap, now->closed);
+    if (open != NULL)
+        coap_door_get_status(open, &door);
+    else
+        status->error = now->closed;
+    status_warn(&now->status,
+                open == NULL ? "no CoAP peer can come in: the listeners are closed" : NULL);
     status->listen = agent->config->coap.listen;
     status->listen_count = agent->config->coap.listen_count;
     status->sensor = fill_sensor;

@@ -32,7 +32,8 @@ static void look_at_keys(struct doctor_run *run, const struct cfg_coap *config)
     struct peers *peers = NULL;
     if (!is_any_secure(config))
         return;
-    if (run->status != NULL && status_read_text(run->status, NULL, "coap") != NULL) {
+    if (run->status != NULL && status_read_text(run->status, NULL, "coap") != NULL &&
+        status_read_text(run->status, NULL, "coap/error") == NULL) {
         say_identities(run, config->psk_file, status_read_number(run->status, "coap/identities"));
         return;
     }
@@ -60,6 +61,8 @@ static bool is_open(const struct status_read *status, const char *listen)
 
 static void look_at_listeners(struct doctor_run *run, const struct cfg_coap *config)
 {
+    const char *error =
+        run->status != NULL ? status_read_text(run->status, NULL, "coap/error") : NULL;
     for (size_t i = 0; i < config->listen_count; i++) {
         const char *listen = config->listen[i];
         if (run->status == NULL)
@@ -67,6 +70,10 @@ static void look_at_listeners(struct doctor_run *run, const struct cfg_coap *con
                              "not tried: %s is for the agent to open", listen);
         else if (is_open(run->status, listen))
             agent_doctor_say(run, "listen", DOCTOR_OK, NULL, "%s is open", listen);
+        else if (error != NULL)
+            agent_doctor_say(run, "listen", DOCTOR_FAIL,
+                             "make the address, or the keys, what they should be",
+                             "the agent cannot listen at %s, and tries again: %s", listen, error);
         else
             agent_doctor_say(run, "listen", DOCTOR_FAIL, "runnel config reload",
                              "the agent does not listen at %s: its configuration is an older one",

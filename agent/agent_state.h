@@ -166,11 +166,16 @@ void agent_transform_close(struct agent_transform *transform);
 enum { AGENT_COAP_FAULT_BYTES = 272 };
 
 /** The sockets, and what stands between them and the spool, which is open. FAULT may say why not.
- * What handin_open and coap_door_open return. What is open is the caller's in any case. */
+ * What fails and may be mended from outside is tried again (agent_coap_look), but in a trial. What
+ * handin_open and coap_door_open return. What is open is the caller's in any case. */
 int agent_coap_open(struct agent *agent, char fault[AGENT_COAP_FAULT_BYTES]);
 
 /** E_NO_MEMORY, error_sys. */
 int agent_coap_start(struct agent *agent);
+
+/** Opens and starts what could not be opened before. Returns when to come back (clock_mono_ms);
+ *  INT64_MAX: never. The main thread's, between start and stop. */
+int64_t agent_coap_look(struct agent *agent);
 
 /** Before the spool is stopped, which gets what transforms held. False if its thread still runs at
  *  DEADLINE_MS. */
@@ -394,6 +399,7 @@ struct agent_status {
     char source[AGENT_SOURCE_WARNING_BYTES];
     char exposed[AGENT_COAP_WARNING_BYTES];
     char psk[AGENT_COAP_WARNING_BYTES];
+    char closed[AGENT_COAP_FAULT_BYTES];
 };
 
 /** For agent_coap.c: whether nothing is wrong that status calls unhealthy. SPOOL: how it is;

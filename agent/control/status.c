@@ -175,9 +175,11 @@ static void json_coap(struct json_write *json, const struct status_coap *coap)
         return;
     json_write_object_begin(json, "coap");
     json_write_array_begin(json, "listen");
-    for (size_t i = 0; i < coap->listen_count; i++)
+    for (size_t i = 0; coap->error == NULL && i < coap->listen_count; i++)
         json_write_text(json, NULL, coap->listen[i]);
     json_write_array_end(json);
+    if (coap->error != NULL)
+        json_write_text(json, "error", coap->error);
     json_write_unsigned(json, "sessions", coap->sessions);
     json_write_unsigned(json, "waiting", coap->waiting);
     json_write_unsigned(json, "transfers", coap->transfers);
@@ -526,6 +528,8 @@ static void text_coap(struct writer *out, const struct status_coap *coap)
     if (coap->listen_count == 0)
         return;
     writer_char(out, '\n');
+    if (coap->error != NULL)
+        text_line(out, "coap: is closed: %s", coap->error);
     text_line(out, "coap: %" PRIu64 " messages, accepted %" PRIu64 ", throttled %" PRIu64,
               coap->messages, coap->accepted, coap->throttled);
     text_line(out, "  peers %zu, waiting %zu, transfers %zu; handshakes that failed %" PRIu64,

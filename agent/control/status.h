@@ -105,7 +105,8 @@ struct status_coap_sensor {
 
 struct status_coap {
     const char *const *listen; /* as the configuration has them, listen_count of them */
-    size_t listen_count;       /* 0: nothing listens, and the rest says nothing */
+    size_t listen_count;       /* 0: nothing is to listen, and the rest says nothing */
+    const char *error;         /* why they are closed; NULL: they are open */
     uint64_t messages;         /* that came, repeats left out */
     uint64_t accepted, repeated, throttled, handshakes_failed;
     size_t sessions, waiting, transfers, identities; /* now */

@@ -269,6 +269,19 @@ static void test_coap_is_told_of_where_something_listens(void **state)
               "\"dead\":"));
 }
 
+static void test_coap_that_is_closed_says_why(void **state)
+{
+    (void)state;
+    static char text[TEXT_BYTES];
+    struct status status = sample_status();
+    status.coap = sample_coap();
+    status.coap.error = "cannot listen";
+    write_status(&status, false, text);
+    assert_non_null(strstr(text, "\"coap\":{\"listen\":[],\"error\":\"cannot listen\","));
+    write_status(&status, true, text);
+    assert_non_null(strstr(text, "\ncoap: is closed: cannot listen\ncoap: 99 messages"));
+}
+
 static void test_text_tells_of_coap(void **state)
 {
     (void)state;
@@ -500,6 +513,7 @@ int main(void)
         cmocka_unit_test(test_text_is_for_people),
 #ifdef CONFIG_COAP
         cmocka_unit_test(test_coap_is_told_of_where_something_listens),
+        cmocka_unit_test(test_coap_that_is_closed_says_why),
         cmocka_unit_test(test_text_tells_of_coap),
 #endif
         cmocka_unit_test(test_text_keeps_to_80_columns_and_plain_ascii),
