@@ -108,7 +108,8 @@ static bool get_options(struct coap_message *message, size_t *at)
             *at + count > message->count)
             return false;
         number += (unsigned)delta;
-        coap_peer_add(message, number, message->bytes + *at, count);
+        coap_peer_add(message, number, NULL, count);
+        message->options[message->option_count - 1].at = *at;
         *at += count;
     }
     return true;
@@ -131,9 +132,15 @@ bool coap_peer_decode(struct coap_message *message)
     if (!get_options(message, &at))
         return false;
     bool has_payload = at < message->count;
-    message->payload = has_payload ? bytes + at + 1 : NULL;
+    message->payload_at = at + 1;
     message->payload_bytes = has_payload ? message->count - at - 1 : 0;
     return !has_payload || message->payload_bytes > 0;
+}
+
+const uint8_t *coap_peer_value(const struct coap_message *message,
+                               const struct coap_peer_option *option)
+{
+    return option->value != NULL ? option->value : message->bytes + option->at;
 }
 
 int64_t coap_peer_uint(const struct coap_message *message, unsigned number)
@@ -144,7 +151,7 @@ int64_t coap_peer_uint(const struct coap_message *message, unsigned number)
         if (option->number != number)
             continue;
         for (size_t k = 0; k < option->count; k++)
-            value = value << 8 | ((const uint8_t *)option->value)[k];
+            value = value << 8 | coap_peer_value(message, option)[k];
         return value;
     }
     return -1;

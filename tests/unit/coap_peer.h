@@ -32,7 +32,8 @@ enum {
 
 struct coap_peer_option {
     unsigned number;
-    const void *value; /* inside of the message's bytes for one that came */
+    const void *value; /* NULL in a message that came: */
+    size_t at;         /* there it is in its bytes, so that a copy of it is whole */
     size_t count;
 };
 
@@ -44,7 +45,8 @@ struct coap_message {
     size_t token_bytes;
     size_t option_count;
     struct coap_peer_option options[COAP_PEER_OPTIONS_MAX]; /* in the order of their numbers */
-    const void *payload;
+    const void *payload;                                    /* as with options */
+    size_t payload_at;
     size_t payload_bytes;
     size_t count; /* of the datagram, once it is one: */
     uint8_t bytes[COAP_PEER_DATAGRAM_BYTES];
@@ -63,6 +65,9 @@ void coap_peer_encode(struct coap_message *message);
 
 /** Reads message->bytes; the rest is found there. False: that is no CoAP. */
 bool coap_peer_decode(struct coap_message *message);
+
+const uint8_t *coap_peer_value(const struct coap_message *message,
+                               const struct coap_peer_option *option);
 
 /** The value of an option as a number; -1: it is not there. */
 int64_t coap_peer_uint(const struct coap_message *message, unsigned number);

@@ -152,7 +152,7 @@ static bool says(const struct coap_message *message, const char *text)
 {
     char body[COAP_PEER_DATAGRAM_BYTES + 1];
     if (message->payload_bytes > 0)
-        memcpy(body, message->payload, message->payload_bytes);
+        memcpy(body, message->bytes + message->payload_at, message->payload_bytes);
     body[message->payload_bytes] = '\0';
     return strstr(body, text) != NULL;
 }
@@ -708,7 +708,7 @@ static void test_strangers(void **state)
     assert_int_equal(answer.option_count, 1);
     assert_int_equal(answer.options[0].number, COAP_ECHO);
     assert_int_equal(answer.options[0].count, sizeof echo);
-    memcpy(echo, answer.options[0].value, sizeof echo);
+    memcpy(echo, coap_peer_value(&answer, &answer.options[0]), sizeof echo);
     message = get(3, "time", -1);
     coap_peer_add(&message, COAP_ECHO, echo, sizeof echo);
     assert_int_equal(ask(&rig, message).code, 205);
