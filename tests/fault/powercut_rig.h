@@ -56,6 +56,12 @@ int rig_open(struct rig *rig, const char *path, uint64_t size_bytes, bool full,
 
 uint64_t rig_id(const struct rig *rig);
 
+/** The document KEY of BYTES. */
+void rig_fill(uint64_t key, uint8_t *ret_document, size_t bytes);
+
+/** The clock of the rig's spool, which is synced. */
+void rig_read_clock(void *context, struct spool_clock_reading *ret_reading);
+
 /** Appends the record KEY: a document of BYTES, or a reading where that is 0. */
 int rig_append(struct rig *rig, enum lane lane, uint64_t key, size_t bytes, uint64_t *ret_sequence);
 
