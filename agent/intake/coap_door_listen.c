@@ -8,8 +8,9 @@
 #include "agent/intake/coap_door_state.h"
 #include "platform/base/error.h"
 
-/* A peer that is silent for so long is forgotten. */
-enum { SESSION_S = 300 };
+/* A peer that is silent for so long is forgotten, or sooner when others need its place: a node that
+ * sleeps between its readings need not shake hands for each. */
+enum { SESSION_S = 3600 };
 
 static int say(char fault[COAP_DOOR_FAULT_BYTES], int rc, const char *text)
 {
