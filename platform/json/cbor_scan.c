@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/base/decimal.h"
 #include "platform/base/error.h"
 #include "platform/base/utf8.h"
+#include "platform/base/writer.h"
 
 /* RFC 8949, section 3.1 and 3. */
 enum major { UNSIGNED, NEGATIVE, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE };
@@ -139,6 +141,27 @@ static void put_whole(struct scan *scan, enum major major, uint64_t value)
 }
 
 /* Section 3.4.4: an array of the exponent and the mantissa. */
+/* mantissa * 10^exponent, without an exponent where a decimal point says it. */
+static void put_fraction(struct scan *scan, const struct head *mantissa,
+                         const struct head *exponent)
+{
+    char text[32];
+    struct writer out;
+    bool has_point = exponent->major == NEGATIVE && exponent->value < DECIMAL_PLACES_MAX;
+    if (!has_point || mantissa->value > INT64_MAX) {
+        put_whole(scan, mantissa->major, mantissa->value);
+        put(scan, "e", 1);
+        put_whole(scan, exponent->major, exponent->value);
+        return;
+    }
+    int64_t value = (int64_t)mantissa->value;
+    writer_to_memory(&out, text, sizeof text);
+    writer_decimal(&out, mantissa->major == NEGATIVE ? -1 - value : value,
+                   (unsigned)exponent->value + 1);
+    (void)writer_finish(&out);
+    put(scan, text, out.used_bytes);
+}
+
 static int scan_fraction(struct scan *scan, size_t offset)
 {
     struct head array, exponent, mantissa;
@@ -153,9 +176,7 @@ static int scan_fraction(struct scan *scan, size_t offset)
         return rc;
     if (exponent.major > NEGATIVE || mantissa.major > NEGATIVE)
         return fail(scan, array.offset, "a decimal fraction is an array of two whole numbers");
-    put_whole(scan, mantissa.major, mantissa.value);
-    put(scan, "e", 1);
-    put_whole(scan, exponent.major, exponent.value);
+    put_fraction(scan, &mantissa, &exponent);
     return emit(scan, JSON_NUMBER, offset);
 }
 

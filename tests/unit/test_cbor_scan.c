@@ -156,9 +156,12 @@ static void test_what_is_no_number_in_json(void **state)
 static void test_decimal_fractions(void **state)
 {
     (void)state;
-    expect("c48221196ab3", "num:27315e-2@0 ");
+    expect("c48221196ab3", "num:273.15@0 ");
     expect("c48203386f", "num:-112e3@0 ");
-    expect("a10282c4822019010000", "{@0 key:2@1 [@1 num:256e-1@2 num:0@2 ]@1 }@0 ");
+    expect("c482313b7fffffffffffffff", "num:-9.223372036854775808@0 ");
+    expect("c4823201", "num:1e-19@0 ");
+    expect("c482201b8000000000000000", "num:9223372036854775808e-1@0 ");
+    expect("a10282c4822019010000", "{@0 key:2@1 [@1 num:25.6@2 num:0@2 ]@1 }@0 ");
     refuse("c401", 1, "a decimal fraction is an array of two whole numbers");
     refuse("c48101", 1, "a decimal fraction is an array of two whole numbers");
     refuse("c4822140", 1, "a decimal fraction is an array of two whole numbers");

@@ -228,7 +228,7 @@ static void test_cbor(void **state)
 {
     (void)state;
     expect(PAYLOAD_CBOR, "a46161c48220190866002220f4616282f681f5",
-           "@5000 {\"a\":2150e-1,\"0\":-3,\"-1\":false,\"b\":[null,[true]]}");
+           "@5000 {\"a\":215.0,\"0\":-3,\"-1\":false,\"b\":[null,[true]]}");
     expect(PAYLOAD_CBOR, "bf6161430102ffff", "@5000 {\"a\":\"AQL_\"}");
     expect(PAYLOAD_CBOR, "a16161626100", "@5000 {\"a\":\"a\\u0000\"}");
     refuse(PAYLOAD_CBOR, "80", E_INVALID, "a document is an object, such as {\"temp\":21.50}");
