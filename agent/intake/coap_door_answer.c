@@ -32,10 +32,15 @@ void coap_door_answer_add_uint(coap_pdu_t *pdu, coap_option_num_t option, uint32
 /* Options come in the order of their numbers (RFC 7252 section 3.1). */
 static void add_options(coap_pdu_t *pdu, const struct coap_door_answer *answer)
 {
+    if (answer->has_part)
+        (void)coap_add_option(pdu, COAP_OPTION_ETAG, sizeof answer->etag,
+                              (const uint8_t *)&answer->etag);
     if (answer->has_format)
         coap_door_answer_add_uint(pdu, COAP_OPTION_CONTENT_FORMAT, answer->format);
     if (answer->max_age_s != 0)
         coap_door_answer_add_uint(pdu, COAP_OPTION_MAXAGE, answer->max_age_s);
+    if (answer->has_part)
+        coap_door_answer_add_uint(pdu, COAP_OPTION_BLOCK2, answer->part);
     if (answer->has_block)
         coap_door_answer_add_uint(pdu, COAP_OPTION_BLOCK1, answer->block);
     if (answer->size != 0)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/intake/coap_door_state.h"
+#include "platform/base/crc32c.h"
 
 enum { FORMAT_LINKS = 40, NO_TIME_AGE_S = 60 }; /* RFC 6690 section 7.4 */
 
@@ -20,19 +21,43 @@ static bool accepts(const struct coap_door_exchange *exchange, unsigned *ret_for
     return option != NULL;
 }
 
+/* Leaves of ANSWER's body what Block2 asks for (RFC 7959 section 2.4), if it is there. False: there
+ * is no such part. The etag tells whether two parts are of one body. */
+static bool cut(const struct coap_door_exchange *exchange, struct coap_door_answer *answer)
+{
+    enum { MORE = 8, SIZE = 7 };
+    coap_opt_iterator_t iterator;
+    coap_opt_t *option = coap_check_option(exchange->request, COAP_OPTION_BLOCK2, &iterator);
+    if (option == NULL)
+        return true;
+    uint32_t part = coap_decode_var_bytes(coap_opt_value(option), coap_opt_length(option));
+    size_t size = (size_t)16 << (part & SIZE);
+    size_t offset = (size_t)(part >> 4) * size;
+    if ((part & SIZE) == SIZE || part >> 24 != 0 || offset >= answer->body_bytes)
+        return false;
+    size_t left = answer->body_bytes - offset;
+    answer->has_part = true;
+    answer->etag = crc32c(0, answer->body, answer->body_bytes);
+    answer->part = (part & ~(uint32_t)MORE) | (left > size ? MORE : 0U);
+    answer->body = (const uint8_t *)answer->body + offset;
+    answer->body_bytes = left < size ? left : size;
+    return true;
+}
+
 static void give(struct coap_door_exchange *exchange, unsigned format, const void *body,
                  size_t body_bytes)
 {
-    const struct coap_door_answer answer = {.code = COAP_RESPONSE_CODE(205),
-                                            .has_format = true,
-                                            .format = format,
-                                            .body = body,
-                                            .body_bytes = body_bytes};
-    if (!coap_door_answer_fits(exchange, body_bytes)) {
+    struct coap_door_answer answer = {.code = COAP_RESPONSE_CODE(205),
+                                      .has_format = true,
+                                      .format = format,
+                                      .body = body,
+                                      .body_bytes = body_bytes};
+    if (!cut(exchange, &answer))
+        coap_door_answer_refuse(exchange, COAP_RESPONSE_CODE(400), 0, "there is no such block");
+    else if (!coap_door_answer_fits(exchange, answer.body_bytes))
         coap_door_exchange_challenge(exchange);
-        return;
-    }
-    coap_door_answer(exchange, &answer);
+    else
+        coap_door_answer(exchange, &answer);
 }
 
 static void refuse_format(struct coap_door_exchange *exchange, const char *text)

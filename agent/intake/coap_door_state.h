@@ -126,6 +126,9 @@ struct coap_door_answer {
     bool has_format;
     unsigned format;
     unsigned max_age_s;
+    bool has_part; /* the body is a part of one that is known by its etag: */
+    uint32_t etag;
+    uint32_t part; /* the value of Block2 */
     bool has_block;
     uint32_t block; /* the value of Block1 */
     size_t size;    /* Size1 */

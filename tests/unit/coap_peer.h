@@ -17,6 +17,7 @@ enum {
     COAP_POST = 2,
     COAP_PUT = 3,
     COAP_DELETE = 4,
+    COAP_ETAG = 4,
     COAP_URI_PATH = 11,
     COAP_FORMAT = 12,
     COAP_MAX_AGE = 14,

@@ -454,6 +454,37 @@ static void test_pages(void **state)
     close_rig(&rig);
 }
 
+/* In parts of 32 bytes: the same as in one piece. */
+static void test_page_in_parts(void **state)
+{
+    enum { PARTS_SIZE = 1, PART = 32 };
+    static struct rig rig;
+    uint8_t bytes[4];
+    size_t got = 0;
+    (void)state;
+    open_rig(&rig);
+    const struct coap_message whole = ask(&rig, get(1, "time", -1));
+    assert_int_equal(whole.code, 205);
+    for (unsigned number = 0; got < whole.payload_bytes; number++) {
+        struct coap_message message = get(2 + number, "time", -1);
+        coap_peer_add_uint(&message, COAP_BLOCK2, number << 4 | PARTS_SIZE, bytes);
+        struct coap_message answer = ask(&rig, message);
+        assert_int_equal(answer.code, 205);
+        assert_memory_equal(answer.bytes + answer.payload_at, whole.bytes + whole.payload_at + got,
+                            answer.payload_bytes);
+        got += answer.payload_bytes;
+        bool more = got < whole.payload_bytes;
+        assert_true(!more || answer.payload_bytes == PART);
+        assert_int_equal(coap_peer_uint(&answer, COAP_BLOCK2),
+                         number << 4 | (more ? 8U : 0U) | PARTS_SIZE);
+        assert_true(coap_peer_uint(&answer, COAP_ETAG) >= 0);
+    }
+    struct coap_message message = get(90, "time", -1);
+    coap_peer_add_uint(&message, COAP_BLOCK2, 9 << 4 | PARTS_SIZE, bytes);
+    assert_int_equal(ask(&rig, message).code, 400);
+    close_rig(&rig);
+}
+
 static void test_time_unknown(void **state)
 {
     static struct rig rig;
@@ -887,6 +918,7 @@ int main(void)
         cmocka_unit_test(test_cannot_open),
         cmocka_unit_test(test_agent_stops),
         cmocka_unit_test(test_code_names),
+        cmocka_unit_test(test_page_in_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
