@@ -258,6 +258,14 @@ struct document {
     char key[JSON_TOKEN_BYTES];
 };
 
+/* What follows KEY in NAME: '\0' or '.' where it names the member or one around it. A key may hold
+ * any character, NUL as well. */
+static char behind(const char *name, const struct json_token *key)
+{
+    bool begins = strlen(name) >= key->text_bytes && memcmp(name, key->text, key->text_bytes) == 0;
+    return begins ? name[key->text_bytes] : '?';
+}
+
 /* Finds the rules of the member KEY of LEVEL. */
 static void take_key(struct document *document, const struct level *level,
                      const struct json_token *key)
@@ -272,10 +280,8 @@ static void take_key(struct document *document, const struct level *level,
         const char *name = rules->members[i].name + level->used;
         document->place.prefix = rules->members[i].name;
         document->place.prefix_bytes = level->used;
-        if (strncmp(name, key->text, key->text_bytes) != 0)
-            continue;
-        document->exact |= (uint32_t)(name[key->text_bytes] == '\0') << i;
-        document->within |= (uint32_t)(name[key->text_bytes] == '.') << i;
+        document->exact |= (uint32_t)(behind(name, key) == '\0') << i;
+        document->within |= (uint32_t)(behind(name, key) == '.') << i;
     }
 }
 

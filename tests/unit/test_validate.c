@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/intake/validate.h"
@@ -300,6 +301,21 @@ static void test_no_rules(void **state)
     check(&closed, "{\"x\":1}", E_INVALID, "member \"x\": is unknown here");
 }
 
+/* The name is an allocation of its own, so that the sanitizer sees what goes beyond it. */
+static void test_a_key_with_a_nul(void **state)
+{
+    (void)state;
+    char *name = strdup("a");
+    assert_non_null(name);
+    const struct validate_member members[] = {{.name = name, .type = VALIDATE_TEXT}};
+    const struct validate_rules rules = STRICT(members);
+    check(&rules, "{\"a\\u0000\":\"x\"}", E_INVALID, "member \"a\\x00\": is unknown here");
+    check(&rules, "{\"a\\u0000bcdefghijklmnopqrstuvw\":1}", E_INVALID,
+          "member \"a\\x00bcdefghijklmnopqrstuvw\": is unknown here");
+    passes(&rules, "{\"a\":\"x\"}");
+    free(name);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_channels),
         cmocka_unit_test(test_an_absent_channel_is_missing),
         cmocka_unit_test(test_no_rules),
+        cmocka_unit_test(test_a_key_with_a_nul),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
