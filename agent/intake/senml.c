@@ -363,8 +363,6 @@ static int resolve_time(struct pack *pack, struct moment *ret_moment)
     if (rc < 0)
         return rc;
     *ret_moment = (struct moment){.boot_ms = payload->now_boot_ms + ms, .is_own = !is_zero(time)};
-    if (ret_moment->boot_ms == 0)
-        ret_moment->boot_ms = 1; /* to the spool 0 says that there is no time */
     return 0;
 }
 

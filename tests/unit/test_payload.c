@@ -484,7 +484,7 @@ static void test_senml_times(void **state)
     static const char above[] = "record 1: its time lies ahead; below 2^28 it counts from now";
     time_is("0", true, "@5000 a=1e-0");
     time_is("-1.0005", true, "@3999! a=1e-0");
-    time_is("-5", true, "@1! a=1e-0");
+    time_is("-5", true, "@0! a=1e-0");
     time_is("-10", false, "@-5000! a=1e-0");
     time_is("60", false, "@65000! a=1e-0");
     time_is_not("60.001", false, above);
