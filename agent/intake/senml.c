@@ -368,6 +368,12 @@ static int resolve_time(struct pack *pack, struct moment *ret_moment)
 
 /* ---- samples ---- */
 
+/* What a sum is called, which may be too long for a channel. */
+struct sum_channel {
+    char name[SAMPLE_NAME_BYTES + sizeof "_sum"];
+    char unit[SAMPLE_UNIT_BYTES + sizeof ".s"];
+};
+
 static int give_sample(struct pack *pack)
 {
     const struct reading *reading = pack->reading;
@@ -404,10 +410,22 @@ static void begin_sample(struct pack *pack, const struct moment *moment)
     room->record.has_own_time = moment->is_own;
 }
 
-static void add_channel(struct pack *pack, const char *name, struct value value)
+static const char *unit_of(const struct pack *pack)
+{
+    return (pack->entry.seen & 1U << U) != 0 ? pack->entry.unit : pack->base_unit;
+}
+
+/* Section 4.2: a sum is in the unit of the value multiplied by seconds. */
+static void name_sum(const struct pack *pack, const char *name, struct sum_channel *ret_sum)
+{
+    const char *unit = unit_of(pack);
+    (void)snprintf(ret_sum->name, sizeof ret_sum->name, "%s_sum", name);
+    (void)snprintf(ret_sum->unit, sizeof ret_sum->unit, "%s%s", unit, *unit != '\0' ? ".s" : "");
+}
+
+static void add_channel(struct pack *pack, const char *name, const char *unit, struct value value)
 {
     struct payload_record *record = &pack->reading->room->record;
-    const char *unit = (pack->entry.seen & 1U << U) != 0 ? pack->entry.unit : pack->base_unit;
     if (record->channel_count == SAMPLE_CHANNELS_MAX) {
         pack->is_document = true;
         return;
@@ -449,16 +467,17 @@ static int add_record(struct pack *pack, const struct moment *moment)
     const char *name = entry->name[0] != '\0' ? entry->name : "value";
     bool has_value = (entry->seen & VALUES) != 0;
     bool has_sum = (entry->seen & 1U << S) != 0;
-    char sum_name[SAMPLE_NAME_BYTES + sizeof "_sum"];
-    (void)snprintf(sum_name, sizeof sum_name, "%s_sum", name);
-    if (has_sum && strlen(sum_name) >= SAMPLE_NAME_BYTES)
+    struct sum_channel called;
+    name_sum(pack, name, &called);
+    if (has_sum &&
+        (strlen(called.name) >= SAMPLE_NAME_BYTES || strlen(called.unit) >= SAMPLE_UNIT_BYTES))
         pack->is_document = true;
     if (pack->is_document)
         return 0;
     bool goes_on =
         record->channel_count > 0 && record->sample.boot_ms == moment->boot_ms &&
         record->has_own_time == moment->is_own && strcmp(pack->sample_base, pack->base_name) == 0 &&
-        !(has_value && has_channel(record, name)) && !(has_sum && has_channel(record, sum_name));
+        !(has_value && has_channel(record, name)) && !(has_sum && has_channel(record, called.name));
     int rc = goes_on ? 0 : give_sample(pack);
     if (rc < 0)
         return rc;
@@ -469,9 +488,9 @@ static int add_record(struct pack *pack, const struct moment *moment)
     if (rc < 0)
         return rc;
     if (has_value)
-        add_channel(pack, name, value);
+        add_channel(pack, name, unit_of(pack), value);
     if (has_sum)
-        add_channel(pack, sum_name, sum);
+        add_channel(pack, called.name, called.unit, sum);
     return 0;
 }
 

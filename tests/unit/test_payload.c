@@ -410,6 +410,9 @@ static void test_senml_values(void **state)
            "@5000 a=3150e-2 a_sum=15e-1");
     expect(PAYLOAD_SENML_JSON, "[{\"bv\":10},{\"bu\":\"V\"},{\"s\":7,\"u\":\"\"}]",
            "@5000 value_sum=7e-0");
+    expect(PAYLOAD_SENML_JSON,
+           "[{\"bu\":\"W\",\"n\":\"p\",\"v\":3,\"s\":1.5},{\"u\":\"m3/s\",\"s\":2}]",
+           "@5000 p=3e-0/W p_sum=15e-1/W.s value_sum=2e-0/m3/s.s");
     expect(PAYLOAD_SENML_JSON, "[{\"bv\":9223372036854775807,\"v\":1}]",
            "@5000 value=~9.2233720368547758e+18");
     expect(PAYLOAD_SENML_JSON, "[{\"v\":1},{\"v\":2},{\"n\":\"b\",\"vb\":true}]",
@@ -518,6 +521,7 @@ static void test_senml_documents(void **state)
     size_t at = 0;
     goes_whole("[{\"n\":\"a\",\"v\":1},{\"n\":\"a2345678901234567890123456789012\",\"v\":1}]");
     goes_whole("[{\"n\":\"a234567890123456789012345678\",\"s\":1}]");
+    goes_whole("[{\"u\":\"12345678901234\",\"s\":1}]");
     goes_whole("[{\"n\":\"a\",\"v\":1,\"t\":1700000000}, {\"v\":2}]");
     goes_whole("[{\"vs\":\"a\\u0000\"}]");
     (void)snprintf(text, sizeof text, "[{\"vs\":\"%0256d\"}]", 0);
