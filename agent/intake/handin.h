@@ -19,8 +19,8 @@ struct handin;
 /**
  * A sensor may have so many sets of channels, units and tags in a run (all of them together so many
  * as the second says), each of which takes a place in the spool's dictionary. SenML's base name is
- * among the tags, as "bn". What has no place there goes as a document that says the same, with the
- * sensor's configured tags alone beside it:
+ * among the tags, as "bn". What has no place there, and values whose texts are too long for one
+ * block, go as a document that says the same, with the sensor's configured tags alone beside it:
  *
  *     {"senml":[{"bn":"urn:dev:1:","n":"temp","u":"Cel","v":21.5}],"tags":{"site":"pump-4"}}
  */

@@ -198,9 +198,12 @@ static int hand_over(const struct handin_message *message, enum lane lane,
         shape->channel_count = 0;
     int rc = put_base(shape, base_name) ? find_number(handin, entry, shape, &number) : E_FULL;
     shape->tag_count = tag_count;
-    if (rc == E_FULL || rc == E_TOO_BIG)
-        return hand_bare(message, lane, sample, base_name);
-    return rc < 0 ? rc : append(message, lane, number, sample);
+    bool has_place = rc != E_FULL && rc != E_TOO_BIG;
+    if (rc == E_OK)
+        rc = append(message, lane, number, sample);
+    if (has_place && rc == E_TOO_BIG) /* a document is cut where values cannot be */
+        has_place = sample->document != NULL;
+    return has_place ? rc : hand_bare(message, lane, sample, base_name);
 }
 
 /* ---- through the transform ---- */

@@ -173,7 +173,8 @@ struct spool_append {
 /**
  * Gives the sample a sequence number and puts it into the head. 0; E_AGAIN: no room in the head by
  * the deadline (try again; nothing was taken); E_REFUSED: the lane is full and its policy refuses;
- * E_FULL: likewise, for a followed file: wait, the file keeps it; E_TOO_BIG; E_INVALID.
+ * E_FULL: likewise, for a followed file: wait, the file keeps it; E_TOO_BIG: a document, or the
+ * values together, for one block (block.h); E_INVALID.
  */
 int spool_append(struct spool *spool, const struct spool_append *append, uint64_t *ret_sequence);
 

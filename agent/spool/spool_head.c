@@ -202,7 +202,7 @@ int spool_head_append_locked(struct spool *spool, struct record *record,
     rc = add_record(spool, block, record);
     if (rc < 0)
         remove_block(spool, previous, block);
-    return rc;
+    return rc == E_FULL ? E_TOO_BIG : rc; /* for a block of its own */
 }
 
 /* ---- importing ---- */

@@ -326,7 +326,8 @@ int spool_head_open(struct spool *spool, size_t blocks);
 void spool_head_close(struct spool *spool);
 
 /** Puts a record behind the lane's last one. One that was HANDED_IN has its time by CLOCK, and
- * keeps it where that of the block differs. E_AGAIN if there are not enough free blocks. */
+ * keeps it where that of the block differs. E_AGAIN if there are not enough free blocks;
+ * E_TOO_BIG: they would never do. */
 int spool_head_append_locked(struct spool *spool, struct record *record,
                              const struct spool_clock_reading *clock, bool handed_in);
 

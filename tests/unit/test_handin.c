@@ -14,7 +14,7 @@
 #include "platform/thread.h"
 #include "tests/unit/folder.h"
 
-enum { LINES_MAX = 64, LINE_BYTES = 1024, DOCUMENT_BYTES = 16384, BOOT_MS = 5000000 };
+enum { LINES_MAX = 64, LINE_BYTES = 8192, DOCUMENT_BYTES = 16384, BOOT_MS = 5000000 };
 #define WALL_MS INT64_C(1795392005123) /* 2026-11-23 */
 
 /* A spool that commits nothing by itself, the clock, and what the last message gave. */
@@ -238,6 +238,26 @@ static void test_times_of_their_own(void **state)
                "\"values\":{\"v\":2}",
                "\"a\",\"ts\":\"2026-11-22T23:59:05.123Z\",\"tags\":{\"bn\":\"urn:dev:\"},"
                "\"values\":{\"v\":3}");
+}
+
+/* Values are never cut over two blocks of the spool. */
+static void test_texts_that_fit_no_block(void **state)
+{
+    (void)state;
+    enum { TEXTS = 16, TEXT_BYTES = 250 };
+    char pack[TEXTS * (TEXT_BYTES + 32)];
+    size_t at = 0;
+    open_any();
+    for (unsigned i = 0; i < TEXTS; i++)
+        at += (size_t)snprintf(pack + at, sizeof pack - at, "%c{\"n\":\"t%u\",\"vs\":\"%0*u\"}",
+                               i == 0 ? '[' : ',', i, TEXT_BYTES, i);
+    pack[at] = ']';
+    assert_int_equal(put_bytes("a", NULL, PAYLOAD_SENML_JSON, pack, at + 1), 0);
+    assert_int_equal(rig.receipt.records, 1);
+    read_lane(LANE_NORMAL);
+    assert_int_equal(rig.line_count, 1);
+    assert_non_null(strstr(rig.lines[0], "\"data\":{\"senml\":[{\"n\":\"t0\",\"vs\":\"0000"));
+    assert_non_null(strstr(rig.lines[0], "{\"n\":\"t15\",\"vs\":\"0000"));
 }
 
 /* What cannot be told from the clock that is there goes as it came. */
@@ -726,6 +746,7 @@ int main(void)
         TEST(test_a_transform_when_the_channels_change),
         TEST(test_a_transform_before_a_full_spool),
         TEST(test_a_transform_without_its_key),
+        TEST(test_texts_that_fit_no_block),
         TEST(test_status),
         TEST(test_a_configured_sensor_that_is_silent),
         TEST(test_status_from_another_thread),
