@@ -211,18 +211,23 @@ static bool is_same(const char *text, unsigned width, double value, double reach
     return width == SINGLE ? strtof(text, NULL) == (float)value : distance == 0;
 }
 
-/* Whole numbers as they are; of others the fewest digits that do. */
+/* Whole numbers as they are; of others the fewest digits that do. If some number of digits does,
+ * more do as well, so that they are found by halves: a payload may be nothing but floats. */
 static int print_float(char *text, size_t text_bytes, unsigned width, double value, double reach)
 {
-    int count = 0;
+    int least = 1;
+    int most = 17;
     if (value > -1e15 && value < 1e15 && value == (double)(int64_t)value)
         return snprintf(text, text_bytes, "%.0f", value);
-    for (int digits = 1; digits <= 17; digits++) {
-        count = snprintf(text, text_bytes, "%.*g", digits, value);
+    while (least < most) {
+        int digits = (least + most) / 2;
+        (void)snprintf(text, text_bytes, "%.*g", digits, value);
         if (is_same(text, width, value, reach))
-            break;
+            most = digits;
+        else
+            least = digits + 1;
     }
-    return count;
+    return snprintf(text, text_bytes, "%.*g", least, value);
 }
 
 static int scan_float(struct scan *scan, const struct head *head)

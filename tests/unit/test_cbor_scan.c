@@ -132,6 +132,8 @@ static void test_floats(void **state)
     expect("f92e66", "num:0.1@0 ");
     expect("fa3dcccccd", "num:0.1@0 ");
     expect("fb0000000000000001", "num:5e-324@0 ");
+    expect("fb3fd3333333333334", "num:0.30000000000000004@0 ");
+    expect("fb0010000000000000", "num:2.2250738585072014e-308@0 ");
 }
 
 static void test_what_is_no_number_in_json(void **state)
