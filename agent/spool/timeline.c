@@ -122,10 +122,11 @@ static int64_t offset_at(const struct timeline_point *points, size_t count, int6
                       : offset_between(&points[i - 1], &points[i], boot_ms);
 }
 
+/* What lies before the boot was told in it, as a distance: no clock of that boot drifted there. */
 static int64_t wall_at(const struct timeline_point *points, size_t count, int64_t boot_ms)
 {
     int64_t held = clamp(boot_ms, -INSTANT_MAX, INSTANT_MAX);
-    return held + offset_at(points, count, held);
+    return held + offset_at(points, count, held < 0 ? 0 : held);
 }
 
 /* ---- learning ---- */
@@ -529,6 +530,8 @@ void timeline_bind(const struct timeline *timeline, const uint8_t id[BLOCK_BOOT_
 static int64_t placed_ms(const struct timeline_binding *binding, int64_t boot_ms)
 {
     int64_t held = clamp(boot_ms, 0, INSTANT_MAX);
+    if (boot_ms < 0) /* what was handed in in this boot, and older */
+        return binding->start_ms + clamp(boot_ms, -INSTANT_MAX, 0);
     int64_t in = held < binding->lived_ms ? held : binding->lived_ms;
     int64_t beyond = held - in;
     if (binding->room_ms < binding->lived_ms)

@@ -565,6 +565,22 @@ static void hostile_values_keep_order(void **state)
     }
 }
 
+/* A week ago, said a peer in the boot's first hour. */
+static void what_was_before_the_boot_keeps_its_distance(void **state)
+{
+    (void)state;
+    struct timeline timeline = {0};
+    struct timeline_boot *first = enter(&timeline, 1, 20 * HOUR, in_1970);
+    learn(first, 0, today);
+    learn(first, 10 * HOUR, today + 5000); /* 139 ppm */
+    enter(&timeline, 2, HOUR, in_1970);
+    assert_int_equal(wall(&timeline, 1, -WEEK), today - WEEK);
+    assert_int_equal(wall(&timeline, 1, -1), today - 1);
+    assert_int_equal(quality(&timeline, 2), TIME_ESTIMATED);
+    assert_int_equal(wall(&timeline, 2, -WEEK), wall(&timeline, 2, 0) - WEEK);
+    assert_int_equal(wall(&timeline, 2, -2), wall(&timeline, 2, 0) - 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -578,6 +594,7 @@ int main(void)
         cmocka_unit_test(a_finer_clock_soon_after_takes_the_place_of_a_date),
         cmocka_unit_test(of_many_points_those_stay_that_say_most),
         cmocka_unit_test(nobody_knows_anything),
+        cmocka_unit_test(what_was_before_the_boot_keeps_its_distance),
         cmocka_unit_test(boots_before_the_first_known_one_end_where_it_begins),
         cmocka_unit_test(boots_behind_the_last_known_one_begin_where_it_ended),
         cmocka_unit_test(boots_between_two_known_ones_share_the_time_that_nobody_lived),
