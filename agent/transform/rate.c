@@ -72,14 +72,24 @@ static void hold(struct rate *rate, const struct sample *sample)
     rate->held.document = rate->document;
 }
 
+/* What is handed in may be older than what has passed, and is then thinned among its like. */
 static bool keep_first(struct rate *rate, const struct chain_step *step,
                        const struct sample *sample)
 {
-    if (rate->has_passed && sample->boot_ms - rate->passed_ms < step->interval_ms)
+    int64_t since_ms = sample->boot_ms - rate->passed_ms;
+    if (rate->has_passed && since_ms < step->interval_ms && since_ms > -step->interval_ms)
         return false;
     rate->has_passed = true;
     rate->passed_ms = sample->boot_ms;
     return true;
+}
+
+/* Of the interval that BOOT_MS lies in, also before the boot. */
+static int64_t end_of(const struct chain_step *step, int64_t boot_ms)
+{
+    int64_t into_ms = boot_ms % step->interval_ms;
+    into_ms += into_ms < 0 ? step->interval_ms : 0;
+    return boot_ms - into_ms + step->interval_ms;
 }
 
 static int rate_push(void *state, const struct chain_step *step, struct intake_item *item,
@@ -99,7 +109,7 @@ static int rate_push(void *state, const struct chain_step *step, struct intake_i
     if (item->sample->document_bytes > rate->document_bytes)
         return E_TOO_BIG;
     if (!rate->holds)
-        rate->end_ms = boot_ms - boot_ms % step->interval_ms + step->interval_ms;
+        rate->end_ms = end_of(step, boot_ms);
     notes->dropped = rate->holds;
     rate->holds = true;
     hold(rate, item->sample);

@@ -722,6 +722,38 @@ static void test_rate_keeps_the_last_of_each_interval(void **state)
     end(&rig);
 }
 
+/* What peers hand in may lie before the boot. */
+static void test_rate_before_the_boot(void **state)
+{
+    (void)state;
+    struct rig rig;
+    const struct chain_step step = {.kind = CHAIN_RATE, .interval_ms = 1000};
+    make_rig(&rig, &step, 1, "t");
+    assert_int_equal(push_number(&rig, -2500, 1, 0), 0);
+    assert_int_equal(rig.face.due_ms(rig.chain), -2000);
+    assert_int_equal(flush(&rig, -1500), 1);
+    assert_int_equal(rig.sample.boot_ms, -2500);
+    assert_int_equal(push_number(&rig, -1000, 2, 0), 0);
+    assert_int_equal(rig.face.due_ms(rig.chain), 0);
+    end(&rig);
+}
+
+/* A node sends what is new, and then what it measured while it was alone. */
+static void test_rate_of_what_comes_late(void **state)
+{
+    (void)state;
+    struct rig rig;
+    const struct chain_step step = {.kind = CHAIN_RATE, .interval_ms = 1000, .keeps_first = true};
+    make_rig(&rig, &step, 1, "t");
+    assert_int_equal(push_number(&rig, 10000, 1, 0), 1);
+    assert_int_equal(push_number(&rig, 9500, 2, 0), 0);
+    assert_int_equal(push_number(&rig, 5000, 3, 0), 1);
+    assert_int_equal(push_number(&rig, 5500, 4, 0), 0);
+    assert_int_equal(push_number(&rig, 6000, 5, 0), 1);
+    assert_int_equal(push_number(&rig, 10500, 6, 0), 1);
+    end(&rig);
+}
+
 /* What is held was the driver's, which writes over it. */
 static void test_rate_holds_copies(void **state)
 {
@@ -1131,6 +1163,8 @@ int main(void)
         cmocka_unit_test(test_summaries_of_a_file),
         cmocka_unit_test(test_rate_keeps_its_distance),
         cmocka_unit_test(test_rate_keeps_the_last_of_each_interval),
+        cmocka_unit_test(test_rate_before_the_boot),
+        cmocka_unit_test(test_rate_of_what_comes_late),
         cmocka_unit_test(test_rate_holds_copies),
         cmocka_unit_test(test_flatten_to_a_document),
         cmocka_unit_test(test_flatten_leaves_what_is_too_large),
