@@ -169,7 +169,7 @@ static void take(struct coap_door_exchange *exchange, const struct put *put)
     struct coap_door *door = exchange->door;
     struct handin_receipt receipt = {.bytes_max = 0};
     char fault[PAYLOAD_FAULT_BYTES] = "";
-    struct coap_door_wait *wait = coap_door_wait_place(door);
+    struct coap_door_wait *wait = coap_door_wait_place(door, exchange->peer != NULL);
     if (exchange->is_confirmable && wait == NULL) {
         coap_door_answer_refuse(exchange, COAP_RESPONSE_CODE(503), WAITING_AGE_S,
                                 "too many messages wait for flash");

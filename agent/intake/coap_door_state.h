@@ -166,8 +166,9 @@ bool coap_door_page(struct coap_door_exchange *exchange, const char *path);
 int coap_door_wait_open(struct coap_door *door);
 void coap_door_wait_close(struct coap_door *door);
 
-/** A place for one that waits, or NULL: there are too many. */
-struct coap_door_wait *coap_door_wait_place(struct coap_door *door);
+/** A place for one that waits, or NULL: there are too many. Where some peers have an identity, half
+ * of the places are theirs: strangers cannot take all. */
+struct coap_door_wait *coap_door_wait_place(struct coap_door *door, bool has_identity);
 
 /** Holds the answer to the exchange's request until all of RECEIPT is accepted. BLOCK is the value
  *  of Block1 in the answer; NULL: there is none. */

@@ -45,9 +45,11 @@ void coap_door_wait_close(struct coap_door *door)
     door->waits = NULL;
 }
 
-struct coap_door_wait *coap_door_wait_place(struct coap_door *door)
+struct coap_door_wait *coap_door_wait_place(struct coap_door *door, bool has_identity)
 {
-    for (size_t i = 0; door->waiting < CONFIG_COAP_WAITING && i < CONFIG_COAP_WAITING; i++)
+    bool has_all = has_identity || door->peers == NULL;
+    size_t most = has_all ? CONFIG_COAP_WAITING : CONFIG_COAP_WAITING / 2;
+    for (size_t i = 0; door->waiting < most && i < CONFIG_COAP_WAITING; i++)
         if (!door->waits[i].is_used)
             return &door->waits[i];
     return NULL;
