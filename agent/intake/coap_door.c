@@ -18,6 +18,10 @@
 /* So many datagrams of each listener are read before it is looked who may be answered. */
 enum { DATAGRAMS = 16 };
 
+/* At a stop the last commit is waited for so long: a peer that hears nothing sends again, and the
+ * next start does not know that it has its message. */
+enum { LAST_MS = 500 };
+
 /* ---- the thread ---- */
 
 static bool is_readable(int fd)
@@ -70,6 +74,18 @@ static bool is_stopped(const struct coap_door *door)
            (door->options.stop != NULL && stop_requested(door->options.stop));
 }
 
+static void answer_last(struct coap_door *door)
+{
+    static const struct stop nobody = {.fd = -1};
+    int64_t until_ms = clock_mono_ms() + LAST_MS;
+    if (door->waiting > 0)
+        spool_commit_soon(door->options.spool);
+    while (door->waiting > 0 && clock_mono_ms() < until_ms) {
+        (void)stop_wait(&nobody, door->event_fd, POLLIN, until_ms);
+        look_at_waits(door);
+    }
+}
+
 static void run(void *context)
 {
     struct coap_door *door = context;
@@ -86,6 +102,7 @@ static void run(void *context)
         coap_door_secure_end(door);
         note_transfers(door);
     }
+    answer_last(door);
     progress_promise(&door->progress, INT64_MAX);
 }
 

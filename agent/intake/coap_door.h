@@ -65,8 +65,8 @@ int coap_door_open(const struct coap_door_options *options, char fault[COAP_DOOR
 /** E_NO_MEMORY, error_sys. */
 int coap_door_start(struct coap_door *door);
 
-/** Answers no more and ends the thread. E_TIMEOUT: it still runs at DEADLINE_MS (clock_mono_ms);
- * may be asked again. */
+/** Reads nothing more, answers whom a commit within 500 ms lets it answer, and ends the thread.
+ * E_TIMEOUT: it still runs at DEADLINE_MS (clock_mono_ms); may be asked again. */
 int coap_door_stop(struct coap_door *door, int64_t deadline_ms);
 
 /** Nothing while the thread still runs. NULL is allowed. */

@@ -132,6 +132,11 @@ void fake_spool_commit(struct spool *spool, uint64_t sequence)
     (void)pthread_mutex_unlock(&spool->lock);
 }
 
+void spool_commit_soon(struct spool *spool)
+{
+    fake_spool_commit(spool, UINT64_MAX);
+}
+
 size_t fake_spool_tickets(struct spool *spool)
 {
     (void)pthread_mutex_lock(&spool->lock);

@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -217,6 +218,38 @@ static void test_answers_late(void **state)
     assert_memory_equal(answer.token, message.token, 1);
     struct coap_message ack = {.type = COAP_ACK, .mid = answer.mid};
     send_it(&rig, &ack);
+    close_rig(&rig);
+}
+
+/* Who would otherwise send the same again to an agent that does not know it has it. */
+static void test_answers_before_it_ends(void **state)
+{
+    static struct rig rig;
+    (void)state;
+    open_rig(&rig);
+    struct coap_message message = post(7, "pump", PAYLOAD_JSON, "{}");
+    send_it(&rig, &message);
+    while (fake_spool_tickets(&rig.spool) == 0)
+        assert_false(coap_peer_has(rig.fd));
+    assert_int_equal(coap_door_stop(rig.door, clock_mono_ms() + LATE_MS), 0);
+    struct coap_message answer = receive(&rig);
+    if (answer.code == 0)
+        answer = receive(&rig);
+    assert_int_equal(answer.code, 204);
+    close_rig(&rig);
+}
+
+/* libcoap itself would share it. */
+static void test_port_of_somebody_else(void **state)
+{
+    static struct rig rig;
+    char fault[COAP_DOOR_FAULT_BYTES];
+    struct coap_door *second = NULL;
+    (void)state;
+    open_rig(&rig);
+    assert_int_equal(coap_door_open(&rig.options, fault, &second), error_sys(EADDRINUSE));
+    assert_non_null(strstr(fault, "cannot listen at 127.0.0.1 port "));
+    assert_null(second);
     close_rig(&rig);
 }
 
@@ -897,6 +930,8 @@ int main(void)
         cmocka_unit_test(test_durable_at_once),
         cmocka_unit_test(test_waits_for_flash),
         cmocka_unit_test(test_answers_late),
+        cmocka_unit_test(test_answers_before_it_ends),
+        cmocka_unit_test(test_port_of_somebody_else),
         cmocka_unit_test(test_two_lanes),
         cmocka_unit_test(test_codes),
         cmocka_unit_test(test_repeats),
