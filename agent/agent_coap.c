@@ -13,7 +13,8 @@ enum {
     BURST_S = 2, /* a peer that was silent may send so many seconds' worth at once */
     HOUR_S = 3600,
     PER_MIL = 1000,
-    RETRY_MS = 10 * 1000, /* where the address is not there yet, or the keys cannot be read */
+    RETRY_MS_MIN = 1000, /* where the address or the keys are not there yet; then 2 s, 4 s ... */
+    RETRY_MS_MAX = 60 * 1000,
 };
 
 /* The enumerators of the configuration and of the stage are the same. */
@@ -42,7 +43,8 @@ struct agent_coap {
     const char **taken;
     struct handin *handin;
     struct uplink_status uplink;       /* the door's thread's, when a peer asks */
-    int64_t retry_ms;                  /* when it is tried again to open the door (clock_mono_ms) */
+    int64_t pause_ms;                  /* between the last try to open the door and the next, */
+    int64_t retry_ms;                  /* which is then (clock_mono_ms) */
     pthread_mutex_t lock;              /* of the rest, which main changes and others look at */
     struct coap_door *door;            /* NULL: it could not be opened, */
     char fault[COAP_DOOR_FAULT_BYTES]; /* which says why */
@@ -266,9 +268,12 @@ static void show_door(struct agent_coap *coap, struct coap_door *door, const cha
     (void)snprintf(coap->fault, sizeof coap->fault, "%s", fault);
     (void)pthread_mutex_unlock(&coap->lock);
     if (door == NULL && is_news)
-        log_error("coap-failed error=\"%s\" remedy=\"mend it: it is tried again every %d s\"",
-                  log_value(value, fault), RETRY_MS / 1000);
-    coap->retry_ms = clock_mono_ms() + RETRY_MS;
+        log_error("coap-failed error=\"%s\" remedy=\"mend it: it is tried again by itself\"",
+                  log_value(value, fault));
+    coap->pause_ms = coap->pause_ms == 0 ? RETRY_MS_MIN : 2 * coap->pause_ms;
+    if (coap->pause_ms > RETRY_MS_MAX)
+        coap->pause_ms = RETRY_MS_MAX;
+    coap->retry_ms = clock_mono_ms() + coap->pause_ms;
 }
 
 static int open_door(struct agent *agent, struct agent_coap *coap,

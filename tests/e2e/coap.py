@@ -467,6 +467,24 @@ def check_full(run, sink):
     return at
 
 
+def check_closed(run, sink):
+    """A port that somebody else has closes the door to peers, and nothing else, until it is free."""
+    port = free_port()
+    agent = harness.Agent(run, sink.endpoint, sink.ca, name="closed",
+                          coap={"listen": [f"coap://127.0.0.1:{port}"]})
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("127.0.0.1", port))
+        agent.start()
+        status = agent.status()
+        check(status["coap"]["listen"] == [] and "in use" in status["coap"]["error"], str(status))
+        check(any("CoAP" in warning for warning in status["warnings"]), str(status["warnings"]))
+    wait_until("the open door", lambda: "error" not in agent.status()["coap"])
+    peer = coap.Peer(port)
+    expect(peer.ask(coap.POST, "/t/late", b"1", coap.TEXT), "2.04", "once the port was free")
+    peer.close()
+    check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
+
+
 def scenario(run):
     world = World(run)
     libcoap = LibcoapClient(run, world)
@@ -487,6 +505,7 @@ def scenario(run):
     check_repeated(world)
     check_keys(world, libcoap)
     check(world.agent.stop() == 0, f"the agent ended badly: {world.agent.tail()}")
+    check_closed(run, world.sink)
     check_throttle(run, world.sink)
     taken = check_full(run, world.sink)
     print(f"{count} messages by {' and '.join(client.name for client in clients)}, {refused} "
