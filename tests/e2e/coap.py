@@ -468,7 +468,7 @@ def check_full(run, sink):
 
 
 def check_closed(run, sink):
-    """A port that somebody else has closes the door to peers, and nothing else, until it is free."""
+    """A port of somebody else closes the door to peers and nothing else, until it is free."""
     port = free_port()
     agent = harness.Agent(run, sink.endpoint, sink.ca, name="closed",
                           coap={"listen": [f"coap://127.0.0.1:{port}"]})
