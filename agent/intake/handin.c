@@ -258,7 +258,7 @@ static int take(struct handin *handin, const struct handin_request *request,
 
 static bool is_want_of_room(int code)
 {
-    return code == E_REFUSED || code == E_AGAIN || code == E_FULL;
+    return code == E_REFUSED || code == E_AGAIN || code == E_FULL || code == E_BUSY;
 }
 
 static void note(struct handin *handin, struct handin_entry *entry, int rc, unsigned records)

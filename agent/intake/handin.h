@@ -26,6 +26,10 @@ struct handin;
  */
 enum { HANDIN_SHAPES_MAX = 16, HANDIN_SHAPES_ALL_MAX = 512 };
 
+/** Over all runs so many places of the dictionary stay free of such sets, and so many of them are
+ *  not for sensors that peers name either: they are for the agent's own. */
+enum { HANDIN_SHAPES_LEAVE = 256, HANDIN_DOCUMENTS_LEAVE = 128 };
+
 /** A sensor of the configuration. */
 struct handin_sensor {
     const char *name;
@@ -88,10 +92,10 @@ struct handin_receipt {
  * has them: whoever hands in all of it again makes them twice. A transform may take a record and
  * give none, now or ever: what it holds is in RAM alone, and the receipt has no number of it.
  *
- * E_NOT_FOUND: no such sensor; E_EXISTS: its name is a driver's; E_BUSY: too many sensors;
- * E_DENIED: the lane is not for this peer or sensor, or nothing carries it; E_UNSUPPORTED: not in
- * this format; E_TOO_BIG; E_SYNTAX, E_INVALID, E_RANGE: as payload_read and validate_record, or the
- * lane has no such name, or a transform cannot do its part with it;
+ * E_NOT_FOUND: no such sensor; E_EXISTS: its name is a driver's; E_BUSY: too many sensors, in this
+ * run or in the dictionary; E_DENIED: the lane is not for this peer or sensor, or nothing carries
+ * it; E_UNSUPPORTED: not in this format; E_TOO_BIG; E_SYNTAX, E_INVALID, E_RANGE: as payload_read
+ * and validate_record, or the lane has no such name, or a transform cannot do its part with it;
  * E_REFUSED, E_AGAIN, E_FULL: there is no room, come again; E_CREDENTIALS: a transform has not the
  * key that it needs.
  */

@@ -47,7 +47,8 @@ static int find_number(struct handin *handin, struct handin_entry *entry,
         }
     if (entry->shape_count == HANDIN_SHAPES_MAX || handin->shape_count == HANDIN_SHAPES_ALL_MAX)
         return E_FULL;
-    int rc = shape_define(spool, handin->options.device, entry->name, shape, ret_number);
+    int rc = shape_define(spool, handin->options.device, entry->name, shape, HANDIN_SHAPES_LEAVE,
+                          ret_number);
     if (rc < 0)
         return rc;
     entry->shapes[entry->shape_count++] = *ret_number;
@@ -64,7 +65,7 @@ static int define_bare(struct handin *handin, struct handin_entry *entry)
         return E_OK;
     shape_get(NULL, setup->tags, setup->tag_count, &shape);
     return shape_define(handin->options.spool, handin->options.device, entry->name, &shape,
-                        &entry->bare);
+                        HANDIN_DOCUMENTS_LEAVE, &entry->bare);
 }
 
 /* ---- values as a document ---- */
@@ -163,6 +164,10 @@ static int hand_bare(const struct handin_message *message, enum lane lane,
     struct handin *handin = message->handin;
     struct sample document = {.boot_ms = sample->boot_ms, .document = handin->document};
     int rc = define_bare(handin, message->entry);
+    if (rc == E_FULL || rc == E_TOO_BIG) {
+        handin_say(message->fault, "the dictionary of the spool has no place for this sensor");
+        return E_BUSY;
+    }
     if (rc == E_OK && sample->document == NULL)
         rc = write_document(handin, &handin->shape, sample, base_name, &document.document_bytes);
     if (rc < 0)

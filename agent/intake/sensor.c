@@ -267,7 +267,7 @@ static int define(struct sensor *sensor, struct intake_shape *shape)
 {
     const struct collect_sensor *setup = sensor->setup;
     shape_get(setup->transform, setup->tags, setup->tag_count, shape);
-    int rc = shape_define(sensor->options->spool, sensor->options->device, setup->name, shape,
+    int rc = shape_define(sensor->options->spool, sensor->options->device, setup->name, shape, 0,
                           &sensor->number);
     sensor->is_defined = sensor->is_defined || rc == 0;
     sensor->is_reshaped = rc < 0;

@@ -14,7 +14,7 @@ void shape_get(const struct intake_transform *transform, const struct tag *tags,
 }
 
 int shape_define(struct spool *spool, const char *device, const char *sensor,
-                 const struct intake_shape *shape, uint32_t *ret_number)
+                 const struct intake_shape *shape, size_t leaves, uint32_t *ret_number)
 {
     _Static_assert((int)INTAKE_TAGS_MAX == (int)SENSOR_TAGS_MAX, "tags");
     struct tag tags[INTAKE_TAGS_MAX];
@@ -26,5 +26,5 @@ int shape_define(struct spool *spool, const char *device, const char *sensor,
                                                  .channels = shape->channels,
                                                  .tag_count = shape->tag_count,
                                                  .tags = tags};
-    return spool_define_sensor(spool, &definition, ret_number);
+    return spool_define_sensor_within(spool, &definition, leaves, ret_number);
 }

@@ -15,8 +15,8 @@
 void shape_get(const struct intake_transform *transform, const struct tag *tags, size_t tag_count,
                struct intake_shape *shape);
 
-/** Tells the spool: as spool_define_sensor. */
+/** Tells the spool: as spool_define_sensor_within. */
 int shape_define(struct spool *spool, const char *device, const char *sensor,
-                 const struct intake_shape *shape, uint32_t *ret_number);
+                 const struct intake_shape *shape, size_t leaves, uint32_t *ret_number);
 
 #endif

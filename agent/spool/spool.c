@@ -430,10 +430,10 @@ static int fill_entry(struct sensor_entry *entry, const uint8_t *bytes, size_t c
     return E_OK;
 }
 
-static int add_sensor_locked(struct spool *spool, const uint8_t *bytes, size_t count,
+static int add_sensor_locked(struct spool *spool, const uint8_t *bytes, size_t count, size_t leaves,
                              uint32_t *ret_sensor)
 {
-    if (spool->sensor_count == SENSORS_MAX)
+    if (spool->sensor_count + leaves >= SENSORS_MAX)
         return E_FULL;
     int rc = fill_entry(&spool->sensors[spool->sensor_count], bytes, count);
     if (rc < 0)
@@ -483,6 +483,12 @@ int spool_adopt_sensors(struct spool *spool, uint8_t *const *definitions, const 
 int spool_define_sensor(struct spool *spool, const struct sensor_definition *definition,
                         uint32_t *ret_sensor)
 {
+    return spool_define_sensor_within(spool, definition, 0, ret_sensor);
+}
+
+int spool_define_sensor_within(struct spool *spool, const struct sensor_definition *definition,
+                               size_t leaves, uint32_t *ret_sensor)
+{
     uint8_t bytes[DEFINITION_BYTES_MAX];
     int count = dictionary_encode(definition, bytes, sizeof bytes);
     if (count < 0)
@@ -493,7 +499,7 @@ int spool_define_sensor(struct spool *spool, const struct sensor_definition *def
     if (known != 0)
         *ret_sensor = known;
     else
-        rc = add_sensor_locked(spool, bytes, (size_t)count, ret_sensor);
+        rc = add_sensor_locked(spool, bytes, (size_t)count, leaves, ret_sensor);
     (void)pthread_mutex_unlock(&spool->lock);
     return rc;
 }

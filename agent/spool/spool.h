@@ -154,6 +154,11 @@ uint64_t spool_next_sequence(struct spool *spool);
 int spool_define_sensor(struct spool *spool, const struct sensor_definition *definition,
                         uint32_t *ret_sensor);
 
+/** Likewise for what somebody else makes up, who shall not fill the dictionary, which is never
+ *  emptied: E_FULL also if less than LEAVES places would stay free behind a new one. */
+int spool_define_sensor_within(struct spool *spool, const struct sensor_definition *definition,
+                               size_t leaves, uint32_t *ret_sensor);
+
 /** The definition behind a number, valid until spool_close, or NULL. */
 const struct sensor_definition *spool_sensor(struct spool *spool, uint32_t sensor);
 

@@ -80,9 +80,10 @@ struct fake_record fake_spool_record(struct spool *spool, const char *name, size
 
 /* ---- what collect calls ---- */
 
-int spool_define_sensor(struct spool *spool, const struct sensor_definition *definition,
-                        uint32_t *ret_sensor)
+int spool_define_sensor_within(struct spool *spool, const struct sensor_definition *definition,
+                               size_t leaves, uint32_t *ret_sensor)
 {
+    assert_int_equal(leaves, 0);
     (void)pthread_mutex_lock(&spool->lock);
     char tag[FAKE_TEXT_BYTES] = "";
     int rc = spool->define_answer;

@@ -467,6 +467,48 @@ static void test_nor_by_its_base_name(void **state)
                         "\"u\":\"Cel\",\"v\":1.0},{\"n\":\"state\",\"vs\":\"on\"}]}");
 }
 
+static void make_up(const char *sensor, unsigned number, unsigned count)
+{
+    char pack[64];
+    for (unsigned i = 0; i < count; i++) {
+        (void)snprintf(pack, sizeof pack, "[{\"n\":\"c%u\",\"v\":1}]", number + i);
+        puts_well(sensor, PAYLOAD_SENML_JSON, pack);
+    }
+}
+
+/* The dictionary outlives every run, and has 1024 places. */
+static void test_many_runs_leave_places(void **state)
+{
+    (void)state;
+    const uint32_t most = 1024 - HANDIN_SHAPES_LEAVE;
+    unsigned number = 0;
+    char name[16];
+    open_any();
+    for (unsigned run = 0; definitions() < most; run++) {
+        assert_true(run < 100);
+        handin_close(rig.handin);
+        rig.handin = NULL;
+        open_any();
+        for (unsigned sensor = 0; sensor < 4; sensor++, number += HANDIN_SHAPES_MAX) {
+            (void)snprintf(name, sizeof name, "s%u", sensor);
+            make_up(name, number, HANDIN_SHAPES_MAX);
+        }
+    }
+    assert_int_equal(definitions(), most);
+    make_up("s0", number, 2);
+    assert_int_equal(definitions(), most + 1); /* documents' */
+    for (unsigned i = 0; i < HANDIN_SHAPES_LEAVE - HANDIN_DOCUMENTS_LEAVE - 1; i++) {
+        (void)snprintf(name, sizeof name, "t%u", i);
+        handin_close(rig.handin);
+        rig.handin = NULL;
+        open_any();
+        make_up(name, number, 1);
+    }
+    refuses(put("new", PAYLOAD_TEXT, "1"), E_BUSY,
+            "the dictionary of the spool has no place for this sensor");
+    assert_int_equal(definitions(), 1024 - HANDIN_DOCUMENTS_LEAVE);
+}
+
 /* Other decimals are no other shape. */
 static void test_decimals_make_no_shape(void **state)
 {
@@ -747,6 +789,7 @@ int main(void)
         TEST(test_a_transform_before_a_full_spool),
         TEST(test_a_transform_without_its_key),
         TEST(test_texts_that_fit_no_block),
+        TEST(test_many_runs_leave_places),
         TEST(test_status),
         TEST(test_a_configured_sensor_that_is_silent),
         TEST(test_status_from_another_thread),
