@@ -173,12 +173,12 @@ static int choose_lane(const struct handin *handin, const struct handin_sensor *
         why = "this sensor";
     else if (!request->may_lane[lane])
         why = "this peer";
-    else if (!handin->options.carries[lane])
-        why = "any route";
-    if (why != NULL) {
+    if (why != NULL)
         handin_say(fault, "the lane %s is not for %s", lane_name(lane), why);
+    else if (!handin->options.carries[lane])
+        handin_say(fault, "no route carries the lane %s", lane_name(lane));
+    if (why != NULL || !handin->options.carries[lane])
         return E_DENIED;
-    }
     *ret_lane = lane;
     return E_OK;
 }

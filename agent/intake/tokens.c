@@ -113,6 +113,10 @@ static int read_json(const struct payload *payload, struct tokens *tokens)
         rc = json_scan_end(&scan);
     if (rc == 0 || tokens->is_refused)
         return rc;
+    if (payload->format == PAYLOAD_TEXT)
+        return tokens_fail(tokens->reading, rc,
+                           "byte %" PRIu64 ": text/plain is one number, such as 21.50",
+                           scan.offset);
     return tokens_fail(tokens->reading, rc, "byte %" PRIu64 ": not JSON: %s", scan.offset,
                        scan.fault);
 }
