@@ -302,8 +302,9 @@ static int run_transform(const struct handin_message *message, const struct payl
     if (transform == NULL)
         return 1;
     int rc = bind(message, record);
+    bool is_late = item->sample->boot_ms < transform->since_ms(transform->context);
     if (rc == E_OK)
-        rc = handin_store_flush(message, item->sample->boot_ms);
+        rc = handin_store_flush(message, is_late ? INT64_MAX : item->sample->boot_ms);
     if (rc < 0)
         return rc;
     rc = transform->push(transform->context, item);

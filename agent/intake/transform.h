@@ -48,7 +48,8 @@ struct intake_transform {
     void (*get_shape)(const void *context, struct intake_shape *ret_shape);
 
     /**
-     * Takes a sample; whoever pushes has flushed up to its boot_ms. 1: hand it on; 0: it became no
+     * Takes a sample; whoever pushes has flushed up to its boot_ms, or, where that is before
+     * since_ms, all that there is. 1: hand it on; 0: it became no
      * record of its own; E_TOO_BIG, E_SYNTAX, E_RANGE: it cannot be made what it has to be, and
      * must not be handed on.
      */
@@ -64,6 +65,10 @@ struct intake_transform {
 
     /** When flush has something to give; INT64_MAX: it holds nothing. */
     int64_t (*due_ms)(const void *context);
+
+    /** When the interval began of what it holds, the latest of them; INT64_MIN: it holds nothing.
+     */
+    int64_t (*since_ms)(const void *context);
 
     /** What was configured and could not be done with the last sample, or NULL. */
     const char *(*lack)(const void *context);

@@ -237,6 +237,19 @@ static int64_t due_ms(const void *context)
     return due;
 }
 
+static int64_t since_ms(const void *context)
+{
+    const struct chain *chain = context;
+    int64_t since = INT64_MIN;
+    for (size_t i = 0; i < chain->link_count; i++) {
+        const struct link *link = &chain->links[i];
+        int64_t due = link_due_ms(link);
+        if (due != INT64_MAX && due - link->step->interval_ms > since)
+            since = due - link->step->interval_ms;
+    }
+    return since;
+}
+
 static const char *lack(const void *context)
 {
     const struct chain *chain = context;
@@ -258,6 +271,7 @@ struct intake_transform chain_face(struct chain *chain)
                                      .lost = lost,
                                      .flush = flush,
                                      .due_ms = due_ms,
+                                     .since_ms = since_ms,
                                      .lack = lack,
                                      .unfit = unfit};
 }

@@ -629,6 +629,23 @@ static void test_a_transform_that_holds(void **state)
     close_chain(chain);
 }
 
+/* A node sends what is new first, and what it kept before that behind it. */
+static void test_a_transform_of_what_comes_late(void **state)
+{
+    (void)state;
+    struct handin_sensor sensor;
+    struct chain *chain = open_chain(&sensor, &maximum, 1);
+    puts_well("a", PAYLOAD_TEXT, "1");
+    puts_well("a", PAYLOAD_SENML_JSON,
+              "[{\"v\":5,\"t\":-60.5},{\"v\":7,\"t\":-60.2},"
+              "{\"v\":6,\"t\":-50},{\"v\":2,\"t\":-0}]");
+    close_chain(chain);
+    assert_has(LANE_NORMAL, "\"a\"," NOW "\"values\":{\"value_max\":1}",
+               "\"a\",\"ts\":\"2026-11-22T23:59:05.123Z\",\"values\":{\"value_max\":7}",
+               "\"a\",\"ts\":\"2026-11-22T23:59:16.123Z\",\"values\":{\"value_max\":6}",
+               "\"a\"," NOW "\"values\":{\"value_max\":2}");
+}
+
 /* What it holds belongs to the channels before. */
 static void test_a_transform_when_the_channels_change(void **state)
 {
@@ -785,6 +802,7 @@ int main(void)
         TEST(test_a_tag_of_that_name),
         TEST(test_a_transform_that_alarms_and_renames),
         TEST(test_a_transform_that_holds),
+        TEST(test_a_transform_of_what_comes_late),
         TEST(test_a_transform_when_the_channels_change),
         TEST(test_a_transform_before_a_full_spool),
         TEST(test_a_transform_without_its_key),
