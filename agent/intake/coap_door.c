@@ -35,7 +35,7 @@ static int64_t due_ms(const struct coap_door *door)
     int64_t flush_boot_ms = handin_due_ms(door->options.handin);
     int64_t flush_ms =
         flush_boot_ms == INT64_MAX ? INT64_MAX : flush_boot_ms - clock_boot_ms() + clock_mono_ms();
-    int64_t first_ms = transfer_due_ms(door->transfers);
+    int64_t first_ms = transfer_due_ms(door->transfers, clock_mono_ms());
     first_ms = flush_ms < first_ms ? flush_ms : first_ms;
     first_ms = door->waits_due_ms < first_ms ? door->waits_due_ms : first_ms;
     return door->peers != NULL && door->peers_due_ms < first_ms ? door->peers_due_ms : first_ms;

@@ -182,13 +182,13 @@ size_t transfer_count(const struct transfers *transfers, int64_t now_ms)
     return count;
 }
 
-int64_t transfer_due_ms(const struct transfers *transfers)
+int64_t transfer_due_ms(const struct transfers *transfers, int64_t now_ms)
 {
     int64_t due_ms = INT64_MAX;
     for (size_t i = 0; i < transfers->places; i++) {
-        int64_t until_ms = transfers->transfers[i].until_ms;
-        if (until_ms != 0 && until_ms < due_ms)
-            due_ms = until_ms;
+        const struct transfer *transfer = &transfers->transfers[i];
+        if (is_under_way(transfer, now_ms) && transfer->until_ms < due_ms)
+            due_ms = transfer->until_ms;
     }
     return due_ms;
 }

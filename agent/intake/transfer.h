@@ -45,7 +45,7 @@ int transfer_put(struct transfers *transfers, const struct transfer_block *block
 /** How many are under way. */
 size_t transfer_count(const struct transfers *transfers, int64_t now_ms);
 
-/** When the next is forgotten; INT64_MAX: never. */
-int64_t transfer_due_ms(const struct transfers *transfers);
+/** When the next of those that are under way at NOW_MS is forgotten; INT64_MAX: there is none. */
+int64_t transfer_due_ms(const struct transfers *transfers, int64_t now_ms);
 
 #endif

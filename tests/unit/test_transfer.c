@@ -126,13 +126,14 @@ static void test_time(void **state)
     struct rig rig;
     (void)state;
     open_rig(&rig);
-    assert_true(transfer_due_ms(rig.transfers) == INT64_MAX);
+    assert_true(transfer_due_ms(rig.transfers, rig.now_ms) == INT64_MAX);
     assert_int_equal(put(&rig, 1, 1, 0, BLOCK, false), 0);
-    assert_int_equal(transfer_due_ms(rig.transfers), rig.now_ms + TRANSFER_IDLE_MS);
+    assert_int_equal(transfer_due_ms(rig.transfers, rig.now_ms), rig.now_ms + TRANSFER_IDLE_MS);
     rig.now_ms += TRANSFER_IDLE_MS - 1;
     assert_int_equal(put(&rig, 1, 1, BLOCK, BLOCK, false), 0);
     rig.now_ms += TRANSFER_IDLE_MS;
     assert_int_equal(transfer_count(rig.transfers, rig.now_ms), 0);
+    assert_true(transfer_due_ms(rig.transfers, rig.now_ms) == INT64_MAX); /* it wakes nobody */
     assert_int_equal(put(&rig, 1, 1, 2 * BLOCK, BLOCK, false), E_RANGE);
     transfer_close(rig.transfers);
 }
