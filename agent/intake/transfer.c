@@ -113,10 +113,12 @@ static struct transfer *begin(struct transfers *transfers, const struct transfer
     return transfer;
 }
 
+/* With other bytes it is of another document. */
 static bool is_repeat(const struct transfer *transfer, const struct transfer_block *block)
 {
-    return !block->is_last && block->count == transfer->last_count &&
-           block->offset + block->count == transfer->received;
+    return !block->is_last && block->count > 0 && block->count == transfer->last_count &&
+           block->offset + block->count == transfer->received &&
+           memcmp(transfer->bytes + block->offset, block->bytes, block->count) == 0;
 }
 
 static int append(struct transfers *transfers, struct transfer *transfer,

@@ -37,7 +37,8 @@ bool transfer_continues(const struct transfers *transfers, const struct transfer
 /**
  * 0: more are to come, or BLOCK was a repeat of the one before; 1: that was the last, and the whole
  * is in ret_bytes until the next call; its transfer has ended. E_RANGE: something is missing before
- * it; E_TOO_BIG; both end the transfer. E_BUSY: there are too many.
+ * it, or a block of another document stands there; E_TOO_BIG; both end the transfer. E_BUSY: there
+ * are too many.
  */
 int transfer_put(struct transfers *transfers, const struct transfer_block *block, int64_t now_ms,
                  const uint8_t **ret_bytes, size_t *ret_count);

@@ -82,6 +82,33 @@ static void test_gaps(void **state)
     transfer_close(rig.transfers);
 }
 
+/* One document is broken off after its first block, and another one comes. */
+static void test_two_documents(void **state)
+{
+    static const uint8_t other[] = "ANOTHER DOCUMENT, WHICH IS LONGER";
+    struct rig rig;
+    (void)state;
+    open_rig(&rig);
+    struct transfer_block block = block_of(1, 1, 0, BLOCK, false);
+    assert_int_equal(put(&rig, 1, 1, 0, BLOCK, false), 0);
+    block.bytes = other;
+    assert_int_equal(transfer_put(rig.transfers, &block, rig.now_ms, &rig.bytes, &rig.count), 0);
+    block.offset = BLOCK;
+    block.bytes = other + BLOCK;
+    block.is_last = true;
+    assert_int_equal(transfer_put(rig.transfers, &block, rig.now_ms, &rig.bytes, &rig.count), 1);
+    assert_int_equal(rig.count, 2 * BLOCK);
+    assert_memory_equal(rig.bytes, other, rig.count);
+    /* A block of the first comes late, in the place of one of the second. */
+    assert_int_equal(put(&rig, 1, 1, 0, BLOCK, false), 0);
+    assert_int_equal(put(&rig, 1, 1, BLOCK, BLOCK, false), 0);
+    block.is_last = false;
+    assert_int_equal(transfer_put(rig.transfers, &block, rig.now_ms, &rig.bytes, &rig.count),
+                     E_RANGE);
+    assert_int_equal(transfer_count(rig.transfers, rig.now_ms), 0);
+    transfer_close(rig.transfers);
+}
+
 static void test_size(void **state)
 {
     struct rig rig;
@@ -141,8 +168,9 @@ static void test_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_in_order), cmocka_unit_test(test_gaps), cmocka_unit_test(test_size),
-        cmocka_unit_test(test_number),   cmocka_unit_test(test_time),
+        cmocka_unit_test(test_in_order),      cmocka_unit_test(test_gaps),
+        cmocka_unit_test(test_two_documents), cmocka_unit_test(test_size),
+        cmocka_unit_test(test_number),        cmocka_unit_test(test_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
