@@ -15,6 +15,10 @@
 #include "platform/hash.h"
 #include "platform/random.h"
 
+/* A node that sleeps between its readings need not shake hands for each. When others need the place
+ * of whoever is silent, it is forgotten sooner. */
+enum { SESSION_S = 3600 };
+
 /* So many datagrams of each listener are read before it is looked who may be answered. */
 enum { DATAGRAMS = 16 };
 
@@ -172,6 +176,8 @@ int coap_door_open(const struct coap_door_options *options, char fault[COAP_DOOR
     if (door == NULL)
         return E_NO_MEMORY;
     door->options = *options;
+    if (options->session_s == 0)
+        door->options.session_s = SESSION_S;
     door->event_fd = -1;
     door->poll_fd = -1;
     door->stop.fd = -1;

@@ -43,6 +43,7 @@ struct coap_door_options {
     struct coap_door_rate all_messages;  /* of everybody together */
     struct coap_door_rate all_bytes;
     size_t document_bytes_max;
+    unsigned session_s;    /* whoever asks nothing for so long is forgotten; 0: an hour */
     struct handin *handin; /* the door's alone while it runs, but for handin_get_status */
     struct spool *spool;   /* for tickets */
     bool (*knows_time)(void *context);

@@ -9,10 +9,6 @@
 #include "agent/intake/coap_door_state.h"
 #include "platform/base/error.h"
 
-/* A peer that is silent for so long is forgotten, or sooner when others need its place: a node that
- * sleeps between its readings need not shake hands for each. */
-enum { SESSION_S = 3600 };
-
 static int say(char fault[COAP_DOOR_FAULT_BYTES], int rc, const char *text)
 {
     (void)snprintf(fault, COAP_DOOR_FAULT_BYTES, "%s", text);
@@ -105,7 +101,7 @@ int coap_door_listen(struct coap_door *door, char fault[COAP_DOOR_FAULT_BYTES])
     if (coap_context_get_coap_fd(door->context) < 0)
         return say(fault, E_UNSUPPORTED, "libcoap was built without epoll");
     coap_context_set_max_idle_sessions(door->context, CONFIG_COAP_SESSIONS);
-    coap_context_set_session_timeout(door->context, SESSION_S);
+    coap_context_set_session_timeout(door->context, door->options.session_s);
     coap_context_set_max_handshake_sessions(door->context, CONFIG_COAP_SESSIONS);
     int rc = coap_door_secure_open(door, fault);
     return rc == 0 ? open_listens(door, fault) : rc;

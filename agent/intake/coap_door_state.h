@@ -25,6 +25,12 @@ enum {
     COAP_DOOR_STATUS_BYTES = 901, /* see write_status, and its NUL */
 };
 
+/** When a session with DTLS brought its last request. It is the session's application data. */
+struct coap_door_heard {
+    coap_session_t *session; /* without a reference: it is taken out when libcoap frees it */
+    int64_t at_ms;
+};
+
 /** A message whose records wait for flash, and whose peer waits for the answer. */
 struct coap_door_wait {
     bool is_used;
@@ -65,6 +71,8 @@ struct coap_door {
     int64_t peers_due_ms;
     coap_bin_const_t key;                     /* of a handshake; belongs to peers */
     coap_session_t *ending[COAP_DOOR_ENDING]; /* whose identity or key is no longer good */
+    struct coap_door_heard *heard;            /* heard_count of them */
+    size_t heard_count;
 
     pthread_mutex_t lock;
     struct coap_door_status status;
@@ -81,7 +89,8 @@ int coap_door_listen(struct coap_door *door, char fault[COAP_DOOR_FAULT_BYTES]);
 int coap_door_secure_open(struct coap_door *door, char fault[COAP_DOOR_FAULT_BYTES]);
 void coap_door_secure_close(struct coap_door *door);
 
-/** Reads the keys again if it is time to look, and they changed. */
+/** Reads the keys again if it is time to look, and they changed, and ends the sessions that brought
+ *  no request for long; not from within libcoap. */
 void coap_door_secure_look(struct coap_door *door);
 
 /** The peer at the other end of SESSION, which has DTLS; NULL: it may not come any more, and the

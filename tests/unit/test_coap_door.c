@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "agent/intake/coap_door.h"
 #include "platform/base/error.h"
 #include "platform/clock.h"
+#include "tests/unit/coap_node.h"
 #include "tests/unit/coap_peer.h"
 #include "tests/unit/fake_handin.h"
 
@@ -870,6 +872,44 @@ static void test_truncations(void **state)
     close_rig(&rig);
 }
 
+/* ---- nodes that restart ---- */
+
+static void try_node(uint16_t own_port, uint16_t port)
+{
+    enum { TRIES = 20 };
+    int tries = 1;
+    while (coap_node_post(own_port, port) != 0)
+        assert_true(++tries <= TRIES);
+}
+
+/* Its new handshakes come from the old one's port, and must not keep the session that is of no use
+ * to anybody any more. */
+static void test_node_restarts(void **state)
+{
+    static const char peers[] =
+        "{\"peers\":[{\"identity\":\"" COAP_NODE_IDENTITY "\",\"key\":\"" COAP_NODE_KEY "\"}]}";
+    static struct rig rig;
+    char path[] = "/tmp/runnel-psk-XXXXXX";
+    (void)state;
+    if (!coap_node_is_possible())
+        skip();
+    prepare(&rig);
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, peers, sizeof peers - 1), sizeof peers - 1);
+    (void)close(fd);
+    rig.options.psk_file = path;
+    rig.options.session_s = 3; /* the handshakes of one that tries come closer together */
+    rig.options.listens[0].secure = true;
+    uint16_t own_port = find_port();
+    start(&rig);
+    fake_spool_commit(&rig.spool, 100);
+    try_node(own_port, rig.port);
+    try_node(own_port, rig.port);
+    close_rig(&rig);
+    (void)unlink(path);
+}
+
 /* ---- opening ---- */
 
 static void test_cannot_open(void **state)
@@ -950,6 +990,7 @@ int main(void)
         cmocka_unit_test(test_strangers),
         cmocka_unit_test(test_odd_datagrams),
         cmocka_unit_test(test_truncations),
+        cmocka_unit_test(test_node_restarts),
         cmocka_unit_test(test_cannot_open),
         cmocka_unit_test(test_agent_stops),
         cmocka_unit_test(test_code_names),
