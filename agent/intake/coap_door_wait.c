@@ -78,15 +78,21 @@ static bool is_quiet(const coap_pdu_t *request)
                0;
 }
 
+/* What became no record, or none yet, waits for nothing, and no ticket tells so. */
 static void wait_for(struct coap_door *door, struct coap_door_wait *wait,
                      const struct handin_receipt *receipt)
 {
+    bool has_ticket = false;
     for (size_t i = 0; i < LANE_COUNT; i++) {
         wait->tickets[i] = (struct spool_ticket){
             .lane = (enum lane)i, .sequence = receipt->sequences[i], .event_fd = door->event_fd};
-        if (receipt->sequences[i] != 0)
-            spool_ticket_wait(door->options.spool, &wait->tickets[i]);
+        if (receipt->sequences[i] == 0)
+            continue;
+        spool_ticket_wait(door->options.spool, &wait->tickets[i]);
+        has_ticket = true;
     }
+    if (!has_ticket)
+        stop_event_signal(door->event_fd);
 }
 
 void coap_door_wait_begin(struct coap_door_wait *wait, struct coap_door_exchange *exchange,

@@ -61,8 +61,10 @@ int handin_put(struct handin *handin, const struct handin_request *request,
     if (rc < 0) {
         (void)snprintf(fault, PAYLOAD_FAULT_BYTES, "%s", handin->fault);
     } else {
-        *ret_receipt = (struct handin_receipt){.records = 1, .bytes_max = handin->bytes_max};
-        ret_receipt->sequences[LANE_NORMAL] = ++handin->taken;
+        *ret_receipt = (struct handin_receipt){.records = handin->holds ? 0 : 1,
+                                               .bytes_max = handin->bytes_max};
+        if (!handin->holds)
+            ret_receipt->sequences[LANE_NORMAL] = ++handin->taken;
         if (handin->two_lanes)
             ret_receipt->sequences[LANE_ALARM] = ++handin->taken;
     }

@@ -18,6 +18,7 @@ struct handin {
     const char *fault;
     size_t bytes_max;
     bool two_lanes; /* a message has records in two of them */
+    bool holds;     /* a transform keeps it: there is no record */
     unsigned puts;  /* all, and those that were taken: */
     unsigned taken;
     char sensor[FAKE_HANDIN_NAME_BYTES]; /* of the last one */

@@ -275,6 +275,32 @@ static void test_two_lanes(void **state)
     close_rig(&rig);
 }
 
+/* What a transform keeps is answered at once, before the datagrams that come in later turns. */
+static void test_no_record(void **state)
+{
+    enum { LATER = 64 }; /* more than the door reads in a turn */
+    static struct rig rig;
+    bool is_answered = false;
+    (void)state;
+    prepare(&rig);
+    rig.handin.holds = true;
+    start(&rig);
+    struct coap_message message = post(7, "pump", PAYLOAD_JSON, "{}");
+    send_it(&rig, &message);
+    for (unsigned mid = 100; mid < 100 + LATER; mid++) {
+        struct coap_message answer;
+        struct coap_message later = {.type = COAP_CON, .code = COAP_GET, .mid = mid};
+        coap_peer_add_text(&later, COAP_URI_PATH, "time");
+        send_it(&rig, &later);
+        do {
+            answer = receive(&rig);
+            is_answered = is_answered || (answer.mid == 7 && answer.code == 204);
+        } while (answer.mid != mid);
+    }
+    assert_true(is_answered);
+    close_rig(&rig);
+}
+
 static void test_codes(void **state)
 {
     static const struct {
@@ -973,6 +999,7 @@ int main(void)
         cmocka_unit_test(test_answers_before_it_ends),
         cmocka_unit_test(test_port_of_somebody_else),
         cmocka_unit_test(test_two_lanes),
+        cmocka_unit_test(test_no_record),
         cmocka_unit_test(test_codes),
         cmocka_unit_test(test_repeats),
         cmocka_unit_test(test_repeat_of_refused),
