@@ -124,9 +124,8 @@ static enum label find_label(const struct reading *reading, const struct json_to
 {
     bool is_cbor = reading->payload->format == PAYLOAD_SENML_CBOR;
     for (unsigned i = 0; i < LABEL_COUNT; i++)
-        if (strlen(token->text) == token->text_bytes &&
-            (strcmp(token->text, labels[i].name) == 0 ||
-             (is_cbor && strcmp(token->text, labels[i].number) == 0)))
+        if (strcmp(token->text, labels[i].name) == 0 ||
+            (is_cbor && strcmp(token->text, labels[i].number) == 0))
             return (enum label)i;
     return LABEL_COUNT;
 }
@@ -173,7 +172,7 @@ static bool is_name(const struct json_token *token)
 {
     for (size_t i = 0; i < token->text_bytes; i++) {
         char byte = token->text[i];
-        if (byte == '\0' || (isalnum((unsigned char)byte) == 0 && strchr("-:./_", byte) == NULL))
+        if (isalnum((unsigned char)byte) == 0 && strchr("-:./_", byte) == NULL)
             return false;
     }
     return true;
@@ -213,7 +212,7 @@ static int take_unit(struct pack *pack, const struct json_token *token,
 static int take_text(struct pack *pack, const struct json_token *token)
 {
     const struct payload_room *room = pack->reading->room;
-    if (token->text_bytes > SAMPLE_TEXT_BYTES_MAX || strlen(token->text) < token->text_bytes)
+    if (token->text_bytes > SAMPLE_TEXT_BYTES_MAX)
         pack->is_document = true;
     if (pack->is_document)
         return 0;

@@ -104,9 +104,30 @@ static int on_token(void *context, const struct json_token *token)
 
 /* ---- JSON and CBOR ---- */
 
+/* Where the escape \u0000 stands in JSON; COUNT: nowhere. Hardly a program that reads the text
+ * could keep it whole; who has bytes sends octets. */
+static size_t find_nul(const uint8_t *bytes, size_t count)
+{
+    static const char escape[] = "\\u0000";
+    size_t at = 0;
+    while (at < count) {
+        const uint8_t *found = memchr(bytes + at, '\\', count - at);
+        if (found == NULL)
+            return count;
+        at = (size_t)(found - bytes);
+        if (count - at >= sizeof escape - 1 && memcmp(found, escape, sizeof escape - 1) == 0)
+            return at;
+        at += 2; /* what is escaped may be a backslash itself */
+    }
+    return count;
+}
+
 static int read_json(const struct payload *payload, struct tokens *tokens)
 {
     struct json_scan scan;
+    size_t nul = find_nul(payload->bytes, payload->count);
+    if (nul < payload->count)
+        return tokens_fail(tokens->reading, E_SYNTAX, "byte %zu: a text with a NUL", nul);
     json_scan_start(&scan, on_token, tokens);
     int rc = json_scan_feed(&scan, payload->bytes, payload->count);
     if (rc == 0)

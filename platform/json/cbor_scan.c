@@ -282,6 +282,8 @@ static int put_text(struct scan *scan, const uint8_t *text, size_t count, size_t
         size_t bytes = utf8_character_bytes(text + at, count - at);
         if (bytes == 0)
             return fail(scan, offset + at, "a text that is not UTF-8");
+        if (text[at] == 0)
+            return fail(scan, offset + at, "a text with a NUL");
         put(scan, (const char *)text + at, bytes);
         at += bytes;
     }

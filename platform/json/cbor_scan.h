@@ -13,10 +13,11 @@
  * JSON_DEPTH_MAX.
  *
  * Numbers come as decimals: a float as the shortest that is the same float again (a whole one
- * as it is), a decimal fraction (tag 4) exactly, as "27315e-2". A byte string becomes base64url
+ * as it is), a decimal fraction (tag 4) exactly, as "273.15". A byte string becomes base64url
  * without padding, undefined becomes null, a map's key may be a whole number as well, whose digits
  * are its text; other tags are passed over. Not in JSON, and so malformed here: NaN and the
- * infinities, big numbers (tags 2 and 3), simple values without a meaning, other keys.
+ * infinities, big numbers (tags 2 and 3), simple values without a meaning, other keys. JSON could
+ * say a NUL in a text, but hardly a program could keep it: malformed likewise.
  *
  * A token's line is 1, and its column the place of its first byte, from 1.
  */

@@ -353,10 +353,10 @@ def hostile():
                              (coap.SENML_CBOR, b"\x81"), (coap.CBOR, b"\x9f")):
         yield content, opening * deep
     long = b'{"a":"' + b"x" * 65536 + b'"}'
-    for payload in (b'{"a":1e999}', b'{"a":"\0"}', b'{"a":"\xff\xfe"}',
+    for payload in (b'{"a":1e999}', b'{"a":"\0"}', b'{"a":"\\u0000"}', b'{"a":"\xff\xfe"}',
                     b'{"a":1,"a":2}', long, b"{", b"", b"[]", b"nul", b'{"a":"\\ud800"}'):
         yield coap.JSON, payload
-    for payload in (coap.cbor({"a": float("inf")}), b"\xa1\x61a\x62\xff\xfe",
+    for payload in (coap.cbor({"a": float("inf")}), b"\xa1\x61a\x62\xff\xfe", b"\xa1\x61a\x61\0",
                     b"\xa2\x61a\x01\x61a\x02",
                     coap.cbor({"a": "x" * 65536}), b"\xa1", b"\xff", b"\xbb" + b"\xff" * 8,
                     b"\xa1\x61a\x7b" + b"\xff" * 8, coap.cbor({"a": coap.fraction(999, 1)})):
