@@ -9,6 +9,7 @@ usage: check_includes.py [--control]
 
 Patterns: * stays inside one folder, ** does not; {own} is the folder of the including file.
 """
+import functools
 import re
 import sys
 
@@ -114,14 +115,17 @@ PURE_WORDS = re.compile(
 INCLUDE = re.compile(r'\s*#\s*include\s*(?:"([^"]*)"|<([^>]*)>|(\S.*))')
 
 
+@functools.lru_cache(maxsize=None)
+def includes_in(text):
+    """The (line, project include, foreign include) of a file's TEXT."""
+    return [(number, match.group(1), match.group(2))
+            for number, line in enumerate(text.splitlines(), 1) if (match := INCLUDE.match(line))]
+
+
 def includes_of(root, name, cache):
-    """The (line, project include, foreign include) of a file."""
+    """Likewise of the file NAME."""
     if name not in cache:
-        cache[name] = []
-        for number, line in enumerate((root / name).read_text().splitlines(), 1):
-            match = INCLUDE.match(line)
-            if match:
-                cache[name].append((number, match.group(1), match.group(2)))
+        cache[name] = includes_in((root / name).read_text())
     return cache[name]
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the checks share: the files of a source tree, copies to plant mistakes in, and reports."""
 import contextlib
+import functools
 import pathlib
 import re
 import shutil
@@ -53,6 +54,8 @@ def planted(root, name, text):
             folder.rmdir()
 
 
+# A control asks the same of the same files again for each mistake that it plants.
+@functools.lru_cache(maxsize=None)
 def glob(patterns, name):
     """Whether NAME matches one of PATTERNS (blanks between): * stays in a folder, ** does not."""
     for pattern in patterns.split():
@@ -62,6 +65,7 @@ def glob(patterns, name):
     return False
 
 
+@functools.lru_cache(maxsize=None)
 def without_comments(text):
     """C text with comments and literals blanked, line by line in place."""
     def blank(match):
