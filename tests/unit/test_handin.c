@@ -527,9 +527,9 @@ static void test_decimals_make_no_shape(void **state)
 static void test_tags_that_leave_no_place(void **state)
 {
     (void)state;
-    struct tag tags[SENSOR_TAGS_MAX];
-    char names[SENSOR_TAGS_MAX][8];
-    struct handin_sensor sensor = {.name = "a", .lane = LANE_NORMAL, .tags = tags};
+    static struct tag tags[SENSOR_TAGS_MAX];
+    static char names[SENSOR_TAGS_MAX][8];
+    static struct handin_sensor sensor = {.name = "a", .lane = LANE_NORMAL, .tags = tags};
     for (size_t i = 0; i < SENSOR_TAGS_MAX; i++) {
         (void)snprintf(names[i], sizeof names[i], "t%zu", i);
         tags[i] = (struct tag){names[i], "x"};
