@@ -98,6 +98,16 @@ static void hash_message(struct coap_door_exchange *exchange, coap_bin_const_t t
     finish_hash(&hash, exchange->seen);
 }
 
+bool coap_door_exchange_uint(const struct coap_door_exchange *exchange, coap_option_num_t option,
+                             unsigned *ret_value)
+{
+    coap_opt_iterator_t iterator;
+    const coap_opt_t *found = coap_check_option(exchange->request, option, &iterator);
+    if (found != NULL)
+        *ret_value = coap_decode_var_bytes(coap_opt_value(found), coap_opt_length(found));
+    return found != NULL;
+}
+
 /* ---- Echo ---- */
 
 static void make_echo(const struct coap_door_exchange *exchange, int64_t period,

@@ -14,11 +14,7 @@ static const char links[] = "</t>;rt=\"runnel.t\";title=\"POST or PUT to /t/SENS
 
 static bool accepts(const struct coap_door_exchange *exchange, unsigned *ret_format)
 {
-    coap_opt_iterator_t iterator;
-    coap_opt_t *option = coap_check_option(exchange->request, COAP_OPTION_ACCEPT, &iterator);
-    if (option != NULL)
-        *ret_format = coap_decode_var_bytes(coap_opt_value(option), coap_opt_length(option));
-    return option != NULL;
+    return coap_door_exchange_uint(exchange, COAP_OPTION_ACCEPT, ret_format);
 }
 
 /* Leaves of ANSWER's body what Block2 asks for (RFC 7959 section 2.4), if it is there. False: there
@@ -26,11 +22,9 @@ static bool accepts(const struct coap_door_exchange *exchange, unsigned *ret_for
 static bool cut(const struct coap_door_exchange *exchange, struct coap_door_answer *answer)
 {
     enum { MORE = 8, SIZE = 7 };
-    coap_opt_iterator_t iterator;
-    coap_opt_t *option = coap_check_option(exchange->request, COAP_OPTION_BLOCK2, &iterator);
-    if (option == NULL)
+    unsigned part;
+    if (!coap_door_exchange_uint(exchange, COAP_OPTION_BLOCK2, &part))
         return true;
-    uint32_t part = coap_decode_var_bytes(coap_opt_value(option), coap_opt_length(option));
     size_t size = (size_t)16 << (part & SIZE);
     size_t offset = (size_t)(part >> 4) * size;
     if ((part & SIZE) == SIZE || part >> 24 != 0 || offset >= answer->body_bytes)

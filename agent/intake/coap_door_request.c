@@ -85,15 +85,6 @@ static bool read_query(const coap_pdu_t *request, struct query *query)
     return true;
 }
 
-static bool read_uint(const coap_pdu_t *request, coap_option_num_t number, unsigned *ret_value)
-{
-    coap_opt_iterator_t iterator;
-    coap_opt_t *option = coap_check_option(request, number, &iterator);
-    if (option != NULL)
-        *ret_value = coap_decode_var_bytes(coap_opt_value(option), coap_opt_length(option));
-    return option != NULL;
-}
-
 /* ---- answering ---- */
 
 static void refuse(struct coap_door_exchange *exchange, coap_pdu_code_t code, const char *text)
@@ -293,7 +284,7 @@ static void hash_part(const struct coap_door_exchange *exchange, struct put *put
 static bool read_block(struct coap_door_exchange *exchange, struct put *put)
 {
     unsigned block = 0;
-    put->has_block = read_uint(exchange->request, COAP_OPTION_BLOCK1, &block);
+    put->has_block = coap_door_exchange_uint(exchange, COAP_OPTION_BLOCK1, &block);
     put->block = block;
     if (!put->has_block)
         return true;
@@ -319,12 +310,12 @@ static coap_pdu_code_t read_put(struct coap_door_exchange *exchange, struct put 
     if (!read_query(exchange->request, &put->query))
         return COAP_RESPONSE_CODE(400);
     *ret_text = formats;
-    if (!read_uint(exchange->request, COAP_OPTION_CONTENT_FORMAT, &put->request.format))
+    if (!coap_door_exchange_uint(exchange, COAP_OPTION_CONTENT_FORMAT, &put->request.format))
         return COAP_RESPONSE_CODE(415);
     *ret_text = "Block1 does not agree with the payload";
     if (!read_block(exchange, put))
         return COAP_RESPONSE_CODE(400);
-    if (put->has_block && read_uint(exchange->request, COAP_OPTION_SIZE1, &size) &&
+    if (put->has_block && coap_door_exchange_uint(exchange, COAP_OPTION_SIZE1, &size) &&
         size > exchange->door->options.document_bytes_max)
         return COAP_RESPONSE_CODE(413);
     return COAP_EMPTY_CODE;

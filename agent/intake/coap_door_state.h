@@ -119,6 +119,10 @@ struct coap_door_exchange {
 /** False: there is an identity, and it may not come any more. */
 bool coap_door_exchange_begin(struct coap_door_exchange *exchange);
 
+/** The request's OPTION, a number (RFC 7252 section 3.2). False: it has none. */
+bool coap_door_exchange_uint(const struct coap_door_exchange *exchange, coap_option_num_t option,
+                             unsigned *ret_value);
+
 /** Has the peer prove that it is where it says (RFC 9175 section 2.4). */
 void coap_door_exchange_challenge(struct coap_door_exchange *exchange);
 
