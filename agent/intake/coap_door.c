@@ -260,6 +260,7 @@ const char *coap_door_code_name(size_t index)
     static const char *const names[] = {"2.04", "2.05", "2.31", "4.00", "4.01",
                                         "4.02", "4.03", "4.04", "4.05", "4.06",
                                         "4.08", "4.13", "4.15", "4.29", "5.03"};
+    _Static_assert(sizeof names / sizeof names[0] <= COAP_DOOR_CODES, "answers");
     return index < sizeof names / sizeof names[0] ? names[index] : NULL;
 }
 

@@ -5,20 +5,18 @@
 
 #include "agent/intake/coap_door_state.h"
 
-/* In the order of coap_door_code_name. */
-static const coap_pdu_code_t codes[COAP_DOOR_CODES] = {
-    COAP_RESPONSE_CODE(204), COAP_RESPONSE_CODE(205), COAP_RESPONSE_CODE(231),
-    COAP_RESPONSE_CODE(400), COAP_RESPONSE_CODE(401), COAP_RESPONSE_CODE(402),
-    COAP_RESPONSE_CODE(403), COAP_RESPONSE_CODE(404), COAP_RESPONSE_CODE(405),
-    COAP_RESPONSE_CODE(406), COAP_RESPONSE_CODE(408), COAP_RESPONSE_CODE(413),
-    COAP_RESPONSE_CODE(415), COAP_RESPONSE_CODE(429), COAP_RESPONSE_CODE(503),
-};
+/* As it is written: "4.04" (RFC 7252 section 5.9). */
+static coap_pdu_code_t code_of(const char *name)
+{
+    return (coap_pdu_code_t)((name[0] - '0') << 5 | ((name[2] - '0') * 10 + name[3] - '0'));
+}
 
 void coap_door_answer_count(struct coap_door *door, coap_pdu_code_t code)
 {
+    const char *name;
     (void)pthread_mutex_lock(&door->lock);
-    for (size_t i = 0; i < COAP_DOOR_CODES; i++)
-        door->status.answers[i] += codes[i] == code;
+    for (size_t i = 0; (name = coap_door_code_name(i)) != NULL; i++)
+        door->status.answers[i] += code_of(name) == code;
     (void)pthread_mutex_unlock(&door->lock);
 }
 
