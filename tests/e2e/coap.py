@@ -144,20 +144,20 @@ class AiocoapClient:
             raise Skip(tried.stdout.strip() or tried.stderr.strip())
         sys.path.insert(0, tried.stdout.strip())
         import aiocoap  # pylint: disable=import-outside-toplevel,import-error
-        self.library = aiocoap
+        self.aiocoap = aiocoap
         self.plain_port = world.port
         self.relay = start_relay(run, world.secure_port, "pump-4", KEYS["pump-4"])
 
     async def _deliver_all(self, messages):
-        context = await self.library.Context.create_client_context(transports=["udp6"])
+        context = await self.aiocoap.Context.create_client_context(transports=["udp6"])
         try:
             for path, case, secure in messages:
                 port = self.relay if secure else self.plain_port
-                request = self.library.Message(
-                    code=self.library.POST, payload=case.payload, content_format=case.content,
+                request = self.aiocoap.Message(
+                    code=self.aiocoap.POST, payload=case.payload, content_format=case.content,
                     uri=f"coap://127.0.0.1:{port}{path}")
                 answer = await asyncio.wait_for(context.request(request).response, 20)
-                check(answer.code == self.library.CHANGED,
+                check(answer.code == self.aiocoap.CHANGED,
                       f"aiocoap, {path}: {answer.code} {answer.payload}")
         finally:
             await context.shutdown()
