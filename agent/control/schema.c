@@ -50,31 +50,23 @@
 /* The first word is nobody's. */
 #define PROVIDERS_LEFT_OUT " " NO_ENV NO_FILE NO_IOT NO_CONTAINER NO_IMDS NO_WEB_IDENTITY
 
-/* full: what gives way when the spool is full; window: the longest time that a sample may exist
- * only in RAM; 0s: written at once; age: how long a record may wait for a batch to fill; share: of
- * the spool when it is full; lanes without one divide the rest equally. */
 #define LANE_TABLE(lane, full_standard, window_standard, age_standard)                             \
     static const struct schema_key lane##_keys[] = {                                               \
-        {.name = "full",                                                                           \
-         .kind = SCHEMA_CHOICE,                                                                    \
-         SCHEMA_AT(cfg_lane_setup, full),                                                          \
-         .standard = full_standard,                                                                \
+        {SCHEMA_KEY("full", "What gives way when the spool is full."), .kind = SCHEMA_CHOICE,      \
+         SCHEMA_AT(cfg_lane_setup, full), .standard = full_standard,                               \
          .choices = "drop-oldest|drop-newest|refuse"},                                             \
-        {.name = "window",                                                                         \
-         .kind = SCHEMA_DURATION,                                                                  \
-         SCHEMA_AT(cfg_lane_setup, window_ms),                                                     \
-         .standard = window_standard,                                                              \
+        {SCHEMA_KEY("window", "The longest time that a sample may exist only in RAM; \"0s\": it "  \
+                              "is written at once."),                                              \
+         .kind = SCHEMA_DURATION, SCHEMA_AT(cfg_lane_setup, window_ms),                            \
+         .standard = window_standard, .high = SCHEMA_DAY_MS},                                      \
+        {SCHEMA_KEY("age",                                                                         \
+                    "How long a record may wait for a batch to fill. While window is longer than " \
+                    "age + 10s and the link is up, nothing is written to flash."),                 \
+         .kind = SCHEMA_DURATION, SCHEMA_AT(cfg_lane_setup, age_ms), .standard = age_standard,     \
          .high = SCHEMA_DAY_MS},                                                                   \
-        {.name = "age",                                                                            \
-         .kind = SCHEMA_DURATION,                                                                  \
-         SCHEMA_AT(cfg_lane_setup, age_ms),                                                        \
-         .standard = age_standard,                                                                 \
-         .high = SCHEMA_DAY_MS},                                                                   \
-        {.name = "share",                                                                          \
-         .kind = SCHEMA_PERCENT,                                                                   \
-         SCHEMA_AT(cfg_lane_setup, share_percent),                                                 \
-         .low = 1,                                                                                 \
-         .high = 100},                                                                             \
+        {SCHEMA_KEY("share",                                                                       \
+                    "Of the spool when it is full; lanes without one divide the rest equally."),   \
+         .kind = SCHEMA_PERCENT, SCHEMA_AT(cfg_lane_setup, share_percent), .low = 1, .high = 100}, \
         {.name = NULL},                                                                            \
     };                                                                                             \
     static const struct schema_table lane##_table = {.keys = lane##_keys}
@@ -84,101 +76,69 @@ LANE_TABLE(normal, "drop-oldest", "75s", "60s");
 LANE_TABLE(bulk, "drop-oldest", "10m", "5m");
 
 static const struct schema_key lanes_keys[] = {
-    /* few and important: written at once, sent at once, refused when nothing else is left */
-    {.name = "alarm",
-     .kind = SCHEMA_OBJECT,
-     SCHEMA_AT(cfg_spool, lanes[CFG_LANE_ALARM]),
-     .members = &alarm_table},
-    /* readings; while the link is up they never touch flash */
-    {.name = "normal",
-     .kind = SCHEMA_OBJECT,
-     SCHEMA_AT(cfg_spool, lanes[CFG_LANE_NORMAL]),
-     .members = &normal_table},
-    /* many and patient */
-    {.name = "bulk",
-     .kind = SCHEMA_OBJECT,
-     SCHEMA_AT(cfg_spool, lanes[CFG_LANE_BULK]),
-     .members = &bulk_table},
+    {SCHEMA_KEY("alarm", "Few and important: written at once, sent at once, refused when nothing "
+                         "else is left to give way."),
+     .kind = SCHEMA_OBJECT, SCHEMA_AT(cfg_spool, lanes[CFG_LANE_ALARM]), .members = &alarm_table},
+    {SCHEMA_KEY("normal", "Readings. While the link is up they never touch flash."),
+     .kind = SCHEMA_OBJECT, SCHEMA_AT(cfg_spool, lanes[CFG_LANE_NORMAL]), .members = &normal_table},
+    {SCHEMA_KEY("bulk", "Many and patient."), .kind = SCHEMA_OBJECT,
+     SCHEMA_AT(cfg_spool, lanes[CFG_LANE_BULK]), .members = &bulk_table},
     {.name = NULL},
 };
 static const struct schema_table lanes_table = {.keys = lanes_keys};
 
 static const struct schema_key spool_keys[] = {
-    /* the state directory, on flash that survives a reboot */
-    {.name = "path", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_spool, path), .high = 400},
-    /* of the spool file, taken in full */
-    {.name = "size",
-     .kind = SCHEMA_SIZE,
-     SCHEMA_AT(cfg_spool, size_bytes),
-     .standard = CONFIG_SPOOL_SIZE,
-     .low = 256 * SCHEMA_KIB,
-     .high = SPOOL_SIZE_MAX},
-    /* how long an acknowledgement may exist only in RAM */
-    {.name = "ack_window",
-     .kind = SCHEMA_DURATION,
-     SCHEMA_AT(cfg_spool, ack_window_ms),
-     .standard = "30s",
+    {SCHEMA_KEY("path", "The state directory, on flash that survives a reboot; without it "
+                        "/var/lib/runnel. $RUNNEL_STATE goes before it."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_spool, path), .high = 400},
+    {SCHEMA_KEY("size", "The size of the spool file, which is made at once and in full. A larger "
+                        "size is taken at the next start, a smaller one once what is stored fits."),
+     .kind = SCHEMA_SIZE, SCHEMA_AT(cfg_spool, size_bytes), .standard = CONFIG_SPOOL_SIZE,
+     .low = 256 * SCHEMA_KIB, .high = SPOOL_SIZE_MAX},
+    {SCHEMA_KEY("ack_window", "How long an acknowledgement of a server may exist only in RAM: "
+                              "after a crash, so much may be sent twice."),
+     .kind = SCHEMA_DURATION, SCHEMA_AT(cfg_spool, ack_window_ms), .standard = "30s",
      .high = 10 * SCHEMA_MINUTE_MS},
-    /* of the spool for dead letters; the oldest give way */
-    {.name = "dead",
-     .kind = SCHEMA_PERCENT,
-     SCHEMA_AT(cfg_spool, dead_percent),
-     .standard = CONFIG_SPOOL_DEAD,
-     .low = 1,
-     .high = 50},
-    /* the three lanes */
-    {.name = "lanes", .kind = SCHEMA_OBJECT, .members = &lanes_table},
-    /* allow a state directory in RAM, where nothing survives a power cut */
-    {.name = "volatile",
-     .kind = SCHEMA_BOOLEAN,
-     SCHEMA_AT(cfg_spool, is_volatile),
-     .standard = "false"},
-    /* the mount point without which the agent does not start */
-    {.name = "mount", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_spool, mount), .high = 400},
+    {SCHEMA_KEY("dead",
+                "How much of the spool dead letters may take, see runnel(1); the oldest give way."),
+     .kind = SCHEMA_PERCENT, SCHEMA_AT(cfg_spool, dead_percent), .standard = CONFIG_SPOOL_DEAD,
+     .low = 1, .high = 50},
+    {SCHEMA_KEY("lanes", "The three priorities, each with limits of its own."),
+     .kind = SCHEMA_OBJECT, .members = &lanes_table},
+    {SCHEMA_KEY("volatile", "Allow a state directory in RAM (tmpfs, ramfs, or an overlay on one). "
+                            "Nothing is durable there: what is stored is lost with the power. "
+                            "Without it the agent does not start there."),
+     .kind = SCHEMA_BOOLEAN, SCHEMA_AT(cfg_spool, is_volatile), .standard = "false"},
+    {SCHEMA_KEY("mount", "The mount point that the state directory lies below, such as \"/data\". "
+                         "While nothing is mounted there the agent ends with 1 and writes nothing, "
+                         "so that a service manager tries again."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_spool, mount), .high = 400},
     {.name = NULL},
 };
 static const struct schema_table spool_table = {.keys = spool_keys};
 
 static const struct schema_key sensor_keys[] = {
-    {.name = "name",
-     .kind = SCHEMA_NAME,
-     SCHEMA_AT(cfg_sensor, name),
-     .required = true,
+    {SCHEMA_KEY("name", "The sensor in every record. \"runnel\" is the agent's own."),
+     .kind = SCHEMA_NAME, SCHEMA_AT(cfg_sensor, name), .required = true,
      .help = "the sensor in every record: \"name\": \"board\""},
-    {.name = "driver",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_sensor, driver_name),
-     .required = true,
+    {SCHEMA_KEY("driver", "What reads it; the drivers and their own keys are below."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_sensor, driver_name), .required = true,
      .help = "what reads it: \"driver\": \"proc\""},
-    /* from sample to sample */
-    {.name = "interval",
-     .kind = SCHEMA_DURATION,
-     SCHEMA_AT(cfg_sensor, interval_ms),
-     .standard = "10s",
-     .low = 10,
+    {SCHEMA_KEY("interval", "From sample to sample, without drift. Of gpio and can it has no "
+                            "default: without it each edge or frame is a record."),
+     .kind = SCHEMA_DURATION, SCHEMA_AT(cfg_sensor, interval_ms), .standard = "10s", .low = 10,
      .high = 31 * SCHEMA_DAY_MS},
-    /* how long the hardware may take to answer */
-    {.name = "timeout",
-     .kind = SCHEMA_DURATION,
-     SCHEMA_AT(cfg_sensor, timeout_ms),
-     .standard = "5s",
-     .low = 10,
-     .high = 10 * SCHEMA_MINUTE_MS},
-    /* the priority of its records */
-    {.name = "lane",
-     .kind = SCHEMA_CHOICE,
-     SCHEMA_AT(cfg_sensor, lane),
-     .standard = "normal",
-     .choices = "alarm|normal|bulk"},
-    /* texts that go with each record: { "site": "pump-4" } */
-    {.name = "tags",
-     .kind = SCHEMA_TAGS,
-     SCHEMA_AT(cfg_sensor, tags),
-     .high = CFG_TAGS_MAX,
+    {SCHEMA_KEY("timeout", "How long the hardware may take to answer."), .kind = SCHEMA_DURATION,
+     SCHEMA_AT(cfg_sensor, timeout_ms), .standard = "5s", .low = 10, .high = 10 * SCHEMA_MINUTE_MS},
+    {SCHEMA_KEY("lane", "The priority of its records."), .kind = SCHEMA_CHOICE,
+     SCHEMA_AT(cfg_sensor, lane), .standard = "normal", .choices = "alarm|normal|bulk"},
+    {SCHEMA_KEY("tags", "Texts that go with each record: { \"site\": \"pump-4\" }."),
+     .kind = SCHEMA_TAGS, SCHEMA_AT(cfg_sensor, tags), .high = CFG_TAGS_MAX,
      .count_offset = offsetof(struct cfg_sensor, tag_count)},
 #ifdef CONFIG_TRANSFORMS
-    /* what changes its samples before they become records, in this order */
-    {.name = "transforms", .kind = SCHEMA_TRANSFORMS, SCHEMA_AT(cfg_sensor, transforms)},
+    {SCHEMA_KEY("transforms",
+                "What changes its samples before they become records, in this order; see below."),
+     .kind = SCHEMA_TRANSFORMS, SCHEMA_AT(cfg_sensor, transforms)},
 #else
     {.name = "transforms", .kind = SCHEMA_ABSENT, .symbol = "CONFIG_TRANSFORMS"},
 #endif
@@ -187,88 +147,99 @@ static const struct schema_key sensor_keys[] = {
 static const struct schema_table sensor_table = {.keys = sensor_keys, .open = true};
 
 static const struct schema_key credentials_keys[] = {
-    {.name = "provider",
-     .kind = SCHEMA_CHOICE,
-     SCHEMA_AT(cfg_credentials, provider),
-     .required = true,
-     .choices = "chain|env|file|iot|container|imds|web_identity",
-     .absent = "oauth2",
+    {SCHEMA_KEY("provider",
+                "\"chain\": the first of env, web_identity, file, iot (if its members are "
+                "written), container and imds that is configured here. \"env\": the AWS_* "
+                "variables. \"file\": the shared files. \"iot\": AWS IoT Core's credentials "
+                "provider, for the device's certificate. \"container\": the endpoint that ECS, EKS "
+                "or Greengrass names. \"imds\": the role of an EC2 instance. \"web_identity\": "
+                "STS, for an OIDC token in a file. Temporary keys are asked for again some 15 "
+                "minutes before they expire, or when a quarter of their life is left, and are used "
+                "until they do expire. Without any, records wait in the spool."),
+     .kind = SCHEMA_CHOICE, SCHEMA_AT(cfg_credentials, provider), .required = true,
+     .choices = "chain|env|file|iot|container|imds|web_identity", .absent = "oauth2",
      .why_absent = "gives tokens, which sign nothing; write \"auth\": \"oauth2\" at a route with "
                    "\"destination\": \"apigateway\"",
-     .left_out = PROVIDERS_LEFT_OUT,
-     .symbol = "CONFIG_CREDENTIALS_",
+     .left_out = PROVIDERS_LEFT_OUT, .symbol = "CONFIG_CREDENTIALS_",
      .help = "\"chain\" tries what there is: environment, web identity, files, IoT, container, "
              "EC2"},
-    /* in the shared file, else AWS_PROFILE or "default" */
-    {.name = "profile", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, profile), .high = 100},
-    /* the shared file, else AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials */
-    {.name = "file", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, file), .high = 400},
-    /* iot: https://PREFIX.credentials.iot.REGION.amazonaws.com; web_identity: that of STS */
-    {.name = "endpoint", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, endpoint), .high = 300},
-    /* iot: the role alias */
-    {.name = "role_alias",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_credentials, role_alias),
-     .high = 128},
-    /* iot: the name of the thing that the certificate is attached to */
-    {.name = "thing", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, thing), .high = 128},
-    /* iot: PEM, the device's certificate */
-    {.name = "cert_file", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, cert_file), .high = 400},
-    /* iot: PEM, its key */
-    {.name = "key_file", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, key_file), .high = 400},
-    /* iot, web_identity: PEM, whom to trust; else as for a route */
-    {.name = "ca_file", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, ca_file), .high = 400},
+    {SCHEMA_KEY("profile", "With chain and file: the profile in the shared file; without it "
+                           "$AWS_PROFILE, else \"default\". One that names a role (role_arn) is "
+                           "not assumed: write that at the route, and here its source_profile."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, profile), .high = 100},
+    {SCHEMA_KEY(
+         "file",
+         "With chain and file: the shared file; without it $AWS_SHARED_CREDENTIALS_FILE, else "
+         "$CREDENTIALS_DIRECTORY/aws-credentials if it is there, then ~/.aws/credentials."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, file), .high = 400},
+    {SCHEMA_KEY(
+         "endpoint",
+         "With iot, where it is required, and chain: "
+         "https://PREFIX.credentials.iot.REGION.amazonaws.com, which \"aws iot describe-endpoint "
+         "--endpoint-type iot:CredentialProvider\" tells. With web_identity: that of STS; without "
+         "it $AWS_ENDPOINT_URL_STS, $AWS_ENDPOINT_URL, else the region's."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, endpoint), .high = 300},
+    {SCHEMA_KEY("role_alias", "With iot, where it is required, and chain: the role alias."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, role_alias), .high = 128},
+    {SCHEMA_KEY(
+         "thing",
+         "With iot and chain: the thing that the certificate is attached to, where the policy asks "
+         "for one. ${thing} is this name in the credentials called \"default\"."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, thing), .high = 128},
+    {SCHEMA_KEY("cert_file", "With iot, where it is required, and chain: PEM, the device's "
+                             "certificate. \"runnel identity\", see runnel(1), makes the key and "
+                             "installs both, there or elsewhere. It is read again each time."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, cert_file), .high = 400},
+    {SCHEMA_KEY("key_file",
+                "With iot, where it is required, and chain: PEM, the key of the certificate, read "
+                "again each time. A key that others may write is refused, one that everybody may "
+                "read gets a warning; while it is missing the route waits."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, key_file), .high = 400},
+    {SCHEMA_KEY("ca_file", "With iot, chain and web_identity: PEM, whom to trust; without it "
+                           "$AWS_CA_BUNDLE, else as for a route."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, ca_file), .high = 400},
 #ifdef CONFIG_HTTP_PROXY
-    /* iot, web_identity: an HTTP proxy, as that of a route */
-    {.name = "proxy", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, proxy_url)},
+    {SCHEMA_KEY("proxy", "With iot, chain and web_identity: an HTTP proxy, as that of a route."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, proxy_url)},
 #else
-    /* an HTTP proxy */
     {.name = "proxy", .kind = SCHEMA_ABSENT, .symbol = "CONFIG_HTTP_PROXY"},
 #endif
-    /* web_identity: else AWS_ROLE_ARN */
-    {.name = "role_arn", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, role_arn), .high = 400},
-    /* web_identity: else AWS_ROLE_SESSION_NAME or the device's name */
-    {.name = "session_name",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_credentials, session_name),
-     .high = 64},
-    /* web_identity: else AWS_WEB_IDENTITY_TOKEN_FILE */
-    {.name = "token_file",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_credentials, token_file),
-     .high = 400},
-    /* web_identity: where STS is asked, else AWS_REGION or that of a route */
-    {.name = "region", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, region), .high = 40},
+    {SCHEMA_KEY("role_arn", "With web_identity: the role; without it $AWS_ROLE_ARN."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, role_arn), .high = 400},
+    {SCHEMA_KEY("session_name", "With web_identity: what the session is called; without it "
+                                "$AWS_ROLE_SESSION_NAME, else the device's name."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, session_name), .high = 64},
+    {SCHEMA_KEY("token_file",
+                "With web_identity: the OIDC token; without it $AWS_WEB_IDENTITY_TOKEN_FILE."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, token_file), .high = 400},
+    {SCHEMA_KEY("region", "With web_identity: where STS is asked; without it $AWS_REGION, else "
+                          "that of the first route that uses it."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, region), .high = 40},
     {.name = NULL},
 };
 static const struct schema_table credentials_table = {.keys = credentials_keys,
                                                       .selector = "provider"};
 
 static const struct schema_key link_keys[] = {
-    /* bytes a second, both ways together */
-    {.name = "rate",
-     .kind = SCHEMA_RATE,
-     SCHEMA_AT(cfg_link, rate_bytes),
-     .low = 256,
-     .high = 1024 * SCHEMA_MIB},
-    /* bytes a month, both ways together */
-    {.name = "month",
-     .kind = SCHEMA_SIZE,
-     SCHEMA_AT(cfg_link, month_bytes),
-     .low = SCHEMA_MIB,
+    {SCHEMA_KEY("rate", "Bytes a second, both ways together. A request then carries no more than "
+                        "what the link takes half a minute for."),
+     .kind = SCHEMA_RATE, SCHEMA_AT(cfg_link, rate_bytes), .low = 256, .high = 1024 * SCHEMA_MIB},
+    {SCHEMA_KEY("month",
+                "Bytes a month, both ways together. When it is spent, nothing new is sent before "
+                "the next month but alarms: the routes are in the state paused, which is no fault. "
+                "A request that is under way is not cut off; requests are kept so small that those "
+                "leave enough of the reserve. Where the time is not known, a route that waits asks "
+                "its endpoint for it, by a request without records, and again every six hours."),
+     .kind = SCHEMA_SIZE, SCHEMA_AT(cfg_link, month_bytes), .low = SCHEMA_MIB,
      .high = 1024 * 1024 * SCHEMA_MIB},
-    /* when a month begins, 00:00 UTC; its last day if it has fewer */
-    {.name = "reset_day",
-     .kind = SCHEMA_INTEGER,
-     SCHEMA_AT(cfg_link, reset_day),
-     .standard = "1",
-     .low = 1,
-     .high = 31},
-    /* of the month, for the lane alarm alone */
-    {.name = "alarm_reserve",
-     .kind = SCHEMA_PERCENT,
-     SCHEMA_AT(cfg_link, alarm_reserve_percent),
-     .standard = "10%",
+    {SCHEMA_KEY(
+         "reset_day",
+         "The day on which a month begins, at 00:00 UTC; in a month with fewer days its last."),
+     .kind = SCHEMA_INTEGER, SCHEMA_AT(cfg_link, reset_day), .standard = "1", .low = 1, .high = 31},
+    {SCHEMA_KEY(
+         "alarm_reserve",
+         "How much of the month only the lane alarm may spend. \"0%\": then alarms wait, too."),
+     .kind = SCHEMA_PERCENT, SCHEMA_AT(cfg_link, alarm_reserve_percent), .standard = "10%",
      .high = 90},
     {.name = NULL},
 };
@@ -276,38 +247,29 @@ static const struct schema_table link_table = {.keys = link_keys};
 
 #ifdef CONFIG_CONFIG_SOURCE
 static const struct schema_key source_keys[] = {
-    /* an object of S3, s3://BUCKET/KEY */
-    {.name = "source", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_source, url)},
-    /* how often it is looked at, give or take a quarter */
-    {.name = "interval",
-     .kind = SCHEMA_DURATION,
-     SCHEMA_AT(cfg_source, interval_ms),
-     .standard = "1h",
-     .low = SCHEMA_SECOND_MS,
-     .high = 7 * SCHEMA_DAY_MS},
-    /* how long what it says is on trial at most */
-    {.name = "confirm",
-     .kind = SCHEMA_DURATION,
-     SCHEMA_AT(cfg_source, confirm_ms),
-     .standard = "15m",
-     .low = 10 * SCHEMA_SECOND_MS,
-     .high = 7 * SCHEMA_DAY_MS},
-    /* one of "credentials" */
-    {.name = "credentials",
-     .kind = SCHEMA_NAME,
-     SCHEMA_AT(cfg_source, credentials_name),
-     .standard = "default"},
-    /* of the bucket; else as the AWS tools find it */
-    {.name = "region", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_source, region), .high = 40},
-    /* instead of S3's */
-    {.name = "endpoint", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_source, endpoint.url), .high = 300},
-    /* PEM, whom to trust; else as for a route */
-    {.name = "ca_file", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_source, ca_file), .high = 400},
+    {SCHEMA_KEY("source",
+                "\"s3://BUCKET/KEY\", such as \"s3://fleet/${thing}.json\", at most 64 KiB; "
+                "without it nothing is fetched. s3:GetObject on it is needed, and s3:ListBucket so "
+                "that an object that is not there is told from one that is forbidden."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_source, url)},
+    {SCHEMA_KEY("interval", "How often it is looked at, at random a quarter earlier or later."),
+     .kind = SCHEMA_DURATION, SCHEMA_AT(cfg_source, interval_ms), .standard = "1h",
+     .low = SCHEMA_SECOND_MS, .high = 7 * SCHEMA_DAY_MS},
+    {SCHEMA_KEY("confirm", "How long a trial of what it says takes at most."),
+     .kind = SCHEMA_DURATION, SCHEMA_AT(cfg_source, confirm_ms), .standard = "15m",
+     .low = 10 * SCHEMA_SECOND_MS, .high = 7 * SCHEMA_DAY_MS},
+    {SCHEMA_KEY("credentials", "A name of \"credentials\"."), .kind = SCHEMA_NAME,
+     SCHEMA_AT(cfg_source, credentials_name), .standard = "default"},
+    {SCHEMA_KEY("region", "Of the bucket; without it as the AWS tools find it."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_source, region), .high = 40},
+    {SCHEMA_KEY("endpoint", "Instead of S3's."), .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_source, endpoint.url), .high = 300},
+    {SCHEMA_KEY("ca_file", "PEM, whom to trust; without it as for a route."), .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_source, ca_file), .high = 400},
 #ifdef CONFIG_HTTP_PROXY
-    /* an HTTP proxy, as that of a route */
-    {.name = "proxy", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_source, proxy_url)},
+    {SCHEMA_KEY("proxy", "An HTTP proxy, as that of a route."), .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_source, proxy_url)},
 #else
-    /* an HTTP proxy */
     {.name = "proxy", .kind = SCHEMA_ABSENT, .symbol = "CONFIG_HTTP_PROXY"},
 #endif
     {.name = NULL},
@@ -316,63 +278,51 @@ static const struct schema_table source_table = {.keys = source_keys};
 #endif
 
 static const struct schema_key root_keys[] = {
-    /* what this machine is called in every record */
-    {.name = "device",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(config, device),
-     .standard = CONFIG_DEVICE,
-     .high = 128},
-    /* how long data may be due without any being delivered before it is unhealthy */
-    {.name = "alarm_after",
-     .kind = SCHEMA_DURATION,
-     SCHEMA_AT(config, alarm_after_ms),
-     .standard = "15m",
-     .low = SCHEMA_SECOND_MS,
+    {SCHEMA_KEY("device", "What this machine is called in every record. A name that many machines "
+                          "have until somebody names them, such as localhost or raspberrypi, is "
+                          "warned of: two of them cannot be told apart."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(config, device), .standard = CONFIG_DEVICE, .high = 128},
+    {SCHEMA_KEY(
+         "alarm_after",
+         "How long data may be due without any being delivered before the agent is not healthy. A "
+         "pause of the data budget does not count, nor a route with \"hold\": false."),
+     .kind = SCHEMA_DURATION, SCHEMA_AT(config, alarm_after_ms), .standard = "15m",
+     .low = SCHEMA_SECOND_MS, .high = 7 * SCHEMA_DAY_MS},
+    {SCHEMA_KEY("health", "How often the agent records how it is, the first time five minutes "
+                          "after its start, or as often if that is sooner; from \"1s\" on, or "
+                          "\"0s\": never. See RECORDS OF THE AGENT in runnel.json(5)."),
+     .kind = SCHEMA_DURATION, SCHEMA_AT(config, health_ms), .standard = CONFIG_HEALTH_INTERVAL,
      .high = 7 * SCHEMA_DAY_MS},
-    /* how often the agent records how it is; "0s": never */
-    {.name = "health",
-     .kind = SCHEMA_DURATION,
-     SCHEMA_AT(config, health_ms),
-     .standard = CONFIG_HEALTH_INTERVAL,
-     .high = 7 * SCHEMA_DAY_MS},
-    /* the durable buffer */
-    {.name = "spool", .kind = SCHEMA_OBJECT, SCHEMA_AT(config, spool), .members = &spool_table},
-    /* what is measured; else the drivers of CONFIG_SENSORS */
-    {.name = "sensors",
-     .kind = SCHEMA_LIST,
-     SCHEMA_AT(config, sensors),
-     .members = &sensor_table,
+    {SCHEMA_KEY("spool", "The durable buffer."), .kind = SCHEMA_OBJECT, SCHEMA_AT(config, spool),
+     .members = &spool_table},
+    {SCHEMA_KEY(
+         "sensors",
+         "What is measured; without it the drivers of CONFIG_SENSORS run with their defaults."),
+     .kind = SCHEMA_LIST, SCHEMA_AT(config, sensors), .members = &sensor_table,
      .element_bytes = sizeof(struct cfg_sensor),
      .count_offset = offsetof(struct config, sensor_count)},
-    /* where it goes; else Kinesis, the stream CONFIG_STREAM */
-    {.name = "routes",
-     .kind = SCHEMA_LIST,
-     SCHEMA_AT(config, routes),
-     .members = &schema_route,
+    {SCHEMA_KEY("routes",
+                "Where it goes; without it Kinesis, to the stream CONFIG_STREAM in CONFIG_REGION."),
+     .kind = SCHEMA_LIST, SCHEMA_AT(config, routes), .members = &schema_route,
      .element_bytes = sizeof(struct cfg_route),
-     .count_offset = offsetof(struct config, route_count),
-     .high = CFG_ROUTES_MAX},
-    /* named sources of AWS keys; "default" is the chain */
-    {.name = "credentials",
-     .kind = SCHEMA_MAP,
-     SCHEMA_AT(config, credentials),
-     .members = &credentials_table,
+     .count_offset = offsetof(struct config, route_count), .high = CFG_ROUTES_MAX},
+    {SCHEMA_KEY("credentials",
+                "Named sources of AWS keys, of which \"default\", the chain, need not be written."),
+     .kind = SCHEMA_MAP, SCHEMA_AT(config, credentials), .members = &credentials_table,
      .element_bytes = sizeof(struct cfg_credentials),
      .count_offset = offsetof(struct config, credentials_count)},
 #ifdef CONFIG_COAP
-    /* peers that hand in their readings; else nothing listens */
-    {.name = "coap", .kind = SCHEMA_OBJECT, SCHEMA_AT(config, coap), .members = &schema_coap},
+    {SCHEMA_KEY("coap", "Peers that hand in their readings by CoAP; without it nothing listens."),
+     .kind = SCHEMA_OBJECT, SCHEMA_AT(config, coap), .members = &schema_coap},
 #else
-    /* CoAP peers */
     {.name = "coap", .kind = SCHEMA_ABSENT, .symbol = "CONFIG_COAP"},
 #endif
-    /* the data budget that all routes share; else unlimited */
-    {.name = "link", .kind = SCHEMA_OBJECT, SCHEMA_AT(config, link), .members = &link_table},
+    {SCHEMA_KEY("link", "The data budget that all routes share; without it there is no limit."),
+     .kind = SCHEMA_OBJECT, SCHEMA_AT(config, link), .members = &link_table},
 #ifdef CONFIG_CONFIG_SOURCE
-    /* where this configuration is fetched from */
-    {.name = "config", .kind = SCHEMA_OBJECT, SCHEMA_AT(config, source), .members = &source_table},
+    {SCHEMA_KEY("config", "Where this configuration is fetched from."), .kind = SCHEMA_OBJECT,
+     SCHEMA_AT(config, source), .members = &source_table},
 #else
-    /* fetching the configuration */
     {.name = "config", .kind = SCHEMA_ABSENT, .symbol = "CONFIG_CONFIG_SOURCE"},
 #endif
     {.name = NULL},

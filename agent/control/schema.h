@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 /**
- * What runnel.json may say, as one table: it drives reading, defaults and faults. Pure.
+ * What runnel.json may say, as one table: it drives reading, defaults, faults and the reference
+ * (agent/REFERENCE.md, runnel.json(5)). Pure.
  */
 enum schema_kind {
     SCHEMA_TEXT,       /* const char *; high: the most bytes, 0 for 511 */
@@ -35,11 +36,24 @@ enum schema_kind {
 
 struct schema_table;
 
+/**
+ * A key's name, and for the reference what it does and when it is needed, in whole sentences: type,
+ * default and limits stand in the table. The program has no use for the text, and none of it.
+ */
+#ifdef RUNNEL_REFERENCE
+#define SCHEMA_KEY(key, text) .name = (key), .does = (text)
+#else
+#define SCHEMA_KEY(key, text) .name = (key)
+#endif
+
 /* The offset of a key that is only checked, because the program knows one value alone. */
 #define SCHEMA_NOWHERE SIZE_MAX
 
 struct schema_key {
     const char *name;
+#ifdef RUNNEL_REFERENCE
+    const char *does;
+#endif
     enum schema_kind kind;
     size_t offset;
     const char *standard; /* the default, written as the user would, without quotes; or NULL */
@@ -76,6 +90,9 @@ extern const struct schema_table schema_root;
 /** One of "transforms", written as an object with it as its one member. */
 struct schema_transform {
     const char *name;
+#ifdef RUNNEL_REFERENCE
+    const char *does;
+#endif
     const struct schema_table *members; /* NULL: Kconfig left it out */
     const char *symbol;
 };

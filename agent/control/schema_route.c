@@ -59,152 +59,159 @@
 #define DESTINATIONS_LEFT_OUT NO_KINESIS NO_FIREHOSE NO_APIGATEWAY NO_S3 NO_ARCHIVE
 
 static const struct schema_key batch_keys[] = {
-    /* the most in one request; CONFIG_BATCH_RECORDS at most (PutRecords takes 500) */
-    {.name = "records",
-     .kind = SCHEMA_INTEGER,
-     SCHEMA_AT(cfg_route, batch_records),
-     .standard = SCHEMA_TEXT_OF(CONFIG_BATCH_RECORDS),
-     .low = 1,
-     .high = CONFIG_BATCH_RECORDS},
-    /* the most data and keys in one request, with apigateway its whole body, for a record alone
-     * as well; CONFIG_BATCH_KIB at most */
-    {.name = "bytes",
-     .kind = SCHEMA_SIZE,
-     SCHEMA_AT(cfg_route, batch_bytes),
-     .standard = BATCH_BYTES,
-     .low = SCHEMA_KIB,
-     .high = CONFIG_BATCH_KIB * SCHEMA_KIB},
+    {SCHEMA_KEY("records", "The most in one request; with \"pack\" records are packs. "
+                           "CONFIG_BATCH_RECORDS is the limit, PutRecords takes 500."),
+     .kind = SCHEMA_INTEGER, SCHEMA_AT(cfg_route, batch_records),
+     .standard = SCHEMA_TEXT_OF(CONFIG_BATCH_RECORDS), .low = 1, .high = CONFIG_BATCH_RECORDS},
+    {SCHEMA_KEY("bytes",
+                "The most data and keys in one request; towards Firehose at most 4032KiB, which is "
+                "the default there. With apigateway the bytes of the whole body before it is "
+                "compressed, and a record that fits into none becomes a dead letter: \"8KiB\" is "
+                "what the common rules of AWS WAF let pass. CONFIG_BATCH_KIB is the limit."),
+     .kind = SCHEMA_SIZE, SCHEMA_AT(cfg_route, batch_bytes), .standard = BATCH_BYTES,
+     .low = SCHEMA_KIB, .high = CONFIG_BATCH_KIB * SCHEMA_KIB},
     {.name = NULL},
 };
 static const struct schema_table batch_table = {.keys = batch_keys};
 
 static const struct schema_key route_keys[] = {
-    {.name = "name",
-     .kind = SCHEMA_NAME,
-     SCHEMA_AT(cfg_route, name),
-     .required = true,
+    {SCHEMA_KEY("name", "The place of the route in the spool is kept under it."),
+     .kind = SCHEMA_NAME, SCHEMA_AT(cfg_route, name), .required = true,
      .help = "its cursor in the spool is kept under this name: \"name\": \"live\""},
-    {.name = "destination",
-     .kind = SCHEMA_CHOICE,
-     SCHEMA_AT(cfg_route, destination),
-     .required = true,
-     .choices = "kinesis|firehose|apigateway|s3|archive",
-     .left_out = DESTINATIONS_LEFT_OUT,
-     .symbol = "CONFIG_DEST_",
-     .help = "where it leads: \"destination\": \"kinesis\""},
-    /* which lanes it carries: [ "alarm", "normal" ] */
-    {.name = "lanes", .kind = SCHEMA_LANES, SCHEMA_AT(cfg_route, lanes), .standard = "all"},
-    /* how long records wait for somebody to tell the time, where it is not known */
-    {.name = "time_wait",
-     .kind = SCHEMA_DURATION,
-     SCHEMA_AT(cfg_route, time_wait_ms),
-     .standard = "10m",
+    {SCHEMA_KEY("destination", "Where it leads: Kinesis Data Streams; Amazon Data Firehose, where "
+                               "each record is a line; an API behind API Gateway; objects in S3; "
+                               "or the same objects below a directory. Each has keys of its own."),
+     .kind = SCHEMA_CHOICE, SCHEMA_AT(cfg_route, destination), .required = true,
+     .choices = "kinesis|firehose|apigateway|s3|archive", .left_out = DESTINATIONS_LEFT_OUT,
+     .symbol = "CONFIG_DEST_", .help = "where it leads: \"destination\": \"kinesis\""},
+    {SCHEMA_KEY("lanes", "Which lanes it carries: [ \"alarm\", \"normal\" ]."),
+     .kind = SCHEMA_LANES, SCHEMA_AT(cfg_route, lanes), .standard = "all"},
+    {SCHEMA_KEY(
+         "time_wait",
+         "Where neither the kernel nor an endpoint has told the time since the machine started, "
+         "the route asks its endpoint for it, by a request without records, and records wait for "
+         "the answer for so long at most; then they go, marked \"estimated\"."),
+     .kind = SCHEMA_DURATION, SCHEMA_AT(cfg_route, time_wait_ms), .standard = "10m",
      .high = SCHEMA_DAY_MS},
-    /* what is sent first: fifo: the oldest; fresh-first: after an outage what is new; strict: a
-     * lane's records in order, one a request */
-    {.name = "order",
-     .kind = SCHEMA_CHOICE,
-     SCHEMA_AT(cfg_route, order),
-     .standard = "fifo",
+    {SCHEMA_KEY("order",
+                "What is sent first. \"fifo\": the oldest. \"fresh-first\": what comes after the "
+                "start or after an outage goes ahead of what was stored before, the backlog, so "
+                "that an outage does not delay the present by its own length; sent without a pause "
+                "until the backlog is gone. \"strict\": each lane's records are stored in their "
+                "order even if some fail, by PutRecord: one record a request, so as many a second "
+                "as the way to AWS and back allows. It wants a partition that keeps order: device, "
+                "sensor or fixed. Firehose keeps no order."),
+     .kind = SCHEMA_CHOICE, SCHEMA_AT(cfg_route, order), .standard = "fifo",
      .choices = "fifo|fresh-first|strict"},
-    /* fresh-first: of a request, what a backlog gets at least */
-    {.name = "backlog_share",
-     .kind = SCHEMA_PERCENT,
-     SCHEMA_AT(cfg_route, backlog_share),
-     .standard = "30%",
-     .low = 1,
+    {SCHEMA_KEY("backlog_share", "With fresh-first: what a backlog gets at least of each request."),
+     .kind = SCHEMA_PERCENT, SCHEMA_AT(cfg_route, backlog_share), .standard = "30%", .low = 1,
      .high = 99},
-    /* json: the whole record; raw: a document's own bytes; senml: RFC 8428 */
-    {.name = "format",
-     .kind = SCHEMA_CHOICE,
-     SCHEMA_AT(cfg_route, format),
-     .standard = "json",
-     .choices = "json|raw|senml",
-     .left_out = FORMATS_LEFT_OUT,
-     .symbol = "CONFIG_FORMAT_"},
-    /* of a record as JSON; flat: values, texts and tags at top level */
-    {.name = "layout",
-     .kind = SCHEMA_CHOICE,
-     SCHEMA_AT(cfg_route, layout),
-     .standard = "nested",
+    {SCHEMA_KEY("format", "\"json\": the whole record. \"raw\": a document's own bytes (a reading "
+                          "of channels goes as json). \"senml\": an array of SenML (RFC 8428), "
+                          "which names a channel DEVICE/SENSOR/CHANNEL and has \"spool\" and "
+                          "\"seq\" beside the base time; a document is the text \"data\"."),
+     .kind = SCHEMA_CHOICE, SCHEMA_AT(cfg_route, format), .standard = "json",
+     .choices = "json|raw|senml", .left_out = FORMATS_LEFT_OUT, .symbol = "CONFIG_FORMAT_"},
+    {SCHEMA_KEY("layout",
+                "Of a record as JSON. \"flat\": values, texts and tags stand at top level. Refused "
+                "are tags and channels whose name is a member's, has capitals, or is another's; "
+                "what a driver finds out only later stays nested if it does not fit."),
+     .kind = SCHEMA_CHOICE, SCHEMA_AT(cfg_route, layout), .standard = "nested",
      .choices = "nested|flat"},
     {.name = NULL},
 };
 
 static const struct schema_key request_keys[] = {
-    /* one request */
-    {.name = "batch", .kind = SCHEMA_OBJECT, .members = &batch_table},
+    {SCHEMA_KEY("batch", "The limits of one request."), .kind = SCHEMA_OBJECT,
+     .members = &batch_table},
     {.name = NULL},
 };
 
 static const struct schema_key hold_keys[] = {
-    /* keep records until this route has delivered them */
-    {.name = "hold", .kind = SCHEMA_BOOLEAN, SCHEMA_AT(cfg_route, hold), .standard = "true"},
+    {SCHEMA_KEY("hold", "Keep records until this route has delivered them."),
+     .kind = SCHEMA_BOOLEAN, SCHEMA_AT(cfg_route, hold), .standard = "true"},
     {.name = NULL},
 };
 
 static const struct schema_key network_keys[] = {
-    /* else that of the ARN, AWS_REGION, AWS_DEFAULT_REGION, the profile in ~/.aws/config or
-     * CONFIG_REGION */
-    {.name = "region", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, region), .high = 40},
-    /* the most of a random wait behind a start of the machine, for the sake of a fleet */
-    {.name = "start_delay",
-     .kind = SCHEMA_DURATION,
-     SCHEMA_AT(cfg_route, start_delay_ms),
-     .standard = CONFIG_START_DELAY,
+    {SCHEMA_KEY("region",
+                "Without it that of the ARN, $AWS_REGION, $AWS_DEFAULT_REGION, the profile in the "
+                "shared AWS config file ($AWS_CONFIG_FILE, else ~/.aws/config), or CONFIG_REGION. "
+                "With apigateway it goes with \"auth\": \"iam\" alone."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, region), .high = 40},
+    {SCHEMA_KEY("start_delay",
+                "In the first three minutes behind a start of the machine the first request waits "
+                "a random part of this, so that a fleet does not come back all at once."),
+     .kind = SCHEMA_DURATION, SCHEMA_AT(cfg_route, start_delay_ms), .standard = CONFIG_START_DELAY,
      .high = 60 * SCHEMA_MINUTE_MS},
-    /* PEM, whom to trust; else AWS_CA_BUNDLE, Amazon's roots for AWS, or the system's */
-    {.name = "ca_file", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, ca_file), .high = 400},
-    /* PEM, a client certificate */
-    {.name = "cert_file", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, cert_file), .high = 400},
-    /* PEM, its key */
-    {.name = "key_file", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, key_file), .high = 400},
-    /* one of "credentials" */
-    {.name = "credentials",
-     .kind = SCHEMA_NAME,
-     SCHEMA_AT(cfg_route, credentials_name),
-     .standard = "default"},
+    {SCHEMA_KEY(
+         "ca_file",
+         "PEM, whom to trust; without it $AWS_CA_BUNDLE, else for hosts of AWS outside China the "
+         "roots of Amazon, which are built in unless Kconfig left them out, and for others the "
+         "system. While a PEM file cannot be read the route is in the state needs-operator."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, ca_file), .high = 400},
+    {SCHEMA_KEY("cert_file",
+                "PEM, a client certificate; if it changes, the next connection takes the new one."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, cert_file), .high = 400},
+    {SCHEMA_KEY("key_file", "PEM, the key of the client certificate; if it changes, the next "
+                            "connection takes the new one."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, key_file), .high = 400},
+    {SCHEMA_KEY("credentials",
+                "A name of \"credentials\". With apigateway it goes with \"auth\": \"iam\" alone."),
+     .kind = SCHEMA_NAME, SCHEMA_AT(cfg_route, credentials_name), .standard = "default"},
 #ifdef CONFIG_HTTP_PROXY
-    /* http://user:password@host:port, or "none"; else HTTPS_PROXY */
-    {.name = "proxy", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, proxy_url)},
+    {SCHEMA_KEY("proxy",
+                "An HTTP proxy, \"http://user:password@host:port\" with the special characters of "
+                "user and password as %XX, or \"none\"; without it $HTTPS_PROXY and $NO_PROXY, see "
+                "runnel(1). \"${file:PATH}\" keeps the password out of this file. Loopback, "
+                "metadata and container addresses are reached directly in every case; TLS towards "
+                "the proxy itself is not supported."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, proxy_url)},
 #else
-    /* an HTTP proxy */
     {.name = "proxy", .kind = SCHEMA_ABSENT, .symbol = "CONFIG_HTTP_PROXY"},
 #endif
 #ifdef CONFIG_CREDENTIALS_ASSUME_ROLE
-    /* a role to assume with the keys of "credentials", as of another account */
-    {.name = "role_arn", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, role_arn)},
-    /* what the trust policy of role_arn wants to hear, if it wants something */
-    {.name = "external_id", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, external_id)},
+    {SCHEMA_KEY(
+         "role_arn",
+         "A role, arn:aws:iam::ACCOUNT:role/NAME, that the keys of \"credentials\" may assume "
+         "(sts:AssumeRole); its keys then sign the route's requests, as for a stream or bucket of "
+         "another account. STS is asked at $AWS_ENDPOINT_URL_STS, $AWS_ENDPOINT_URL, else at the "
+         "endpoint of the route's region (FIPS and dual stack as for a stream), once an hour and "
+         "for an hour, by the route's proxy and with its ca_file; the session in CloudTrail is "
+         "called after the device. With apigateway it goes with \"auth\": \"iam\" alone."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, role_arn)},
+    {SCHEMA_KEY("external_id",
+                "With role_arn: what the role's trust policy wants to hear (sts:ExternalId)."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, external_id)},
 #else
-    /* a role to assume */
     {.name = "role_arn", .kind = SCHEMA_ABSENT, .symbol = "CONFIG_CREDENTIALS_ASSUME_ROLE"},
-    /* for the role's trust policy */
     {.name = "external_id", .kind = SCHEMA_ABSENT, .symbol = "CONFIG_CREDENTIALS_ASSUME_ROLE"},
 #endif
     {.name = NULL},
 };
 
 static const struct schema_key endpoint_keys[] = {
-    /* https://host[:port], as of an interface endpoint in a VPC; else that of
-     * AWS_ENDPOINT_URL_<SERVICE>, of AWS_ENDPOINT_URL or of the region */
-    {.name = "endpoint", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, endpoint.url), .high = 300},
+    {SCHEMA_KEY("endpoint",
+                "https://host[:port], where it is not the region's own, such as that of an "
+                "interface endpoint in a VPC; http:// towards loopback only. Without it "
+                "$AWS_ENDPOINT_URL_KINESIS, _FIREHOSE or _S3, else $AWS_ENDPOINT_URL, else the "
+                "region's ($AWS_USE_FIPS_ENDPOINT and $AWS_USE_DUALSTACK_ENDPOINT choose which)."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, endpoint.url), .high = 300},
     {.name = NULL},
 };
 
 static const struct schema_key stream_keys[] = {
-    /* the name or ARN of the stream, of Kinesis or Firehose, else CONFIG_STREAM */
-    {.name = "stream", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, stream), .high = 400},
+    {SCHEMA_KEY("stream", "The stream's name, or its ARN; without it CONFIG_STREAM. Of an ARN "
+                          "towards Firehose, which takes names alone, region and name count."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, stream), .high = 400},
     {.name = NULL},
 };
 
 static const struct schema_key kinesis_keys[] = {
-    /* true: the host of the account in the stream's ARN, ACCOUNT.data-kinesis.REGION..., as the
-     * SDKs have it */
-    {.name = "account_endpoint",
-     .kind = SCHEMA_BOOLEAN,
-     SCHEMA_AT(cfg_route, account_endpoint),
-     .standard = "false"},
+    {SCHEMA_KEY("account_endpoint",
+                "With the stream's ARN: the account's own host, "
+                "ACCOUNT.data-kinesis.REGION.amazonaws.com, as the SDKs have it."),
+     .kind = SCHEMA_BOOLEAN, SCHEMA_AT(cfg_route, account_endpoint), .standard = "false"},
     {.name = NULL},
 };
 
@@ -215,188 +222,178 @@ static const struct schema_key kinesis_keys[] = {
 #endif
 
 static const struct schema_key api_keys[] = {
-    {.name = "url",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_route, api.url),
-     .required = true,
-     .high = 400,
+    {SCHEMA_KEY("url",
+                "Of the stage or the custom domain, with path and, if wanted, query. "
+                "https://ID.execute-api.REGION.amazonaws.com/STAGE/RESOURCE says its region."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, api.url), .required = true, .high = 400,
      .help = "\"https://ID.execute-api.REGION.amazonaws.com/STAGE/RESOURCE\", or that of a custom "
              "domain"},
-    /* records: as PutRecords takes them; lines: a record a line; array: {"records":[...]};
-     * single: one record a request */
-    {.name = "body",
-     .kind = SCHEMA_CHOICE,
-     SCHEMA_AT(cfg_route, api.body),
-     .standard = "records",
+    {SCHEMA_KEY("body",
+                "\"records\": {\"Records\":[{\"Data\":BASE64,\"PartitionKey\":KEY},...]}, which a "
+                "mapping hands to PutRecords or PutRecordBatch as it is. \"lines\": a record a "
+                "line, application/x-ndjson, at most 1,000 KiB unless batch.bytes says more. "
+                "\"array\": {\"records\":[RECORD,...]}. \"single\": a record a request."),
+     .kind = SCHEMA_CHOICE, SCHEMA_AT(cfg_route, api.body), .standard = "records",
      .choices = "records|lines|array|single"},
-    /* per-record: the reply has a result for each; status: any 2xx that tells no error; else
-     * per-record with records, status with others */
-    {.name = "success",
-     .kind = SCHEMA_CHOICE,
-     SCHEMA_AT(cfg_route, api.success),
-     .choices = "per-record|status"},
-    /* of a private API by its VPC endpoint: ID.execute-api.REGION.amazonaws.com */
-    {.name = "host", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, api.host), .high = 255},
-    /* likewise, as the header x-apigw-api-id */
-    {.name = "api_id", .kind = SCHEMA_NAME, SCHEMA_AT(cfg_route, api.api_id)},
-    /* iam: signed with "credentials"; others with what is in the files below */
-    {.name = "auth",
-     .kind = SCHEMA_CHOICE,
-     SCHEMA_AT(cfg_route, api.auth),
-     .standard = "iam",
-     .choices = "iam|api-key|oauth2|bearer|header|none",
-     .left_out = AUTHS_LEFT_OUT,
+    {SCHEMA_KEY("success",
+                "\"per-record\": the reply is 200 and has a result for each record, as PutRecords "
+                "(\"Records\") or PutRecordBatch (\"RequestResponses\") give them; what failed is "
+                "sent again alone. \"status\": any 2xx that is empty or JSON delivers all, unless "
+                "it has \"__type\", \"errorMessage\", or a FailedRecordCount or FailedPutCount "
+                "above 0. A page of HTML and a redirect deliver nothing in either case. Without it "
+                "per-record with the body records, else status."),
+     .kind = SCHEMA_CHOICE, SCHEMA_AT(cfg_route, api.success), .choices = "per-record|status"},
+    {SCHEMA_KEY("host", "Of a private API by its VPC endpoint's name: what the header Host says, "
+                        "ID.execute-api.REGION.amazonaws.com. It or api_id."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, api.host), .high = 255},
+    {SCHEMA_KEY(
+         "api_id",
+         "Of a private API by its VPC endpoint's name: the header x-apigw-api-id. It or host."),
+     .kind = SCHEMA_NAME, SCHEMA_AT(cfg_route, api.api_id)},
+    {SCHEMA_KEY("auth",
+                "\"iam\": signed with the keys of \"credentials\", for execute-api in \"region\". "
+                "\"api-key\": x-api-key with what is in api_key_file. \"oauth2\": a token of "
+                "token_url. \"bearer\": the token in token_file. \"header\": the header of yours "
+                "that \"header\" names. \"none\". A client certificate (cert_file) goes with each. "
+                "Files of secrets may be written by their owner alone, and are read again within "
+                "30 s of use, and at once when what they held was refused."),
+     .kind = SCHEMA_CHOICE, SCHEMA_AT(cfg_route, api.auth), .standard = "iam",
+     .choices = "iam|api-key|oauth2|bearer|header|none", .left_out = AUTHS_LEFT_OUT,
      .symbol = "CONFIG_CREDENTIALS_"},
-    /* api-key: the key, for the header x-api-key; read again when it changes */
-    {.name = "api_key_file",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_route, api.api_key_file),
-     .high = 400},
-    /* oauth2: https://DOMAIN.auth.REGION.amazoncognito.com/oauth2/token; ca_file and proxy serve
-     * it as well */
-    {.name = "token_url", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, api.token_url), .high = 400},
-    /* oauth2: the client's */
-    {.name = "client_id", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, api.client_id), .high = 128},
-    /* oauth2: its secret, read for each token */
-    {.name = "client_secret_file",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_route, api.client_secret_file),
-     .high = 400},
-    /* oauth2: scopes with blanks between them; else all that the client has */
-    {.name = "scope", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, api.scope), .high = 300},
-    /* bearer: a token that somebody else keeps fresh; read again when it changes */
-    {.name = "token_file", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, api.token_file), .high = 400},
-    /* header: its name, as an authorizer of yours wants it */
-    {.name = "header", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, api.header), .high = 64},
-    /* header: its value; read again when it changes */
-    {.name = "header_value_file",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_route, api.header_value_file),
-     .high = 400},
+    {SCHEMA_KEY("api_key_file", "With \"auth\": \"api-key\": the key."), .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, api.api_key_file), .high = 400},
+    {SCHEMA_KEY("token_url",
+                "With \"auth\": \"oauth2\": where tokens are asked for, "
+                "https://DOMAIN.auth.REGION.amazoncognito.com/oauth2/token; ca_file and proxy "
+                "serve it, too. A token is renewed early, and once when it is refused."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, api.token_url), .high = 400},
+    {SCHEMA_KEY("client_id", "With \"auth\": \"oauth2\": the client."), .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, api.client_id), .high = 128},
+    {SCHEMA_KEY("client_secret_file",
+                "With \"auth\": \"oauth2\": the client's secret, read for each token."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, api.client_secret_file), .high = 400},
+    {SCHEMA_KEY("scope", "With \"auth\": \"oauth2\": scopes with blanks between them; without it "
+                         "all that the client has."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, api.scope), .high = 300},
+    {SCHEMA_KEY("token_file",
+                "With \"auth\": \"bearer\": the token, which another program keeps fresh."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, api.token_file), .high = 400},
+    {SCHEMA_KEY(
+         "header",
+         "With \"auth\": \"header\": the header's name, as an authorizer of yours wants it."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, api.header), .high = 64},
+    {SCHEMA_KEY("header_value_file", "With \"auth\": \"header\": the header's value."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, api.header_value_file), .high = 400},
     {.name = NULL},
 };
 
 static const struct schema_key partition_keys[] = {
-    /* how records spread over shards; or { "field": "NAME" }, { "fixed": "KEY" } */
-    {.name = "partition",
-     .kind = SCHEMA_PARTITION,
-     .standard = STANDARD_PARTITION,
-     .choices = "even|device|sensor|random",
-     .left_out = PARTITIONS_LEFT_OUT,
+    {SCHEMA_KEY(
+         "partition",
+         "How records spread over shards; or { \"field\": \"NAME\" }, { \"fixed\": \"KEY\" }. A "
+         "field is a tag of the sensor, else a channel, else a member of a document at top level, "
+         "which has to begin within its first 4 KB; a record without it has the sensor's name for "
+         "a key. All records of a pack have its key: with sensor or field a pack ends where the "
+         "next record has another, so sensors that take turns make packs of one record; even "
+         "spreads packs. A program without CONFIG_PARTITION_EVEN has random for a default, 16 "
+         "hexadecimal digits. With apigateway it goes with \"body\": \"records\" alone."),
+     .kind = SCHEMA_PARTITION, .standard = STANDARD_PARTITION,
+     .choices = "even|device|sensor|random", .left_out = PARTITIONS_LEFT_OUT,
      .symbol = "CONFIG_PARTITION_"},
     {.name = NULL},
 };
 
 static const struct schema_key pack_keys[] = {
-    /* several records as one: an aggregate of the Kinesis Producer Library, or JSON lines;
-     * "batch" then counts packs */
-    {.name = "pack",
-     .kind = SCHEMA_CHOICE,
-     SCHEMA_AT(cfg_route, pack),
-     .standard = "none",
-     .choices = "none|kpl|lines",
-     .left_out = PACKS_LEFT_OUT,
-     .symbol = "CONFIG_PACK_"},
-    /* of the bytes of a record, or of a pack of lines; with apigateway of the whole body, which
-     * REST APIs take (Content-Encoding) */
-    {.name = "compress",
-     .kind = SCHEMA_CHOICE,
-     SCHEMA_AT(cfg_route, compress),
-     .standard = "none",
-     .choices = "none|gzip",
-     .left_out = COMPRESSIONS_LEFT_OUT,
-     .symbol = "CONFIG_"},
+    {SCHEMA_KEY("pack",
+                "Several records as one. \"kpl\": aggregates in the form of the Kinesis Producer "
+                "Library, which KCL, Lambda with the de-aggregation modules and Firehose behind a "
+                "stream take apart; Kinesis alone. \"lines\": JSON lines, one record each. A pack "
+                "has up to 50 KB. Kinesis bills by 25 KB, or 1 KB, of each record, Firehose by 5 "
+                "KB. With apigateway it goes with \"body\": \"records\" alone."),
+     .kind = SCHEMA_CHOICE, SCHEMA_AT(cfg_route, pack), .standard = "none",
+     .choices = "none|kpl|lines", .left_out = PACKS_LEFT_OUT, .symbol = "CONFIG_PACK_"},
+    {SCHEMA_KEY("compress",
+                "Of each record, or with lines of each pack; with apigateway of the whole body "
+                "(Content-Encoding), which REST APIs take and HTTP APIs hand on as it is."),
+     .kind = SCHEMA_CHOICE, SCHEMA_AT(cfg_route, compress), .standard = "none",
+     .choices = "none|gzip", .left_out = COMPRESSIONS_LEFT_OUT, .symbol = "CONFIG_"},
     {.name = NULL},
 };
 
 static const struct schema_key s3_keys[] = {
-    {.name = "bucket",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_route, bucket),
-     .required = true,
-     .high = 63,
+    {SCHEMA_KEY("bucket", "The bucket's name. The endpoint is BUCKET.s3.REGION.amazonaws.com; "
+                          "where the name has dots, or \"endpoint\", $AWS_ENDPOINT_URL_S3 or "
+                          "$AWS_ENDPOINT_URL is given, the bucket goes into the path. A bucket in "
+                          "another region than \"region\" says so, and is found there."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, bucket), .required = true, .high = 63,
      .help = "the bucket's name: \"bucket\": \"telemetry-archive\""},
-    /* what the keys begin with: "raw/" */
-    {.name = "prefix", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, prefix), .high = 200},
-    /* how long a record waits for its object to fill, whatever its lane: each costs a PUT */
-    {.name = "every",
-     .kind = SCHEMA_DURATION,
-     SCHEMA_AT(cfg_route, every_ms),
-     .standard = "5m",
-     .low = SCHEMA_SECOND_MS,
-     .high = SCHEMA_DAY_MS},
-    /* encryption at rest; bucket: as the bucket's default says */
-    {.name = "sse",
-     .kind = SCHEMA_CHOICE,
-     SCHEMA_AT(cfg_route, sse),
-     .standard = "bucket",
+    {SCHEMA_KEY("prefix", "What the keys begin with: \"raw/\". Letters, digits, \"=\", \"_\", "
+                          "\".\", \"-\", and a \"/\" behind each part."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, prefix), .high = 200},
+    {SCHEMA_KEY("every", "How long a record waits for its object to fill, whatever its lane and "
+                         "the age there: each object costs a PUT. A full one (batch.bytes) goes at "
+                         "once, and an object never has records of two hours."),
+     .kind = SCHEMA_DURATION, SCHEMA_AT(cfg_route, every_ms), .standard = "5m",
+     .low = SCHEMA_SECOND_MS, .high = SCHEMA_DAY_MS},
+    {SCHEMA_KEY("sse", "Encryption at rest; \"bucket\": as the bucket's default says."),
+     .kind = SCHEMA_CHOICE, SCHEMA_AT(cfg_route, sse), .standard = "bucket",
      .choices = "bucket|AES256|aws:kms|aws:kms:dsse"},
-    /* the KMS key's id or ARN, else the account's key for S3 */
-    {.name = "kms_key_id", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, kms_key_id), .high = 200},
-    /* use a key of the bucket's, which asks KMS less often */
-    {.name = "bucket_key",
-     .kind = SCHEMA_BOOLEAN,
-     SCHEMA_AT(cfg_route, bucket_key),
-     .standard = "false"},
-    /* the account that the bucket must be of; else it is refused */
-    {.name = "expected_bucket_owner",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_route, expected_bucket_owner),
-     .high = 12},
-    /* like "STANDARD_IA"; else the bucket's */
-    {.name = "storage_class", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, storage_class), .high = 40},
+    {SCHEMA_KEY("kms_key_id", "With aws:kms and aws:kms:dsse: the key's id or ARN; without it the "
+                              "account's key for S3."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, kms_key_id), .high = 200},
+    {SCHEMA_KEY("bucket_key",
+                "With aws:kms: use a key of the bucket's, which asks KMS less often."),
+     .kind = SCHEMA_BOOLEAN, SCHEMA_AT(cfg_route, bucket_key), .standard = "false"},
+    {SCHEMA_KEY("expected_bucket_owner",
+                "The account, 12 digits, whose the bucket must be; else S3 refuses."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, expected_bucket_owner), .high = 12},
+    {SCHEMA_KEY("storage_class", "Like \"STANDARD_IA\"; without it STANDARD."), .kind = SCHEMA_TEXT,
+     SCHEMA_AT(cfg_route, storage_class), .high = 40},
     {.name = NULL},
 };
 
 static const struct schema_key archive_keys[] = {
-    {.name = "path",
-     .kind = SCHEMA_TEXT,
-     SCHEMA_AT(cfg_route, path),
-     .required = true,
-     .high = 400,
+    {SCHEMA_KEY("path", "A directory on the medium. It is never made: where it is not there, the "
+                        "medium is not, and the route waits. Each file is synced before it gets "
+                        "its name, and its directory before the records count as delivered."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, path), .required = true, .high = 400,
      .help = "a directory on the medium, which is never made: \"path\": \"/media/usb/runnel\""},
-    /* where something must be mounted, else nothing is written */
-    {.name = "mount", .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, mount), .high = 400},
-    /* the most that this device's objects take; the oldest are deleted first */
-    {.name = "size",
-     .kind = SCHEMA_SIZE,
-     SCHEMA_AT(cfg_route, size_bytes),
-     .standard = "1GiB",
-     .low = SCHEMA_MIB,
+    {SCHEMA_KEY("mount",
+                "A mount point above it; while nothing is mounted there, nothing is written."),
+     .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, mount), .high = 400},
+    {SCHEMA_KEY(
+         "size",
+         "The most that this device's objects take there, in whole blocks of the medium: the "
+         "oldest are deleted first, a 32nd of size at a time; not less than batch.bytes. Other "
+         "files are not touched. Two agents need two names of devices there, or two directories."),
+     .kind = SCHEMA_SIZE, SCHEMA_AT(cfg_route, size_bytes), .standard = "1GiB", .low = SCHEMA_MIB,
      .high = 16 * 1024 * 1024 * SCHEMA_MIB},
-    /* how long a record waits for its object to fill; else 5m, and half of its lane's age where
-     * "hold" is false */
-    {.name = "every",
-     .kind = SCHEMA_DURATION,
-     SCHEMA_AT(cfg_route, every_ms),
-     .low = SCHEMA_SECOND_MS,
+    {SCHEMA_KEY("every", "How long a record waits for its object to fill, as of S3. Without it 5m, "
+                         "and where hold is false half of the age of a record's lane, so that it "
+                         "is stored before other routes have it and it is gone."),
+     .kind = SCHEMA_DURATION, SCHEMA_AT(cfg_route, every_ms), .low = SCHEMA_SECOND_MS,
      .high = SCHEMA_DAY_MS},
-    /* keep records until this route has delivered them */
-    {.name = "hold", .kind = SCHEMA_BOOLEAN, SCHEMA_AT(cfg_route, hold), .standard = "false"},
+    {SCHEMA_KEY("hold", "Keep records until this route has delivered them. Without that nothing is "
+                        "kept or written to flash for it, it gets what is still there, and what it "
+                        "missed is told as a gap."),
+     .kind = SCHEMA_BOOLEAN, SCHEMA_AT(cfg_route, hold), .standard = "false"},
     {.name = NULL},
 };
 
 static const struct schema_key object_batch_keys[] = {
-    /* the most in one object, before compression; CONFIG_BATCH_KIB at most */
-    {.name = "bytes",
-     .kind = SCHEMA_SIZE,
-     SCHEMA_AT(cfg_route, batch_bytes),
-     .standard = BATCH_BYTES,
-     .low = SCHEMA_KIB,
-     .high = CONFIG_BATCH_KIB * SCHEMA_KIB},
+    {SCHEMA_KEY("bytes",
+                "The most in one object, before compression. CONFIG_BATCH_KIB is the limit."),
+     .kind = SCHEMA_SIZE, SCHEMA_AT(cfg_route, batch_bytes), .standard = BATCH_BYTES,
+     .low = SCHEMA_KIB, .high = CONFIG_BATCH_KIB * SCHEMA_KIB},
     {.name = NULL},
 };
 static const struct schema_table object_batch_table = {.keys = object_batch_keys};
 
 static const struct schema_key object_keys[] = {
-    /* of an object's lines */
-    {.name = "compress",
-     .kind = SCHEMA_CHOICE,
-     SCHEMA_AT(cfg_route, compress),
-     .standard = "gzip",
-     .choices = "none|gzip"},
-    /* one object */
-    {.name = "batch", .kind = SCHEMA_OBJECT, .members = &object_batch_table},
+    {SCHEMA_KEY("compress", "Of an object's lines."), .kind = SCHEMA_CHOICE,
+     SCHEMA_AT(cfg_route, compress), .standard = "gzip", .choices = "none|gzip"},
+    {SCHEMA_KEY("batch", "The limit of one object."), .kind = SCHEMA_OBJECT,
+     .members = &object_batch_table},
     {.name = NULL},
 };
 
