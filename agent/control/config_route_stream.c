@@ -4,11 +4,11 @@
 
 #include "agent/control/config_endpoint.h"
 #include "agent/control/config_route.h"
+#include "platform/base/parse.h"
 
 static bool is_stream_name(const struct config_route_service *service, const char *text)
 {
-    size_t count =
-        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
+    size_t count = parse_name_bytes(text);
     return count > 0 && count <= service->name_bytes_max && text[count] == '\0';
 }
 

@@ -575,9 +575,7 @@ static int parse_number(enum schema_kind kind, const char *text, int64_t *ret_nu
 
 static bool is_name(const char *text)
 {
-    static const char allowed[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
-    size_t count = strspn(text, allowed);
+    size_t count = parse_name_bytes(text);
     return count > 0 && count < CFG_NAME_BYTES && text[count] == '\0';
 }
 

@@ -9,6 +9,7 @@
 
 #include "agent/intake/handin_state.h"
 #include "platform/base/error.h"
+#include "platform/base/parse.h"
 
 void handin_say(char fault[PAYLOAD_FAULT_BYTES], const char *format, ...)
 {
@@ -97,10 +98,8 @@ static struct handin_entry *find_entry(const struct handin *handin, const char *
 /* As the configuration has it for sensors. */
 static bool is_name(const char *name)
 {
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-    size_t length = strlen(name);
-    return length > 0 && length < SAMPLE_NAME_BYTES && strspn(name, allowed) == length &&
+    size_t count = parse_name_bytes(name);
+    return count > 0 && count < SAMPLE_NAME_BYTES && name[count] == '\0' &&
            strcmp(name, "runnel") != 0;
 }
 

@@ -51,6 +51,11 @@ static int64_t with_sign(uint64_t magnitude, bool negative)
     return negative && magnitude > 0 ? -(int64_t)(magnitude - 1) - 1 : (int64_t)magnitude;
 }
 
+size_t parse_name_bytes(const char *text)
+{
+    return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
+}
+
 int parse_unsigned(const char *text, size_t count, uint64_t *ret_value)
 {
     return read_digits(text, count, UINT64_MAX, ret_value);

@@ -12,6 +12,9 @@
 int parse_unsigned(const char *text, size_t count, uint64_t *ret_value);
 int parse_signed(const char *text, size_t count, int64_t *ret_value);
 
+/** How many bytes TEXT begins with of those that names have: letters, digits, _ . - (ASCII). */
+size_t parse_name_bytes(const char *text);
+
 /** "250ms" "5s" "75s" "10m" "2h" "7d", "0s" or "0"; whole numbers only. */
 int parse_duration_ms(const char *text, size_t count, int64_t *ret_ms);
 

@@ -332,14 +332,29 @@ static void test_calendar_before_christ(void **state)
     }
 }
 
+static void test_name_bytes(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_name_bytes("Pump_4.temp-out"), 15);
+    assert_int_equal(parse_name_bytes("pump 4"), 4);
+    assert_int_equal(parse_name_bytes("caf\xc3\xa9"), 3);
+    assert_int_equal(parse_name_bytes(""), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unsigned), cmocka_unit_test(test_signed),
-        cmocka_unit_test(test_duration), cmocka_unit_test(test_size),
-        cmocka_unit_test(test_decimal),  cmocka_unit_test(test_http_date),
-        cmocka_unit_test(test_iso_date), cmocka_unit_test(test_every_prefix),
-        cmocka_unit_test(test_calendar), cmocka_unit_test(test_calendar_before_christ),
+        cmocka_unit_test(test_name_bytes),
+        cmocka_unit_test(test_unsigned),
+        cmocka_unit_test(test_signed),
+        cmocka_unit_test(test_duration),
+        cmocka_unit_test(test_size),
+        cmocka_unit_test(test_decimal),
+        cmocka_unit_test(test_http_date),
+        cmocka_unit_test(test_iso_date),
+        cmocka_unit_test(test_every_prefix),
+        cmocka_unit_test(test_calendar),
+        cmocka_unit_test(test_calendar_before_christ),
     };
     return cmocka_run_group_tests_name("parse", tests, NULL, NULL);
 }
