@@ -38,8 +38,8 @@ struct agent_transform {
     struct chain *chain;
     struct intake_transform face;
     struct chain_step *steps;
-    struct intake_tag *pairs; /* of all its steps */
-    struct intake_tag tags[CFG_TAGS_MAX];
+    struct tag *pairs; /* of all its steps */
+    struct tag tags[CFG_TAGS_MAX];
     char (*keys)[KEY_BYTES]; /* one a step */
     size_t step_count;
 };
@@ -92,15 +92,15 @@ static struct chain_step make_step(const struct cfg_transform *config)
 }
 
 /* Takes PAIRS as its own and returns what lies behind them. */
-static struct intake_tag *set_pairs(struct chain_step *step, const struct cfg_transform *config,
-                                    struct intake_tag *pairs)
+static struct tag *set_pairs(struct chain_step *step, const struct cfg_transform *config,
+                             struct tag *pairs)
 {
     step->pairs = pairs;
     if (config->from != NULL)
-        pairs[step->pair_count++] = (struct intake_tag){config->from, config->to};
+        pairs[step->pair_count++] = (struct tag){config->from, config->to};
     for (size_t i = 0; i < config->channel_count; i++)
         pairs[step->pair_count++] =
-            (struct intake_tag){config->channels[i].name, config->channels[i].value};
+            (struct tag){config->channels[i].name, config->channels[i].value};
     return pairs + step->pair_count;
 }
 
@@ -152,20 +152,18 @@ static int open_chain(struct agent *agent, const struct cfg_sensor *sensor,
 {
     if (!take_memory(transform, sensor))
         return E_NO_MEMORY;
-    struct intake_tag *pairs = transform->pairs;
+    struct tag *pairs = transform->pairs;
     for (size_t i = 0; i < sensor->transform_count; i++) {
         const struct cfg_transform *config = &sensor->transforms[i];
         transform->steps[i] = make_step(config);
         pairs = set_pairs(&transform->steps[i], config, pairs);
         read_key(sensor, config, &transform->steps[i], transform->keys[i]);
     }
-    for (size_t i = 0; i < sensor->tag_count; i++)
-        transform->tags[i] = (struct intake_tag){sensor->tags[i].name, sensor->tags[i].value};
     const struct chain_options options = {
         .steps = transform->steps,
         .step_count = transform->step_count,
         .tags = transform->tags,
-        .tag_count = sensor->tag_count,
+        .tag_count = agent_tags(sensor, transform->tags),
         .document_bytes_max = (size_t)CONFIG_DOCUMENT_KIB * 1024,
         .wall_offset_ms = read_wall_offset,
         .context = &agent->clock,

@@ -17,6 +17,7 @@ enum {
     SAMPLE_UNIT_BYTES = 16,
     SAMPLE_DECIMALS_MAX = 18,
     SAMPLE_TEXT_BYTES_MAX = 255,
+    SAMPLE_TAGS_MAX = 16, /* of a sensor */
 };
 
 enum value_kind {
@@ -40,6 +41,12 @@ struct channel {
     char name[SAMPLE_NAME_BYTES];
     char unit[SAMPLE_UNIT_BYTES];
     unsigned decimals; /* the usual number of decimals; a value may have another */
+};
+
+/** What a sensor's records are marked with, beside what was measured. */
+struct tag {
+    const char *name;
+    const char *value;
 };
 
 /**

@@ -19,7 +19,7 @@ static bool same_channels(const struct channel *left, const struct channel *righ
     return true;
 }
 
-static bool same_tags(const struct tag *left, const struct intake_tag *right, size_t count)
+static bool same_tags(const struct tag *left, const struct tag *right, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(left[i].name, right[i].name) != 0 || strcmp(left[i].value, right[i].value) != 0)
@@ -179,13 +179,13 @@ static int hand_bare(const struct handin_message *message, enum lane lane,
 /* False: SHAPE has no place for it. */
 static bool put_base(struct intake_shape *shape, const char *base_name)
 {
-    bool has_place = shape->tag_count < INTAKE_TAGS_MAX;
+    bool has_place = shape->tag_count < SAMPLE_TAGS_MAX;
     if (*base_name == '\0')
         return true;
     for (size_t i = 0; i < shape->tag_count; i++)
         has_place = has_place && strcmp(shape->tags[i].name, "bn") != 0;
     if (has_place)
-        shape->tags[shape->tag_count++] = (struct intake_tag){.name = "bn", .value = base_name};
+        shape->tags[shape->tag_count++] = (struct tag){.name = "bn", .value = base_name};
     return has_place;
 }
 

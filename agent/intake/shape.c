@@ -10,21 +10,17 @@ void shape_get(const struct intake_transform *transform, const struct tag *tags,
     }
     shape->tag_count = tag_count;
     for (size_t i = 0; i < tag_count; i++)
-        shape->tags[i] = (struct intake_tag){.name = tags[i].name, .value = tags[i].value};
+        shape->tags[i] = tags[i];
 }
 
 int shape_define(struct spool *spool, const char *device, const char *sensor,
                  const struct intake_shape *shape, size_t leaves, uint32_t *ret_number)
 {
-    _Static_assert((int)INTAKE_TAGS_MAX == (int)SENSOR_TAGS_MAX, "tags");
-    struct tag tags[INTAKE_TAGS_MAX];
-    for (size_t i = 0; i < shape->tag_count; i++)
-        tags[i] = (struct tag){.name = shape->tags[i].name, .value = shape->tags[i].value};
     const struct sensor_definition definition = {.device = device,
                                                  .name = sensor,
                                                  .channel_count = shape->channel_count,
                                                  .channels = shape->channels,
                                                  .tag_count = shape->tag_count,
-                                                 .tags = tags};
+                                                 .tags = shape->tags};
     return spool_define_sensor_within(spool, &definition, leaves, ret_number);
 }

@@ -13,19 +13,14 @@
  * know what is behind them (agent/transform/chain.h is). One instance belongs to one sensor and is
  * used by one thread at a time.
  */
-enum { INTAKE_TAGS_MAX = 16, INTAKE_FAULT_BYTES = 200 };
-
-struct intake_tag {
-    const char *name;
-    const char *value;
-};
+enum { INTAKE_FAULT_BYTES = 200 };
 
 /** What is the same in a sensor's records. */
 struct intake_shape {
     size_t channel_count;
     struct channel channels[SAMPLE_CHANNELS_MAX];
     size_t tag_count;
-    struct intake_tag tags[INTAKE_TAGS_MAX]; /* valid until the next push or bind */
+    struct tag tags[SAMPLE_TAGS_MAX]; /* valid until the next push or bind */
 };
 
 /** A sample on its way. */

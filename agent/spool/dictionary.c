@@ -24,7 +24,7 @@ static void put_text(struct writer *out, const char *text)
 int dictionary_encode(const struct sensor_definition *definition, uint8_t *bytes, size_t size)
 {
     struct writer out;
-    if (definition->channel_count > SAMPLE_CHANNELS_MAX || definition->tag_count > SENSOR_TAGS_MAX)
+    if (definition->channel_count > SAMPLE_CHANNELS_MAX || definition->tag_count > SAMPLE_TAGS_MAX)
         return E_INVALID;
     writer_to_memory(&out, bytes, size < DEFINITION_BYTES_MAX ? size : DEFINITION_BYTES_MAX);
     put_number(&out, definition->channel_count);
@@ -90,7 +90,7 @@ static void take_short_text(struct source *source, char *to, size_t to_bytes)
 struct decoded {
     struct sensor_definition definition;
     struct channel channels[SAMPLE_CHANNELS_MAX];
-    struct tag tags[SENSOR_TAGS_MAX];
+    struct tag tags[SAMPLE_TAGS_MAX];
     char bytes[];
 };
 
@@ -98,7 +98,7 @@ static void take_definition(struct source *source, struct decoded *decoded)
 {
     struct sensor_definition *definition = &decoded->definition;
     definition->channel_count = (size_t)take_number(source, SAMPLE_CHANNELS_MAX);
-    definition->tag_count = (size_t)take_number(source, SENSOR_TAGS_MAX);
+    definition->tag_count = (size_t)take_number(source, SAMPLE_TAGS_MAX);
     definition->device = take_text(source);
     definition->name = take_text(source);
     for (size_t i = 0; i < definition->channel_count; i++) {

@@ -12,19 +12,14 @@
  * stored beside the records and never change: a sensor that is configured otherwise gets a new
  * number, and what it sent before stays readable. Pure.
  */
-enum { SENSOR_TAGS_MAX = 16, DEFINITION_BYTES_MAX = 3500 };
-
-struct tag {
-    const char *name;
-    const char *value;
-};
+enum { DEFINITION_BYTES_MAX = 3500 };
 
 struct sensor_definition {
     const char *device;
     const char *name;
     size_t channel_count; /* at most SAMPLE_CHANNELS_MAX; 0 for documents alone */
     const struct channel *channels;
-    size_t tag_count; /* at most SENSOR_TAGS_MAX */
+    size_t tag_count; /* at most SAMPLE_TAGS_MAX */
     const struct tag *tags;
 };
 

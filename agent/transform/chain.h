@@ -49,7 +49,7 @@ struct chain_step {
     bool has_decimals;
     unsigned decimals;
     /* rename: from name to value; flatten: channel name from the member value, none: a document */
-    const struct intake_tag *pairs;
+    const struct tag *pairs;
     size_t pair_count;
     const char *unit;
     /* deadband: delta or percent */
@@ -61,7 +61,7 @@ struct chain_step {
     enum chain_action action;
     const uint8_t *key; /* of CHAIN_HMAC; NULL: there is none, and so no sample passes */
     size_t key_bytes;
-    struct intake_tag tag; /* value NULL: what channel says */
+    struct tag tag; /* value NULL: what channel says */
     enum chain_operator comparison;
     struct chain_decimal value;
     const char *text; /* what a text is compared with; NULL: value is the operand */
@@ -74,7 +74,7 @@ struct chain_step {
 struct chain_options {
     const struct chain_step *steps;
     size_t step_count;
-    const struct intake_tag *tags; /* of the sensor */
+    const struct tag *tags; /* of the sensor */
     size_t tag_count;
     size_t document_bytes_max;
 

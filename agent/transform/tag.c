@@ -23,7 +23,7 @@ static int tag_open(void *state, const struct chain_step *step, const struct cha
     return step->channel == NULL ? 0 : transform_source_open(&tag->source, step->channel);
 }
 
-static struct intake_tag *find_tag(struct intake_shape *shape, const char *name)
+static struct tag *find_tag(struct intake_shape *shape, const char *name)
 {
     for (size_t i = 0; i < shape->tag_count; i++)
         if (strcmp(shape->tags[i].name, name) == 0)
@@ -34,19 +34,19 @@ static struct intake_tag *find_tag(struct intake_shape *shape, const char *name)
 /* VALUE NULL: none. The order of the others stays. */
 static int set_tag(struct intake_shape *shape, const char *name, const char *value)
 {
-    struct intake_tag *tag = find_tag(shape, name);
+    struct tag *tag = find_tag(shape, name);
     if (value == NULL && tag != NULL) {
-        struct intake_tag *end = &shape->tags[shape->tag_count--];
+        struct tag *end = &shape->tags[shape->tag_count--];
         memmove(tag, tag + 1, (size_t)(end - tag - 1) * sizeof *tag);
         return 0;
     }
     if (value == NULL)
         return 0;
-    if (tag == NULL && shape->tag_count == INTAKE_TAGS_MAX)
+    if (tag == NULL && shape->tag_count == SAMPLE_TAGS_MAX)
         return E_TOO_BIG;
     if (tag == NULL)
         tag = &shape->tags[shape->tag_count++];
-    *tag = (struct intake_tag){.name = name, .value = value};
+    *tag = (struct tag){.name = name, .value = value};
     return 0;
 }
 
@@ -60,7 +60,7 @@ static int tag_bind(void *state, const struct chain_step *step, struct intake_sh
     int rc = set_tag(shape, step->tag.name, step->tag.value);
     if (rc < 0)
         (void)snprintf(fault, INTAKE_FAULT_BYTES, "\"%.32s\" is one tag more than %d",
-                       step->tag.name, (int)INTAKE_TAGS_MAX);
+                       step->tag.name, (int)SAMPLE_TAGS_MAX);
     return rc;
 }
 

@@ -179,7 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     struct chain *chain;
     const struct chain_options chain_options = {.steps = steps,
                                                 .step_count = 4,
-                                                .tags = (const struct intake_tag[]){{"site", "x"}},
+                                                .tags = (const struct tag[]){{"site", "x"}},
                                                 .tag_count = 1,
                                                 .document_bytes_max = DOCUMENT_BYTES};
     if (count < HEAD_BYTES)

@@ -12,7 +12,7 @@
 enum { DOCUMENT_BYTES = 8192, NUMBER_BYTES = 9 };
 
 static const uint8_t key[] = "key";
-static const struct intake_tag pairs[] = {{"a", "a"}, {"ab", "a.b"}, {"first", "a.0"}};
+static const struct tag pairs[] = {{"a", "a"}, {"ab", "a.b"}, {"first", "a.0"}};
 
 static const struct chain_step documents[][3] = {
     {{.kind = CHAIN_FLATTEN, .separator = '.'}},

@@ -1032,7 +1032,7 @@ static void write_numbers(struct bench *bench, int count, char path[RIG_PATH_BYT
 
 static void test_transforms_stand_before_the_spool(void **state)
 {
-    static const struct intake_tag names[] = {{"value", "power"}};
+    static const struct tag names[] = {{"value", "power"}};
     static const struct chain_step steps[] = {
         {.kind = CHAIN_FILTER,
          .channel = "value",

@@ -527,14 +527,14 @@ static void test_decimals_make_no_shape(void **state)
 static void test_tags_that_leave_no_place(void **state)
 {
     (void)state;
-    static struct tag tags[SENSOR_TAGS_MAX];
-    static char names[SENSOR_TAGS_MAX][8];
+    static struct tag tags[SAMPLE_TAGS_MAX];
+    static char names[SAMPLE_TAGS_MAX][8];
     static struct handin_sensor sensor = {.name = "a", .lane = LANE_NORMAL, .tags = tags};
-    for (size_t i = 0; i < SENSOR_TAGS_MAX; i++) {
+    for (size_t i = 0; i < SAMPLE_TAGS_MAX; i++) {
         (void)snprintf(names[i], sizeof names[i], "t%zu", i);
         tags[i] = (struct tag){names[i], "x"};
     }
-    sensor.tag_count = SENSOR_TAGS_MAX;
+    sensor.tag_count = SAMPLE_TAGS_MAX;
     open_one(&sensor);
     put_channel("", 1);
     put_channel("urn:", 1);
@@ -584,7 +584,7 @@ static void close_chain(struct chain *chain)
 static void test_a_transform_that_alarms_and_renames(void **state)
 {
     (void)state;
-    static const struct intake_tag pairs[] = {{"value", "temp"}};
+    static const struct tag pairs[] = {{"value", "temp"}};
     static const struct chain_step steps[] = {
         {.kind = CHAIN_RENAME, .pairs = pairs, .pair_count = 1},
         {.kind = CHAIN_ALARM, .channel = "temp", .above = {true, {50, 0}}}};

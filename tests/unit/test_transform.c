@@ -303,8 +303,8 @@ static void test_rename_and_unit(void **state)
     (void)state;
     struct rig rig;
     char fault[INTAKE_FAULT_BYTES] = "";
-    const struct intake_tag swap[] = {{"a", "b"}, {"b", "a"}};
-    const struct intake_tag same[] = {{"a", "c"}};
+    const struct tag swap[] = {{"a", "b"}, {"b", "a"}};
+    const struct tag same[] = {{"a", "c"}};
     struct chain_step steps[] = {{.kind = CHAIN_RENAME, .pairs = swap, .pair_count = 2},
                                  {.kind = CHAIN_UNIT, .channel = "a", .unit = "Cel"}};
     make_rig(&rig, steps, 2, "a b c");
@@ -893,7 +893,7 @@ static void test_flatten_to_channels(void **state)
 {
     (void)state;
     struct rig rig;
-    const struct intake_tag pairs[] = {
+    const struct tag pairs[] = {
         {"temp", "reading.temp"}, {"state", "state"}, {"first", "list.0"}, {"name", "list.name"}};
     const struct chain_step step = {.kind = CHAIN_FLATTEN, .pairs = pairs, .pair_count = 4};
     make_rig(&rig, &step, 1, "");
@@ -1113,7 +1113,7 @@ static void test_a_chain(void **state)
 {
     (void)state;
     struct rig rig;
-    const struct intake_tag pairs[] = {{"t", "d.t"}};
+    const struct tag pairs[] = {{"t", "d.t"}};
     const struct chain_step steps[] = {
         {.kind = CHAIN_FLATTEN, .pairs = pairs, .pair_count = 1},
         {.kind = CHAIN_SCALE, .channel = "t", .factor = given(1, 1)},
