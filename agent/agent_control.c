@@ -167,6 +167,7 @@ static void fill_rest(struct agent *agent, const struct spool_status *spool, str
     status->counters_since_ms = spool->counters_since_ms;
     status->flash_commits = spool->commits;
     status->flash_bytes = spool->flash_bytes;
+    status->flash_today_bytes = spool->flash_today_bytes;
     status->flash_size_bytes = spool->size_bytes;
     status->flash_used_bytes = spool->used_bytes;
     spool_dead_count(agent->spool, &status->dead_letters, &status->dead_bytes);

@@ -126,6 +126,8 @@ static const struct metric metrics[] = {
     {"link_paused", OF_AGENT, "link/paused", KIND_BOOLEAN, "1 if the data budget is spent"},
     {"flash_commits_total", OF_AGENT, "flash/commits", KIND_NUMBER, "Since the agent started"},
     {"flash_written_bytes_total", OF_AGENT, "flash/bytes", KIND_NUMBER, "Since the agent started"},
+    {"flash_today_bytes", OF_AGENT, "flash/today_bytes", KIND_NUMBER,
+     "Of these, since midnight in UTC"},
     {"spool_size_bytes", OF_AGENT, "flash/size_bytes", KIND_NUMBER, "Of the spool's file"},
     {"spool_used_bytes", OF_AGENT, "flash/used_bytes", KIND_NUMBER, "Of the spool's file"},
     {"spool_set_aside_files", OF_AGENT, "set_aside", KIND_NUMBER, "Damaged, or of other versions"},

@@ -297,6 +297,7 @@ static void json_resources(struct json_write *json, const struct status *status)
     json_write_object_begin(json, "flash");
     json_write_unsigned(json, "commits", status->flash_commits);
     json_write_unsigned(json, "bytes", status->flash_bytes);
+    json_write_unsigned(json, "today_bytes", status->flash_today_bytes);
     json_write_unsigned(json, "size_bytes", status->flash_size_bytes);
     json_write_unsigned(json, "used_bytes", status->flash_used_bytes);
     json_write_object_end(json);
@@ -373,7 +374,8 @@ static void text_lanes(struct writer *out, const struct status *status)
     text_line(out, "spool %s: %s of %s used", status->spool,
               HUMAN_BYTES_TEXT(status->flash_used_bytes),
               HUMAN_BYTES_TEXT(status->flash_size_bytes));
-    text_line(out, "  %s written in %" PRIu64 " commits", HUMAN_BYTES_TEXT(status->flash_bytes),
+    text_line(out, "  %s written today, %s in %" PRIu64 " commits since the start",
+              HUMAN_BYTES_TEXT(status->flash_today_bytes), HUMAN_BYTES_TEXT(status->flash_bytes),
               status->flash_commits);
     if (status->dead_letters > 0)
         text_line(out, "  %" PRIu64 " dead letters (%s): runnel dead list says why",

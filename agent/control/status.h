@@ -150,6 +150,7 @@ struct status {
     struct status_link link;
     struct status_certificate certificate;
     uint64_t flash_commits, flash_bytes;         /* since the agent started */
+    uint64_t flash_today_bytes;                  /* of these, since midnight in UTC */
     uint64_t flash_size_bytes, flash_used_bytes; /* of the spool file */
     uint64_t memory_rss_bytes, memory_private_bytes;
 };

@@ -931,7 +931,9 @@ void spool_get_status(struct spool *spool, struct spool_status *ret_status)
     for (enum lane lane = 0; lane < LANE_COUNT; lane++)
         get_lane_locked(spool, lane, &now, oldest_ms[lane], &ret_status->lanes[lane]);
     ret_status->commits = spool->commits;
+    spool_commit_turn_day_locked(spool, &now);
     ret_status->flash_bytes = spool->flash_bytes;
+    ret_status->flash_today_bytes = spool->flash_today_bytes;
     ret_status->size_bytes = spool->size_bytes;
     ret_status->used_bytes = spool->use.used_pages * spool->use.page_bytes;
     ret_status->aside = spool->aside;

@@ -417,6 +417,9 @@ struct spool_lane_status {
 struct spool_status {
     struct spool_lane_status lanes[LANE_COUNT];
     uint64_t commits, flash_bytes; /* flash_bytes: pages handed to the file system */
+    /** Of flash_bytes, those since the last midnight in UTC; while the time is not known, those of
+     *  this day of the boot. What was written before this start is not in it. */
+    uint64_t flash_today_bytes;
     uint64_t size_bytes, used_bytes;
     int64_t counters_since_ms; /* wall time */
     unsigned aside;            /* files that were set aside: damaged, or of another version */

@@ -182,6 +182,28 @@ static uint16_t today_locked(const struct spool *spool)
     return (uint16_t)((now.boot_ms + now.offset_ms) / DAY_MS);
 }
 
+/* When the clock becomes known, what was written until then stays in the sum: it is less than that
+ * of a day. */
+void spool_commit_turn_day_locked(struct spool *spool, const struct spool_clock_reading *now)
+{
+    bool known = now->quality != TIME_ESTIMATED;
+    int64_t day = (now->boot_ms + (known ? now->offset_ms : 0)) / DAY_MS;
+    if (known == spool->flash_day_known && day > spool->flash_day)
+        spool->flash_today_bytes = 0;
+    spool->flash_day = day;
+    spool->flash_day_known = known;
+}
+
+static void count_flash_locked(struct spool *spool, const struct commit *commit)
+{
+    struct spool_clock_reading now;
+    uint64_t bytes = (commit->pages + commit->block_count) * spool->use.page_bytes;
+    spool->options.clock(spool->options.clock_context, &now);
+    spool_commit_turn_day_locked(spool, &now);
+    spool->flash_bytes += bytes;
+    spool->flash_today_bytes += bytes;
+}
+
 /* A route that is not configured any more is forgotten after a week. */
 static void look_at_day(struct spool_route *route, uint16_t today)
 {
@@ -543,7 +565,7 @@ static void succeed_locked(struct spool *spool, const struct commit *commit)
     settle_events_locked(spool, commit);
     spool->reserved = commit->reserved;
     spool->commits++;
-    spool->flash_bytes += (commit->pages + commit->block_count) * spool->use.page_bytes;
+    count_flash_locked(spool, commit);
     spool->crowded = spool->use.used_pages * 100 > spool->use.total_pages * CROWDED_PERCENT;
     spool->commit_error = E_OK;
     spool->deferred = commit->deferred[LANE_NORMAL] || commit->deferred[LANE_ALARM];

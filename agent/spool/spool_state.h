@@ -270,6 +270,9 @@ struct spool {
     bool unsure;             /* whether the failed commit is on flash has still to be looked up */
     uint64_t commits;
     uint64_t flash_bytes;
+    uint64_t flash_today_bytes; /* of these, since the day began */
+    int64_t flash_day;          /* since 1970, or since the boot while the clock is not known */
+    bool flash_day_known;
     struct store_use use;
     int commit_error;
     struct log_limit commit_log;
@@ -388,6 +391,9 @@ void spool_commit_now_locked(struct spool *spool);
 
 /** What was in flight is not any more: a commit that was deferred because of it is due now. */
 void spool_commit_deferred_locked(struct spool *spool);
+
+/** The sum of what flash took today begins anew, unless it is still the same day at NOW. */
+void spool_commit_turn_day_locked(struct spool *spool, const struct spool_clock_reading *now);
 
 /** COUNT things on flash were done with: a commit is due within the ack window. */
 void spool_commit_ack_due_locked(struct spool *spool, uint64_t count);

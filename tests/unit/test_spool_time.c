@@ -721,6 +721,56 @@ static void boots_of_a_file_that_was_set_aside_are_known_on(void **state)
     clear(&bench);
 }
 
+static struct spool_status status_of(struct bench *bench)
+{
+    struct spool_status status;
+    spool_get_status(bench->spool, &status);
+    return status;
+}
+
+/* Of a boot that learns the time an hour before the end of its first day there. */
+static void what_flash_took_today_begins_anew_at_midnight(void **state)
+{
+    (void)state;
+    struct bench bench;
+    make(&bench);
+    boot(&bench, 1);
+    take(&bench, 1);
+    commit(&bench);
+    uint64_t first = status_of(&bench).flash_today_bytes;
+    assert_true(first > 0);
+    learn(&bench, today + 23 * HOUR - machine.now.boot_ms);
+    assert_int_equal(status_of(&bench).flash_today_bytes, first);
+    take(&bench, 1);
+    commit(&bench);
+    uint64_t both = status_of(&bench).flash_today_bytes;
+    assert_true(both > first);
+    assert_int_equal(both, status_of(&bench).flash_bytes);
+    pass(HOUR);
+    assert_int_equal(status_of(&bench).flash_today_bytes, 0);
+    take(&bench, 1);
+    commit(&bench);
+    assert_int_equal(status_of(&bench).flash_today_bytes, status_of(&bench).flash_bytes - both);
+    stop(&bench);
+    clear(&bench);
+}
+
+static void without_a_clock_a_day_is_one_of_the_boot(void **state)
+{
+    (void)state;
+    struct bench bench;
+    make(&bench);
+    boot(&bench, 1);
+    take(&bench, 1);
+    commit(&bench);
+    pass(23 * HOUR);
+    assert_int_equal(status_of(&bench).flash_today_bytes, status_of(&bench).flash_bytes);
+    pass(HOUR);
+    assert_int_equal(status_of(&bench).flash_today_bytes, 0);
+    stop(&bench);
+    clear(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -739,6 +789,8 @@ int main(void)
         cmocka_unit_test(dead_letters_and_walks_are_told_by_the_same_clock),
         cmocka_unit_test(of_many_boots_order_holds_and_no_table_grows),
         cmocka_unit_test(boots_of_a_file_that_was_set_aside_are_known_on),
+        cmocka_unit_test(what_flash_took_today_begins_anew_at_midnight),
+        cmocka_unit_test(without_a_clock_a_day_is_one_of_the_boot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -147,6 +147,7 @@ static struct status sample_status(void)
                         .days = 212},
         .flash_commits = 12,
         .flash_bytes = 49152,
+        .flash_today_bytes = 16384,
         .flash_size_bytes = 32 << 20,
         .flash_used_bytes = 3 << 20,
         .memory_rss_bytes = 5 << 20,
@@ -339,9 +340,10 @@ static void test_a_long_life_is_not_cut_off(void **state)
     status.flash_used_bytes = (uint64_t)1023 << 20;
     status.flash_size_bytes = (uint64_t)1023 << 20;
     status.flash_bytes = (uint64_t)1023 << 30;
+    status.flash_today_bytes = (uint64_t)1023 << 30;
     status.flash_commits = 1234567890;
     write_status(&status, true, text);
-    assert_non_null(strstr(text, "in 1234567890 commits\n"));
+    assert_non_null(strstr(text, "in 1234567890 commits since the start\n"));
 }
 
 static void test_a_sum_of_long_figures_goes_on_in_a_second_line(void **state)
