@@ -11,4 +11,7 @@
  */
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t count);
 
+/** The same as it is on CPUs that have no instruction for it (SSE4.2, ARMv8's CRC32). */
+uint32_t crc32c_by_table(uint32_t crc, const void *bytes, size_t count);
+
 #endif

@@ -34,16 +34,46 @@ static void test_in_pieces(void **state)
                     crc32c(0, text, count));
 }
 
-/* The definition, a bit at a time, for every byte value. */
+static uint32_t by_definition(const uint8_t *bytes, size_t count)
+{
+    uint32_t crc = ~(uint32_t)0;
+    for (size_t i = 0; i < 8 * count; i++) {
+        crc ^= i % 8 == 0 ? bytes[i / 8] : 0;
+        crc = (crc & 1) != 0 ? crc >> 1 ^ 0x82f63b78 : crc >> 1;
+    }
+    return ~crc;
+}
+
+/* The definition, a bit at a time, for every byte value at each place of a word: each entry of the
+ * table by itself, and whatever the CPU has. */
 static void test_against_definition(void **state)
 {
     (void)state;
     for (unsigned value = 0; value < 256; value++) {
-        uint8_t byte = (uint8_t)value;
-        uint32_t crc = ~(uint32_t)0 ^ byte;
-        for (int bit = 0; bit < 8; bit++)
-            crc = (crc & 1) != 0 ? crc >> 1 ^ 0x82f63b78 : crc >> 1;
-        assert_true(crc32c(0, &byte, 1) == ~crc);
+        for (size_t place = 0; place < 8; place++) {
+            uint8_t bytes[9] = {0};
+            bytes[place] = (uint8_t)value;
+            for (size_t count = place + 1; count <= sizeof bytes; count++) {
+                assert_true(crc32c(0, bytes, count) == by_definition(bytes, count));
+                assert_true(crc32c_by_table(0, bytes, count) == by_definition(bytes, count));
+            }
+        }
+    }
+}
+
+/* Words are read wherever they lie. */
+static void test_at_any_address(void **state)
+{
+    uint8_t bytes[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 167 + 13);
+    for (size_t first = 0; first < 16; first++) {
+        for (size_t count = 0; first + count <= sizeof bytes; count++) {
+            uint32_t wanted = by_definition(bytes + first, count);
+            assert_true(crc32c(0, bytes + first, count) == wanted);
+            assert_true(crc32c_by_table(0, bytes + first, count) == wanted);
+        }
     }
 }
 
@@ -53,6 +83,7 @@ int main(void)
         cmocka_unit_test(test_rfc3720),
         cmocka_unit_test(test_in_pieces),
         cmocka_unit_test(test_against_definition),
+        cmocka_unit_test(test_at_any_address),
     };
     return cmocka_run_group_tests_name("crc32c", tests, NULL, NULL);
 }
