@@ -120,9 +120,10 @@ int credentials_env_open(struct credentials_provider **ret_provider);
  * The shared files of the AWS tools (AWS SDKs and Tools Reference Guide, "Shared config and
  * credentials files"): PATH alone, in the form of ~/.aws/credentials; NULL:
  * AWS_SHARED_CREDENTIALS_FILE, else $CREDENTIALS_DIRECTORY/aws-credentials (if it is there when the
- * provider is opened) and ~/.aws/credentials, and where that has no keys AWS_CONFIG_FILE,
- * else ~/.aws/config. PROFILE NULL: AWS_PROFILE, else "default". What was asked for by name and is
- * missing is E_CREDENTIALS, else E_NOT_FOUND.
+ * provider is opened) and ~/.aws/credentials, where that has no keys the service's
+ * /etc/runnel/credentials (likewise), and then AWS_CONFIG_FILE, else ~/.aws/config. PROFILE NULL:
+ * AWS_PROFILE, else "default". What was asked for by name and is missing is E_CREDENTIALS, else
+ * E_NOT_FOUND.
  * Read again when they change; while a changed file is unfinished, the old keys go on. A file that
  * others may write is refused; one that others may read gets a warning. E_TOO_BIG: a path has
  * more than 511 bytes or the profile's name more than 127; E_NO_MEMORY.

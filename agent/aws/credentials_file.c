@@ -19,7 +19,7 @@ enum {
     PROFILE_BYTES = 128,
     PIECE_BYTES = 512,
     LINE_BYTES = CREDENTIALS_TOKEN_BYTES + 256, /* the longest value with its name and a comment */
-    SOURCES = 3,
+    SOURCES = 4,
 };
 
 /* What tells one state of a file from the next. */
@@ -346,6 +346,16 @@ static int add_handed_over(struct file_provider *file)
     return rc;
 }
 
+/* Of the service, which finds it by its environment; who looks at the same keys from a shell, such
+ * as root with the doctor, has not got that. */
+static int add_service(struct file_provider *file)
+{
+    static const char path[] = "/etc/runnel/credentials";
+    if (credentials_variable("AWS_SHARED_CREDENTIALS_FILE") != NULL || access(path, F_OK) < 0)
+        return 0;
+    return add_path(file, path);
+}
+
 static int add_paths(struct file_provider *file, const char *path)
 {
     if (path != NULL)
@@ -354,6 +364,9 @@ static int add_paths(struct file_provider *file, const char *path)
     if (rc < 0)
         return rc;
     rc = add_default_path(file, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials");
+    if (rc < 0)
+        return rc;
+    rc = add_service(file);
     if (rc < 0)
         return rc;
     file->sources[file->source_count].is_config = true;

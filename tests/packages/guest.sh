@@ -65,6 +65,11 @@ configure() {
     install -m 640 -g runnel credentials /etc/runnel/credentials
 }
 
+# What root is told in a shell that has nothing of the service's environment.
+doctor_has_keys() {
+    grep -q '^  ok    keys' <<<"$(runnel doctor || true)"
+}
+
 # ---- what holds with and without systemd
 
 look_at_files() {
@@ -104,6 +109,7 @@ live_in_chroot() {
     apt install ./old.deb
     look_at_files
     configure runnel.json
+    must "root's doctor finds the service's keys" doctor_has_keys
     must "every line is delivered" as_agent runnel run --drain=60s
     configure away.json
     echo '{"state":"late"}' >>lines
@@ -182,6 +188,7 @@ live_with_systemd() {
     must "and is not root" [ "$(stat -c %U "/proc/$(property MainPID)")" = runnel ]
     feed
     until_so "each route delivers" every_route
+    must "root's doctor finds the service's keys" doctor_has_keys
     useradd -G runnel fitter
     must "the group may ask" runuser -u fitter -- runnel status --healthy
     runnel status --json >status.json
