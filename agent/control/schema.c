@@ -92,7 +92,8 @@ static const struct schema_key spool_keys[] = {
                         "/var/lib/runnel. $RUNNEL_STATE goes before it."),
      .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_spool, path), .high = 400},
     {SCHEMA_KEY("size", "The size of the spool file, which is made at once and in full. A larger "
-                        "size is taken at the next start, a smaller one once what is stored fits."),
+                        "size is taken at the next start, a smaller one once what is stored fits. "
+                        "On 32-bit machines at most 256MiB."),
      .kind = SCHEMA_SIZE, SCHEMA_AT(cfg_spool, size_bytes), .standard = CONFIG_SPOOL_SIZE,
      .low = 256 * SCHEMA_KIB, .high = SPOOL_SIZE_MAX},
     {SCHEMA_KEY("ack_window", "How long an acknowledgement of a server may exist only in RAM: "
@@ -167,10 +168,9 @@ static const struct schema_key credentials_keys[] = {
                            "$AWS_PROFILE, else \"default\". One that names a role (role_arn) is "
                            "not assumed: write that at the route, and here its source_profile."),
      .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, profile), .high = 100},
-    {SCHEMA_KEY(
-         "file",
-         "With chain and file: the shared file; without it $AWS_SHARED_CREDENTIALS_FILE, else "
-         "$CREDENTIALS_DIRECTORY/aws-credentials if it is there, then ~/.aws/credentials."),
+    {SCHEMA_KEY("file", "With chain and file: the shared file; without it "
+                        "$AWS_SHARED_CREDENTIALS_FILE, else $CREDENTIALS_DIRECTORY/aws-credentials "
+                        "if it is there, then ~/.aws/credentials and /etc/runnel/credentials."),
      .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_credentials, file), .high = 400},
     {SCHEMA_KEY(
          "endpoint",

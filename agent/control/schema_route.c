@@ -191,11 +191,12 @@ static const struct schema_key network_keys[] = {
 };
 
 static const struct schema_key endpoint_keys[] = {
-    {SCHEMA_KEY("endpoint",
-                "https://host[:port], where it is not the region's own, such as that of an "
-                "interface endpoint in a VPC; http:// towards loopback only. Without it "
-                "$AWS_ENDPOINT_URL_KINESIS, _FIREHOSE or _S3, else $AWS_ENDPOINT_URL, else the "
-                "region's ($AWS_USE_FIPS_ENDPOINT and $AWS_USE_DUALSTACK_ENDPOINT choose which)."),
+    {SCHEMA_KEY(
+         "endpoint",
+         "An endpoint, https://host[:port], where it is not the region's own, such as that of an "
+         "interface endpoint in a VPC; http:// towards loopback only. Without it "
+         "$AWS_ENDPOINT_URL_KINESIS, _FIREHOSE or _S3, else $AWS_ENDPOINT_URL, else the "
+         "region's ($AWS_USE_FIPS_ENDPOINT and $AWS_USE_DUALSTACK_ENDPOINT choose which)."),
      .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_route, endpoint.url), .high = 300},
     {.name = NULL},
 };

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What the code says by itself: commands with their flags, metrics, and the names of events, records,
+variables and exit codes, which agent/reference.def must have as well.
+"""
+import re
+
+import tree
+
+LITERAL = re.compile(r'"((?:\\.|[^"\\])*)"')
+DEF = "agent/reference.def"
+MANUAL = "platform/man/runnel.1"
+METRICS = "agent/control/metrics.c"
+SCOPES = {"OF_AGENT": "", "OF_LANE": "lane", "OF_ROUTE": "route", "OF_ROUTE_LANE": "route, lane",
+          "OF_SENSOR": "sensor", "OF_VALUE": "sensor, channel", "OF_COAP_CODE": "code",
+          "OF_COAP_SENSOR": "sensor"}
+# Who looks a variable up, with its name among the arguments.
+LOOKUP = re.compile(r"\b(?:secure_)?getenv\(|\b\w*variable\(|_switch\(|\bis_on\(|\beither\(")
+# In runnel(1), but flags of other programs.
+FOREIGN = {"--endpoint-type"}
+
+
+def text_of(literals):
+    """What C makes of "a" "b"."""
+    escapes = {"n": "\n", "t": "\t"}
+    return re.sub(r"\\(.)", lambda match: escapes.get(match[1], match[1]),
+                  "".join(LITERAL.findall(literals)))
+
+
+def sources(root):
+    for name in tree.files(root, ".c"):
+        if name.startswith(("agent/", "platform/", "drivers/")):
+            yield name, re.sub(r"/\*.*?\*/", "", (root / name).read_text(), flags=re.S)
+
+
+# ---- agent/reference.def ----
+
+def entries(root, macro):
+    """{name: the texts} of EVENT("name", "text", ...)."""
+    text = re.sub(r"/\*.*?\*/", "", (root / DEF).read_text(), flags=re.S)
+    found = {}
+    string = r'(?:\s*"(?:\\.|[^"\\])*")+'
+    for match in re.finditer(macro + r'\("?([\w-]+)"?((?:,' + string + r")+)\)", text):
+        found[match[1]] = [text_of(part) for part in re.findall("," + "(" + string + ")", match[2])]
+    return found
+
+
+def compare(what, macro, described, named):
+    """Both ways; NAMED is {name: the file that has it}."""
+    faults = [f'{file}: the {what} {name} is not in {DEF}: add {macro}("{name}", ...) there'
+              for name, file in named.items() if name not in described]
+    faults += [f"{DEF}: the {what} {name} is not in the code: remove it, or correct its name"
+               for name in described if name not in named]
+    return faults
+
+
+# ---- events and records ----
+
+def events(root):
+    """{name: file}, {name: level}: the first word of what log_error(), ... are given."""
+    files, levels = {}, {}
+    for name, text in sources(root):
+        if name == "platform/base/log.c":
+            continue
+        for match in re.finditer(r"\blog_(error|warning|info|debug)\)?\(\s*\"([^\s\"]+)", text):
+            words = [match[2]]
+            if match[2] == "%s":
+                words = re.findall(r'"([a-z]+(?:-[a-z]+)+)"', text)
+            for word in words:
+                files.setdefault(word, name)
+                levels.setdefault(word, match[1])
+    return files, levels
+
+
+def records(root):
+    """What the sensor "runnel" records: agent_note_begin(), or a function that calls it."""
+    found = {}
+    for name, text in sources(root):
+        for call in re.findall(r"\b(?:agent_note_)?begin\(([^;]*?)\);", text):
+            for word in re.findall(r'"([a-z]+(?:-[a-z]+)*)"', call):
+                found.setdefault(word, name)
+        for word in re.findall(r'\{\\"event\\":\\"([a-z-]+)\\"', text):
+            found.setdefault(word, name)
+    return found
+
+
+# ---- variables and exit codes ----
+
+def variables(root):
+    found = {}
+    for name, text in sources(root):
+        own = "getenv(" in text
+        for line in text.splitlines():
+            for word in LITERAL.findall(line):
+                if (re.fullmatch(r"(?:AWS|RUNNEL)_\w+", word)
+                        or (LOOKUP.search(line) and re.fullmatch(r"[A-Z]\w+|[a-z]+_proxy", word))
+                        or (own and re.fullmatch(r"[A-Z][A-Z_]+", word))):
+                    found.setdefault(word, name)
+    return {word: file for word, file in found.items() if not word.startswith("CONFIG_")}
+
+
+def exit_codes(root):
+    """{name: number} of enum cli_exit."""
+    text = (root / "agent/cli/cli.h").read_text()
+    body = re.search(r"enum cli_exit \{(.*?)\};", text, re.S)[1]
+    return {name: int(number) for name, number in re.findall(r"(CLI_\w+) = (\d+)", body)}
+
+
+# ---- commands ----
+
+def usage_of(text):
+    """The usage text, with all that Kconfig may leave out of it."""
+    for name, value in re.findall(r'^#define (\w+)\s+((?:\\\n|\s*"(?:\\.|[^"\\])*")+)', text, re.M):
+        if value.strip(' \\\n"'):
+            text = re.sub(rf"\b{name}\b(?=[^\n]*[\";])", lambda _, value=value: value, text)
+    match = re.search(r"\busage\[\] =((?:\s|\\|\"(?:\\.|[^\"\\])*\")+);", text)
+    return text_of(match[1]) if match else None
+
+
+def flags_in(text):
+    return set(re.findall(r"(?<![\w-])(--[a-z][a-z-]*|-[a-z])(?![\w-])", text))
+
+
+def flag_groups(text):
+    """The spellings of each flag that getopt_long() knows, without that of help."""
+    rows = re.findall(r'\{"([\w-]+)", \w+_argument, NULL, \'(\w)\'\}', text)
+    match = re.search(r'getopt_long\([^"]*"([^"]*)"', text)
+    shorts = set(match[1]) - set(":+-") if match else set()
+    groups = [{f"--{name}"} | ({f"-{letter}"} if letter in shorts else set())
+              for name, letter in rows]
+    groups += [{f"-{letter}"} for letter in shorts - {letter for _, letter in rows}]
+    return [group for group in groups if not group & {"--help", "-h"}]
+
+
+def commands(root):
+    """[(name, usage, groups of flags, file)] in the order of runnel --help."""
+    main = (root / "agent/main.c").read_text()
+    found = []
+    for name in re.findall(r'\{"(\w+)", cmd_\w+,', main):
+        file = f"agent/cli/cmd_{name}.c"
+        text = (root / file).read_text()
+        found.append((name, usage_of(text), flag_groups(text), file))
+    return found
+
+
+def synopsis(page, command):
+    """What the manual says between `.B runnel COMMAND` and the next command, as plain text."""
+    part = page.split(".SH SYNOPSIS")[1].split(".SH")[0]
+    plain = re.sub(r"\\f.|^\.\w+ ", "", part, flags=re.M).replace("\\-", "-").replace('"', "")
+    return "\n".join(piece for piece in plain.split("\n.br\n")
+                     if re.match(rf"\s*runnel {command}\b", piece))
+
+
+def flag_faults(page, name, usage, groups, file):
+    if usage is None:
+        return [f"{file}: has no usage text"]
+    faults = []
+    known = set().union(*groups) if groups else set()
+    shown = {"usage text": (file, flags_in(usage)),
+             "synopsis": (MANUAL, flags_in(synopsis(page, name)))}
+    for where, (place, flags) in shown.items():
+        faults += [f"{place}: {flag} is in the {where} of {name}, but no flag of it"
+                   for flag in sorted(flags - known - {"--help"})]
+        faults += [f"{place}: {'|'.join(sorted(group))} is a flag of {name}, but not in its {where}"
+                   for group in groups if not group & flags]
+    return faults
+
+
+def manual_faults(root, page, groups):
+    known = set().union(*groups) | {"--help", "--version", "-h"} | FOREIGN
+    return [f"{MANUAL}: {flag} is no flag of any command"
+            for flag in sorted(flags_in(page.replace("\\-", "-")) - known)
+            if flag.startswith("--")]
+
+
+# ---- metrics ----
+
+def metrics(root):
+    """[(name, labels, type, help)], and what could not be read."""
+    text = (root / METRICS).read_text()
+    found, faults = [], []
+    table = re.search(r"struct metric metrics\[\] = \{(.*?)\n\};", text, re.S)[1]
+    rows = re.findall(r'\{"(\w+)", (\w+), "([^"]*)", (\w+),\s*((?:\s*"(?:\\.|[^"\\])*")+)\}', table)
+    if len(rows) != len(re.findall(r'\{"', table)):
+        faults.append(f"{METRICS}: a row of the table is not read by reference_code.py")
+    for name, scope, path, kind, words in rows:
+        if scope not in SCOPES:
+            faults.append(f"{METRICS}: say in reference_code.py which labels {scope} has")
+        labels = SCOPES.get(scope, "")
+        if kind == "KIND_WORD":
+            labels = f"{labels}, {path.split('/')[-1]}".lstrip(", ")
+        what = "counter" if name.endswith("_total") else "gauge"
+        found.append((f"runnel_{name}", labels, what, text_of(words)))
+    info = re.search(r'names\[\] = \{("device"[^}]*)\}', text)
+    found.insert(0, ("runnel_info", ", ".join(LITERAL.findall(info[1])), "gauge", "Always 1"))
+    return found, faults
+
+
+# ---- all of it ----
+
+def read(root):
+    """What the page needs of the code, and the faults."""
+    page = (root / MANUAL).read_text()
+    files, levels = events(root)
+    known = commands(root)
+    codes = exit_codes(root)
+    described = {macro: entries(root, macro) for macro in ("EVENT", "RECORD", "VARIABLE", "EXIT")}
+    rows, faults = metrics(root)
+    faults += compare("event", "EVENT", described["EVENT"], files)
+    faults += compare("record", "RECORD", described["RECORD"], records(root))
+    faults += compare("variable", "VARIABLE", described["VARIABLE"], variables(root))
+    faults += compare("exit code", "EXIT", described["EXIT"],
+                      {name: "agent/cli/cli.h" for name in codes})
+    for name, usage, groups, file in known:
+        faults += flag_faults(page, name, usage, groups, file)
+    faults += manual_faults(root, page, [group for row in known for group in row[2]])
+    facts = {"events": described["EVENT"], "levels": levels, "records": described["RECORD"],
+             "variables": described["VARIABLE"], "commands": known, "metrics": rows,
+             "exits": [(codes.get(name), *texts) for name, texts in described["EXIT"].items()]}
+    return facts, faults
