@@ -27,12 +27,12 @@ group() {
         packages="clang"
         ;;
     armhf)
-        why="to build for 32-bit ARM and run that under emulation"
-        packages="gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user-static"
+        why="to build and package for 32-bit ARM, and run that under emulation"
+        packages="gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user-static dpkg-dev"
         ;;
     arm64)
-        why="to build for 64-bit ARM and run that under emulation"
-        packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static"
+        why="to build and package for 64-bit ARM, and run that under emulation"
+        packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static dpkg-dev"
         ;;
     image)
         why="to make disk images for ARM boards"
