@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """
-The reference: agent/REFERENCE.md and the lists of keys in runnel.json(5), from what the program
-itself goes by. Keys come from their tables (reference_keys.c), commands from their usage texts,
-metrics from their table, and the rest from agent/reference.def.
+The reference, agent/REFERENCE.md and the lists in runnel.json(5) and runnel(1), from what the
+program itself goes by. Keys come from their tables (reference_keys.c), commands from their usage
+texts, metrics from their table, and the rest from agent/reference.def.
 
 usage: reference.py KEYS            what is wrong or stale; KEYS is the program that prints the
                                     tables
@@ -25,9 +25,9 @@ import tree
 
 COMMAND = "cmake --build BUILD -t reference"
 PAGE = "agent/REFERENCE.md"
-MANUAL = "platform/man/runnel.json.5"
+MANUALS = ("platform/man/runnel.json.5", "platform/man/runnel.1")
 LEFT_OUT = 77
-REGION = re.compile(r'^(\.\\" keys of ([^\n]+)\n)(.*?)(^\.\\" end of keys\n)', re.S | re.M)
+REGION = re.compile(r'^(\.\\" (?:keys|list) of ([^\n]+)\n)(.*?)(^\.\\" end of \w+\n)', re.S | re.M)
 
 
 def keys_of(program):
@@ -51,21 +51,20 @@ def text_faults(tables):
     return faults
 
 
-def manual(root, tables):
-    """The manual with each of its lists written anew, and what is wrong with its marks."""
-    faults, seen = [], []
+def manuals(root, lists):
+    """{manual: its text with each of its lists written anew}, and what is wrong with its marks."""
+    faults, seen, pages = [], set(), {}
 
     def fill(match):
-        seen.append(match[2])
-        text = reference_page.manual_keys(tables, match[2])
-        if text is None:
-            faults.append(f"{MANUAL}: there are no keys of {match[2]}")
-        return match[1] + (text or "") + match[4]
+        seen.add(match[2])
+        if match[2] not in lists:
+            faults.append(f"there is no list of {match[2]}: {', '.join(lists)}")
+        return match[1] + lists.get(match[2], "") + match[4]
 
-    page = REGION.sub(fill, (root / MANUAL).read_text())
-    faults += [f"{MANUAL}: a list is missing: .\\\" keys of {section}"
-               for section in reference_page.sections(tables) if section not in seen]
-    return page, faults
+    for name in MANUALS:
+        pages[name] = REGION.sub(fill, (root / name).read_text())
+    faults += [f'no manual has the line: .\\" list of {name}' for name in lists if name not in seen]
+    return pages, [f"{MANUALS[0]}, {MANUALS[1]}: {fault}" for fault in faults]
 
 
 def stale(name, now, wanted):
@@ -80,8 +79,8 @@ def look(root, tables):
     """The faults, and the two pages as they should be."""
     facts, faults = reference_code.read(root)
     faults += text_faults(tables)
-    page, marks = manual(root, tables)
-    pages = {MANUAL: page, PAGE: reference_page.markdown(tables, facts, COMMAND)}
+    pages, marks = manuals(root, reference_page.manual_lists(tables, facts))
+    pages[PAGE] = reference_page.markdown(tables, facts, COMMAND)
     return faults + marks, pages
 
 

@@ -57,7 +57,7 @@ def compare(what, macro, described, named):
 # ---- events and records ----
 
 def events(root):
-    """{name: file}, {name: level}: the first word of what log_error(), ... are given."""
+    """{name: file}, {name: levels}: the first word of what log_error(), ... are given."""
     files, levels = {}, {}
     for name, text in sources(root):
         if name == "platform/base/log.c":
@@ -68,7 +68,8 @@ def events(root):
                 words = re.findall(r'"([a-z]+(?:-[a-z]+)+)"', text)
             for word in words:
                 files.setdefault(word, name)
-                levels.setdefault(word, match[1])
+                if match[1] not in levels.setdefault(word, []):
+                    levels[word].append(match[1])
     return files, levels
 
 
@@ -200,7 +201,7 @@ def metrics(root):
 
 def read(root):
     """What the page needs of the code, and the faults."""
-    page = (root / MANUAL).read_text()
+    page = re.sub(r'^\.\\".*\n', "", (root / MANUAL).read_text(), flags=re.M)
     files, levels = events(root)
     known = commands(root)
     codes = exit_codes(root)

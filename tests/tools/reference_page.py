@@ -240,7 +240,7 @@ def fact_pages(facts):
         ("Events of the log", "A line begins with one of these, and goes on with `key=value`. "
          "Those of the level debug are there with `runnel run --verbose` alone.\n\n" +
          table(["event", "level", "what has happened", "what to do"],
-               [[code(name), levels.get(name, ""), cell(texts[0]), cell(texts[1])]
+               [[code(name), ", ".join(levels.get(name, [])), cell(texts[0]), cell(texts[1])]
                 for name, texts in facts["events"].items()])),
         ("Records of the sensor runnel", "Documents in the stream itself, told by their member "
          "`event`; [runnel.json(5)](../platform/man/runnel.json.5) shows one.\n\n" +
@@ -308,20 +308,21 @@ def manual_drivers(tables):
     return text
 
 
-def sections(tables):
-    """What the manual has to have a list of, in this order."""
-    objects = [path or "the top level" for path, _ in together(tables)
-               if not path.startswith("transforms[]")]
-    return objects + ["transforms", "drivers"]
+def described(name, texts, behind=""):
+    what, remedy = texts[0], texts[1] if len(texts) > 1 else ""
+    head = f'.BR {name} " ({behind})"' if behind else f".B {name}"
+    return (".TP\n" + head.replace("-", "\\-") + "\n" + roff(what) +
+            (".br\n" + roff(f"Remedy: {remedy}") if remedy else ""))
 
 
-def manual_keys(tables, section):
-    """The list called SECTION, or None if there is none of that name."""
-    if section == "transforms":
-        return manual_transforms(tables)
-    if section == "drivers":
-        return manual_drivers(tables)
-    for path, keys in together(tables):
-        if (path or "the top level") == section:
-            return "".join(map(entry, keys))
-    return None
+def manual_lists(tables, facts):
+    """{name: list}, of all that the manuals have to have."""
+    lists = {path or "the top level": "".join(map(entry, keys))
+             for path, keys in together(tables) if not path.startswith("transforms[]")}
+    lists["transforms"] = manual_transforms(tables)
+    lists["drivers"] = manual_drivers(tables)
+    lists["exit codes"] = "".join(described(str(code), [text]) for code, text in facts["exits"])
+    lists["variables"] = "".join(described(*item) for item in facts["variables"].items())
+    lists["events"] = "".join(described(name, texts, ", ".join(facts["levels"].get(name, [])))
+                              for name, texts in facts["events"].items())
+    return lists
