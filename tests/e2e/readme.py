@@ -3,12 +3,13 @@
 """
 The pages that somebody reads first do not drift from the program: every command in them is known
 (pages.py says who runs it, or why nobody can), links lead somewhere, flags exist, messages are ones
-that the program can say. What works beside a running agent is run here, verbatim; what is for the
-AWS command line is held against botocore's models.
+that the program can say, manuals render. What works beside a running agent is run here, verbatim;
+what is for the AWS command line is held against botocore's models.
 """
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,6 +60,12 @@ def dead_links(page, text):
             yield f"{page}: {link} names no heading"
 
 
+def all_pages():
+    """Of the whole repository, but for what is built."""
+    found = [str(path.relative_to(ROOT)) for path in sorted(ROOT.rglob("*.md"))]
+    return [page for page in found if not page.startswith(("build/", ".git/"))]
+
+
 def quoted_messages(text):
     """What the first column of the tables has between backticks, but for commands and JSON."""
     for cell in re.findall(r"^\| (.*?) \| .* \| .* \|$", text, re.MULTILINE):
@@ -98,6 +105,22 @@ def false_keys(page, text, keys):
                 yield f"{page}: {code} names no key {outer}.{inner}"
 
 
+def manual_faults(text):
+    """What groff has to say of a manual."""
+    return subprocess.run(["groff", "-ww", "-K", "utf8", "-mandoc", "-Tutf8", "-z"], text=True,
+                          input=text, capture_output=True, check=False).stderr
+
+
+def check_manuals():
+    if shutil.which("groff") is None:
+        print("the manuals are not looked at: groff is not there")
+        return
+    for manual in sorted((ROOT / "platform/man").iterdir()):
+        faults = manual_faults(manual.read_text("utf-8"))
+        check(not faults, f"{manual.name}: {faults}")
+    check("NOSUCH" in manual_faults(".TH A 1\n.NOSUCH\n"), "an unknown macro passes")
+
+
 def check_none(faults):
     faults = list(faults)
     check(not faults, "\n".join(map(str, faults)))
@@ -127,8 +150,9 @@ def check_pages(agent):
     first_lines = {command.splitlines()[0] for text in every.values()
                    for command in pages.commands(text)}
     check(set(pages.KNOWN) <= first_lines, f"in no page: {set(pages.KNOWN) - first_lines}")
+    for page in all_pages():
+        check_none(dead_links(page, (ROOT / page).read_text("utf-8")))
     for page, text in every.items():
-        check_none(dead_links(page, text))
         check_none(false_flags(page, text, helps))
         check_none(false_keys(page, text, keys))
     messages = list(quoted_messages(every[TROUBLE]))
@@ -218,6 +242,7 @@ def scenario(run):
     lanes = {"normal": {"age": "200ms"}}
     agent = harness.Agent(run, sink.endpoint, sink.ca, sensors=sensors, spool={"lanes": lanes})
     known, messages = check_pages(agent)
+    check_manuals()
     # What is applied changes a route, so it is confirmed as soon as that has delivered.
     changed = {**agent.config,
                "routes": [{**agent.config["routes"][0], "batch": {"records": 400}}]}
