@@ -108,12 +108,15 @@ PLANTS = (
     ("agent/agent.c", r'log_info\("stopping"\)', 'log_info("stoppping")', "event stoppping"),
     ("agent/reference.def", r'RECORD\("health",', 'RECORD("illness",', "record illness"),
     ("agent/reference.def", r'VARIABLE\("TMPDIR",', 'VARIABLE("TMPFOLDER",', "variable TMPFOLDER"),
+    ("agent/agent_scratch.c", r'getenv\("TMPDIR"\)', 'getenv("SCRATCH")', "variable SCRATCH"),
     ("agent/reference.def", r"EXIT\(CLI_USAGE,", "EXIT(CLI_ABUSE,", "exit code CLI_ABUSE"),
     ("agent/cli/cmd_run.c", r"  --verbose ", "  --chatty ", "--chatty"),
     ("agent/cli/cmd_top.c", r'\{"once", no_argument', '{"twice", no_argument', "--twice"),
     ("platform/man/runnel.1", r"\\-\\-estimate", r"\\-\\-guess", "--guess"),
     ("agent/control/metrics.c", r'"Since the agent started"', '"Since noon"', "Since noon"),
     ("platform/man/runnel.json.5", r"(keys of spool\n)", r"\1.TP\n.B sise\n", "-.B sise"),
+    ("platform/man/runnel.1", r"list of variables\n", "list of constants\n",
+     "no list of constants"),
     ("agent/REFERENCE.md", r"## Commands\n", "## Orders\n", "-## Orders"),
 )
 # The same of the tables of keys, which have to be compiled.

@@ -3,6 +3,7 @@
 What the code says by itself: commands with their flags, metrics, and the names of events, records,
 variables and exit codes, which agent/reference.def must have as well.
 """
+import functools
 import re
 
 import tree
@@ -16,6 +17,7 @@ SCOPES = {"OF_AGENT": "", "OF_LANE": "lane", "OF_ROUTE": "route", "OF_ROUTE_LANE
           "OF_COAP_SENSOR": "sensor"}
 # Who looks a variable up, with its name among the arguments.
 LOOKUP = re.compile(r"\b(?:secure_)?getenv\(|\b\w*variable\(|_switch\(|\bis_on\(|\beither\(")
+PREFIX = re.compile(r'"(?:AWS|RUNNEL)_\w+"')
 # In runnel(1), but flags of other programs.
 FOREIGN = {"--endpoint-type"}
 
@@ -27,17 +29,17 @@ def text_of(literals):
                   "".join(LITERAL.findall(literals)))
 
 
-def sources(root):
-    for name in tree.files(root, ".c"):
-        if name.startswith(("agent/", "platform/", "drivers/")):
-            yield name, re.sub(r"/\*.*?\*/", "", (root / name).read_text(), flags=re.S)
+def without_comments(text):
+    """C text whose literals stay."""
+    return re.sub(r'("(?:\\.|[^"\\\n])*")|/\*.*?\*/', lambda match: match[1] or "", text,
+                  flags=re.S)
 
 
 # ---- agent/reference.def ----
 
 def entries(root, macro):
     """{name: the texts} of EVENT("name", "text", ...)."""
-    text = re.sub(r"/\*.*?\*/", "", (root / DEF).read_text(), flags=re.S)
+    text = without_comments((root / DEF).read_text())
     found = {}
     string = r'(?:\s*"(?:\\.|[^"\\])*")+'
     for match in re.finditer(macro + r'\("?([\w-]+)"?((?:,' + string + r")+)\)", text):
@@ -54,51 +56,58 @@ def compare(what, macro, described, named):
     return faults
 
 
-# ---- events and records ----
+# ---- what the sources name ----
 
-def events(root):
-    """{name: file}, {name: levels}: the first word of what log_error(), ... are given."""
-    files, levels = {}, {}
-    for name, text in sources(root):
-        if name == "platform/base/log.c":
-            continue
-        for match in re.finditer(r"\blog_(error|warning|info|debug)\)?\(\s*\"([^\s\"]+)", text):
-            words = [match[2]]
-            if match[2] == "%s":
-                words = re.findall(r'"([a-z]+(?:-[a-z]+)+)"', text)
-            for word in words:
-                files.setdefault(word, name)
-                if match[1] not in levels.setdefault(word, []):
-                    levels[word].append(match[1])
-    return files, levels
+def events_in(text):
+    """[(event, level)]: the first word of what log_error(), ... are given."""
+    for match in re.finditer(r"\blog_(error|warning|info|debug)\)?\(\s*\"([^\s\"]+)", text):
+        words = re.findall(r'"([a-z]+(?:-[a-z]+)+)"', text) if match[2] == "%s" else [match[2]]
+        yield from ((word, match[1]) for word in words)
 
 
-def records(root):
+def records_in(text):
     """What the sensor "runnel" records: agent_note_begin(), or a function that calls it."""
-    found = {}
-    for name, text in sources(root):
-        for call in re.findall(r"\b(?:agent_note_)?begin\(([^;]*?)\);", text):
-            for word in re.findall(r'"([a-z]+(?:-[a-z]+)*)"', call):
-                found.setdefault(word, name)
-        for word in re.findall(r'\{\\"event\\":\\"([a-z-]+)\\"', text):
-            found.setdefault(word, name)
-    return found
+    for call in re.findall(r"\b(?:agent_note_)?begin\(([^;]*?)\);", text):
+        yield from re.findall(r'"([a-z]+(?:-[a-z]+)*)"', call)
+    yield from re.findall(r'\{\\"event\\":\\"([a-z-]+)\\"', text)
 
 
-# ---- variables and exit codes ----
+def variables_in(text):
+    own = "getenv(" in text
+    for line in text.splitlines() if own or LOOKUP.search(text) or PREFIX.search(text) else ():
+        for word in LITERAL.findall(line):
+            if (PREFIX.fullmatch(f'"{word}"') or (own and re.fullmatch(r"[A-Z][A-Z_]+", word))
+                    or (LOOKUP.search(line) and re.fullmatch(r"[A-Z]\w+|[a-z]+_proxy", word))):
+                yield word
 
-def variables(root):
-    found = {}
-    for name, text in sources(root):
-        own = "getenv(" in text
-        for line in text.splitlines():
-            for word in LITERAL.findall(line):
-                if (re.fullmatch(r"(?:AWS|RUNNEL)_\w+", word)
-                        or (LOOKUP.search(line) and re.fullmatch(r"[A-Z]\w+|[a-z]+_proxy", word))
-                        or (own and re.fullmatch(r"[A-Z][A-Z_]+", word))):
-                    found.setdefault(word, name)
-    return {word: file for word, file in found.items() if not word.startswith("CONFIG_")}
 
+# The control asks the same of most files again for each mistake that it plants.
+@functools.lru_cache(maxsize=None)
+def names_in(text):
+    text = without_comments(text)
+    return list(events_in(text)), list(records_in(text)), list(variables_in(text))
+
+
+def names(root):
+    """Of events, records and variables {name: the file that has it}; {event: its levels}."""
+    events, records, variables, levels = {}, {}, {}, {}
+    for file in tree.files(root, ".c"):
+        if not file.startswith(("agent/", "platform/", "drivers/")):
+            continue
+        logged, recorded, read_there = names_in((root / file).read_text())
+        for name, level in logged if file != "platform/base/log.c" else ():
+            events.setdefault(name, file)
+            if level not in levels.setdefault(name, []):
+                levels[name].append(level)
+        for name in recorded:
+            records.setdefault(name, file)
+        for name in read_there:
+            if not name.startswith("CONFIG_"):
+                variables.setdefault(name, file)
+    return events, records, variables, levels
+
+
+# ---- exit codes ----
 
 def exit_codes(root):
     """{name: number} of enum cli_exit."""
@@ -202,14 +211,14 @@ def metrics(root):
 def read(root):
     """What the page needs of the code, and the faults."""
     page = re.sub(r'^\.\\".*\n', "", (root / MANUAL).read_text(), flags=re.M)
-    files, levels = events(root)
+    events, records, variables, levels = names(root)
     known = commands(root)
     codes = exit_codes(root)
     described = {macro: entries(root, macro) for macro in ("EVENT", "RECORD", "VARIABLE", "EXIT")}
     rows, faults = metrics(root)
-    faults += compare("event", "EVENT", described["EVENT"], files)
-    faults += compare("record", "RECORD", described["RECORD"], records(root))
-    faults += compare("variable", "VARIABLE", described["VARIABLE"], variables(root))
+    faults += compare("event", "EVENT", described["EVENT"], events)
+    faults += compare("record", "RECORD", described["RECORD"], records)
+    faults += compare("variable", "VARIABLE", described["VARIABLE"], variables)
     faults += compare("exit code", "EXIT", described["EXIT"],
                       {name: "agent/cli/cli.h" for name in codes})
     for name, usage, groups, file in known:
