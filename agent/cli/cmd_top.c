@@ -33,7 +33,7 @@ struct top {
     int64_t interval_ms;
     bool once;
     char path[CONTROL_PATH_BYTES];
-    struct top_view *view;
+    struct top_history *history;
     struct top_screen screen;
     int signal_fd;
     bool keys;            /* stdin is a terminal: q ends */
@@ -54,17 +54,18 @@ static bool speaks_utf8(void)
     return false;
 }
 
-/* A serial console has no size, and one that says 0 x 0 means that it does not know. */
+/* A serial console has no size, and one that says 0 x 0 means that it does not know. What is not a
+ * terminal has none either. */
 static void measure_screen(struct top_screen *screen)
 {
     struct winsize size = {0};
     screen->columns = 80;
     screen->rows = screen->ansi ? 24 : 0;
-    if (!screen->ansi || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0 ||
-        size.ws_row == 0)
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0 || size.ws_row == 0)
         return;
     screen->columns = size.ws_col;
-    screen->rows = size.ws_row;
+    if (screen->ansi)
+        screen->rows = size.ws_row;
 }
 
 static void choose_screen(struct top *top)
@@ -165,8 +166,8 @@ static int draw_status(struct top *top, const char *json, size_t count)
     if (result < 0)
         return draw_message(top, "The agent's status cannot be read: is it another version?");
     writer_to_function(&writer, top->frame, sizeof(top->frame), write_all, NULL);
-    top_view_note(top->view, status, clock_mono_ms());
-    top_view_draw(top->view, status, &top->screen, &writer);
+    top_history_note(top->history, status, clock_mono_ms());
+    top_view_draw(top->history, status, &top->screen, &writer);
     if (!top->screen.ansi && !top->once)
         writer_char(&writer, '\n');
     result = writer_finish(&writer);
@@ -253,7 +254,7 @@ static int watch(struct top *top)
 
 static int run(struct top *top)
 {
-    int result = top_view_open(&top->view);
+    int result = top_history_open(&top->history);
     if (result < 0)
         return result;
     result = open_signals();
@@ -264,7 +265,7 @@ static int run(struct top *top)
         leave_terminal(top);
         (void)close(top->signal_fd);
     }
-    top_view_close(top->view);
+    top_history_close(top->history);
     return result;
 }
 

@@ -60,6 +60,14 @@ const char *human_rate(double value, char text[HUMAN_BYTES])
     return text;
 }
 
+const char *human_count(uint64_t count, char text[HUMAN_BYTES])
+{
+    if (count > 9999999)
+        return human_rate((double)count, text);
+    snprintf(text, HUMAN_BYTES, "%u", (unsigned)count);
+    return text;
+}
+
 const char *human_date(int64_t wall_ms, char text[HUMAN_DATE_BYTES])
 {
     int64_t days = wall_ms / 86400000;

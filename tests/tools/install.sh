@@ -44,9 +44,9 @@ group() {
             xz-utils"
         ;;
     e2e)
-        why="to check requests, certificates, metrics and CoAP against what others wrote"
+        why="to check requests, certificates, metrics, CoAP and screens against what others wrote"
         packages="openssl python3-botocore python3-cryptography python3-prometheus-client
-            python3-pymodbus python3-serial-asyncio libcoap3-bin"
+            python3-pymodbus python3-serial-asyncio libcoap3-bin tmux"
         ;;
     node)
         why="to run kinesalite, a Kinesis that others wrote"

@@ -15,14 +15,14 @@
 enum { TEXT_BYTES = 64 * 1024 };
 
 struct fixture {
-    struct top_view *view;
+    struct top_history *history;
     char text[TEXT_BYTES];
 };
 
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    assert_int_equal(top_view_open(&f->view), 0);
+    assert_int_equal(top_history_open(&f->history), 0);
     *state = f;
     return 0;
 }
@@ -30,7 +30,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    top_view_close(f->view);
+    top_history_close(f->history);
     free(f);
     return 0;
 }
@@ -44,8 +44,8 @@ static void show(struct fixture *f, const char *json, const struct top_screen *s
     struct writer writer;
     assert_int_equal(status_read_open(json, strlen(json), &status), 0);
     writer_to_memory(&writer, f->text, sizeof(f->text));
-    top_view_note(f->view, status, now_ms);
-    top_view_draw(f->view, status, screen, &writer);
+    top_history_note(f->history, status, now_ms);
+    top_view_draw(f->history, status, screen, &writer);
     assert_int_equal(writer_finish(&writer), 0);
     status_read_close(status);
 }
@@ -138,12 +138,12 @@ static void test_rates_come_from_what_changed(void **state)
 {
     struct fixture *f = *state;
     show_numbers(f, 1000, 4096, 1000);
-    assert_non_null(strstr(f->text, "      0 records/s        0 B/s"));
+    assert_non_null(strstr(f->text, "          0        0 B/s"));
     show_numbers(f, 1100, 6144, 3000);
-    assert_non_null(strstr(f->text, "     50 records/s    1.0 KiB/s"));
+    assert_non_null(strstr(f->text, "         50    1.0 KiB/s"));
     for (int64_t s = 4; s < 60; s++)
         show_numbers(f, 1100 + (unsigned)s * 7, 6144, s * 1000);
-    assert_non_null(strstr(f->text, "    7.0 records/s        0 B/s"));
+    assert_non_null(strstr(f->text, "        7.0        0 B/s"));
 }
 
 static void test_rates_begin_anew_with_the_agent(void **state)
@@ -151,9 +151,9 @@ static void test_rates_begin_anew_with_the_agent(void **state)
     struct fixture *f = *state;
     show_numbers(f, 1000, 4096, 1000);
     show_numbers(f, 10, 100, 2000);
-    assert_non_null(strstr(f->text, "      0 records/s        0 B/s"));
+    assert_non_null(strstr(f->text, "          0        0 B/s"));
     show_numbers(f, 20, 100, 3000);
-    assert_non_null(strstr(f->text, "     10 records/s"));
+    assert_non_null(strstr(f->text, "         10 "));
 }
 
 static void test_says_when_the_numbers_do_not_add_up(void **state)
@@ -193,16 +193,94 @@ static void test_names_what_does_not_fit(void **state)
     struct top_screen screen = {.columns = 80, .rows = 24};
     show(f, json, &screen, 0);
     assert_non_null(strstr(f->text, " s000 "));
-    assert_non_null(strstr(f->text, " more sensors"));
+    assert_non_null(strstr(f->text, "... and "));
     unsigned shown = 0;
     for (const char *c = f->text; (c = strstr(c, "\n s")) != NULL; c++)
         shown++;
     shown -= 1; /* the spool's bar */
     char more[64];
-    snprintf(more, sizeof(more), "... and %u more sensors", 300 - shown);
+    snprintf(more, sizeof(more), "... and %u more", 300 - shown);
     assert_non_null(strstr(f->text, more));
     show(f, json, &plain, 0);
     assert_non_null(strstr(f->text, " s299 "));
+}
+
+static void test_sensors_with_a_fault_come_first_where_rows_are_few(void **state)
+{
+    struct fixture *f = *state;
+    static const char json[] =
+        "{\"sensors\":{\"a\":{},\"b\":{},\"c\":{\"error\":\"unplugged\"},\"d\":{},\"e\":{},"
+        "\"f\":{\"lack\":\"no hum\"},\"g\":{},\"h\":{},\"i\":{}}}";
+    struct top_screen screen = {.columns = 80, .rows = 12};
+    show(f, json, &screen, 0);
+    const char *c = strstr(f->text, "\n c ");
+    const char *lack = strstr(f->text, "\n   no hum\n");
+    const char *a = strstr(f->text, "\n a ");
+    assert_true(c != NULL && lack > c && a > lack);
+    assert_null(strstr(f->text, "\n i "));
+    screen.rows = 9;
+    show(f, json, &screen, 0);
+    assert_non_null(strstr(f->text, "\n ... and 8 more, 1 of them with a fault"));
+    show(f, json, &plain, 0);
+    assert_true(strstr(f->text, "\n a ") < strstr(f->text, "\n c "));
+}
+
+static void test_an_error_is_broken_between_words(void **state)
+{
+    struct fixture *f = *state;
+    static const char json[] =
+        "{\"routes\":{\"r\":{\"error\":\"one two three four five six seven eight nine ten\"}}}";
+    struct top_screen screen = {.columns = 24, .rows = 24};
+    show(f, json, &screen, 0);
+    assert_non_null(strstr(f->text, "\n   one two three four\n   five six seven ...\n"));
+    screen.rows = 50;
+    show(f, json, &screen, 0);
+    assert_non_null(strstr(f->text, "\n   five six seven eight\n   nine ten\n"));
+}
+
+static void test_values_are_shown_whole(void **state)
+{
+    struct fixture *f = *state;
+    static const char json[] = "{\"sensors\":{\"s\":{\"values\":{\"temperature\":21.50,"
+                               "\"humidity\":48.2,\"pressure\":1013.25}}}}";
+    show(f, json, &plain, 0);
+    assert_non_null(strstr(f->text, "  temperature 21.50  +2\n"));
+    struct top_screen wide = {.columns = 100, .rows = 24};
+    show(f, json, &wide, 0);
+    assert_non_null(strstr(f->text, "  temperature 21.50  humidity 48.2  +1"));
+    wide.columns = 200;
+    show(f, json, &wide, 0);
+    assert_non_null(strstr(f->text, "  humidity 48.2  pressure 1013.25"));
+}
+
+/* Routes give way: first their requests, then their sums, then those that deliver. */
+static void test_routes_leave_rows_to_sensors(void **state)
+{
+    struct fixture *f = *state;
+    static char json[TEXT_BYTES];
+    size_t used = (size_t)snprintf(json, sizeof(json), "{\"routes\":{");
+    for (int i = 0; i < 7; i++)
+        used += (size_t)snprintf(json + used, sizeof(json) - used,
+                                 "\"r%d\":{\"lanes\":{\"normal\":{}}},", i);
+    snprintf(json + used, sizeof(json) - used,
+             "\"sick\":{\"error\":\"Connection refused\"}},\"sensors\":{\"s\":{}}}");
+    static const struct {
+        unsigned rows;
+        const char *has, *lacks;
+    } steps[] = {
+        {50, "requests 0", "more routes"},
+        {34, "accepted 0", "requests 0"},
+        {24, " r6 ", "accepted 0"},
+        {20, "Connection refused", " r6 "},
+        {20, " ... and 5 more routes", "accepted 0"},
+    };
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        struct top_screen screen = {.columns = 80, .rows = steps[i].rows};
+        show(f, json, &screen, 0);
+        assert_non_null(strstr(f->text, steps[i].has));
+        assert_null(strstr(f->text, steps[i].lacks));
+        assert_non_null(strstr(f->text, "\n s "));
+    }
 }
 
 #ifdef CONFIG_COAP
@@ -214,7 +292,7 @@ static void test_draws_coap_where_something_listens(void **state)
     show(f, "{\"coap\":{\"sessions\":7,\"accepted\":90,\"waiting\":1}}", &plain, 0);
     assert_non_null(strstr(f->text, "\n coap     7 peers, 90 accepted, 1 waiting\n"));
     show(f, "{\"coap\":{\"throttled\":5}}", &plain, 0);
-    assert_non_null(strstr(f->text, "\n coap     0 peers, 0 accepted, 0 waiting  5 throttled\n"));
+    assert_non_null(strstr(f->text, "\n coap     0 peers, 0 accepted, 0 waiting   5 throttled\n"));
 }
 #endif
 
@@ -235,7 +313,9 @@ static void test_draws_a_message(void **state)
     writer_to_memory(&writer, f->text, sizeof(f->text));
     top_view_draw_message("no agent answers there", &screen, &writer);
     assert_int_equal(writer_finish(&writer), 0);
-    assert_string_equal(f->text, "\033[H no agent answers th\033[K\033[J");
+    assert_string_equal(f->text, "\033[H runnel             \033[K\n\033[K\n"
+                                 " no agent answers\033[K\n there\033[K\n"
+                                 " It is asked ...\033[K\033[J");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -251,6 +331,10 @@ int main(void)
         TEST(test_says_when_the_numbers_do_not_add_up),
         TEST(test_draws_a_curve_of_the_first_channel),
         TEST(test_names_what_does_not_fit),
+        TEST(test_sensors_with_a_fault_come_first_where_rows_are_few),
+        TEST(test_an_error_is_broken_between_words),
+        TEST(test_values_are_shown_whole),
+        TEST(test_routes_leave_rows_to_sensors),
 #ifdef CONFIG_COAP
         TEST(test_draws_coap_where_something_listens),
 #endif
