@@ -51,14 +51,15 @@ static int report(struct config_files *files, const char *name, const char *what
 static int parse(struct config_files *files, struct document *document, const char *text,
                  size_t count)
 {
-    struct json_read_fault fault;
-    int rc = json_read_parse(document->name, text, count, &fault, &document->read);
+    struct json_read_faults faults;
+    int rc = json_read_mend(document->name, text, count, &faults, &document->read);
     if (rc == E_NO_MEMORY)
         return rc;
-    if (rc < 0) {
-        config_fault_at(files->faults, document->name, fault.line, fault.column, "%s", fault.text);
+    for (size_t i = 0; i < faults.count; i++)
+        config_fault_at(files->faults, document->name, faults.list[i].line, faults.list[i].column,
+                        "%s", faults.list[i].text);
+    if (rc < 0)
         return E_CONFIG;
-    }
     const struct json_node *root = json_read_root(document->read);
     if (root->kind == JSON_KIND_OBJECT)
         return 0;

@@ -8,6 +8,7 @@
 #include <cjson/cJSON.h>
 
 #include "platform/base/error.h"
+#include "platform/json/json_mend.h"
 #include "platform/json/json_scan.h"
 
 struct place {
@@ -132,11 +133,11 @@ static int refuse(struct scanning *scanning, const struct json_token *token, con
 static int check_token(struct scanning *scanning, const struct json_token *token)
 {
     if (token->event == JSON_NUMBER && token->text_bytes > JSON_READ_NUMBER_MAX)
-        return refuse(scanning, token, "this number is too long (at most 60 characters)");
+        return refuse(scanning, token, "this number is too long; use at most 60 characters");
     if (token->truncated)
-        return refuse(scanning, token, "this text is too long (at most 511 bytes)");
+        return refuse(scanning, token, "this text is too long; use at most 511 bytes");
     if (strlen(token->text) != token->text_bytes)
-        return refuse(scanning, token, "\\u0000 cannot stand in a configuration");
+        return refuse(scanning, token, "\\u0000 cannot stand in a configuration; remove it");
     return 0;
 }
 
@@ -197,17 +198,29 @@ static int note_token(void *context, const struct json_token *token)
     return 0;
 }
 
+/* E_AGAIN: the text was mended and is to be looked at again. */
+static int explain(struct json_read *read, const struct json_scan *scan, int code,
+                   struct json_read_fault *fault)
+{
+    if (code == E_SYNTAX)
+        return json_mend(read->text, read->text_bytes, scan, fault) ? E_AGAIN : code;
+    (void)fault_at(fault, scan->line, scan->column,
+                   "nested more than 16 levels deep; is a bracket missing before?");
+    return code;
+}
+
 static int find_places(struct json_read *read, struct json_read_fault *fault)
 {
     struct json_scan scan;
     struct scanning scanning = {read, fault};
     *fault = (struct json_read_fault){0};
+    read->count = 0;
     json_scan_start(&scan, note_token, &scanning);
     int rc = json_scan_feed(&scan, read->text, read->text_bytes);
     if (rc == 0)
         rc = json_scan_end(&scan);
     if (rc < 0 && rc != E_NO_MEMORY && fault->line == 0)
-        (void)fault_at(fault, scan.line, scan.column, scan.fault);
+        rc = explain(read, &scan, rc, fault);
     return rc;
 }
 
@@ -285,7 +298,7 @@ static void mark_duplicates(struct json_node *object)
                 other->duplicate = true;
 }
 
-static int build(struct json_read *read, const char *file, struct json_read_fault *fault)
+static int build(struct json_read *read, const char *file)
 {
     size_t index = 0;
     read->tree = cJSON_ParseWithLength(read->text, read->text_bytes);
@@ -294,7 +307,7 @@ static int build(struct json_read *read, const char *file, struct json_read_faul
         return E_NO_MEMORY;
     int rc = attach(read, file, read->tree, NULL, &index);
     if (rc < 0 || index != read->count)
-        return fault_at(fault, 1, 1, "cJSON reads this text in another way");
+        return E_SYNTAX;
     for (size_t i = 0; i < read->count; i++)
         if (read->nodes[i].kind == JSON_KIND_OBJECT)
             mark_duplicates(&read->nodes[i]);
@@ -303,37 +316,109 @@ static int build(struct json_read *read, const char *file, struct json_read_faul
     return 0;
 }
 
-static int parse(struct json_read *read, const char *file, const char *text, size_t count,
-                 struct json_read_fault *fault)
+/* Each round mends one fault; the last one has no more, or one that cannot be mended. */
+static int find_all_places(struct json_read *read, struct json_read_faults *faults, size_t most)
 {
+    int rc = E_AGAIN;
+    while (rc == E_AGAIN && faults->count < most) {
+        struct json_read_fault *fault = &faults->list[faults->count];
+        rc = find_places(read, fault);
+        faults->count += rc < 0;
+    }
+    return rc == E_AGAIN ? E_SYNTAX : rc;
+}
+
+static bool begins_with(const char *text, size_t count, const char *mark)
+{
+    size_t bytes = strlen(mark);
+    return count >= bytes && memcmp(text, mark, bytes) == 0;
+}
+
+/* What editors write in front of the text. Returns its bytes; E_SYNTAX: the rest is no UTF-8. */
+static int take_mark(const char *text, size_t count, struct json_read_faults *faults)
+{
+    static const char utf8_mark[] = "\xef\xbb\xbf";
+    struct json_read_fault *fault = &faults->list[faults->count];
+    bool is_utf16 = begins_with(text, count, "\xff\xfe") || begins_with(text, count, "\xfe\xff");
+    if (is_utf16) {
+        faults->count++;
+        return fault_at(fault, 1, 1, "this is UTF-16; save the file as UTF-8");
+    }
+    if (!begins_with(text, count, utf8_mark))
+        return 0;
+    faults->count++;
+    (void)fault_at(fault, 1, 1, "a byte order mark; save the file as UTF-8 without one");
+    return (int)sizeof utf8_mark - 1;
+}
+
+static int parse(struct json_read *read, const char *file, const char *text, size_t count,
+                 struct json_read_faults *faults, size_t most)
+{
+    int mark_bytes = take_mark(text, count, faults);
+    if (mark_bytes < 0)
+        return mark_bytes;
+    if (faults->count == most)
+        return E_SYNTAX;
+    text += mark_bytes;
+    count -= (size_t)mark_bytes;
     read->text = malloc(count + 1);
     if (read->text == NULL)
         return E_NO_MEMORY;
     struct blanking blanking = {text, count, 0, read->text, 0, 1, 1};
-    int rc = blank_comments(&blanking, fault);
+    struct json_read_fault *next = &faults->list[faults->count];
+    int rc = blank_comments(&blanking, next);
+    faults->count += rc < 0;
     if (rc < 0)
         return rc;
     read->text_bytes = blanking.used;
     read->text[read->text_bytes] = '\0';
-    rc = find_places(read, fault);
-    return rc < 0 ? rc : build(read, file, fault);
+    rc = find_all_places(read, faults, most);
+    if (rc < 0)
+        return rc;
+    rc = build(read, file);
+    if (rc == E_SYNTAX && faults->count < most)
+        (void)fault_at(&faults->list[faults->count++], 1, 1,
+                       "cJSON reads this text in another way; write it more plainly");
+    return rc;
+}
+
+static int read_text(const char *file, const char *text, size_t count,
+                     struct json_read_faults *faults, size_t most, struct json_read **ret_read)
+{
+    struct json_read *read = calloc(1, sizeof *read);
+    *faults = (struct json_read_faults){.count = 0};
+    if (read == NULL)
+        return E_NO_MEMORY;
+    int rc = E_TOO_BIG;
+    if (count <= JSON_READ_BYTES_MAX)
+        rc = parse(read, file, text, count, faults, most);
+    else
+        (void)fault_at(&faults->list[faults->count++], 1, 1,
+                       "longer than 256 KiB; use fragments, of which each may be as long");
+    if (rc < 0)
+        json_read_free(read);
+    else
+        *ret_read = read;
+    return rc;
+}
+
+int json_read_mend(const char *file, const char *text, size_t count,
+                   struct json_read_faults *ret_faults, struct json_read **ret_read)
+{
+    struct json_read_faults faults;
+    int rc = read_text(file, text, count, &faults, JSON_READ_FAULTS_MAX, ret_read);
+    if (rc != E_NO_MEMORY)
+        *ret_faults = faults;
+    return rc;
 }
 
 int json_read_parse(const char *file, const char *text, size_t count,
                     struct json_read_fault *ret_fault, struct json_read **ret_read)
 {
-    struct json_read_fault fault = {.line = 1, .column = 1, .text = "longer than 256 KiB"};
-    struct json_read *read = calloc(1, sizeof *read);
-    if (read == NULL)
-        return E_NO_MEMORY;
-    int rc = count > JSON_READ_BYTES_MAX ? E_TOO_BIG : parse(read, file, text, count, &fault);
-    if (rc == 0) {
-        *ret_read = read;
-        return 0;
-    }
-    if (rc != E_NO_MEMORY)
-        *ret_fault = fault;
-    json_read_free(read);
+    struct json_read_faults faults;
+    int rc = read_text(file, text, count, &faults, 1, ret_read);
+    if (rc < 0 && rc != E_NO_MEMORY)
+        *ret_fault = faults.list[0];
     return rc;
 }
 

@@ -24,6 +24,7 @@ enum {
     JSON_READ_TEXT_MAX = 511,  /* of one string or key */
     JSON_READ_NUMBER_MAX = 60, /* digits and signs */
     JSON_READ_FAULT_BYTES = 160,
+    JSON_READ_FAULTS_MAX = 20,
 };
 
 struct json_node {
@@ -47,6 +48,11 @@ struct json_read_fault {
     char text[JSON_READ_FAULT_BYTES];
 };
 
+struct json_read_faults {
+    size_t count;
+    struct json_read_fault list[JSON_READ_FAULTS_MAX];
+};
+
 /** A parsed text; its nodes live as long. */
 struct json_read;
 
@@ -57,6 +63,15 @@ struct json_read;
  */
 int json_read_parse(const char *file, const char *text, size_t count,
                     struct json_read_fault *ret_fault, struct json_read **ret_read);
+
+/**
+ * As json_read_parse, but goes on behind what is clear in spite of a fault, such as a comma too
+ * many or too few, so that one reading says all: 0 and the tree as it must have been meant, with
+ * those faults, or none, in ret_faults; E_SYNTAX, E_TOO_BIG: no tree comes of it, and the last
+ * fault says why. A byte order mark is one of them. ret_faults is not written with E_NO_MEMORY.
+ */
+int json_read_mend(const char *file, const char *text, size_t count,
+                   struct json_read_faults *ret_faults, struct json_read **ret_read);
 
 /** The outermost value. */
 struct json_node *json_read_root(struct json_read *read);

@@ -39,8 +39,9 @@ enum number_state {
 /* What a step answers when the byte belongs to what comes next. */
 enum { STAY = 1 };
 
-static int fault(struct json_scan *scan, const char *what)
+static int fault(struct json_scan *scan, enum json_problem problem, const char *what)
 {
+    scan->problem = problem;
     scan->fault = what;
     return E_SYNTAX;
 }
@@ -192,13 +193,14 @@ static int value_fault(struct json_scan *scan, uint8_t byte)
 {
     switch (byte) {
     case ']':
-        return fault(scan, "a value was expected; remove the comma before ]");
+        return fault(scan, JSON_NO_VALUE, "a value was expected; remove the comma before ]");
     case '\'':
-        return fault(scan, "a value was expected; texts stand in double quotes");
+        return fault(scan, JSON_NO_VALUE, "a value was expected; texts stand in double quotes");
     case 0xef:
-        return fault(scan, "a value was expected; save the text without a byte order mark");
+        return fault(scan, JSON_NO_VALUE,
+                     "a value was expected; save the text without a byte order mark");
     default:
-        return fault(scan, "a value was expected");
+        return fault(scan, JSON_NO_VALUE, "a value was expected");
     }
 }
 
@@ -228,9 +230,10 @@ static int key_begin(struct json_scan *scan, uint8_t byte)
 {
     if (byte == '"')
         return string_begin(scan, true);
-    return fault(scan, byte == '}' && scan->state == AT_KEY
-                           ? "a key was expected; remove the comma before }"
-                           : "a key in double quotes was expected");
+    return fault(scan, JSON_NO_KEY,
+                 byte == '}' && scan->state == AT_KEY
+                     ? "a key was expected; remove the comma before }"
+                     : "a key in double quotes was expected");
 }
 
 static int comma_or_end(struct json_scan *scan, uint8_t byte)
@@ -239,7 +242,8 @@ static int comma_or_end(struct json_scan *scan, uint8_t byte)
     if (byte == (object ? '}' : ']'))
         return container_end(scan);
     if (byte != ',')
-        return fault(scan, object ? "a comma or } was expected" : "a comma or ] was expected");
+        return fault(scan, JSON_NO_COMMA,
+                     object ? "a comma or } was expected" : "a comma or ] was expected");
     scan->state = object ? AT_KEY : AT_VALUE;
     return 0;
 }
@@ -247,7 +251,7 @@ static int comma_or_end(struct json_scan *scan, uint8_t byte)
 static int colon(struct json_scan *scan, uint8_t byte)
 {
     if (byte != ':')
-        return fault(scan, "a colon was expected");
+        return fault(scan, JSON_NO_COLON, "a colon was expected");
     scan->state = AT_VALUE;
     return 0;
 }
@@ -267,7 +271,7 @@ static int string_end(struct json_scan *scan)
 static int utf8_begin(struct json_scan *scan, uint8_t byte)
 {
     if (byte < 0xc2 || byte > 0xf4)
-        return fault(scan, "not UTF-8");
+        return fault(scan, JSON_NO_UTF8, "not UTF-8");
     scan->utf8_left = byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : 1;
     scan->utf8 = byte;
     scan->state = IN_UTF8;
@@ -282,7 +286,8 @@ static int string_step(struct json_scan *scan, uint8_t byte)
     if (byte == '\\')
         scan->state = IN_ESCAPE;
     else if (byte < 0x20)
-        return fault(scan, "a control character inside a string (write \\n, \\t or \\u00XX)");
+        return fault(scan, JSON_CONTROL,
+                     "a control character inside a string (write \\n, \\t or \\u00XX)");
     else if (byte >= 0x80)
         return utf8_begin(scan, byte);
     else
@@ -297,7 +302,7 @@ static int utf8_step(struct json_scan *scan, uint8_t byte)
     uint8_t low = scan->utf8 == 0xe0 ? 0xa0 : scan->utf8 == 0xf0 ? 0x90 : 0x80;
     uint8_t high = scan->utf8 == 0xed ? 0x9f : scan->utf8 == 0xf4 ? 0x8f : 0xbf;
     if (byte < low || byte > high)
-        return fault(scan, "not UTF-8");
+        return fault(scan, JSON_NO_UTF8, "not UTF-8");
     scan->utf8 = 0;
     token_add(scan, &byte, 1);
     if (--scan->utf8_left == 0)
@@ -317,9 +322,9 @@ static int escape_step(struct json_scan *scan, uint8_t byte)
     }
     const char *name = byte == '\0' ? NULL : strchr(names, byte);
     if (scan->surrogate != 0)
-        return fault(scan, "half a surrogate pair");
+        return fault(scan, JSON_HALF, "half a surrogate pair");
     if (name == NULL)
-        return fault(scan, "an unknown escape");
+        return fault(scan, JSON_NO_ESCAPE, "an unknown escape");
     token_add(scan, meanings + (name - names), 1);
     scan->state = IN_STRING;
     return 0;
@@ -329,14 +334,14 @@ static int unicode_step(struct json_scan *scan, uint8_t byte)
 {
     int digit = bytes_hex_digit((char)byte);
     if (digit < 0)
-        return fault(scan, "\\u needs four hexadecimal digits");
+        return fault(scan, JSON_NO_ESCAPE, "\\u needs four hexadecimal digits");
     scan->escape = scan->escape << 4 | (uint32_t)digit;
     if (++scan->escape_digits < 4)
         return 0;
     bool high = scan->escape >= 0xd800 && scan->escape <= 0xdbff;
     bool low = scan->escape >= 0xdc00 && scan->escape <= 0xdfff;
     if (low != (scan->surrogate != 0))
-        return fault(scan, "half a surrogate pair");
+        return fault(scan, JSON_HALF, "half a surrogate pair");
     if (high) {
         scan->surrogate = scan->escape;
         scan->state = IN_SURROGATE;
@@ -353,7 +358,7 @@ static int unicode_step(struct json_scan *scan, uint8_t byte)
 static int surrogate_step(struct json_scan *scan, uint8_t byte)
 {
     if (byte != '\\')
-        return fault(scan, "half a surrogate pair");
+        return fault(scan, JSON_HALF, "half a surrogate pair");
     scan->state = IN_ESCAPE;
     return 0;
 }
@@ -425,7 +430,7 @@ static int number_step(struct json_scan *scan, uint8_t byte)
 {
     int next = number_next(scan->number_state, byte);
     if (next < 0)
-        return fault(scan, "a malformed number");
+        return fault(scan, JSON_NO_WORD, "a malformed number");
     if (next == NUMBER_OVER) {
         int rc = number_end(scan);
         return rc < 0 ? rc : STAY;
@@ -438,7 +443,8 @@ static int number_step(struct json_scan *scan, uint8_t byte)
 static int literal_step(struct json_scan *scan, uint8_t byte)
 {
     if (byte != (uint8_t)scan->literal[scan->token_bytes])
-        return fault(scan, "a value was expected (true, false or null are written like this)");
+        return fault(scan, JSON_NO_WORD,
+                     "a value was expected (true, false or null are written like this)");
     if (scan->literal[++scan->token_bytes] != '\0')
         return 0;
     scan->token_bytes = 0;
@@ -469,7 +475,7 @@ static int between_step(struct json_scan *scan, uint8_t byte)
     case AT_COMMA_OR_END:
         return comma_or_end(scan, byte);
     default:
-        return fault(scan, "something behind the end of the value");
+        return fault(scan, JSON_BEHIND, "something behind the end of the value");
     }
 }
 
@@ -558,7 +564,7 @@ int json_scan_end(struct json_scan *scan)
             return fail(scan, rc);
     }
     if (scan->state != AT_NOTHING)
-        return fail(scan, fault(scan, "the text ends too early"));
+        return fail(scan, fault(scan, JSON_CUT_OFF, "the text ends too early"));
     return 0;
 }
 

@@ -49,6 +49,21 @@ struct json_token {
 /** Returns 0 to go on; another value (< 0) ends the scan and becomes json_scan_feed's result. */
 typedef int json_handler(void *context, const struct json_token *token);
 
+/** What a fault is about, for whoever words it anew. */
+enum json_problem {
+    JSON_NO_VALUE,
+    JSON_NO_KEY,
+    JSON_NO_COLON,
+    JSON_NO_COMMA,
+    JSON_NO_WORD, /* neither a number nor true, false or null, as which it began */
+    JSON_NO_UTF8,
+    JSON_NO_ESCAPE,
+    JSON_HALF, /* of a surrogate pair */
+    JSON_CONTROL,
+    JSON_BEHIND, /* the outermost value */
+    JSON_CUT_OFF,
+};
+
 struct json_scan {
     json_handler *handler; /* NULL: only check */
     void *context;
@@ -73,7 +88,8 @@ struct json_scan {
     bool truncated;
     const char *literal;
     const char *fault; /* after E_SYNTAX: what was wrong, for people */
-    char *long_token;  /* the caller's, of long_token_bytes; NULL: token */
+    enum json_problem problem;
+    char *long_token; /* the caller's, of long_token_bytes; NULL: token */
     size_t long_token_bytes;
     char token[JSON_TOKEN_BYTES];
 };

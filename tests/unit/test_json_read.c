@@ -120,16 +120,110 @@ static void test_comments_keep_places(void **state)
 static void test_faults_name_the_place(void **state)
 {
     (void)state;
-    expect_fault("", E_SYNTAX, 1, 1, "ends too early");
-    expect_fault("{\n  \"a\": 1\n  \"b\": 2\n}", E_SYNTAX, 3, 3, "comma");
-    expect_fault("{ \"a\": 1, }", E_SYNTAX, 1, 11, "key");
+    expect_fault("", E_SYNTAX, 1, 1, "nothing in this file");
+    expect_fault("{\n  \"a\": 1\n  \"b\": 2\n}", E_SYNTAX, 2, 9, "comma");
+    expect_fault("{ \"a\": 1, }", E_SYNTAX, 1, 9, "remove it");
     expect_fault("{}\n  /* open\n", E_SYNTAX, 2, 3, "not closed");
     expect_fault("/*/", E_SYNTAX, 1, 1, "not closed");
-    expect_fault("{} /", E_SYNTAX, 1, 4, "behind");
+    expect_fault("{} /", E_SYNTAX, 1, 4, "ends in front of this");
     expect_fault("{ \"a\": \"x\\u0000y\" }", E_SYNTAX, 1, 8, "u0000");
     expect_fault("{ \"a\\u0000\": 1 }", E_SYNTAX, 1, 3, "u0000");
     expect_fault("[[[[[[[[[[[[[[[[[", E_TOO_BIG, 1, 17, "deep");
     expect_fault("{ \"a\": \"\xff\" }", E_SYNTAX, 1, 9, "UTF-8");
+}
+
+/* FIXED is what TEXT must have been meant to be, with every value in the same place. */
+static void expect_same(const struct json_node *node, const struct json_node *fixed)
+{
+    for (; node != NULL && fixed != NULL; node = node->next, fixed = fixed->next) {
+        assert_int_equal(node->kind, fixed->kind);
+        assert_int_equal(node->line, fixed->line);
+        assert_int_equal(node->column, fixed->column);
+        assert_int_equal(node->key_column, fixed->key_column);
+        assert_true((node->text == NULL) == (fixed->text == NULL));
+        if (node->text != NULL)
+            assert_string_equal(node->text, fixed->text);
+        expect_same(node->first, fixed->first);
+    }
+    assert_null(node);
+    assert_null(fixed);
+}
+
+static void expect_mended(const char *text, size_t faults, const char *last, const char *fixed)
+{
+    struct json_read_faults found;
+    struct json_read *read = NULL;
+    struct json_read *wanted = parse(fixed);
+    assert_int_equal(json_read_mend("f.json", text, strlen(text), &found, &read), 0);
+    assert_int_equal(found.count, faults);
+    assert_non_null(strstr(found.list[faults - 1].text, last));
+    expect_same(json_read_root(read), json_read_root(wanted));
+    json_read_free(read);
+    json_read_free(wanted);
+}
+
+static void test_what_is_clear_is_mended(void **state)
+{
+    (void)state;
+    expect_mended("{ \"a\": 1, }", 1, "a comma in front of }", "{ \"a\": 1  }");
+    expect_mended("[ 1, 2, ]", 1, "a comma in front of ]", "[ 1, 2  ]");
+    expect_mended("[ 1,, 2 ]", 1, "a comma too many", "[ 1,  2 ]");
+    expect_mended("{ \"a\": [ 1 2 ] \"b\": 3 }", 2, "a comma is missing",
+                  "{ \"a\": [ 1,2 ],\"b\": 3 }");
+    expect_mended("{ \"a\" 1 }", 1, "a colon is missing", "{ \"a\":1 }");
+    expect_mended("{ \"a\" = 1; \"b\": 2 }", 2, "in place of ;", "{ \"a\" : 1, \"b\": 2 }");
+    expect_mended("{ 'a': 'b' }", 2, "no quote of JSON", "{ \"a\": \"b\" }");
+    expect_mended("{ \"a\": 1 # one\n}\n}", 2, "a } too many", "{ \"a\": 1\n}");
+    expect_mended("\xef\xbb\xbf{ \"a\": 1, }", 2, "a comma in front", "{ \"a\": 1  }");
+}
+
+static void expect_beyond_mending(const char *text, size_t faults, const char *last)
+{
+    struct json_read_faults found;
+    struct json_read *read = NULL;
+    assert_int_equal(json_read_mend("f.json", text, strlen(text), &found, &read), E_SYNTAX);
+    assert_null(read);
+    assert_int_equal(found.count, faults);
+    assert_non_null(strstr(found.list[faults - 1].text, last));
+}
+
+static void test_what_is_not_clear_is_said(void **state)
+{
+    (void)state;
+    expect_beyond_mending("{ \"a\": 1, \"b\": [ 2,, 3 }", 2, "} cannot close the [ of line 1");
+    expect_beyond_mending("{ \"a\": 1", 1, "{ of line 1, column 1 is open; close it with }");
+    expect_beyond_mending("{ a: 1 }", 1, "write \"a\"");
+    expect_beyond_mending("{ \"a\": hunter2 }", 1, "a text without double quotes");
+    expect_beyond_mending("{ \"a\": 10s }", 1, "no number of JSON");
+    expect_beyond_mending("{ \"a\": -.50 }", 1, "write -0.50");
+    expect_beyond_mending("{ \"a\": 0x1F }", 1, "write 31");
+    expect_beyond_mending("{ \"a\": TRUE }", 1, "write true");
+    expect_beyond_mending("{ 'a\": 1 }", 1, "no quote of JSON");
+    expect_beyond_mending("{ \"a\": \"b\n }", 1, "no end on its line");
+    expect_beyond_mending("[ 1,\"2\"\"3\" ]", 1, "a comma is missing");
+    expect_beyond_mending("\xff\xfe{", 1, "UTF-16");
+}
+
+/* Whatever one wrong byte makes of it: a tree, or a fault whose place is in the text. */
+static void test_every_wrong_byte_is_said(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"a\":[1, {\"b\": true}, 'c'],\n \"d\": -0.5, \"e\" : null }";
+    static const char bytes[] = "{}[]:,\"'#;=\\ \nx0.-\xc3\x01";
+    char copy[sizeof text];
+    for (size_t i = 0; i < (sizeof text - 1) * (sizeof bytes - 1); i++) {
+        struct json_read_faults found;
+        struct json_read *read = NULL;
+        memcpy(copy, text, sizeof text);
+        copy[i / (sizeof bytes - 1)] = bytes[i % (sizeof bytes - 1)];
+        int rc = json_read_mend("f", copy, sizeof text - 1, &found, &read);
+        assert_true(rc == 0 || (rc == E_SYNTAX && found.count > 0));
+        assert_true((rc == 0) == (read != NULL));
+        for (size_t j = 0; j < found.count; j++)
+            assert_true(found.list[j].line >= 1 && found.list[j].line <= 3 &&
+                        found.list[j].column >= 1 && found.list[j].text[0] != '\0');
+        json_read_free(read);
+    }
 }
 
 static void test_every_prefix_and_every_cut(void **state)
@@ -204,6 +298,9 @@ int main(void)
         cmocka_unit_test(test_numbers_keep_their_spelling),
         cmocka_unit_test(test_comments_keep_places),
         cmocka_unit_test(test_faults_name_the_place),
+        cmocka_unit_test(test_what_is_clear_is_mended),
+        cmocka_unit_test(test_what_is_not_clear_is_said),
+        cmocka_unit_test(test_every_wrong_byte_is_said),
         cmocka_unit_test(test_every_prefix_and_every_cut),
         cmocka_unit_test(test_duplicates_are_marked),
         cmocka_unit_test(test_limits),
