@@ -123,6 +123,11 @@ struct driver {
      *  itself. */
     const char *(*check)(const struct driver_context *context);
 
+    /** Likewise what CONTEXT cannot have otherwise than OTHER, a sensor that has the same bus. Both
+     *  have passed check. May be NULL itself. */
+    const char *(*check_beside)(const struct driver_context *context,
+                                const struct driver_context *other);
+
     /** Returns 0; E_INVALID for settings that contradict each other; error_sys and others for
      *  hardware that is not there (yet): it will be tried again. Says why in context->fault. */
     int (*open)(void *instance, const struct driver_context *context);

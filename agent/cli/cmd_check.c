@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
@@ -30,115 +32,136 @@ static const char usage[] =
     "missing may come by itself: a file, a network interface.\n\n"
     "  -c FILE      instead of $RUNNEL_CONFIG, else /etc/runnel/runnel.json\n" ESTIMATE_USAGE;
 
-struct file {
-    const char *key;
-    const char *path; /* NULL: not wanted */
-};
+/* ---- what may come later ---- */
 
-/* They may come later, so they are no faults; but what needs them does not work without. */
-static void warn_of_files(const char *what, const char *name, const struct file *files,
-                          size_t count)
+/* About the value at ADDRESS, as a fault is said, but no fault: it may come by itself. */
+static void warn(const struct config *config, const void *address, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void warn(const struct config *config, const void *address, const char *format, ...)
+{
+    const struct config_place *place = config_place(config, address);
+    va_list arguments;
+    if (place != NULL && place->key != NULL)
+        (void)fprintf(stderr, "%s:%u: warning: %s: ", place->where, place->column, place->key);
+    else
+        (void)fprintf(stderr, "warning: %s: ", place != NULL ? place->where : "default");
+    va_start(arguments, format);
+    (void)vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    (void)fputc('\n', stderr);
+}
+
+/* PATH, a member of CONFIG, may be NULL: not wanted. */
+static void check_file(const struct config *config, const char *const *path)
 {
     char byte;
-    for (size_t i = 0; i < count; i++) {
-        int rc = files[i].path == NULL ? 0 : fs_read_file(files[i].path, &byte, sizeof byte);
-        if (rc < 0 && rc != E_TOO_BIG)
-            (void)fprintf(stderr,
-                          "warning: %s %s: %s: %s: %s; it does not work until it can be read\n",
-                          what, name, files[i].key, files[i].path, ERROR_TEXT(rc));
-    }
+    int rc = *path == NULL ? 0 : fs_read_file(*path, &byte, sizeof byte);
+    if (rc < 0 && rc != E_TOO_BIG)
+        warn(config, path, "%s: %s; it does not work until that can be read", *path,
+             ERROR_TEXT(rc));
+}
+
+/* Likewise one that holds a secret, which others had better not read, and cannot be allowed to
+ * write: the agent does not take it then. */
+static void check_secret(const struct config *config, const char *const *path)
+{
+    struct stat status;
+    check_file(config, path);
+    if (*path == NULL || stat(*path, &status) < 0 || !S_ISREG(status.st_mode))
+        return;
+    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        warn(config, path,
+             "%s may be written by others than its owner, so it is not taken; "
+             "chmod go-w it",
+             *path);
+    else if ((status.st_mode & S_IROTH) != 0)
+        warn(config, path, "%s may be read by everybody; chmod o-r it", *path);
 }
 
 /* A key beside another's certificate would come to light at the first handshake; one that is still
  * to come was warned of. */
-static void warn_of_pair(const char *what, const char *name, const char *cert_file,
-                         const char *key_file)
+static void check_pair(const struct config *config, const char *const *cert_file,
+                       const char *const *key_file)
 {
-    const struct tls_options options = {.cert_file = cert_file, .key_file = key_file};
+    const struct tls_options options = {.cert_file = *cert_file, .key_file = *key_file};
     struct tls *tls = NULL;
     char where[TLS_WHERE_BYTES];
-    if (cert_file == NULL || key_file == NULL || access(cert_file, R_OK) < 0 ||
-        access(key_file, R_OK) < 0)
+    if (*cert_file == NULL || *key_file == NULL || access(*cert_file, R_OK) < 0 ||
+        access(*key_file, R_OK) < 0)
         return;
     int rc = tls_open(&options, where, &tls);
     if (rc < 0)
-        (void)fprintf(stderr,
-                      "warning: %s %s: cert_file %s and key_file %s do not go together: %s\n", what,
-                      name, cert_file, key_file, where[0] != '\0' ? where : ERROR_TEXT(rc));
+        warn(config, key_file, "%s and cert_file %s do not go together: %s; replace one of them",
+             *key_file, *cert_file, where[0] != '\0' ? where : ERROR_TEXT(rc));
     tls_close(tls);
 }
 
-static void check_route_files(const struct cfg_route *route)
+static void check_route_files(const struct config *config, const struct cfg_route *route)
 {
-    const struct file files[] = {
-        {"ca_file", route->ca_file},
-        {"cert_file", route->cert_file},
-        {"key_file", route->key_file},
-        {"api_key_file", route->api.api_key_file},
-        {"client_secret_file", route->api.client_secret_file},
-        {"token_file", route->api.token_file},
-        {"header_value_file", route->api.header_value_file},
+    const char *const *const secrets[] = {
+        &route->key_file,       &route->api.api_key_file,      &route->api.client_secret_file,
+        &route->api.token_file, &route->api.header_value_file,
     };
-    warn_of_files("route", route->name, files, sizeof files / sizeof files[0]);
-    warn_of_pair("route", route->name, route->cert_file, route->key_file);
+    check_file(config, &route->ca_file);
+    check_file(config, &route->cert_file);
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
+        check_secret(config, secrets[i]);
+    check_pair(config, &route->cert_file, &route->key_file);
 }
 
-static void check_credentials_files(const struct cfg_credentials *credentials)
+static void check_credentials_files(const struct config *config,
+                                    const struct cfg_credentials *credentials)
 {
-    const struct file files[] = {{"ca_file", credentials->ca_file},
-                                 {"cert_file", credentials->cert_file},
-                                 {"key_file", credentials->key_file},
-                                 {"token_file", credentials->token_file}};
-    warn_of_files("credentials", credentials->name, files, sizeof files / sizeof files[0]);
-    warn_of_pair("credentials", credentials->name, credentials->cert_file, credentials->key_file);
+    check_file(config, &credentials->ca_file);
+    check_file(config, &credentials->cert_file);
+    check_secret(config, &credentials->key_file);
+    check_secret(config, &credentials->token_file);
+    check_pair(config, &credentials->cert_file, &credentials->key_file);
 }
 
-static void check_source_files(const struct cfg_source *source)
+static void check_sensor_files(const struct config *config, const struct cfg_sensor *sensor)
 {
-    const struct file files[] = {{"ca_file", source->ca_file}};
-    warn_of_files("config", "source", files, sizeof files / sizeof files[0]);
-}
-
-static void check_sensor_files(const struct cfg_sensor *sensor)
-{
-    for (size_t i = 0; i < sensor->transform_count; i++) {
-        const struct file files[] = {{"key_file", sensor->transforms[i].key_file}};
-        warn_of_files("sensor", sensor->name, files, sizeof files / sizeof files[0]);
-    }
+    for (size_t i = 0; i < sensor->transform_count; i++)
+        check_secret(config, &sensor->transforms[i].key_file);
 }
 
 #ifdef CONFIG_COAP
-static void check_coap_files(const struct cfg_coap *coap)
+static void check_coap_files(const struct config *config)
 {
-    const struct file files[] = {{"psk_file", coap->psk_file}};
-    warn_of_files("coap", "peers", files, sizeof files / sizeof files[0]);
-    for (size_t i = 0; i < coap->sensor_count; i++)
-        check_sensor_files(&coap->sensors[i].sensor);
+    check_secret(config, &config->coap.psk_file);
+    for (size_t i = 0; i < config->coap.sensor_count; i++)
+        check_sensor_files(config, &config->coap.sensors[i].sensor);
 }
 #endif
 
 static void check_files(const struct config *config)
 {
-    check_source_files(&config->source);
+    check_file(config, &config->source.ca_file);
 #ifdef CONFIG_COAP
-    check_coap_files(&config->coap);
+    check_coap_files(config);
 #endif
     for (size_t i = 0; i < config->sensor_count; i++)
-        check_sensor_files(&config->sensors[i]);
+        check_sensor_files(config, &config->sensors[i]);
     for (size_t i = 0; i < config->route_count; i++)
-        check_route_files(&config->routes[i]);
+        check_route_files(config, &config->routes[i]);
     for (size_t i = 0; i < config->credentials_count; i++)
-        check_credentials_files(&config->credentials[i]);
+        check_credentials_files(config, &config->credentials[i]);
 }
 
 /* Without its mount the state directory cannot be judged; that may come later as well. */
 static int check_ground(const struct config *config)
 {
     char fault[GROUND_FAULT_BYTES];
-    const char *file = config->file[0] == '\0' ? "runnel" : config->file;
     int rc = ground_check(&config->spool, fault);
-    if (rc < 0)
-        (void)fprintf(stderr, "%s: %s%s\n", file, rc == E_CONFIG ? "" : "warning: ", fault);
+    const void *address = rc == E_CONFIG ? &config->spool.path : (const void *)&config->spool.mount;
+    const struct config_place *place = config_place(config, address);
+    if (rc == E_OK)
+        return CLI_DONE;
+    if (place != NULL && place->key != NULL)
+        (void)fprintf(stderr, "%s:%u: ", place->where, place->column);
+    else
+        (void)fprintf(stderr, "%s: ", place != NULL ? place->where : "default");
+    (void)fprintf(stderr, "%s%s\n", rc == E_CONFIG ? "" : "warning: ", fault);
     return rc == E_CONFIG ? CLI_CONFIG : CLI_DONE;
 }
 
@@ -157,8 +180,10 @@ static int estimate(const struct config *config)
 static int check(const char *path, bool estimates)
 {
     /* Who names a file wants to know of that, whatever was applied in its place. */
-    const struct config_options options = {
-        .path = path, .faults = stderr, .layer = path != NULL ? CFG_LAYER_MAIN : CFG_LAYER_RUN};
+    const struct config_options options = {.path = path,
+                                           .faults = stderr,
+                                           .layer = path != NULL ? CFG_LAYER_MAIN : CFG_LAYER_RUN,
+                                           .places = true};
     struct config *config = NULL;
     int rc = config_load(&options, &config);
     if (rc == E_CONFIG)

@@ -120,7 +120,8 @@ static void resolve_shares(struct config_reader *reader)
     }
     if (sum + open > 100) {
         config_fault(reader->faults, lanes_node(reader), NULL,
-                     "the shares take %u%% and leave too little; together at most 100%%", sum);
+                     "the shares take %u%% and leave too little; lower them to 100%% together",
+                     sum);
         return;
     }
     for (int i = 0; i < CFG_LANES; i++)

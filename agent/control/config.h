@@ -430,6 +430,8 @@ int config_load(const struct config_options *options, struct config **ret_config
 struct config_place {
     const void *address;
     const char *where;   /* "FILE:LINE", or the name of a variable */
+    unsigned column;     /* 0: of a variable */
+    const char *key;     /* "sensors[0].interval"; NULL: of a variable */
     const char *written; /* with its ${file:...}, whose content is nobody's to see; else NULL */
     const struct config_place *next;
 };

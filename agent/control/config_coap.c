@@ -106,7 +106,8 @@ static void resolve_listens(struct config_reader *reader)
                      "is missing; coaps:// needs the keys of the peers: "
                      "\"psk_file\": \"/etc/runnel/peers.json\"");
     const struct json_node *list = config_read_member(object, "listen");
-    if (object != NULL && (list == NULL || (list->kind == JSON_KIND_ARRAY && list->first == NULL)))
+    bool is_object = object != NULL && object->kind == JSON_KIND_OBJECT;
+    if (is_object && (list == NULL || (list->kind == JSON_KIND_ARRAY && list->first == NULL)))
         config_fault_warn(reader->faults, object, NULL,
                           "nothing listens; add \"listen\": [ \"coaps://[::]:5684\" ]");
 }
@@ -167,7 +168,7 @@ static void fault_name(struct config_reader *reader, const struct json_node *nod
                        const char *list, size_t index)
 {
     config_fault(reader->faults, config_read_member(node, "name"), NULL,
-                 "\"%s\" is the name of %s[%zu] already; names are unique", name, list, index);
+                 "\"%s\" is the name of %s[%zu] already; choose another", name, list, index);
 }
 
 static void check_name(struct config_reader *reader, const struct json_node *node, size_t index)

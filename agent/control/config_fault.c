@@ -29,6 +29,13 @@ static size_t append_path(char *text, size_t used, const struct json_node *node)
     return append(text, used, "%s%.64s", used > 0 ? "." : "", node->key);
 }
 
+void config_fault_path(const struct json_node *node, char ret_path[CONFIG_FAULT_PATH_BYTES])
+{
+    char path[CONFIG_FAULT_BYTES] = "";
+    (void)append_path(path, 0, node);
+    (void)snprintf(ret_path, CONFIG_FAULT_PATH_BYTES, "%.199s", path);
+}
+
 static struct config_fault_line *next_line(struct config_faults *faults)
 {
     if (faults->kept == CONFIG_FAULTS_KEPT) {
@@ -51,6 +58,12 @@ static void add(struct config_faults *faults, const struct subject *subject, con
                 va_list arguments)
 {
     const struct json_node *node = subject->node;
+    const char *member = subject->member;
+    const struct json_node *written = member != NULL ? json_read_member(node, member) : NULL;
+    if (written != NULL) { /* it is there after all, or null took it away */
+        node = written;
+        member = NULL;
+    }
     if (!subject->warning)
         faults->faults++;
     struct config_fault_line *line = next_line(faults);
@@ -63,8 +76,8 @@ static void add(struct config_faults *faults, const struct subject *subject, con
         line->column = subject->at_key ? node->key_column : node->column;
     }
     size_t used = append_path(line->text, 0, node);
-    if (subject->member != NULL)
-        used = append(line->text, used, "%s%s", used > 0 ? "." : "", subject->member);
+    if (member != NULL)
+        used = append(line->text, used, "%s%s", used > 0 ? "." : "", member);
     if (used > 0)
         used = append(line->text, used, ": ");
     (void)vsnprintf(line->text + used, sizeof line->text - used, format, arguments);
@@ -151,5 +164,5 @@ void config_fault_print(struct config_faults *faults, FILE *to)
                       line->warning ? "warning: " : "", line->text);
     }
     if (faults->left_out > 0)
-        (void)fprintf(to, "and %u more\n", faults->left_out);
+        (void)fprintf(to, "and %u more; mend these first\n", faults->left_out);
 }

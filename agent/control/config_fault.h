@@ -34,8 +34,9 @@ void config_fault_at(struct config_faults *faults, const char *file, unsigned li
                      const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /**
- * Something about NODE's value, or about its member MEMBER (if not NULL) that is not there. NODE
- * NULL: about MEMBER of a configuration that says nothing of it.
+ * Something about NODE's value, or about its member MEMBER (if not NULL) that is not there: at
+ * NODE, or at the null that took it away. NODE NULL: about MEMBER of a configuration that says
+ * nothing of it.
  */
 void config_fault(struct config_faults *faults, const struct json_node *node, const char *member,
                   const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -48,6 +49,11 @@ void config_fault_key(struct config_faults *faults, const struct json_node *node
 void config_fault_warn(struct config_faults *faults, const struct json_node *node,
                        const char *member, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+enum { CONFIG_FAULT_PATH_BYTES = 200 };
+
+/** "sensors[0].interval", for what is said of NODE elsewhere. */
+void config_fault_path(const struct json_node *node, char ret_path[CONFIG_FAULT_PATH_BYTES]);
 
 /** Prints everything as `FILE:LINE:COL: KEY: what; remedy`, in the order of the places. */
 void config_fault_print(struct config_faults *faults, FILE *to);

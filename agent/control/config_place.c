@@ -20,11 +20,15 @@ void config_place_node(struct config_reader *reader, const struct json_node *nod
                        const void *address)
 {
     char where[FS_PATH_BYTES + 16];
+    char path[CONFIG_FAULT_PATH_BYTES];
     struct config_place *place = reader->options->places ? add(reader, address) : NULL;
     if (place == NULL)
         return;
     (void)snprintf(where, sizeof where, "%s:%u", node->file, node->line);
+    config_fault_path(node, path);
     place->where = config_pool_text(reader->pool, where);
+    place->column = node->column;
+    place->key = config_pool_text(reader->pool, path);
     if (node->kind == JSON_KIND_TEXT && strstr(node->text, "${file:") != NULL)
         place->written = config_pool_text(reader->pool, node->text);
 }

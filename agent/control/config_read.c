@@ -117,8 +117,9 @@ void config_read_thing(struct config_reader *reader, const struct json_node *dev
     const struct expand sources = {.root = root_of(reader),
                                    .device = device_of_thing(reader, device, name)};
     reader->thing_error = E_NOT_FOUND;
-    reader->thing_fault = "write \"thing\" and \"provider\": \"iot\" into \"credentials\": "
-                          "{ \"default\": ... }, or use ${device}";
+    reader->thing_fault =
+        "there is none; write \"thing\" and \"provider\": \"iot\" into \"credentials\": "
+        "{ \"default\": ... }, or use ${device}";
     if (node == NULL)
         return;
     int rc = expand_text(&sources, node->text, thing, why);
@@ -137,13 +138,14 @@ static int expand_for(const struct config_reader *reader, const struct schema_ke
 {
     const char *device = reader->config->device;
     bool is_device = key == schema_find(&schema_root, "device");
+    bool is_thing = key == schema_find(schema_find(&schema_root, "credentials")->members, "thing");
     const struct expand sources = {.root = root_of(reader),
                                    .device = is_device        ? NULL
                                              : device == NULL ? "unknown" /* that is reported */
                                                               : device,
-                                   .thing = reader->thing,
+                                   .thing = is_thing ? NULL : reader->thing,
                                    .thing_error = reader->thing_error,
-                                   .thing_fault = reader->thing_fault};
+                                   .thing_fault = is_thing ? NULL : reader->thing_fault};
     return expand_text(&sources, text, expanded, why);
 }
 
@@ -538,8 +540,11 @@ void config_read_key(struct config_reader *reader, const struct json_node *objec
 void config_read_unknown(struct config_reader *reader, const struct json_node *node,
                          const char *best)
 {
+    const char *home = config_home(node->key);
     if (best != NULL)
         config_fault_key(reader->faults, node, "there is no such key; did you mean \"%s\"?", best);
+    else if (home != NULL)
+        config_fault_key(reader->faults, node, "there is no such key here; write it into %s", home);
     else
         config_fault_key(reader->faults, node, "there is no such key; remove it");
 }

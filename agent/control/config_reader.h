@@ -75,6 +75,12 @@ void config_place_node(struct config_reader *reader, const struct json_node *nod
 /** The value at ADDRESS is what WHERE (a variable's name) says. */
 void config_place_note(struct config_reader *reader, const char *where, const void *address);
 
+/* ---- config_home.c ---- */
+
+/** In what a key called NAME stands, as a part of a sentence: "one of \"routes\""; NULL: in
+ * nothing. */
+const char *config_home(const char *name);
+
 /* ---- config_layers.c ---- */
 
 /** Puts what was applied, or is offered, in the main file's place, and notes in the configuration
@@ -143,6 +149,10 @@ void config_transforms_read(struct config_reader *reader, const struct json_node
  *  rest. */
 void config_transforms_resolve(struct config_reader *reader, const struct json_node *node,
                                const struct cfg_sensor *sensor);
+
+/** Warns of transforms that name none of SENSOR's "channels", which are all that it has. */
+void config_transforms_channels(struct config_reader *reader, const struct json_node *node,
+                                const struct cfg_sensor *sensor);
 
 /* ---- config_sensors.c, config_coap.c, config_routes.c, config_credentials.c, config_proxy.c,
  * config_shared.c, config.c ---- */

@@ -41,7 +41,7 @@ static void check_alone(const struct config_route *subject)
     for (const struct cfg_route *other = config->routes; other < route; other++)
         if (other->path != NULL && route->path != NULL && is_same(other->path, route->path))
             config_route_fault(subject, "path",
-                               "is the archive of another route already; each needs its own");
+                               "is the archive of another route already; choose another");
 }
 
 static void check_mount(const struct config_route *subject)

@@ -102,7 +102,7 @@ static void check_name(const struct config_route *subject, size_t index)
         if (config->routes[i].name != NULL && strcmp(config->routes[i].name, name) == 0) {
             char what[120];
             (void)snprintf(what, sizeof what,
-                           "\"%s\" is the name of routes[%zu] already; names are unique", name, i);
+                           "\"%s\" is the name of routes[%zu] already; choose another", name, i);
             config_route_fault(subject, "name", what);
         }
 }

@@ -174,6 +174,8 @@ static void read_element(struct settings *settings, const struct json_node *list
                          const struct json_node *element, size_t index)
 {
     char name[SETTING_KEY_BYTES];
+    size_t settings_before = settings->count;
+    unsigned faults_before = settings->reader->faults->faults;
     for (const struct json_node *node = element->first; node != NULL; node = node->next) {
         const struct driver_key *key = find_in_list(settings->driver, list->key, node->key);
         if (is_passed_over(settings, node))
@@ -189,6 +191,9 @@ static void read_element(struct settings *settings, const struct json_node *list
             config_read_member(element, member_of(key)) == NULL)
             config_fault(settings->reader->faults, element, member_of(key), "is missing; %s",
                          key->help);
+    if (settings->count == settings_before &&
+        settings->reader->faults->faults == faults_before) /* the driver would not see it */
+        config_fault(settings->reader->faults, element, NULL, "is empty; fill it or remove it");
 }
 
 static void read_list(struct settings *settings, const struct json_node *list)
@@ -198,7 +203,7 @@ static void read_list(struct settings *settings, const struct json_node *list)
     const struct driver_key *plain = find_in_list(settings->driver, list->key, "");
     size_t index = 0;
     if (list->kind != JSON_KIND_ARRAY) {
-        config_fault(reader->faults, list, NULL, "this is no list; write it in brackets");
+        config_read_fault(reader, list, "is not a list; write it in brackets");
         return;
     }
     for (const struct json_node *node = list->first; node != NULL; node = node->next, index++) {
@@ -208,12 +213,22 @@ static void read_list(struct settings *settings, const struct json_node *list)
         else if (node->kind == JSON_KIND_OBJECT)
             read_element(settings, list, node, index);
         else
-            config_fault(reader->faults, node, NULL, "this is no object; write it in braces");
+            config_read_fault(reader, node, "is not an object; write it in braces");
     }
+}
+
+static bool is_of_a_driver(const char *name)
+{
+    for (size_t i = 0; driver_at(i) != NULL; i++)
+        if (find_plain(driver_at(i), name) != NULL ||
+            find_in_list(driver_at(i), name, NULL) != NULL)
+            return true;
+    return false;
 }
 
 static void unknown_key(struct settings *settings, const struct json_node *node)
 {
+    const char *home = is_of_a_driver(node->key) ? NULL : config_home(node->key);
     struct nearest nearest;
     nearest_start(&nearest, node->key);
     for (const struct schema_key *key = sensor_table()->keys; key->name != NULL; key++)
@@ -223,6 +238,10 @@ static void unknown_key(struct settings *settings, const struct json_node *node)
     const char *best = nearest_result(&nearest);
     if (best != NULL)
         config_read_unknown(settings->reader, node, best);
+    else if (home != NULL)
+        config_fault_key(settings->reader->faults, node,
+                         "the driver \"%s\" has no such key; write it into %s",
+                         settings->driver->name, home);
     else
         config_fault_key(settings->reader->faults, node,
                          "the driver \"%s\" has no such key; remove it", settings->driver->name);
@@ -300,21 +319,24 @@ static const struct json_node *find_written(const struct json_node *object, cons
     return config_read_member(element, key + used + 1);
 }
 
-/* What the driver itself finds in settings that are good one by one. */
-static void check_settings(struct config_reader *reader, const struct json_node *object,
-                           const struct cfg_sensor *sensor)
+static struct driver_context as_context(const struct cfg_sensor *sensor,
+                                        char fault[DRIVER_FAULT_BYTES])
 {
-    char fault[DRIVER_FAULT_BYTES] = "";
+    return (struct driver_context){.sensor = sensor->name,
+                                   .root = "",
+                                   .settings = sensor->settings,
+                                   .setting_count = sensor->setting_count,
+                                   .interval_ms = sensor->interval_ms,
+                                   .timeout_ms = sensor->timeout_ms,
+                                   .fault = fault};
+}
+
+/* KEY may be NULL: nothing is wrong. */
+static void report_key(struct config_reader *reader, const struct json_node *object,
+                       const char *key, const char *fault)
+{
     const struct json_node *place;
     const char *member;
-    const struct driver_context context = {.sensor = sensor->name,
-                                           .root = "",
-                                           .settings = sensor->settings,
-                                           .setting_count = sensor->setting_count,
-                                           .interval_ms = sensor->interval_ms,
-                                           .timeout_ms = sensor->timeout_ms,
-                                           .fault = fault};
-    const char *key = sensor->driver->check == NULL ? NULL : sensor->driver->check(&context);
     if (key == NULL)
         return;
     const struct json_node *node = find_written(object, key, &place, &member);
@@ -324,6 +346,50 @@ static void check_settings(struct config_reader *reader, const struct json_node 
         config_fault(reader->faults, place, member, "%s", fault);
 }
 
+/* What the driver itself finds in settings that are good one by one. */
+static void check_settings(struct config_reader *reader, const struct json_node *object,
+                           const struct cfg_sensor *sensor)
+{
+    char fault[DRIVER_FAULT_BYTES] = "";
+    const struct driver_context context = as_context(sensor, fault);
+    if (sensor->driver->check != NULL)
+        report_key(reader, object, sensor->driver->check(&context), fault);
+}
+
+static const char *find_setting(const struct cfg_sensor *sensor, const char *key)
+{
+    for (size_t i = 0; i < sensor->setting_count; i++)
+        if (strcmp(sensor->settings[i].key, key) == 0)
+            return sensor->settings[i].value;
+    return NULL;
+}
+
+static bool is_beside(const struct cfg_sensor *sensor, const struct cfg_sensor *other)
+{
+    const char *key = sensor->driver->bus_key;
+    if (other->driver != sensor->driver || key == NULL)
+        return false;
+    const char *bus = find_setting(sensor, key);
+    const char *bus_of_other = find_setting(other, key);
+    return bus != NULL && bus_of_other != NULL && strcmp(bus, bus_of_other) == 0;
+}
+
+/* The first one of a bus says how it is. */
+static void check_bus(struct config_reader *reader, const struct json_node *object,
+                      const struct cfg_sensor *sensor)
+{
+    char fault[DRIVER_FAULT_BYTES] = "";
+    char unused[DRIVER_FAULT_BYTES] = "";
+    const struct driver_context context = as_context(sensor, fault);
+    const struct cfg_sensor *other = reader->config->sensors;
+    while (other < sensor && !is_beside(sensor, other))
+        other++;
+    if (other == sensor || sensor->driver->check_beside == NULL)
+        return;
+    const struct driver_context beside = as_context(other, unused);
+    report_key(reader, object, sensor->driver->check_beside(&context, &beside), fault);
+}
+
 static void resolve_settings(struct config_reader *reader, const struct json_node *object,
                              struct cfg_sensor *sensor)
 {
@@ -331,6 +397,10 @@ static void resolve_settings(struct config_reader *reader, const struct json_nod
     read_settings(reader, object, sensor);
     if (reader->faults->faults == before)
         check_settings(reader, object, sensor);
+    if (reader->faults->faults == before)
+        check_bus(reader, object, sensor);
+    else
+        sensor->setting_count = 0; /* nothing is to be compared with them */
 }
 
 static void resolve(struct config_reader *reader, const struct json_node *node, size_t index)
@@ -341,7 +411,7 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
             const char *other = reader->config->sensors[i].name;
             if (other != NULL && strcmp(other, sensor->name) == 0)
                 config_fault(reader->faults, config_read_member(node, "name"), NULL,
-                             "\"%s\" is the name of sensors[%zu] already; names are unique", other,
+                             "\"%s\" is the name of sensors[%zu] already; choose another", other,
                              i);
         }
     if (sensor->name != NULL && strcmp(sensor->name, CFG_OWN_SENSOR) == 0)
@@ -361,6 +431,11 @@ static void resolve(struct config_reader *reader, const struct json_node *node, 
     if (sensor->driver->at_events && config_read_member(node, "interval") == NULL)
         sensor->interval_ms = 0;
     resolve_settings(reader, node, sensor);
+#ifdef CONFIG_TRANSFORMS
+    const struct driver_key *channel = find_in_list(sensor->driver, "channels", "name");
+    if (channel != NULL && channel->required) /* others have more than those that are named */
+        config_transforms_channels(reader, node, sensor);
+#endif
 }
 
 /* Without "sensors" the drivers of CONFIG_SENSORS run under their own names. */

@@ -90,7 +90,8 @@ static void check_idle(const struct config_route *subject)
 {
     const struct json_node *node = subject->node == NULL ? NULL : subject->node->first;
     for (; node != NULL; node = node->next)
-        if (node->kind != JSON_KIND_NULL && strcmp(node->key, "source") != 0)
+        if (node->kind != JSON_KIND_NULL && strcmp(node->key, "source") != 0 &&
+            schema_find(schema_find(&schema_root, "config")->members, node->key) != NULL)
             config_fault_key(subject->reader->faults, node,
                              "says something of a source that is not there; add \"source\"");
 }

@@ -140,6 +140,8 @@ static struct decimal parse(const char *number)
 
 static void check_scale(const struct check *check, const struct cfg_transform *transform)
 {
+    if (transform->factor != NULL && parse(transform->factor).mantissa == 0)
+        fault(check, "factor", "makes every value the same; write another than 0");
     if (transform->factor == NULL && transform->offset == NULL)
         fault_missing(check, "factor", "offset", "is missing; say that, \"offset\" or both");
     if (transform->decimals == NULL)
@@ -303,6 +305,61 @@ static void check_transform(const struct check *check, const struct cfg_transfor
     }
 }
 
+/* ---- channels ---- */
+
+static bool is_channel(const struct json_node *list, const char *name, struct nearest *nearest)
+{
+    for (const struct json_node *child = list->first; child != NULL; child = child->next) {
+        const struct json_node *node = config_read_member(child, "name");
+        if (node == NULL || node->text == NULL)
+            return true; /* reported, and may be this one */
+        if (strcmp(node->text, name) == 0)
+            return true;
+        nearest_offer(nearest, node->text, strlen(node->text));
+    }
+    return false;
+}
+
+static void warn_of_channel(const struct check *check, const struct json_node *list,
+                            const char *name)
+{
+    struct nearest nearest;
+    nearest_start(&nearest, name);
+    if (is_channel(list, name, &nearest))
+        return;
+    const char *best = nearest_result(&nearest);
+    config_fault_warn(check->reader->faults, check->node, "channel",
+                      "no channel of this sensor is called that; %s%s%s",
+                      best == NULL ? "see its \"channels\"" : "did you mean \"",
+                      best == NULL ? "" : best, best == NULL ? "" : "\"?");
+}
+
+/* From these on a channel may have another name, or be another. */
+static bool changes_names(const struct cfg_transform *transform)
+{
+    return transform->kind == CFG_TRANSFORM_RENAME || transform->kind == CFG_TRANSFORM_FLATTEN ||
+           transform->kind == CFG_TRANSFORM_SUMMARIZE;
+}
+
+void config_transforms_channels(struct config_reader *reader, const struct json_node *node,
+                                const struct cfg_sensor *sensor)
+{
+    const struct json_node *list = config_read_member(node, "channels");
+    const struct json_node *transforms = config_read_member(node, "transforms");
+    const struct json_node *child = transforms != NULL ? transforms->first : NULL;
+    if (list == NULL || list->kind != JSON_KIND_ARRAY)
+        return;
+    for (size_t i = 0; i < sensor->transform_count && child != NULL; i++, child = child->next) {
+        const struct check check = {reader, child->first};
+        if (changes_names(&sensor->transforms[i]))
+            return;
+        if (sensor->transforms[i].channel != NULL)
+            warn_of_channel(&check, list, sensor->transforms[i].channel);
+    }
+}
+
+/* ---- all together ---- */
+
 /* Up to its end, and until a batch has it, what an interval holds is nowhere but in RAM. */
 static void warn_of_window(const struct check *check, const struct cfg_sensor *sensor,
                            const struct cfg_transform *transform)
@@ -311,11 +368,11 @@ static void warn_of_window(const struct check *check, const struct cfg_sensor *s
     bool holds = transform->kind == CFG_TRANSFORM_SUMMARIZE ||
                  (transform->kind == CFG_TRANSFORM_RATE && transform->keep == CFG_KEEP_LAST);
     if (holds && transform->interval_ms + lane->age_ms > lane->window_ms)
-        config_fault_warn(check->reader->faults, config_read_member(check->node, "interval"), NULL,
-                          "what it holds exists only in RAM until the interval ends, and so longer "
-                          "than the window of the lane %s promises; shorten it, or know that a "
-                          "power cut costs up to one interval",
-                          config_lane_name(sensor->lane));
+        config_fault_warn(
+            check->reader->faults, config_read_member(check->node, "interval"), NULL,
+            "is longer than the window of the lane %s, and what it holds is only in RAM; "
+            "shorten it, or accept that a power cut costs one interval",
+            config_lane_name(sensor->lane));
 }
 
 /* The list and what was read of it do not run side by side where one had faults; those are what

@@ -82,8 +82,9 @@ static int get_mac(const struct expand *expand, const char *argument, char value
     if (rc == 0 && value[strspn(value, "0:")] != '\0')
         return 0;
     /* A modem or an adapter may show itself long after the start of the machine. */
-    return explain(why, error_errno(rc) == ENOENT ? E_AGAIN : E_NOT_FOUND,
-                   "there is no such network interface, or it has no hardware address");
+    return explain(
+        why, error_errno(rc) == ENOENT ? E_AGAIN : E_NOT_FOUND,
+        "there is no such network interface, or it has no hardware address; ip link lists them");
 }
 
 static int get_file(const struct expand *expand, const char *argument, char value[VALUE_BYTES],
@@ -92,11 +93,12 @@ static int get_file(const struct expand *expand, const char *argument, char valu
     (void)expand;
     int rc = fs_read_value("", argument, value, VALUE_BYTES);
     if (rc == E_TOO_BIG)
-        return explain(why, rc, "the file is larger than 511 bytes");
+        return explain(why, rc, "the file is larger than 511 bytes; shorten it");
     if (rc == E_NOT_FOUND)
-        return explain(why, rc, "the file is empty");
+        return explain(why, rc, "the file is empty; write the value into it");
     if (rc < 0)
-        (void)snprintf(why, EXPAND_WHY_BYTES, "the file cannot be read: %s", ERROR_TEXT(rc));
+        (void)snprintf(why, EXPAND_WHY_BYTES, "the file cannot be read: %s; mend that or the path",
+                       ERROR_TEXT(rc));
     return error_errno(rc) == ENOENT ? E_AGAIN : rc;
 }
 
@@ -105,7 +107,9 @@ static int get_device(const struct expand *expand, const char *argument, char va
 {
     (void)argument;
     if (expand->device == NULL)
-        return explain(why, E_SYNTAX, "the device cannot be named after itself");
+        return explain(
+            why, E_SYNTAX,
+            "the device cannot be named after itself; use ${hostname}, ${serial} or a name");
     (void)snprintf(value, VALUE_BYTES, "%s", expand->device);
     return 0;
 }
@@ -115,7 +119,9 @@ static int get_thing(const struct expand *expand, const char *argument, char val
 {
     (void)argument;
     if (expand->thing == NULL && expand->thing_fault == NULL)
-        return explain(why, E_SYNTAX, "the thing cannot be named after itself");
+        return explain(
+            why, E_SYNTAX,
+            "the thing cannot be named after itself; use ${device}, ${serial} or a name");
     if (expand->thing == NULL)
         return explain(why, expand->thing_error, expand->thing_fault);
     (void)snprintf(value, VALUE_BYTES, "%s", expand->thing);
@@ -139,10 +145,11 @@ static int get_value(const struct expand *expand, const char *name, char value[V
             continue;
         const char *argument = name[count] == ':' ? name + count + 1 : "";
         if ((argument[0] != '\0') != source->takes_argument)
-            return explain(why, E_SYNTAX,
-                           source->takes_argument
-                               ? "it needs an argument, like ${mac:eth0} or ${file:/etc/name}"
-                               : "it takes no argument");
+            return explain(
+                why, E_SYNTAX,
+                source->takes_argument
+                    ? "an argument is missing; write it like ${mac:eth0} or ${file:/etc/name}"
+                    : "takes no argument; remove it");
         return source->get(expand, argument, value, why);
     }
     return explain(why, E_SYNTAX,
@@ -190,7 +197,7 @@ int expand_text(const struct expand *expand, const char *text, char ret_text[EXP
     }
     int rc = writer_finish(&out);
     if (rc < 0)
-        return explain(why, rc, "longer than 511 bytes once its ${...} are replaced");
+        return explain(why, rc, "longer than 511 bytes once its ${...} are replaced; shorten it");
     memcpy(ret_text, expanded, out.used_bytes);
     ret_text[out.used_bytes] = '\0';
     return 0;

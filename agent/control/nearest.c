@@ -2,6 +2,7 @@
 #include "agent/control/nearest.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 
 static unsigned least(unsigned a, unsigned b)
@@ -42,7 +43,8 @@ void nearest_offer(struct nearest *nearest, const char *candidate, size_t count)
     if (count >= NEAREST_WORD_BYTES || word_count >= NEAREST_WORD_BYTES)
         return;
     unsigned found = distance(nearest->word, word_count, candidate, count);
-    if (found >= nearest->distance)
+    bool begins_alike = candidate[0] == nearest->word[0] && nearest->best[0] != nearest->word[0];
+    if (found > nearest->distance || (found == nearest->distance && !begins_alike))
         return;
     nearest->distance = found;
     memcpy(nearest->best, candidate, count);

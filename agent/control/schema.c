@@ -405,9 +405,14 @@ static void why_choice(const struct schema_key *key, const char *text, char *why
     while ((word = next_word(&words, &count)) != NULL)
         nearest_offer(&nearest, word, count);
     const char *best = nearest_result(&nearest);
-    if (best != NULL && used < SCHEMA_WHY_BYTES)
-        (void)snprintf(why + used, (size_t)(SCHEMA_WHY_BYTES - used), "; did you mean \"%s\"?",
-                       best);
+    const char *quote = key->kind == SCHEMA_INTEGER ? "" : "\"";
+    if (used >= SCHEMA_WHY_BYTES)
+        return;
+    if (best != NULL && strlen(text) > 1)
+        (void)snprintf(why + used, (size_t)(SCHEMA_WHY_BYTES - used), "; did you mean %s%s%s?",
+                       quote, best, quote);
+    else
+        (void)snprintf(why + used, (size_t)(SCHEMA_WHY_BYTES - used), "; choose one of them");
 }
 
 static void why_absent(const struct schema_key *key, char *why)

@@ -118,7 +118,7 @@ static const char *check_line(const struct driver_context *context, size_t index
     const char *offset = member(context, index, "offset");
     if (line == NULL && offset == NULL)
         return say(context, index, "line",
-                   "is of an element that has neither \"line\" (a name) nor \"offset\"");
+                   "is missing; write \"line\" (a name) or \"offset\" (a number)");
     if (line != NULL && offset != NULL)
         return say(context, index, "offset", "stands beside \"line\"; leave one of the two out");
     if (offset != NULL && driver_setting(context, "chip") == NULL)
@@ -203,7 +203,9 @@ const char *entry_check(const struct driver_context *context)
     size_t count = settings_count(context, list);
     const char *key = NULL;
     if (count == 0 || count > SAMPLE_CHANNELS_MAX) {
-        driver_say(context->fault, "has %zu elements; use 1 to %d", count, SAMPLE_CHANNELS_MAX);
+        driver_say(context->fault,
+                   "has %zu elements; name 1 to %d, like { \"offset\": 17, \"name\": \"door\" }",
+                   count, SAMPLE_CHANNELS_MAX);
         return list;
     }
     for (size_t i = 0; key == NULL && i < count; i++)

@@ -29,6 +29,21 @@ static const char *modbus_check(const struct driver_context *context)
     return modbus_setup_read(context, &setup);
 }
 
+static const char *modbus_check_beside(const struct driver_context *context,
+                                       const struct driver_context *other)
+{
+    struct modbus_setup setup;
+    struct modbus_setup beside;
+    (void)modbus_setup_read(context, &setup);
+    (void)modbus_setup_read(other, &beside);
+    const char *key = modbus_setup_differ(&setup.line, &beside.line);
+    if (key != NULL)
+        driver_say(context->fault,
+                   "differs from that of \"%s\" on this line, which has one \"%s\"; write the same",
+                   other->sensor, key);
+    return key;
+}
+
 static void make_plan(struct instance *instance)
 {
     struct modbus_span spans[SAMPLE_CHANNELS_MAX];
@@ -208,6 +223,7 @@ const struct driver driver_modbus = {
     .bus_key = "bus",
     .instance_bytes = sizeof(struct instance),
     .check = modbus_check,
+    .check_beside = modbus_check_beside,
     .open = modbus_open,
     .channels = modbus_channels,
     .fetch = modbus_fetch,

@@ -83,19 +83,12 @@ static int make_bus(const struct modbus_line *line, const struct driver_context 
     return 0;
 }
 
-static bool is_same(const struct modbus_line *left, const struct modbus_line *right)
-{
-    return left->baud == right->baud && left->parity == right->parity &&
-           left->stop_bits == right->stop_bits && left->rs485 == right->rs485 &&
-           left->echo == right->echo;
-}
-
 int modbus_bus_join(const struct modbus_line *line, const struct driver_context *context,
                     struct modbus_bus **ret_bus)
 {
     void **place = context->bus_state;
     struct modbus_bus *bus = place != NULL ? *place : NULL;
-    if (bus != NULL && !is_same(&bus->line, line)) {
+    if (bus != NULL && modbus_setup_differ(&bus->line, line) != NULL) {
         driver_say(context->fault,
                    "%s: another sensor of this bus has another \"baud\", "
                    "\"parity\", \"stop_bits\", \"rs485\" or \"echo\"",

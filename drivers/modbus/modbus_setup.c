@@ -152,6 +152,16 @@ static const char *read_line(const struct driver_context *context, struct modbus
     return key;
 }
 
+const char *modbus_setup_differ(const struct modbus_line *left, const struct modbus_line *right)
+{
+    return left->baud != right->baud             ? "baud"
+           : left->parity != right->parity       ? "parity"
+           : left->stop_bits != right->stop_bits ? "stop_bits"
+           : left->rs485 != right->rs485         ? "rs485"
+           : left->echo != right->echo           ? "echo"
+                                                 : NULL;
+}
+
 static const char *read_unit(const struct driver_context *context, struct modbus_setup *setup)
 {
     int64_t unit = settings_integer(driver_setting(context, "unit_id"), 1);

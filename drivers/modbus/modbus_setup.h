@@ -42,6 +42,9 @@ extern const struct driver_limit modbus_setup_limits[];
  *  be read behind its value. */
 const char *modbus_setup_read(const struct driver_context *context, struct modbus_setup *ret_setup);
 
+/** The key in which two sensors of one line differ, though the line has it once; NULL: in none. */
+const char *modbus_setup_differ(const struct modbus_line *left, const struct modbus_line *right);
+
 /** "holding register", "coil" ... */
 const char *modbus_setup_table(enum modbus_table table);
 

@@ -436,7 +436,7 @@ static void test_all_faults_at_once_in_order(void **state)
         "6:32: sensors[0].driver: \"termal\" is no driver of this version; did you mean "
         "\"thermal\"?\n"
         "7:19: sensors[0].interval: \"10 sec\" is not a duration; write it like \"10s\"\n"
-        "7:37: sensors[0].lane: \"urgent\" is none of alarm, normal, bulk\n"
+        "7:37: sensors[0].lane: \"urgent\" is none of alarm, normal, bulk; choose one of them\n"
         "8:5: sensors[1]: 7 is not an object; write it in braces\n"
         "10:105: routes[0].hold: \"yes\" is neither true nor false; write it without quotes\n");
 }
@@ -473,11 +473,11 @@ static void test_driver_keys(void **state)
         "3:38: sensors[0].swap: 1 is neither true nor false; write it without quotes\n"
         "3:50: sensors[0].pause: \"soon\" is not a duration; write it like \"10s\"\n"
         "4:11: sensors[0].buffer: \"1XB\" is not a size; write it like \"64KiB\"\n"
-        "4:27: sensors[0].masks: this is no list; write it in brackets\n"
+        "4:27: sensors[0].masks: \"a\" is not a list; write it in brackets\n"
         "4:46: sensors[0].channels[0].name: is missing; its name\n"
         "4:46: sensors[0].channels[0].register: is missing; its number\n"
         "4:48: sensors[0].channels[0].nam: there is no such key; did you mean \"name\"?\n"
-        "4:62: sensors[0].channels[1]: this is no object; write it in braces\n");
+        "4:62: sensors[0].channels[1]: 3 is not an object; write it in braces\n");
 }
 
 static void test_limits_of_driver_keys(void **state)
@@ -493,7 +493,7 @@ static void test_limits_of_driver_keys(void **state)
                   "\"parity\": \"evn\", \"baud\": 19201, \"retries\": -1, \"unit\": \"C\" } ] }",
                   "3:11: sensors[0].parity: \"evn\" is none of none, even, odd; did you mean "
                   "\"even\"?\n"
-                  "3:26: sensors[0].baud: 19201 is none of 9600, 19200; did you mean \"19200\"?\n"
+                  "3:26: sensors[0].baud: 19201 is none of 9600, 19200; did you mean 19200?\n"
                   "3:44: sensors[0].retries: -1 is out of range; choose from 0 to 3\n"
                   "3:56: sensors[0].unit: \"C\" is no unit name of SenML; write it like \"Cel\", "
                   "\"%RH\" or \"1/min\"\n");
@@ -519,7 +519,7 @@ static void test_what_a_driver_finds_wrong(void **state)
              "{ \"name\": \"nameless\", \"register\": 1 } ] } ] }",
         "3:11: sensors[0].parity: \"odd\" is alone; add the other\n"
         "4:9: sensors[1].baud: 9600 is alone; add the other\n"
-        "5:9: sensors[2].baud: 9601 is none of 9600, 19200; did you mean \"9600\"?\n"
+        "5:9: sensors[2].baud: 9601 is none of 9600, 19200; did you mean 9600?\n"
         "6:60: sensors[3].channels[1].register: 100 is too large; there are 100\n"
         "8:1: sensors[4].channels[0].label: is missing here\n");
 }
@@ -534,8 +534,7 @@ static void test_drivers_and_names(void **state)
              "{ \"driver\": \"proc\" }, { \"name\": \"b\" } ] }",
         "2:39: sensors[0].driver: \"modbus\" is not in this program; enable "
         "CONFIG_DRIVER_MODBUS\n"
-        "3:11: sensors[1].name: \"a\" is the name of sensors[0] already; names are "
-        "unique\n"
+        "3:11: sensors[1].name: \"a\" is the name of sensors[0] already; choose another\n"
         "4:11: sensors[2].name: \"aaaaaaaaaabbbbbbbbbbccccccccccdd\" is not a name; use 1 "
         "to 31 letters, digits, \"_\", \".\" and \"-\"\n"
         "5:1: sensors[3].name: is missing; the sensor in every record: \"name\": "
@@ -742,26 +741,26 @@ static void test_sensors_of_coap_that_cannot_be(void **state)
              "{ \"name\": \"runnel\" },\n{},\n"
              "{ \"name\": \"b\", \"unknown\": \"refuse\" },\n"
              "{ \"name\": \"c\", \"driver\": \"proc\" } ] } }",
-        "5:11: coap.sensors[1].name: \"a\" is the name of coap.sensors[0] already; names are "
-        "unique\n"
-        "6:11: coap.sensors[2].name: \"board\" is the name of sensors[0] already; names are "
-        "unique\n"
+        "5:11: coap.sensors[1].name: \"a\" is the name of coap.sensors[0] already; choose another\n"
+        "6:11: coap.sensors[2].name: \"board\" is the name of sensors[0] already; choose another\n"
         "7:11: coap.sensors[3].name: \"runnel\" is what the agent calls itself in its own records; "
         "choose another\n"
         "8:1: coap.sensors[4].name: is missing; the sensor in every record, and in the path: "
         "\"name\": \"pump-4\"\n"
         "9:27: coap.sensors[5].unknown: refuses all, because no member is named; add \"members\" "
         "or remove it\n"
-        "10:16: coap.sensors[6].driver: there is no such key; remove it\n");
-    expect_faults(*state,
-                  COAP_SENSORS("{ \"name\": \"a\", \"bytes\": 0, \"lane\": \"slow\",\n"
-                               "\"formats\": [ \"xml\" ], \"lanes\": [] }"),
-                  "3:38: coap.sensors[0].bytes: 0 is out of range; choose from 1 to "
-                  "64KiB\n"
-                  "3:49: coap.sensors[0].lane: \"slow\" is none of alarm, normal, bulk\n"
-                  "4:14: coap.sensors[0].formats[0]: \"xml\" is none of text, octets, json, cbor, "
-                  "senml-json, senml-cbor\n"
-                  "4:32: coap.sensors[0].lanes: names no lane; leave the key out for all lanes\n");
+        "10:16: coap.sensors[6].driver: there is no such key here; write it into one of "
+        "\"sensors\"\n");
+    expect_faults(
+        *state,
+        COAP_SENSORS("{ \"name\": \"a\", \"bytes\": 0, \"lane\": \"slow\",\n"
+                     "\"formats\": [ \"xml\" ], \"lanes\": [] }"),
+        "3:38: coap.sensors[0].bytes: 0 is out of range; choose from 1 to "
+        "64KiB\n"
+        "3:49: coap.sensors[0].lane: \"slow\" is none of alarm, normal, bulk; choose one of them\n"
+        "4:14: coap.sensors[0].formats[0]: \"xml\" is none of text, octets, json, cbor, "
+        "senml-json, senml-cbor; choose one of them\n"
+        "4:32: coap.sensors[0].lanes: names no lane; leave the key out for all lanes\n");
 }
 
 static void test_members_that_cannot_be(void **state)
@@ -782,7 +781,7 @@ static void test_members_that_cannot_be(void **state)
         "7:1: coap.sensors[0].members[3].name: is missing; a channel, or a document's member: "
         "\"name\": \"a.b\"\n"
         "7:11: coap.sensors[0].members[3].type: \"float\" is none of any, number, integer, text, "
-        "boolean, object, array\n"
+        "boolean, object, array; choose one of them\n"
         "7:27: coap.sensors[0].members[3].max: \"1\" is not a number; write it like 0.5\n");
 }
 
@@ -993,11 +992,10 @@ static void test_alarms_need_a_route(void **state)
 
 static void test_intervals_beyond_the_window_are_warned_of(void **state)
 {
-    expect_lines(
-        *state, TRANSFORMED("{ \"summarize\": { \"interval\": \"10m\" } }"), E_OK,
-        "4:30: warning: sensors[0].transforms[0].summarize.interval: what it holds exists only in "
-        "RAM until the interval ends, and so longer than the window of the lane normal promises; "
-        "shorten it, or know that a power cut costs up to one interval\n");
+    expect_lines(*state, TRANSFORMED("{ \"summarize\": { \"interval\": \"10m\" } }"), E_OK,
+                 "4:30: warning: sensors[0].transforms[0].summarize.interval: is longer than the "
+                 "window of the lane normal, and what it holds is only in RAM; shorten it, or "
+                 "accept that a power cut costs one interval\n");
 }
 #endif
 
@@ -1123,7 +1121,8 @@ static void test_s3_faults(void **state)
         {S3_WITH("\"b-1\",\n\"stream\": \"s\""),
          "3:1: routes[0].stream: goes with \"destination\": kinesis/firehose alone; remove it\n"},
         {S3_WITH("\"b-1\",\n\"sse\": \"rot13\""),
-         "3:8: routes[0].sse: \"rot13\" is none of bucket, AES256, aws:kms, aws:kms:dsse\n"},
+         "3:8: routes[0].sse: \"rot13\" is none of bucket, AES256, aws:kms, aws:kms:dsse; choose "
+         "one of them\n"},
     };
     static const char *const region[] = {"AWS_REGION=eu-west-1", NULL};
     struct fixture *fixture = *state;
@@ -1178,8 +1177,7 @@ static void test_archive_faults(void **state)
         *state,
         ARCHIVE_WITH("\"/a\" },\n{ \"name\": \"b\", \"destination\": \"archive\",\n\"path\": "
                      "\"/a/\""),
-        "4:9: routes[1].path: is the archive of another route already; each needs its "
-        "own\n");
+        "4:9: routes[1].path: is the archive of another route already; choose another\n");
     expect_faults(
         *state, ARCHIVE_WITH("\"/a\",\n\"region\": \"eu-west-1\""),
         "3:1: routes[0].region: goes with \"destination\": kinesis/firehose/apigateway/s3 alone; "
@@ -1679,7 +1677,7 @@ static void test_names_of_routes_and_credentials(void **state)
         "2:107: routes[0].credentials: \"shpo\" is not among \"credentials\"; did you mean "
         "\"shop\"?\n"
         "3:1: routes[1].cert_file: is missing; key_file needs its certificate\n"
-        "3:11: routes[1].name: \"k\" is the name of routes[0] already; names are unique\n"
+        "3:11: routes[1].name: \"k\" is the name of routes[0] already; choose another\n"
         "3:116: routes[1].lanes[1]: this lane is there twice; remove one\n");
 }
 
@@ -1975,11 +1973,11 @@ static void test_lanes_and_windows(void **state)
     expect_faults(*state,
                   HEAD "\"spool\": { \"lanes\": { \"alarm\": { \"share\": \"60%\" },"
                        " \"bulk\": { \"share\": \"40%\" } } } }",
-                  "2:21: spool.lanes: the shares take 100% and leave too little; together at most "
-                  "100%\n");
+                  "2:21: spool.lanes: the shares take 100% and leave too little; lower them to "
+                  "100% together\n");
     expect_lines(
         *state, HEAD "\"spool\": { \"lanes\": { \"normal\": { \"window\": \"69s\" } } } }", 0,
-        "2:33: warning: spool.lanes.normal.window: shorter than age + 10s: every record is "
+        "2:45: warning: spool.lanes.normal.window: shorter than age + 10s: every record is "
         "written to flash also while online; lengthen window or shorten age\n");
     expect_lines(*state,
                  HEAD "\"spool\": { \"lanes\": { \"normal\": { \"window\": \"70s\" },"
@@ -2058,18 +2056,19 @@ static void test_no_route(void **state)
 
 static void test_text_faults(void **state)
 {
-    expect_faults(*state, "{ \"device\": \"d\"\n \"spool\": {} }",
-                  "2:2: a comma or } was expected\n");
-    expect_faults(*state, "{ \"device\": \"d\", }",
-                  "1:18: a key was expected; remove the comma before }\n");
-    expect_faults(*state, "{ \"sensors\": [ {}, ] }",
-                  "1:20: a value was expected; remove the comma before ]\n");
-    expect_faults(*state, "{ \"device\": 'd' }",
-                  "1:13: a value was expected; texts stand in double quotes\n");
-    expect_faults(*state, "\xef\xbb\xbf{}",
-                  "1:1: a value was expected; save the text without a byte order mark\n");
-    expect_faults(*state, "[]", "1:1: a configuration is an object; begin it with {\n");
-    expect_faults(*state, "", "1:1: the text ends too early\n");
+    expect_faults(*state, "{ \"device\": \"d\"\n " ROUTE " }",
+                  "1:16: a comma is missing here; write it\n");
+    expect_faults(*state, "{ \"device\": \"gw 17\", " ROUTE ", }",
+                  "1:13: device: is no name for a device; use letters, digits, \"_\", \".\", "
+                  "\":\", \"@\" and \"-\"\n"
+                  "1:126: a comma in front of }; remove it\n");
+    expect_faults(*state, "{ \"device\": d }",
+                  "1:13: a text without double quotes; write \" in front of it and behind it\n");
+    expect_faults(*state, "\xef\xbb\xbf[]",
+                  "1:1: a byte order mark; save the file as UTF-8 without one\n"
+                  "1:1: a configuration is an object; begin it with {\n");
+    expect_faults(*state, "",
+                  "1:1: there is nothing in this file; write { } with keys in it, or remove it\n");
     expect_faults(*state, HEAD "\"spool\": { \"path\": \"\" } }",
                   "2:20: spool.path: \"\" is empty; write something or leave the key out\n");
     expect_faults(*state, HEAD "\"spool\": { \"path\": \"a\\u001bb\" } }",
@@ -2092,9 +2091,9 @@ static void test_at_most_fifty_lines(void **state)
         lines += *at == '\n' ? 1 : 0;
     assert_int_equal(lines, 51);
 #ifdef CONFIG_DEST_KINESIS
-    assert_non_null(strstr(fixture->faults, "and 10 more\n"));
+    assert_non_null(strstr(fixture->faults, "and 10 more; mend these first\n"));
 #else
-    assert_non_null(strstr(fixture->faults, "and 11 more\n")); /* the route's */
+    assert_non_null(strstr(fixture->faults, "and 11 more; mend these first\n")); /* the route's */
 #endif
 }
 
@@ -2201,7 +2200,8 @@ static void test_faults_in_fragments(void **state)
     write_file(fixture->file, HEAD "\"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\" } ] }");
     assert_int_equal(load_path(fixture, fixture->file), E_CONFIG);
     (void)snprintf(expected, sizeof expected,
-                   "%s/r.d/10.json:2:38: sensors[0].lane: 1 is none of alarm, normal, bulk\n",
+                   "%s/r.d/10.json:2:38: sensors[0].lane: 1 is none of alarm, normal, bulk; choose "
+                   "one of them\n",
                    fixture->directory);
     assert_string_equal(fixture->faults, expected);
     write_below(fixture, "r.d/10.json", "{ \"device\": \"a\", \"device\": \"b\" }");
@@ -2209,7 +2209,7 @@ static void test_faults_in_fragments(void **state)
     assert_non_null(strstr(fixture->faults, "10.json:1:18: device: this key is there twice"));
     write_below(fixture, "r.d/10.json", "{");
     assert_int_equal(load_path(fixture, fixture->file), E_CONFIG);
-    assert_non_null(strstr(fixture->faults, "10.json:1:2: the text ends too early"));
+    assert_non_null(strstr(fixture->faults, "10.json:1:2: the file ends, and the { of line 1"));
 }
 
 static void test_state_directory(void **state)
@@ -2634,21 +2634,22 @@ static void test_device_and_thing_name_each_other(void **state)
     assert_string_equal(fixture->config->credentials[0].key_file, "/k/pump-4.pem");
     expect_device(fixture, THING("gw-17", OF_IOT ", \"thing\": \"site-${device}\""), "gw-17",
                   "site-gw-17");
-    expect_faults(
-        fixture, THING("${thing}", OF_IOT ", \"thing\": \"${device}\""),
-        "1:13: device: ${thing}: credentials.default.thing: ${device}: the device cannot be "
-        "named after itself\n"
-        "2:149: credentials.default.key_file: ${thing}: credentials.default.thing: "
-        "${device}: the device cannot be named after itself\n");
+    expect_faults(fixture, THING("${thing}", OF_IOT ", \"thing\": \"${device}\""),
+                  "1:13: device: ${thing}: credentials.default.thing: ${device}: the device cannot "
+                  "be named after itself; use ${hostname}, ${serial} or a name\n"
+                  "2:149: credentials.default.key_file: ${thing}: credentials.default.thing: "
+                  "${device}: the device cannot be named after itself; use ${hostname}, ${serial} "
+                  "or a name\n");
     expect_faults(
         fixture, THING("d", OF_IOT ", \"thing\": \"a-${thing}\""),
         "2:149: credentials.default.key_file: ${thing}: credentials.default.thing: "
-        "${thing}: the thing cannot be named after itself\n"
-        "2:177: credentials.default.thing: ${thing}: credentials.default.thing: ${thing}: "
-        "the thing cannot be named after itself\n");
-    expect_faults(fixture, "{ \"device\": \"${thing}\", " ROUTE " }",
-                  "1:13: device: ${thing}: write \"thing\" and \"provider\": \"iot\" into "
-                  "\"credentials\": { \"default\": ... }, or use ${device}\n");
+        "${thing}: the thing cannot be named after itself; use ${device}, ${serial} or a name\n"
+        "2:177: credentials.default.thing: ${thing}: "
+        "the thing cannot be named after itself; use ${device}, ${serial} or a name\n");
+    expect_faults(
+        fixture, "{ \"device\": \"${thing}\", " ROUTE " }",
+        "1:13: device: ${thing}: there is none; write \"thing\" and \"provider\": \"iot\" into "
+        "\"credentials\": { \"default\": ... }, or use ${device}\n");
 }
 
 /* What was applied lies in the state directory, which may be called after the thing as well. */
