@@ -38,13 +38,15 @@ def without_comments(text):
 # ---- agent/reference.def ----
 
 def entries(root, macro):
-    """{name: the texts} of EVENT("name", "text", ...)."""
+    """{name: the texts} of EVENT("name", "text", ...), and the names that are there twice."""
     text = without_comments((root / DEF).read_text())
-    found = {}
+    found, twice = {}, []
     string = r'(?:\s*"(?:\\.|[^"\\])*")+'
     for match in re.finditer(macro + r'\("?([\w-]+)"?((?:,' + string + r")+)\)", text):
+        if match[1] in found:
+            twice.append(match[1])
         found[match[1]] = [text_of(part) for part in re.findall("," + "(" + string + ")", match[2])]
-    return found
+    return found, [f"{DEF}: {macro}({name}) is there twice" for name in twice]
 
 
 def compare(what, macro, described, named):
@@ -132,14 +134,24 @@ def flags_in(text):
 
 
 def flag_groups(text):
-    """The spellings of each flag that getopt_long() knows, without that of help."""
-    rows = re.findall(r'\{"([\w-]+)", \w+_argument, NULL, \'(\w)\'\}', text)
+    """[(the spellings of a flag, "required", "optional" or "no")] that getopt_long() knows, without
+    that of help."""
+    rows = re.findall(r'\{"([\w-]+)", (\w+)_argument, NULL, \'(\w)\'\}', text)
     match = re.search(r'getopt_long\([^"]*"([^"]*)"', text)
-    shorts = set(match[1]) - set(":+-") if match else set()
-    groups = [{f"--{name}"} | ({f"-{letter}"} if letter in shorts else set())
-              for name, letter in rows]
-    groups += [{f"-{letter}"} for letter in shorts - {letter for _, letter in rows}]
-    return [group for group in groups if not group & {"--help", "-h"}]
+    shorts = dict(re.findall(r"(\w)(:?)", match[1])) if match else {}
+    groups = [({f"--{name}"} | ({f"-{letter}"} if letter in shorts else set()), argument)
+              for name, argument, letter in rows]
+    groups += [({f"-{letter}"}, "required" if colon else "no") for letter, colon in shorts.items()
+               if letter not in {letter for _, _, letter in rows}]
+    return [group for group in groups if not group[0] & {"--help", "-h"}]
+
+
+def argument_of(flag, text):
+    """What the first mention of FLAG in TEXT has behind it, as flag_groups() says it."""
+    behind = re.split(rf"(?<![\w-]){flag}(?![\w-])", text, maxsplit=1)[1]
+    if behind.startswith("[="):
+        return "optional"
+    return "required" if re.match(r"[ =][A-Z]{2,}", behind) else "no"
 
 
 def commands(root):
@@ -165,19 +177,24 @@ def flag_faults(page, name, usage, groups, file):
     if usage is None:
         return [f"{file}: has no usage text"]
     faults = []
-    known = set().union(*groups) if groups else set()
+    known = set().union(*(spellings for spellings, _ in groups))
     shown = {"usage text": (file, flags_in(usage)),
              "synopsis": (MANUAL, flags_in(synopsis(page, name)))}
     for where, (place, flags) in shown.items():
         faults += [f"{place}: {flag} is in the {where} of {name}, but no flag of it"
                    for flag in sorted(flags - known - {"--help"})]
-        faults += [f"{place}: {'|'.join(sorted(group))} is a flag of {name}, but not in its {where}"
-                   for group in groups if not group & flags]
+        faults += [f"{place}: {'|'.join(sorted(group))} is a flag of {name}, but not in its "
+                   f"{where}" for group, _ in groups if not group & flags]
+    lines = usage.split("\n\n")[0]
+    faults += [f"{file}: {flag} of {name} takes {argument} argument, but in the usage text "
+               f"{argument_of(flag, lines)}"
+               for group, argument in groups for flag in sorted(group & flags_in(lines))
+               if argument_of(flag, lines) != argument]
     return faults
 
 
-def manual_faults(root, page, groups):
-    known = set().union(*groups) | {"--help", "--version", "-h"} | FOREIGN
+def manual_faults(page, groups):
+        faults += [f"{place}: {"|".join(sorted(group))} X
     return [f"{MANUAL}: {flag} is no flag of any command"
             for flag in sorted(flags_in(page.replace("\\-", "-")) - known)
             if flag.startswith("--")]
@@ -214,8 +231,11 @@ def read(root):
     events, records, variables, levels = names(root)
     known = commands(root)
     codes = exit_codes(root)
-    described = {macro: entries(root, macro) for macro in ("EVENT", "RECORD", "VARIABLE", "EXIT")}
     rows, faults = metrics(root)
+    described = {}
+    for macro in ("EVENT", "RECORD", "VARIABLE", "EXIT"):
+        described[macro], twice = entries(root, macro)
+        faults += twice
     faults += compare("event", "EVENT", described["EVENT"], events)
     faults += compare("record", "RECORD", described["RECORD"], records)
     faults += compare("variable", "VARIABLE", described["VARIABLE"], variables)
@@ -223,7 +243,7 @@ def read(root):
                       {name: "agent/cli/cli.h" for name in codes})
     for name, usage, groups, file in known:
         faults += flag_faults(page, name, usage, groups, file)
-    faults += manual_faults(root, page, [group for row in known for group in row[2]])
+    faults += manual_faults(page, [group for row in known for group in row[2]])
     facts = {"events": described["EVENT"], "levels": levels, "records": described["RECORD"],
              "variables": described["VARIABLE"], "commands": known, "metrics": rows,
              "exits": [(codes.get(name), *texts) for name, texts in described["EXIT"].items()]}
