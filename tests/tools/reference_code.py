@@ -194,7 +194,8 @@ def flag_faults(page, name, usage, groups, file):
 
 
 def manual_faults(page, groups):
-        faults += [f"{place}: {"|".join(sorted(group))} X
+    known = set().union(*(spellings for spellings, _ in groups)) | FOREIGN
+    known |= {"--help", "--version", "-h"}
     return [f"{MANUAL}: {flag} is no flag of any command"
             for flag in sorted(flags_in(page.replace("\\-", "-")) - known)
             if flag.startswith("--")]
