@@ -82,6 +82,7 @@ static void fill_route(struct agent *agent, size_t index, struct uplink_status *
         .bytes_in = uplink->bytes_in,
         .handshakes = uplink->handshakes,
         .resumed = uplink->resumed,
+        .credentials_failures = uplink->credentials_failures,
         .dns_failures = uplink->dns_failures,
         .delivered_age_ms = uplink->delivered_age_ms,
     };

@@ -21,6 +21,7 @@ enum scope {
 enum kind {
     KIND_NUMBER,
     KIND_MILLI,   /* of the unit that the name says, a thousandth */
+    KIND_DAYS,    /* which become seconds */
     KIND_BOOLEAN, /* 1 or 0 */
     KIND_WORD,    /* a label of the member's name; the value is 1 */
     KIND_COUNT,   /* how many elements the list has */
@@ -46,8 +47,8 @@ static const struct metric metrics[] = {
     {"clock_quality", OF_AGENT, "clock/quality", KIND_WORD, "What is known of the time now"},
     {"clock_offset_seconds", OF_AGENT, "clock/offset_ms", KIND_MILLI,
      "Wall clock less the clock of this boot"},
-    {"certificate_valid_days", OF_AGENT, "certificate/days", KIND_NUMBER,
-     "Until the device's certificate expires; negative: since"},
+    {"certificate_valid_seconds", OF_AGENT, "certificate/days", KIND_DAYS,
+     "Until the device's certificate expires, in whole days; negative: since"},
 
     {"lane_pending_records", OF_LANE, "pending", KIND_NUMBER, "On their way in RAM alone"},
     {"lane_refused_records_total", OF_LANE, "refused", KIND_NUMBER, "Never taken: no room"},
@@ -76,6 +77,8 @@ static const struct metric metrics[] = {
     {"route_received_bytes_total", OF_ROUTE, "bytes_in", KIND_NUMBER, "On the wire, with TLS"},
     {"route_handshakes_total", OF_ROUTE, "handshakes", KIND_NUMBER, "Of TLS"},
     {"route_resumed_handshakes_total", OF_ROUTE, "resumed", KIND_NUMBER, "Those that were short"},
+    {"route_credentials_failures_total", OF_ROUTE, "credentials_failures", KIND_NUMBER,
+     "Tries that there were no keys for"},
     {"route_dns_failures_total", OF_ROUTE, "dns_failures", KIND_NUMBER,
      "How often no name server gave an address"},
     {"route_delivered_age_seconds", OF_ROUTE, "delivered_age_s", KIND_NUMBER,
@@ -198,6 +201,14 @@ static void write_milli(struct page *page, const char *const labels[], const cha
     write_sample(page, labels, value);
 }
 
+static void write_days(struct page *page, const char *const labels[], const char *text)
+{
+    char value[32];
+    int64_t days = strtoll(text, NULL, 10);
+    (void)snprintf(value, sizeof value, "%" PRId64, days * 86400);
+    write_sample(page, labels, value);
+}
+
 /* What stands at BASE and the metric's path behind it. */
 static void write_one(struct page *page, const char *base, const char *const labels[])
 {
@@ -211,6 +222,8 @@ static void write_one(struct page *page, const char *base, const char *const lab
         write_sample(page, labels, text);
     else if (metric->kind == KIND_MILLI && is_number(text))
         write_milli(page, labels, text);
+    else if (metric->kind == KIND_DAYS && is_number(text))
+        write_days(page, labels, text);
     else if (metric->kind == KIND_BOOLEAN)
         write_sample(page, labels, strcmp(text, "true") == 0 ? "1" : "0");
     if (metric->kind != KIND_WORD)

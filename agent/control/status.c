@@ -117,6 +117,7 @@ static void json_route(struct json_write *json, const struct status *status,
     json_write_unsigned(json, "bytes_in", route->bytes_in);
     json_write_unsigned(json, "handshakes", route->handshakes);
     json_write_unsigned(json, "resumed", route->resumed);
+    json_write_unsigned(json, "credentials_failures", route->credentials_failures);
     json_write_unsigned(json, "dns_failures", route->dns_failures);
     json_age(json, "delivered_age_s", route->delivered_age_ms);
     json_write_object_end(json);
@@ -463,6 +464,8 @@ static void text_route(struct writer *out, const struct status_route *route)
         text_line(out,
                   "  connections %" PRIu64 ", of these by the session of the one before %" PRIu64,
                   route->handshakes, route->resumed);
+    if (route->credentials_failures > 0)
+        text_line(out, "  tries without keys: %" PRIu64, route->credentials_failures);
     if (route->dns_failures > 0)
         text_line(out, "  without an answer of a name server: %" PRIu64 " times",
                   route->dns_failures);

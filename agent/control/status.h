@@ -46,8 +46,9 @@ struct status_route {
     uint64_t requests, retried, throttled; /* requests; records sent again; throttled replies */
     uint64_t bytes_out, bytes_in;          /* on the wire, TLS included */
     uint64_t handshakes, resumed;
-    uint64_t dns_failures;    /* how often no name server gave an address */
-    int64_t delivered_age_ms; /* since this agent delivered the last record there */
+    uint64_t credentials_failures; /* tries that there were no keys for */
+    uint64_t dns_failures;         /* how often no name server gave an address */
+    int64_t delivered_age_ms;      /* since this agent delivered the last record there */
 };
 
 struct status_sensor {

@@ -78,6 +78,7 @@ static int get_credentials(struct uplink *uplink)
         (void)snprintf(fault, sizeof fault,
                        "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write "
                        "~/.aws/credentials");
+    uplink_report_keyless(uplink);
     uplink->answer.head.retry_after_ms = -1;
     uplink_judge_back_off(uplink, BACKOFF_CREDENTIALS,
                           rc == E_TIMEOUT ? UPLINK_OFFLINE : UPLINK_NEEDS_OPERATOR, fault);

@@ -105,6 +105,7 @@ struct uplink_status {
     uint64_t refused;   /* records that no request can carry; they are dead */
     uint64_t bytes_out, bytes_in; /* on the wire, TLS included; or written to an archive */
     uint64_t handshakes, resumed;
+    uint64_t credentials_failures; /* tries that there were no keys for */
     uint64_t dns_failures; /* a name server gave no address; those of before were used if any */
 };
 

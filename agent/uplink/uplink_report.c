@@ -57,6 +57,13 @@ static void report_http_locked(struct uplink *uplink)
     status->dns_failures = http.dns_failures;
 }
 
+void uplink_report_keyless(struct uplink *uplink)
+{
+    (void)pthread_mutex_lock(&uplink->mutex);
+    uplink->shared.status.credentials_failures++;
+    (void)pthread_mutex_unlock(&uplink->mutex);
+}
+
 void uplink_report_exchange(struct uplink *uplink, size_t delivered, size_t again, bool throttled)
 {
     struct uplink_status *status = &uplink->shared.status;

@@ -118,6 +118,9 @@ void uplink_report_state(struct uplink *uplink, enum uplink_state state, const c
 /** A destination that stores by itself was asked to, and wrote so many BYTES. */
 void uplink_report_stored(struct uplink *uplink, uint64_t bytes);
 
+/** There were no keys for a try. */
+void uplink_report_keyless(struct uplink *uplink);
+
 /** What an exchange came to: so many records delivered, so many to be sent AGAIN. */
 void uplink_report_exchange(struct uplink *uplink, size_t delivered, size_t again, bool throttled);
 

@@ -122,6 +122,7 @@ static struct status sample_status(void)
                     .bytes_in = 12345,
                     .handshakes = 2,
                     .resumed = 1,
+                    .credentials_failures = 3,
                     .dns_failures = 6,
                     .delivered_age_ms = 950},
                    {.name = "lake",

@@ -1121,6 +1121,7 @@ static void test_no_credentials(void **state)
         run_steps(NULL, 0);
         assert_all_delivered_once();
         assert_int_equal(world.credentials_asked, 3);
+        assert_int_equal(status_now().credentials_failures, 2);
         assert_int_equal(request_ms(0), 103000); /* soon again: to ask for them costs nothing */
     }
 }
