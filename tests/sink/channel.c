@@ -12,6 +12,7 @@
 #include <mbedtls/ctr_drbg.h>
 #include <mbedtls/entropy.h>
 #include <mbedtls/ssl.h>
+#include <mbedtls/ssl_ciphersuites.h>
 #include <mbedtls/ssl_ticket.h>
 #include <mbedtls/version.h>
 
@@ -145,6 +146,15 @@ static int parse_key(struct channel *channel)
 #endif
 }
 
+/* The order in which AWS's end points choose ("TLS security policies" of Elastic Load Balancing);
+ * mbedTLS's own would have it ChaCha20 wherever a client knows it. */
+static const int ciphersuites[] = {
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    0,
+};
+
 /* TLS 1.3 would need PSA and its locks in mbedTLS 3; 1.2 is what every gateway speaks. */
 static void set_version(mbedtls_ssl_config *config)
 {
@@ -171,6 +181,7 @@ static int configure(struct channel *channel)
     if (error != 0)
         return error;
     set_version(&channel->config);
+    mbedtls_ssl_conf_ciphersuites(&channel->config, ciphersuites);
     mbedtls_ssl_conf_rng(&channel->config, mbedtls_ctr_drbg_random, &channel->random.generator);
     mbedtls_ssl_conf_session_tickets_cb(&channel->config, ticket_write, ticket_parse,
                                         channel->server);
