@@ -62,7 +62,7 @@ DOORS = (
     ("coap3/**", "agent/intake/coap_door* tests/unit/coap_node.c"),
     ("cjson/** cJSON.h", "platform/json/json_read.c tests/sink/*"),
     ("mbedtls/** psa/**", "platform/mbedtls/* tests/sink/* tests/unit/fake_tls.c "
-     "tests/unit/test_tls_trust.c"),
+     "tests/unit/test_tls_trust.c tests/bench/floor.c"),
     ("zlib.h", "platform/zlib/* tests/unit/test_gzip.c tests/unit/test_batch_pack.c"),
     ("modbus/**", "drivers/modbus/modbus_bus.c"),
     ("cmocka.h", "tests/unit/unit.h"),
