@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -741,9 +740,13 @@ static int64_t look_around(struct agent *agent)
 static int run(struct agent *agent, const struct agent_options *options, bool *ret_again)
 {
     int result = 0;
-    log_info("started device=%s spool=%s sensors=%zu routes=%zu config=%s config_id=%s",
+    struct status_confined confined;
+    agent_confine_fill_status(agent, &confined);
+    log_info("started device=%s spool=%s sensors=%zu routes=%zu config=%s config_id=%s user=%s "
+             "capabilities=%s seccomp=%s",
              agent->config->device, agent->spool_id, agent->config->sensor_count,
-             agent->config->route_count, agent->config->file, agent->config_id);
+             agent->config->route_count, agent->config->file, agent->config_id, confined.user,
+             confined.capabilities, confined.seccomp);
     if (agent->config->device_warning != NULL)
         log_warning("device-name-generic device=%s remedy=\"use ${serial}, ${machine-id} or a name "
                     "of its own\"",
@@ -823,18 +826,21 @@ static void keep_event(void *context, enum log_level level, const char *text)
 int agent_run(const struct agent_options *options)
 {
     struct agent *agent = calloc(1, sizeof *agent);
-    struct rlimit no_core = {0, 0};
     if (agent == NULL)
         return 1;
-    (void)setrlimit(RLIMIT_CORE, &no_core); /* a core dump would hold keys */
     agent->trial = (struct agent_trial){.options = options->config, .lock = AGENT_TRIAL_LOCK};
     agent->clock = (struct agent_clock){.lock = AGENT_CLOCK_LOCK};
     agent->events = (struct events)EVENTS_EMPTY;
     agent->started_ms = clock_mono_ms();
+    int rc = agent_confine(agent);
     log_set_sink(keep_event, agent);
     agent_watchdog_open(agent);
     (void)snprintf(agent->user_agent, sizeof agent->user_agent, "runnel/%s", RUNNEL_VERSION);
-    int result = run_agent(agent, options);
+    int result = 1;
+    if (rc == E_OK)
+        result = run_agent(agent, options);
+    else
+        (void)fail_start(agent, "", rc);
     agent_config_close(agent);
     log_set_sink(NULL, NULL);
     free(agent);

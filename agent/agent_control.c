@@ -192,6 +192,7 @@ void agent_control_fill_status(struct agent *agent, struct agent_status *ret_sta
     fill_health(agent, &spool, ret_status);
     fill_rest(agent, &spool, status);
     agent_certificate_fill_status(agent, &status->certificate);
+    agent_confine_fill_status(agent, &status->confined);
     fill_warnings(agent, ret_status);
     fill_config(agent, ret_status);
 #ifdef CONFIG_COAP

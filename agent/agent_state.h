@@ -13,6 +13,7 @@
 #include "agent/intake/collect.h"
 #include "agent/spool/spool.h"
 #include "agent/uplink/uplink.h"
+#include "platform/confine.h"
 #include "platform/fs.h"
 #include "platform/json/json_write.h"
 
@@ -98,6 +99,7 @@ struct agent_asking {
 
 struct agent {
     const struct config *config;
+    struct confinement confinement; /* since the start of the program */
     struct agent_clock clock;
     struct agent_watchdog watchdog;
     struct events events; /* that no commit has taken along yet */
@@ -195,6 +197,16 @@ void agent_coap_fill_status(struct agent *agent, struct agent_status *now);
  *  and ret_options->dest is NULL on failure. */
 int agent_route_prepare(struct agent *agent, const struct cfg_route *config,
                         struct uplink_options *ret_options);
+
+/* ---- agent_confine.c: what the program may still do ---- */
+
+/** Before the first thread, and before anything is written: as confine, where root becomes the
+ *  owner of the state directory if that is somebody else's. Warns where more holds than should,
+ *  on stderr alone: at each start again. */
+int agent_confine(struct agent *agent);
+
+struct status_confined;
+void agent_confine_fill_status(const struct agent *agent, struct status_confined *ret_confined);
 
 /* ---- agent_clock.c ---- */
 

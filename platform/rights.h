@@ -22,4 +22,10 @@ int rights_take(const struct rights *rights);
 /** The caller is itself again; ends the process if that is not possible. */
 void rights_give_back(const struct rights *rights);
 
+/**
+ * Root becomes the owner for good, with the groups that /etc/group gives him; for others, and where
+ * root owns it, nothing changes. error_sys.
+ */
+int rights_become(const struct rights *rights);
+
 #endif

@@ -287,6 +287,15 @@ static void json_certificate(struct json_write *json, const struct status_certif
     json_write_object_end(json);
 }
 
+static void json_confined(struct json_write *json, const struct status_confined *confined)
+{
+    json_write_object_begin(json, "confined");
+    json_write_text(json, "user", confined->user);
+    json_write_text(json, "capabilities", confined->capabilities);
+    json_write_text(json, "seccomp", confined->seccomp);
+    json_write_object_end(json);
+}
+
 static void json_resources(struct json_write *json, const struct status *status)
 {
     json_write_object_begin(json, "dead");
@@ -295,6 +304,7 @@ static void json_resources(struct json_write *json, const struct status *status)
     json_write_object_end(json);
     json_link(json, &status->link);
     json_certificate(json, &status->certificate);
+    json_confined(json, &status->confined);
     json_write_object_begin(json, "flash");
     json_write_unsigned(json, "commits", status->flash_commits);
     json_write_unsigned(json, "bytes", status->flash_bytes);
@@ -357,6 +367,8 @@ static void text_agent(struct writer *out, const struct status *status)
               HUMAN_AGE_TEXT(status->uptime_ms), status->clock_quality,
               HUMAN_BYTES_TEXT(status->memory_private_bytes), status->config_id);
     text_config(out, &status->config);
+    text_line(out, "runs as %s, capabilities %s, filter of system calls %s", status->confined.user,
+              status->confined.capabilities, status->confined.seccomp);
     text_line(out, "counters since %.19sZ", since);
 }
 

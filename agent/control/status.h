@@ -119,6 +119,14 @@ struct status_coap {
     void *sensor_context;
 };
 
+/** What the agent may do on its machine (platform/confine.h). */
+enum { STATUS_CAPABILITIES_BYTES = 24 };
+struct status_confined {
+    const char *user;                             /* whose rights it has */
+    char capabilities[STATUS_CAPABILITIES_BYTES]; /* "none", else their mask, hexadecimal */
+    const char *seccomp;                          /* "on", "off" */
+};
+
 struct status {
     const char *device;
     const char *spool; /* its id, hexadecimal */
@@ -150,6 +158,7 @@ struct status {
     uint64_t dead_letters, dead_bytes; /* kept now, of all routes */
     struct status_link link;
     struct status_certificate certificate;
+    struct status_confined confined;
     uint64_t flash_commits, flash_bytes;         /* since the agent started */
     uint64_t flash_today_bytes;                  /* of these, since midnight in UTC */
     uint64_t flash_size_bytes, flash_used_bytes; /* of the spool file */

@@ -2,6 +2,8 @@
 #include "platform/rights.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -37,4 +39,18 @@ void rights_give_back(const struct rights *rights)
 {
     if (are_others(rights) && (seteuid(rights->caller) < 0 || setegid(rights->caller_group) < 0))
         abort();
+}
+
+int rights_become(const struct rights *rights)
+{
+    if (!are_others(rights))
+        return E_OK;
+    const struct passwd *entry = getpwuid(rights->owner);
+    gid_t group = entry != NULL ? entry->pw_gid : rights->owner_group;
+    int result =
+        entry != NULL ? initgroups(entry->pw_name, group) : setgroups(0, NULL); /* no others */
+    if (result < 0 || setresgid(group, group, group) < 0 ||
+        setresuid(rights->owner, rights->owner, rights->owner) < 0)
+        return error_sys(errno);
+    return E_OK;
 }

@@ -29,7 +29,8 @@ SWITCHED = ("kinesis_open", "firehose_open", "apigateway_open", "s3_open", "arch
             "partition_table_key", "cmd_top", "cmd_spool", "cmd_dead", "cmd_identity", "cmd_config",
             "cmd_log", "agent_estimate", "agent_doctor",
             "s3_get_open", "agent_source_open",
-            "agent_coap_open", "coap_door_open", "handin_open", "payload_read", "validate_record")
+            "agent_coap_open", "coap_door_open", "handin_open", "payload_read", "validate_record",
+            "syscall_filter_install")
 EMULATORS = {"armhf": "qemu-arm-static", "arm64": "qemu-aarch64-static"}
 USAGE = 2
 CONFIG_FAULT = 78                     # exit code of runnel check

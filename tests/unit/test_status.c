@@ -146,6 +146,7 @@ static struct status sample_status(void)
                         .expires_ms = INT64_C(1811808000000),
                         .has_days = true,
                         .days = 212},
+        .confined = {.user = "runnel", .capabilities = "none", .seccomp = "on"},
         .flash_commits = 12,
         .flash_bytes = 49152,
         .flash_today_bytes = 16384,

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/agent_state.h"
+#include "platform/base/error.h"
+#include "platform/base/log.h"
+
+/* Who owns the state directory. What is wrong with the configuration is said when it is loaded for
+ * good, by whoever reads it then. E_NOT_FOUND: nobody yet. */
+static int find_owner(const struct agent *agent, struct rights *ret_owned)
+{
+    struct config_options options = *agent->trial.options;
+    struct config *config;
+    options.layer = CFG_LAYER_MAIN;
+    options.faults = fopen("/dev/null", "we");
+    if (options.faults == NULL)
+        return E_NOT_FOUND;
+    int rc = config_load(&options, &config);
+    (void)fclose(options.faults);
+    if (rc < 0)
+        return E_NOT_FOUND;
+    rc = rights_find(config->spool.path, ret_owned);
+    config_free(config);
+    return rc < 0 ? E_NOT_FOUND : E_OK;
+}
+
+static const char *describe_filter(const struct confinement *confinement)
+{
+    return confinement->filter == E_OK ? "on" : "off";
+}
+
+static void describe_capabilities(const struct confinement *confinement,
+                                  char text[STATUS_CAPABILITIES_BYTES])
+{
+    if (confinement->capabilities == 0)
+        (void)snprintf(text, STATUS_CAPABILITIES_BYTES, "none");
+    else
+        (void)snprintf(text, STATUS_CAPABILITIES_BYTES, "%#" PRIx64, confinement->capabilities);
+}
+
+static void warn(const struct confinement *confinement)
+{
+    if (confinement->is_root)
+        log_warning("runs-as-root remedy=\"give the state directory to a user of its own, with "
+                    "chown -R: started by root, the agent becomes its owner\"");
+    if (confinement->filter < 0 && confinement->filter != E_UNSUPPORTED)
+        log_warning("seccomp-failed error=\"%s\"", ERROR_TEXT(confinement->filter));
+}
+
+int agent_confine(struct agent *agent)
+{
+    struct rights owned;
+    bool is_known = geteuid() == 0 && find_owner(agent, &owned) == E_OK;
+    int rc = confine(is_known ? &owned : NULL, &agent->confinement);
+    if (rc == E_OK)
+        warn(&agent->confinement);
+    return rc;
+}
+
+void agent_confine_fill_status(const struct agent *agent, struct status_confined *ret_confined)
+{
+    *ret_confined = (struct status_confined){.user = agent->confinement.user,
+                                             .seccomp = describe_filter(&agent->confinement)};
+    describe_capabilities(&agent->confinement, ret_confined->capabilities);
+}
