@@ -110,6 +110,15 @@ def check_confined(run, sink):
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
 
 
+def wait_for(agent, sink, sensor):
+    def look():
+        code = agent.process.popen.poll()
+        check(code is None, f"it ended with {code}: {agent.tail()}")
+        return next(documents(sink, sensor), None)
+
+    wait_until(f"records of {sensor}", look)
+
+
 def check_misses_nothing(run, sink, launcher):
     """Each kind of thread and input, a reload, an outage, a commit, a program."""
     fifo = run.folder / "fifo"
@@ -132,17 +141,17 @@ def check_misses_nothing(run, sink, launcher):
     with open(os.open(fifo, os.O_RDWR), "wb") as end:  # waits for no reader, who may have died
         end.write(b'{"temp":21.50}\n')
         end.flush()
-        wait_until("records of plc", lambda: next(documents(sink, "plc"), None))
+        wait_for(agent, sink, "plc")
     for sensor in ("machine", "tank", "me", "load"):
-        wait_until(f"records of {sensor}", lambda name=sensor: next(documents(sink, name), None))
+        wait_for(agent, sink, sensor)
     sink.outage(1)
     check(agent.send("hand", ['{"count":1}']) == 0, "runnel send")
-    wait_until("what was sent", lambda: next(documents(sink, "hand"), None))
+    wait_for(agent, sink, "hand")
     agent.config["sensors"][1]["name"] = "well"
     agent.write_config()
     result = agent.call("config", "reload")
     check(result.returncode == 0, result.stderr)
-    wait_until("records of the next configuration", lambda: next(documents(sink, "well"), None))
+    wait_for(agent, sink, "well")
     for command in (("status",), ("metrics",), ("sensors", "machine"), ("log",), ("spool", "show")):
         result = agent.call(*command, "-c", agent.config_file) if command[0] not in (
             "status", "metrics") else agent.call(*command)
