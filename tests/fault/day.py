@@ -15,7 +15,9 @@ import sys
 import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # pylint: disable=wrong-import-position
+import leap  # pylint: disable=wrong-import-position
 from harness import check  # pylint: disable=wrong-import-position
 
 DAY_S = 86400
@@ -47,9 +49,8 @@ class Feeds(threading.Thread):
 class Day:
     """An agent whose time leaps."""
 
-    def __init__(self, run, sink, preload, endpoint):
-        self.until = run.folder / "until"
-        self.leap(0)
+    def __init__(self, run, sink, endpoint):
+        self.leap = leap.Leap(run)
         self.agent = harness.Agent(
             run, endpoint, sink.ca,
             sensors=[{"name": name, "driver": "sim", "interval": f"{interval}s"}
@@ -57,18 +58,11 @@ class Day:
         self.feeds = Feeds(run.folder / "manager")
         self.feeds.start()
         environment = {**self.agent.environment, "NOTIFY_SOCKET": self.feeds.path,
-                       "WATCHDOG_USEC": str(PERIOD_S * 1000000), "LD_PRELOAD": str(preload),
-                       "RUNNEL_LEAP": str(self.until)}
+                       "WATCHDOG_USEC": str(PERIOD_S * 1000000), **self.leap.environment()}
         self.agent.process = harness.Process(
             self.agent.command("run", "-c", self.agent.config_file), self.agent.log,
             env=environment, stdout=subprocess.DEVNULL)
         check(self.feeds.ready.wait(harness.DEADLINE_S), f"not ready: {self.agent.tail()}")
-
-    def leap(self, seconds):
-        """Replaced, so that it is never read while it is empty."""
-        new = self.until.with_suffix(".new")
-        new.write_text(str(seconds))
-        new.rename(self.until)
 
     def status(self):
         check(self.agent.process.running(), f"the agent ended: {self.agent.tail()}")
@@ -78,7 +72,7 @@ class Day:
 
     def pass_to(self, seconds):
         """The status when so much of the day is over."""
-        self.leap(seconds)
+        self.leap.until(seconds - self.status()["uptime_s"])
 
         def is_over():
             status = self.status()
@@ -129,20 +123,20 @@ def deliver_all(day, sink):
     return found["unique"]
 
 
-def no_network(run, preload):
+def no_network(run):
     """Nobody listens where the endpoint should be; then somebody does."""
     sink = harness.Sink(run)
     sink.outage()
-    day = Day(run, sink, preload, sink.endpoint)
+    day = Day(run, sink, sink.endpoint)
     live(day, ("offline",), "Connection refused")
     sink.outage(0)
     return deliver_all(day, sink)
 
 
-def access_denied(run, preload):
+def access_denied(run):
     sink = harness.Sink(run)
     sink.faults(refuse_rate=1, refuse_code="AccessDeniedException")
-    day = Day(run, sink, preload, sink.endpoint)
+    day = Day(run, sink, sink.endpoint)
     live(day, ("needs-operator", "backing-off"), "answered 400")
     asked = sink.summary()["requests"]
     check(24 <= asked <= 24 * 120, f"{asked} requests in a day: it gave up, or hammers")
@@ -154,10 +148,7 @@ DAYS = {"no-network": no_network, "access-denied": access_denied}
 
 
 def scenario(run, name):
-    preload = run.build / "tests/fault/libfault_leap.so"
-    if not preload.is_file():
-        raise harness.Skip(f"{preload} is not there: a sanitizer or another machine")
-    print(f"{name}: a day and an hour, {DAYS[name](run, preload)} records", flush=True)
+    print(f"{name}: a day and an hour, {DAYS[name](run)} records", flush=True)
 
 
 if __name__ == "__main__":

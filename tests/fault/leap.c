@@ -4,11 +4,14 @@
  * for a connection, all of its clocks leap to the first deadline. What takes time keeps the time
  * that it takes: a day passes as fast as the machine is, and a slow one is no other day.
  *
- * RUNNEL_LEAP   a file with a number: no leap beyond so many seconds after the start; from there on
- *               time runs as it does. It may be raised while the program runs.
+ * RUNNEL_LEAP    a file of struct control, which is mapped (leap.py)
+ * RUNNEL_FOLLOW  set: this program only has the clocks that another one lets leap
  *
- * Connections are sockets that do not listen and have somebody else than the kernel behind them,
- * those of the control socket among them. Waits with a condition are left to the C library, with
+ * What leapt stays in the file: a program that is started again finds its clocks where they were.
+ * Clocks are those of the next library, so clock_shim.c may stand behind it. Connections are
+ * sockets of streams that do not listen and have somebody else than the kernel behind them, those
+ * of the control socket among them, and connected ones of datagrams; a socket that anybody may send
+ * datagrams to is looked at like a pipe. Waits with a condition are left to the C library, with
  * their deadline set back, and nothing leaps meanwhile.
  */
 #undef _FORTIFY_SOURCE /* the C library's own names: no header may make them inline here */
@@ -25,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -34,9 +38,16 @@
 #define SECOND_NS ((int64_t)1000000000)
 #define MS_NS     ((int64_t)1000000)
 
-enum { SLEEPERS_MAX = 64, FDS_MAX = 64, LIMIT_BYTES = 32 };
+enum { SLEEPERS_MAX = 64, FDS_MAX = 64, LOOK_MS = 5 };
+
+struct control {
+    _Atomic int64_t leapt_ns; /* what the clocks are ahead by */
+    _Atomic int64_t until_ns; /* no leap beyond this time of the monotonic clock, leaps included */
+    _Atomic int64_t is_mute;  /* nobody answers: waiting for a connection is waiting for time */
+};
 
 struct sleeper {
+    bool is_taken; /* by a thread that lives */
     bool asleep;
     bool is_connected;
     int wake_fd;
@@ -54,30 +65,31 @@ int __poll_chk(struct pollfd *fds, nfds_t count, int timeout_ms, size_t bytes);
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sleeper sleepers[SLEEPERS_MAX];
 static unsigned sleeper_count;
-static atomic_llong leapt_ns;
-static atomic_llong started_ns;
+static pthread_key_t own_key;
+static struct control no_control;
+static struct control *control = &no_control;
+static bool leaps;
+static int (*next_gettime)(clockid_t clock, struct timespec *time);
 static _Thread_local struct sleeper *own;
 
 /* ---- the clocks ---- */
 
-static int64_t real_ns(clockid_t clock)
-{
-    struct timespec time = {0};
-    (void)syscall(SYS_clock_gettime, clock, &time);
-    return time.tv_sec * SECOND_NS + time.tv_nsec;
-}
-
 static int64_t now_ns(void)
 {
-    return real_ns(CLOCK_MONOTONIC) + atomic_load(&leapt_ns);
+    struct timespec time = {0};
+    (void)syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &time);
+    return time.tv_sec * SECOND_NS + time.tv_nsec + atomic_load(&control->leapt_ns);
 }
 
+/* Others' constructors may ask before ours has run. */
 int clock_gettime(clockid_t clock, struct timespec *time)
 {
-    int rc = (int)syscall(SYS_clock_gettime, clock, time);
+    if (next_gettime == NULL)
+        return (int)syscall(SYS_clock_gettime, clock, time);
+    int rc = next_gettime(clock, time);
     if (rc < 0 || clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID)
         return rc;
-    int64_t ns = time->tv_sec * SECOND_NS + time->tv_nsec + atomic_load(&leapt_ns);
+    int64_t ns = time->tv_sec * SECOND_NS + time->tv_nsec + atomic_load(&control->leapt_ns);
     *time = (struct timespec){.tv_sec = ns / SECOND_NS, .tv_nsec = ns % SECOND_NS};
     return 0;
 }
@@ -89,28 +101,52 @@ static poll_function *next_poll(void)
     return (poll_function *)(uintptr_t)dlsym(RTLD_NEXT, "poll");
 }
 
-/* A slot for each thread that ever waits; those of ended ones stay unused. */
+static struct sleeper *take_slot_locked(void)
+{
+    for (unsigned i = 0; i < sleeper_count; i++)
+        if (!sleepers[i].is_taken)
+            return &sleepers[i];
+    if (sleeper_count == SLEEPERS_MAX)
+        abort();
+    sleepers[sleeper_count].wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return &sleepers[sleeper_count++];
+}
+
+/* A slot for each thread that ever waits, until it ends. */
 static struct sleeper *own_slot(void)
 {
     if (own != NULL)
         return own;
     (void)pthread_mutex_lock(&lock);
-    if (sleeper_count == SLEEPERS_MAX)
-        abort();
-    own = &sleepers[sleeper_count++];
-    own->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    own = take_slot_locked();
+    own->is_taken = true;
     (void)pthread_mutex_unlock(&lock);
+    (void)pthread_setspecific(own_key, own);
     return own;
+}
+
+static void release_slot(void *slot)
+{
+    (void)pthread_mutex_lock(&lock);
+    ((struct sleeper *)slot)->is_taken = false;
+    (void)pthread_mutex_unlock(&lock);
+}
+
+static int option(int fd, int name)
+{
+    int value = 0;
+    socklen_t bytes = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, name, &value, &bytes) == 0 ? value : -1;
 }
 
 static bool is_connection(int fd)
 {
-    int listens = 0;
-    int family = 0;
-    socklen_t bytes = sizeof listens;
-    return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) == 0 &&
-           getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &bytes) == 0 && listens == 0 &&
-           family != AF_NETLINK;
+    struct sockaddr_storage peer;
+    socklen_t bytes = sizeof peer;
+    if (fd < 0 || option(fd, SO_ACCEPTCONN) != 0 || option(fd, SO_DOMAIN) == AF_NETLINK)
+        return false;
+    return option(fd, SO_TYPE) != SOCK_DGRAM ||
+           getpeername(fd, (struct sockaddr *)&peer, &bytes) == 0;
 }
 
 static void fall_asleep(struct sleeper *sleeper, const struct pollfd *fds, nfds_t count,
@@ -133,40 +169,36 @@ static unsigned thread_count(void)
     return stat("/proc/self/task", &entry) == 0 ? (unsigned)entry.st_nlink - 2 : UINT_MAX;
 }
 
-/* Whether all threads wait, without anything to wake them but time. */
-static bool is_quiet(void)
+/* What keeps time from leaping, if anything does. */
+enum quiet { QUIET, SOON_QUIET, BUSY };
+
+static enum quiet look_around(void)
 {
     unsigned asleep = 0;
+    bool is_connected = false;
     for (unsigned i = 0; i < sleeper_count; i++) {
         struct pollfd fds[FDS_MAX + 1];
         const struct sleeper *sleeper = &sleepers[i];
-        if (!sleeper->asleep)
+        if (!sleeper->is_taken)
             continue;
+        if (!sleeper->asleep)
+            return BUSY;
+        is_connected = is_connected || sleeper->is_connected;
         memcpy(fds, sleeper->fds, sleeper->count * sizeof *fds);
-        if (sleeper->is_connected || next_poll()(fds, sleeper->count, 0) != 0)
-            return false;
+        if (next_poll()(fds, sleeper->count, 0) != 0)
+            return BUSY;
         asleep++;
     }
-    return asleep == thread_count();
+    if (is_connected && !atomic_load(&control->is_mute))
+        return SOON_QUIET;
+    return asleep == thread_count() ? QUIET : SOON_QUIET;
 }
 
 /* ---- leaping ---- */
 
-static int64_t limit_ns(void)
-{
-    char text[LIMIT_BYTES] = "";
-    const char *path = getenv("RUNNEL_LEAP");
-    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t got = read(fd, text, sizeof text - 1);
-    (void)close(fd);
-    return got <= 0 ? 0 : atomic_load(&started_ns) + strtoll(text, NULL, 10) * SECOND_NS;
-}
-
 static int64_t first_deadline_ns(void)
 {
-    int64_t first_ns = limit_ns();
+    int64_t first_ns = atomic_load(&control->until_ns);
     for (unsigned i = 0; i < sleeper_count; i++)
         if (sleepers[i].asleep && sleepers[i].deadline_ns < first_ns)
             first_ns = sleepers[i].deadline_ns;
@@ -182,16 +214,20 @@ static void wake_all_due(int64_t at_ns)
                 abort();
 }
 
-/* The last one to fall asleep finds all others so. */
-static void leap_locked(void)
+/* The last one to fall asleep finds all others so. True if it has to look again soon: the limit
+ * may be raised, connections may become mute, and a thread that ends is counted for a moment
+ * longer. */
+static bool leap_locked(void)
 {
-    if (!is_quiet())
-        return;
+    enum quiet quiet = look_around();
+    if (quiet != QUIET)
+        return quiet == SOON_QUIET;
     int64_t to_ns = first_deadline_ns();
     int64_t ahead_ns = to_ns - now_ns();
     if (ahead_ns > 0)
-        (void)atomic_fetch_add(&leapt_ns, ahead_ns);
+        (void)atomic_fetch_add(&control->leapt_ns, ahead_ns);
     wake_all_due(to_ns);
+    return true;
 }
 
 /* ---- the calls ---- */
@@ -225,10 +261,13 @@ static int sleep_once(struct sleeper *sleeper, struct pollfd *fds, nfds_t count)
 {
     struct pollfd woken[FDS_MAX + 1];
     (void)pthread_mutex_lock(&lock);
-    leap_locked();
+    bool looks_again = leap_locked();
     memcpy(woken, sleeper->fds, sleeper->count * sizeof *woken);
     (void)pthread_mutex_unlock(&lock);
-    int rc = next_poll()(woken, sleeper->count, real_timeout_ms(sleeper->deadline_ns));
+    int wait_ms = real_timeout_ms(sleeper->deadline_ns);
+    if (looks_again && (wait_ms < 0 || wait_ms > LOOK_MS))
+        wait_ms = LOOK_MS;
+    int rc = next_poll()(woken, sleeper->count, wait_ms);
     if (rc < 0)
         return rc == -1 && errno == EINTR ? -1 : 0;
     (void)pthread_mutex_lock(&lock);
@@ -242,6 +281,8 @@ int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
     int rc = next_poll()(fds, count, 0);
     if (rc != 0 || timeout_ms == 0 || count > FDS_MAX)
         return rc;
+    if (!leaps)
+        return next_poll()(fds, count, timeout_ms);
     struct sleeper *sleeper = own_slot();
     int64_t deadline_ns = timeout_ms < 0 ? INT64_MAX : now_ns() + timeout_ms * MS_NS;
     (void)pthread_mutex_lock(&lock);
@@ -274,13 +315,30 @@ static timedwait_function *next_timedwait(void)
 int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex,
                            const struct timespec *until)
 {
-    int64_t ns = until->tv_sec * SECOND_NS + until->tv_nsec - atomic_load(&leapt_ns);
+    int64_t ns = until->tv_sec * SECOND_NS + until->tv_nsec - atomic_load(&control->leapt_ns);
     const struct timespec before = {.tv_sec = ns > 0 ? ns / SECOND_NS : 0,
                                     .tv_nsec = ns > 0 ? ns % SECOND_NS : 0};
     return next_timedwait()(condition, mutex, &before);
 }
 
+static void map_control(void)
+{
+    const char *path = getenv("RUNNEL_LEAP");
+    int fd = path == NULL ? -1 : open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    void *mapped = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    (void)close(fd);
+    if (mapped == MAP_FAILED)
+        return;
+    control = mapped;
+    leaps = getenv("RUNNEL_FOLLOW") == NULL;
+}
+
 __attribute__((constructor)) static void start(void)
 {
-    atomic_store(&started_ns, real_ns(CLOCK_MONOTONIC));
+    *(void **)&next_gettime = dlsym(RTLD_NEXT, "clock_gettime");
+    if (next_gettime == NULL || pthread_key_create(&own_key, release_slot) != 0)
+        abort();
+    map_control();
 }
