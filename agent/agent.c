@@ -19,6 +19,7 @@
 #include "platform/fs.h"
 #include "platform/hash.h"
 #include "platform/machine.h"
+#include "platform/memory.h"
 #include "platform/notify.h"
 
 enum {
@@ -793,6 +794,7 @@ static int run_stages(struct agent *agent, const struct agent_options *options, 
     if (agent->control != NULL)
         (void)stop_stages(agent);
     close_stages(agent);
+    memory_give_back(); /* the configuration behind was read on top of all this */
     if (rc < 0)
         *ret_again = agent_trial_failed(agent, rc);
     return result;

@@ -6,7 +6,7 @@ Memory is bounded by configuration, not by what lies in the spool (P5).
 Private_Dirty of the agent is sampled while it delivers to a sink that throttles 20 % of requests:
 once with little stored, once with many records stored. Both use the same configuration,
 and lines come in through a FIFO all the while. The medians are within 10 %, and nothing exceeds
-3 MB.
+3 MB. Nor does it take more for good once the configuration was read again.
 """
 import os
 import statistics
@@ -18,6 +18,7 @@ from harness import check
 
 LIMIT_KIB = 3 * 1024
 RATIO = 1.10
+RELOADED_KIB = 768
 
 
 class Feeder(threading.Thread):
@@ -103,6 +104,20 @@ def measure_many(agent, sink, fifo, count, samples):
         agent.stop()
 
 
+def measure_reloaded(agent):
+    """(before, behind) a few reloads, each of which has two configurations for a moment."""
+    agent.start()
+    harness.wait_until("a status", agent.status)
+    before = agent.private_dirty_kib()
+    for _ in range(3):
+        result = agent.call("config", "reload")
+        check(result.returncode == 0, f"not reloaded: {result.stderr}")
+        harness.wait_until("a status", agent.status)
+    behind = agent.private_dirty_kib()
+    agent.stop()
+    return before, behind
+
+
 def scenario(run, count, samples):
     sink = harness.Sink(run, "--throttle-rate", "0.2")
     fifo = run.folder / "fifo"
@@ -123,6 +138,11 @@ def scenario(run, count, samples):
           f"{statistics.median(many)} KiB, peak {max(many)} KiB; ratio {ratio:.3f}", flush=True)
     check(ratio <= RATIO, f"memory grows with the backlog: {ratio:.3f}")
     check(max(little + many) < LIMIT_KIB, f"more than {LIMIT_KIB} KiB")
+
+    agent.set_sensors([])
+    before, behind = measure_reloaded(agent)
+    print(f"{before} KiB, {behind} KiB behind reloads", flush=True)
+    check(behind <= before + RELOADED_KIB, "a reload keeps what it needed for a moment")
 
 
 if __name__ == "__main__":
