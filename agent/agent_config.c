@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/agent_state.h"
+#include "agent/control/config_pool.h"
 #include "agent/control/config_walk.h"
 #include "agent/control/ground.h"
 #include "platform/base/error.h"
@@ -341,11 +342,58 @@ static int check_spool(struct agent *agent)
     return status.error < 0 ? E_FULL : E_OK;
 }
 
+/* Closes FILE, whose TEXT is what is to be said then. */
+static void take_text(struct loaded *loaded, FILE *file, char *const *text)
+{
+    (void)fclose(file);
+    free(loaded->text);
+    loaded->text = *text;
+}
+
+/* What was applied lies with the spool, and where that moves, nobody would find it. */
+static int check_applied(const struct agent *agent, struct loaded *loaded)
+{
+    const struct config_store *store = &agent->trial.store;
+    size_t count;
+    char *text = NULL;
+    if (check_path(agent, loaded) == E_OK || (store->good.place == 0 && !store->trial.is_on))
+        return E_OK;
+    FILE *file = open_memstream(&text, &count);
+    if (file == NULL)
+        return E_NO_MEMORY;
+    (void)fprintf(file,
+                  "spool.path: %s -> %s would leave behind what was applied; runnel config apply "
+                  "--none, then restart\n",
+                  agent->config->spool.path, loaded->config->spool.path);
+    take_text(loaded, file, &text);
+    return E_UNSUPPORTED;
+}
+
+/* Says what changes. The spool stays where it is until the next start. */
+static int tell_changes(const struct agent *agent, struct loaded *loaded)
+{
+    size_t count;
+    char *text = NULL;
+    struct config *config = loaded->config;
+    FILE *file = open_memstream(&text, &count);
+    if (file == NULL)
+        return E_NO_MEMORY;
+    if (loaded->text != NULL)
+        (void)fputs(loaded->text, file);
+    int rc = agent_change_tell(agent->config, config, file);
+    take_text(loaded, file, &text);
+    if (rc == E_OK && check_path(agent, loaded) < 0)
+        config->spool.path = config_pool_text(config->pool, agent->config->spool.path);
+    return rc;
+}
+
 static int reload(struct agent *agent, struct loaded *loaded)
 {
     int rc = load(agent, layer_to_run(agent), NULL, loaded);
     if (rc == E_OK)
-        rc = check_path(agent, loaded);
+        rc = check_applied(agent, loaded);
+    if (rc == E_OK)
+        rc = tell_changes(agent, loaded);
     if (rc == E_OK)
         set_next(agent, loaded);
     return rc;
@@ -442,13 +490,37 @@ static int decide(struct agent *agent, struct agent_ask *ask, struct loaded *loa
     return rc < 0 ? rc : apply(agent, ask, loaded);
 }
 
-static void log_refusal(const struct loaded *loaded, int code)
+/* Who applies something is told at once; files that were read again are for the next to know. */
+static void note_refusal(struct agent *agent, enum agent_wish wish, const struct loaded *loaded,
+                         int code)
 {
     char value[LOG_VALUE_BYTES];
+    struct agent_trial *trial = &agent->trial;
+    const char *why = code < 0 ? first_line(loaded, code, value) : "";
     if (code < 0)
         log_error("config-refused error=\"%s\" remedy=\"the one before runs on; runnel check says "
                   "more\"",
-                  first_line(loaded, code, value));
+                  why);
+    if (code < 0 && wish != AGENT_WISH_RELOAD)
+        return;
+    (void)pthread_mutex_lock(&trial->lock);
+    (void)snprintf(trial->refused, sizeof trial->refused, "%s", why);
+    (void)pthread_mutex_unlock(&trial->lock);
+}
+
+bool agent_config_is_refused(struct agent *agent, char ret_why[AGENT_REFUSED_BYTES])
+{
+    char why[AGENT_REFUSED_BYTES];
+    struct agent_trial *trial = &agent->trial;
+    (void)pthread_mutex_lock(&trial->lock);
+    (void)memcpy(why, trial->refused, sizeof why);
+    (void)pthread_mutex_unlock(&trial->lock);
+    if (why[0] == '\0')
+        return false;
+    (void)snprintf(ret_why, AGENT_REFUSED_BYTES,
+                   "the configuration that was read last has faults, the one before runs: %.500s",
+                   why);
+    return true;
 }
 
 void agent_config_hangup(struct agent *agent)
@@ -456,7 +528,7 @@ void agent_config_hangup(struct agent *agent)
     struct agent_ask ask = {.wish = AGENT_WISH_RELOAD};
     struct loaded loaded = {.config = NULL};
     int rc = decide(agent, &ask, &loaded);
-    log_refusal(&loaded, rc);
+    note_refusal(agent, ask.wish, &loaded, rc);
     drop(&loaded);
 }
 
@@ -472,7 +544,7 @@ void agent_config_decide(struct agent *agent)
     if (!asked)
         return;
     int rc = decide(agent, &ask, &loaded);
-    log_refusal(&loaded, rc);
+    note_refusal(agent, ask.wish, &loaded, rc);
     free(ask.document);
     agent_config_publish(agent);
     answer(agent, rc, &loaded);

@@ -147,6 +147,8 @@ static void fill_warnings(const struct agent *agent, struct agent_status *now)
 static void fill_config(struct agent *agent, struct agent_status *now)
 {
     status_warn(&now->status, agent_config_fill_status(agent, &now->store, &now->status.config));
+    if (agent_config_is_refused(agent, now->refused))
+        status_warn(&now->status, now->refused);
 #ifdef CONFIG_CONFIG_SOURCE
     status_warn(&now->status, agent_source_warning(agent, now->source));
 #endif

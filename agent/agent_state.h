@@ -198,6 +198,12 @@ void agent_coap_fill_status(struct agent *agent, struct agent_status *now);
 int agent_route_prepare(struct agent *agent, const struct cfg_route *config,
                         struct uplink_options *ret_options);
 
+/* ---- agent_change.c ---- */
+
+/** Says in the log and to OUT, a line each, what TO has otherwise than FROM, which runs. 0;
+ *  E_NO_MEMORY. */
+int agent_change_tell(const struct config *from, const struct config *to, FILE *out);
+
 /* ---- agent_confine.c: what the program may still do ---- */
 
 /** Before the first thread, and before anything is written: as confine, where root becomes the
@@ -409,6 +415,7 @@ struct agent_status {
     char problem[AGENT_PROBLEM_BYTES];
     char certificate[AGENT_CERTIFICATE_WARNING_BYTES];
     char source[AGENT_SOURCE_WARNING_BYTES];
+    char refused[AGENT_REFUSED_BYTES];
     char exposed[AGENT_COAP_WARNING_BYTES];
     char psk[AGENT_COAP_WARNING_BYTES];
     char closed[AGENT_COAP_FAULT_BYTES];

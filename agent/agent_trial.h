@@ -12,6 +12,8 @@
 #include "agent/control/status.h"
 #include "agent/spool/spool.h"
 
+enum { AGENT_REFUSED_BYTES = 640 };
+
 /** For agent_state.h alone: which configuration runs, and what is to run next. */
 struct agent;
 
@@ -53,7 +55,8 @@ struct agent_trial {
     struct agent_ask ask;
     bool answered, taken;
     int answer;
-    char *answer_text; /* what is wrong, a line each; from malloc */
+    char *answer_text; /* what is wrong, or what was changed, a line each; from malloc */
+    char refused[AGENT_REFUSED_BYTES]; /* why what was read last does not run; "": it does */
 };
 
 /** Loads what is to run, and prints what is wrong with it. A trial that does not load is over, and
@@ -73,8 +76,8 @@ int agent_config_ask(struct agent *agent, const struct agent_ask *ask);
 
 /** The answer: E_AGAIN: not yet; E_OK: the stages come back with it as soon as agent_config_forget
  *  says that this was heard, or a second later; E_CONFIG: see ret_text, which is the caller's to
- *  free and may be NULL; what config_store_offer says; E_UNSUPPORTED: the spool would move; E_FULL:
- *  the spool cannot be written now. */
+ *  free and may be NULL; what config_store_offer says; E_UNSUPPORTED: the spool would move from
+ * where something was applied; E_FULL: the spool cannot be written now. */
 int agent_config_answer(struct agent *agent, char **ret_text);
 
 /** Nobody waits for it any more: the next one may ask. */
@@ -82,6 +85,9 @@ void agent_config_forget(struct agent *agent);
 
 /** SIGHUP. */
 void agent_config_hangup(struct agent *agent);
+
+/** Whether what was read last was refused, and why. From any thread. */
+bool agent_config_is_refused(struct agent *agent, char ret_why[AGENT_REFUSED_BYTES]);
 
 /** Answers what was asked, if anything was. */
 void agent_config_decide(struct agent *agent);

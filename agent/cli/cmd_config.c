@@ -22,7 +22,7 @@ static const char usage[] =
     "apply     put FILE in the main file's place, on trial: unless each route that it\n"
     "          changes delivers within the time, the configuration before comes back by\n"
     "          itself, also across a reboot; --none: back to the main file, likewise\n"
-    "reload    have the running agent read its files again\n\n"
+    "reload    have the running agent read its files again, and say what changed\n\n"
     "  -c FILE             instead of $RUNNEL_CONFIG, else /etc/runnel/runnel.json\n"
     "  --json              as JSON, for programs\n"
     "  --confirm DURATION  of the trial, 10s to 7d; default 15m\n"

@@ -80,13 +80,13 @@ static int collect(void *context, const void *bytes, size_t count)
 }
 
 /* The lines as the agent wrote them, with FILE where the document had no name. */
-static void print_faults(const char *text, const char *file)
+static void print_lines(const char *text, const char *file, FILE *to)
 {
     for (size_t count; *text != '\0'; text += count + (text[count] == '\n')) {
         bool is_of_file = file != NULL && strncmp(text, OFFERED, strlen(OFFERED)) == 0;
         size_t head = is_of_file ? strlen(OFFERED) : 0;
         count = strcspn(text, "\n");
-        (void)fprintf(stderr, "%s%.*s\n", is_of_file ? file : "", (int)(count - head), text + head);
+        (void)fprintf(to, "%s%.*s\n", is_of_file ? file : "", (int)(count - head), text + head);
     }
 }
 
@@ -121,7 +121,7 @@ static int ask_agent(const char *socket, const char *request, const char *file)
         return fail("config", E_NO_MEMORY);
     int rc = ask_config(socket, request, faults, &answer);
     (void)fclose(faults);
-    print_faults(text, file);
+    print_lines(text, file, rc == E_OK && file == NULL ? stdout : stderr);
     free(text);
     if (rc == E_OK)
         return CLI_DONE;

@@ -413,7 +413,8 @@ struct config_options {
     FILE *faults; /* one line per fault or warning; NULL: none */
     enum cfg_layer layer;
     const struct config_offered *offer;
-    bool places; /* note where each value comes from, for config_place */
+    bool places; /* note where each value comes from, for config_place; else only those of
+                    ${file:...} */
 };
 
 /**

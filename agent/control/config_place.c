@@ -21,7 +21,9 @@ void config_place_node(struct config_reader *reader, const struct json_node *nod
 {
     char where[FS_PATH_BYTES + 16];
     char path[CONFIG_FAULT_PATH_BYTES];
-    struct config_place *place = reader->options->places ? add(reader, address) : NULL;
+    bool is_of_file = node->kind == JSON_KIND_TEXT && strstr(node->text, "${file:") != NULL;
+    struct config_place *place =
+        reader->options->places || is_of_file ? add(reader, address) : NULL;
     if (place == NULL)
         return;
     (void)snprintf(where, sizeof where, "%s:%u", node->file, node->line);
@@ -29,7 +31,7 @@ void config_place_node(struct config_reader *reader, const struct json_node *nod
     place->where = config_pool_text(reader->pool, where);
     place->column = node->column;
     place->key = config_pool_text(reader->pool, path);
-    if (node->kind == JSON_KIND_TEXT && strstr(node->text, "${file:") != NULL)
+    if (is_of_file)
         place->written = config_pool_text(reader->pool, node->text);
 }
 

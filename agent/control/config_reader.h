@@ -66,7 +66,7 @@ const char *config_files_name(const struct config_files *files);
 const char *config_files_name_at(const struct config_files *files, size_t index);
 void config_files_close(struct config_files *files); /* NULL is allowed */
 
-/* ---- config_place.c: nothing, unless the options ask for places ---- */
+/* ---- config_place.c: unless the options ask for places, only where ${file:...} is written ---- */
 
 /** The value at ADDRESS is what NODE says. */
 void config_place_node(struct config_reader *reader, const struct json_node *node,

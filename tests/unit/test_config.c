@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/control/config.h"
+#include "agent/control/config_diff.h"
 #include "agent/control/config_endpoint.h"
 #include "agent/control/config_store.h"
 #include "agent/control/expand.h"
@@ -2883,6 +2884,81 @@ static void test_nearest(void **state)
     assert_null(nearest_of(&nearest, word));
 }
 
+/* ---- what a reload changes ---- */
+
+struct told {
+    char text[2048];
+};
+
+static void tell_change(void *context, const struct config_change *change)
+{
+    struct told *told = context;
+    size_t used = strlen(told->text);
+    (void)snprintf(told->text + used, sizeof told->text - used, "%s%s: %s -> %s%s\n",
+                   change->is_whole ? "all of " : "", change->key,
+                   change->from == NULL ? "-" : change->from, change->to == NULL ? "-" : change->to,
+                   change->needs_restart ? " (restart)" : "");
+}
+
+static void expect_changes(struct fixture *fixture, const char *from, const char *to,
+                           const char *expected)
+{
+    struct told told = {.text = ""};
+    (void)expect_good(fixture, from);
+    struct config *before = fixture->config;
+    fixture->config = NULL;
+    const struct config *after = expect_good(fixture, to);
+    assert_int_equal(config_diff(before, after, tell_change, &told), 0);
+    config_free(before);
+    assert_string_equal(told.text, expected);
+}
+
+#define SENSOR "{ \"name\": \"a\", \"driver\": \"proc\""
+
+static void test_what_a_reload_changes(void **state)
+{
+    struct fixture *fixture = *state;
+    expect_changes(fixture, HEAD "\"sensors\": [ " SENSOR " } ] }",
+                   HEAD "\"sensors\": [ " SENSOR ", \"interval\": \"10s\" } ] }", "");
+    expect_changes(fixture, HEAD "\"sensors\": [ " SENSOR " } ] }",
+                   HEAD "\"sensors\": [ " SENSOR ", \"interval\": \"1m\", \"tags\": "
+                        "{ \"site\": \"x\" } } ], \"link\": { \"rate\": \"16KiB/s\" },\n"
+                        "\"spool\": { \"path\": \"/d\", \"size\": \"1MiB\" } }",
+                   "spool.path: " CONFIG_SPOOL_PATH " -> /d (restart)\n"
+                   "spool.size: 32MiB -> 1MiB\n"
+                   "sensors.a.interval: 10s -> 1m\n"
+                   "sensors.a.tags.site: - -> x\n"
+                   "link.rate: 0/s -> 16KiB/s\n");
+    expect_changes(fixture, HEAD "\"sensors\": [ " SENSOR " } ] }",
+                   HEAD "\"sensors\": [ { \"name\": \"a.b\", \"driver\": \"proc\" } ] }",
+                   "all of sensors.a.b: - -> \nall of sensors.a:  -> -\n");
+}
+
+/* Neither a password nor what a file holds is told, but that it changed is. */
+static void test_changes_tell_no_secret(void **state)
+{
+    struct fixture *fixture = *state;
+    char from[512];
+    char to[512];
+    char expected[512];
+    char *const texts[] = {from, to};
+    static const char *const words[] = {"hunter2", "hunter3"};
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(texts[i], sizeof from,
+                       HEAD "\"sensors\": [ " SENSOR
+                            ", \"tags\": { \"site\": \"${file:%s/%s}\" } } ],\n"
+                            "\"credentials\": { \"x\": { \"provider\": \"web_identity\", "
+                            "\"proxy\": \"http://u:%s@h:1\" } } }",
+                       fixture->directory, words[i], words[i]);
+        write_below(fixture, words[i], words[i]);
+    }
+    (void)snprintf(expected, sizeof expected,
+                   "sensors.a.tags.site: ${file:%s/hunter2} -> ${file:%s/hunter3}\n"
+                   "credentials.x.proxy: http://u:***@h:1 -> http://u:***@h:1\n",
+                   fixture->directory, fixture->directory);
+    expect_changes(fixture, from, to, expected);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -3032,6 +3108,8 @@ int main(void)
 #elif !defined(CONFIG_TRANSFORM_RATE)
         cmocka_unit_test_setup_teardown(test_a_transform_is_left_out, set_up, tear_down),
 #endif
+        cmocka_unit_test_setup_teardown(test_what_a_reload_changes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_changes_tell_no_secret, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
