@@ -14,6 +14,7 @@ PAGES = ("README.md", ".github/CONTRIBUTING.md", "agent/OPERATIONS.md", "agent/T
 DESK = "tests/packages/readme.py, in a fresh Debian"
 GATEWAY = "tests/packages/readme.py, on an ARMv7 gateway that QEMU plays"
 AGENT = "tests/e2e/readme.py, beside an agent that delivers to the sink"
+IDENTITY = "tests/e2e/readme.py, with an IoT that gives keys for certificates"
 AWS = "tests/e2e/readme.py, with an aws that holds the call against botocore's models"
 
 # By the first line of each; a command that is none of these has a reason instead.
@@ -25,8 +26,8 @@ KNOWN = {
     "cmake --build build/beaglebone -t package": DESK,
     "tests/tools/install.sh build": DESK,
     "apt install dpkg-dev": DESK,
-    "cmake -G Ninja -B build/host -DBOARD=host && cmake --build build/host -t package": DESK,
-    "apt install ./build/host/runnel_*.deb": DESK,
+    "cmake --build build/gateway -t package": DESK,
+    "apt install ./build/gateway/runnel_*.deb": DESK,
     "cmake -G Ninja -B build/gateway -DBOARD=host -DRUNNEL_TESTS=OFF "
     "-DCMAKE_BUILD_TYPE=MinSizeRel": DESK,
     "cmake --build build/gateway && cmake --install build/gateway --strip": DESK,
@@ -69,10 +70,10 @@ KNOWN = {
     "coap-client-openssl -m post -t 50 -e '{\"temp\":21.5}' -u pump-4 -k correct-horse-battery "
     "'coaps://[::1]/t/pump-4'": "the port may be taken; tests/e2e/coap.py does it at a free one",
     "boards/host/run --config mine.json": "goes to a real account",
-    "runnel identity create": "tests/e2e/identity.py, with an IoT of its own",
-    "runnel identity csr": "tests/e2e/identity.py",
-    "runnel identity install device.pem": "tests/e2e/identity.py",
-    "runnel identity show": "tests/e2e/identity.py",
+    "runnel identity create": IDENTITY,
+    "runnel identity csr": IDENTITY,
+    "runnel identity install device.pem": IDENTITY,
+    "runnel identity show": IDENTITY,
     "cmake -G Ninja -B build/host -DBOARD=host": "tests/run does it for every change",
     "cmake --build build/host": "tests/run does it for every change",
     "ctest --test-dir build/host -L '^unit$'": "tests/run does it for every change",

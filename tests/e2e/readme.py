@@ -20,6 +20,13 @@ import sources
 from harness import ROOT, check, wait_until
 
 sys.path.insert(0, str(ROOT / "tests/aws"))
+try:
+    import commands as aws_commands  # of tests/aws, with botocore  pylint: disable=C0413
+except ModuleNotFoundError:
+    aws_commands = None
+sys.path.insert(0, str(ROOT / "tests/fault"))
+from credentials import Giver  # noqa: E402  pylint: disable=wrong-import-position
+
 TROUBLE = "agent/TROUBLESHOOTING.md"
 RECORD = '{"device":"gw-17","sensor":"machine","seq":1}\n'
 # Notes its arguments, each ended by \1 and each call by \2, and answers as a stream would.
@@ -220,9 +227,39 @@ def type_all(agent, environment):
     return typed
 
 
+def sign(authority, folder, request):
+    """What the page leaves to AWS, or to an authority of one's own."""
+    (folder / "device.csr").write_text(request)
+    subprocess.run(["openssl", "x509", "-req", "-in", "device.csr", "-CA", authority / "ca.pem",
+                    "-CAkey", authority / "ca.key", "-days", "30", "-out", "device.pem"],
+                   cwd=folder, check=True, capture_output=True)
+
+
+def type_identity(run, sink):
+    """From no key to a certificate in use."""
+    authority = harness.make_certificates(run.folder / "ca")
+    giver = Giver(sink, authority)
+    state = run.folder / "device/state"
+    agent = harness.Agent(run, sink.endpoint, sink.ca, "device", credentials={"default": {
+        "provider": "iot", "endpoint": f"https://localhost:{giver.port}", "role_alias": "runnel",
+        "thing": "gw-17", "ca_file": str(authority / "ca.pem"),
+        "cert_file": str(state / "device.pem"), "key_file": str(state / "device.key")}})
+    environment = environment_of(agent)
+    typed = pages.commands_of(pages.IDENTITY)
+    for command in typed:
+        result = type_command(agent, command, env=environment)
+        check(result.returncode == 0, f"{command}: {result.stdout}{result.stderr}")
+        if command == "runnel identity csr":
+            sign(authority, agent.folder, result.stdout)
+    check(giver.given and "CN=gw-17" in result.stdout, f"{command}: {result.stdout}")
+    return typed
+
+
 def type_aws(agent, environment):
     """Every call is one that the command line takes; what was delivered comes out."""
-    import commands  # of tests/aws; it needs botocore  pylint: disable=import-outside-toplevel
+    if aws_commands is None:
+        print("the calls of aws are not looked at: botocore is not there")
+        return
     calls = agent.folder / "calls"
     for command in pages.commands_of(pages.AWS):
         result = type_command(agent, command, env={**environment, "CALLS": str(calls),
@@ -231,8 +268,9 @@ def type_aws(agent, environment):
     check(result.stdout == RECORD * 2, f"{command}: {result.stdout!r}")
     made = [call.split("\1")[:-1] for call in calls.read_text().split("\2")[:-1]]
     check(len(made) == 9, f"{len(made)} calls of aws")
-    check_none(fault for call in made for fault in commands.faults_of(call))
-    check(list(commands.faults_of(["kinesis", "create-stream", "--stream", "a"])), "a wrong one")
+    check_none(fault for call in made for fault in aws_commands.faults_of(call))
+    wrong = aws_commands.faults_of(["kinesis", "create-stream", "--stream", "a"])
+    check(list(wrong), "a wrong one passes")
 
 
 def scenario(run):
@@ -249,12 +287,9 @@ def scenario(run):
     (agent.folder / "new.json").write_text(json.dumps(changed))
     agent.start()
     environment = environment_of(agent)
-    typed = type_all(agent, environment)
+    typed = type_all(agent, environment) + type_identity(run, sink)
     check(agent.stop() == 0, agent.tail())
-    try:
-        type_aws(agent, environment)
-    except ModuleNotFoundError as missing:
-        print(f"without the models of AWS: {missing}")
+    type_aws(agent, environment)
     print(f"{known} commands in the pages, {len(typed)} typed here; {messages} messages are real")
 
 
