@@ -35,6 +35,13 @@ void machine_get_mark(const char *root, struct machine_mark *ret_mark);
  */
 bool machine_is_other(const struct machine_mark *before, const struct machine_mark *now);
 
+/**
+ * Whether a watchdog of the machine says that it was what reset it last (WDIOF_CARDRESET in
+ * /sys/class/watchdog/watchdogN/bootstatus; Linux, Documentation/watchdog/watchdog-api.rst). Not
+ * every driver knows, nor does every kernel have these files: false.
+ */
+bool machine_was_reset(const char *root);
+
 /** Adds to MARK what NOW knows of the same machine. */
 void machine_learn(struct machine_mark *mark, const struct machine_mark *now);
 

@@ -115,6 +115,14 @@ static void skip_unused(struct spool *spool, bool clean)
     log_info("stopped-uncleanly sequence-skipped-to=%" PRIu64, spool->next_sequence);
 }
 
+/* Before this boot is entered into the table. */
+static enum spool_ended judge_end(struct spool *spool, bool clean)
+{
+    if (clean)
+        return SPOOL_ENDED_CLEAN;
+    return spool_time_entered(spool) ? SPOOL_ENDED_KILLED : SPOOL_ENDED_POWER;
+}
+
 /* Nothing of what LMDB would follow is followed before it was looked at: see verify.h. */
 static int open_sound(struct spool *spool, bool *ret_clean, char fault[VERIFY_FAULT_BYTES])
 {
@@ -221,6 +229,7 @@ static int go_on(struct spool *spool, bool clean)
         spool->next_sequence = spool->reserved;
         return E_OK;
     }
+    spool->ended = judge_end(spool, clean);
     spool_time_enter(spool);
     number_events(spool);
     skip_unused(spool, clean);
@@ -384,6 +393,11 @@ void spool_close(struct spool *spool)
 void spool_get_id(const struct spool *spool, uint8_t ret_id[SPOOL_ID_BYTES])
 {
     bytes_put_be64(ret_id, spool->id);
+}
+
+enum spool_ended spool_get_ended(const struct spool *spool)
+{
+    return spool->ended;
 }
 
 int spool_get_id_before(const struct spool *spool, uint8_t ret_id[SPOOL_ID_BYTES])

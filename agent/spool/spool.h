@@ -119,6 +119,15 @@ int spool_open(const struct spool_options *options, char fault[SPOOL_FAULT_BYTES
 /** Starts the commit thread; routes and sensors may be added before or after. */
 int spool_start(struct spool *spool);
 
+/** How the run before this start ended, as far as the spool can tell. */
+enum spool_ended {
+    SPOOL_ENDED_UNKNOWN, /* there is nothing of it, or nothing that could be read */
+    SPOOL_ENDED_CLEAN,
+    SPOOL_ENDED_KILLED, /* in this boot, without stopping */
+    SPOOL_ENDED_POWER,  /* likewise, and the machine went down */
+};
+enum spool_ended spool_get_ended(const struct spool *spool);
+
 enum spool_thread { SPOOL_COMMITTER, SPOOL_SALVAGER, SPOOL_THREADS };
 
 /** For a watchdog; one that does not run is not late. */

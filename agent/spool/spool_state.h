@@ -229,6 +229,7 @@ struct spool {
     uint32_t next_event;
     uint32_t next_boot;
     int64_t counters_since_ms;
+    enum spool_ended ended;
     bool counted; /* the last run stopped cleanly: the counters are those of its end */
 
     struct timeline times[TIMES_MAX]; /* one that a route needs does not change */
@@ -560,6 +561,9 @@ int spool_time_load(struct spool *spool, const struct store_key *key, const uint
 
 /** After all entries and the state, which has how far the clock of the last run came. */
 void spool_time_loaded(struct spool *spool);
+
+/** Whether this boot is known already, from a start before this one. */
+bool spool_time_entered(struct spool *spool);
 
 /** After the loading of whatever there was: this boot is the last one. */
 void spool_time_enter(struct spool *spool);

@@ -24,6 +24,11 @@ static struct timeline_boot *boot_of(struct spool *spool)
     return find_boot(now_of(spool), spool->boot_id);
 }
 
+bool spool_time_entered(struct spool *spool)
+{
+    return boot_of(spool) != NULL;
+}
+
 /* ---- learning ---- */
 
 static bool is_needed_locked(const struct spool *spool, unsigned version)

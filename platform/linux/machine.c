@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -194,4 +195,20 @@ void machine_learn(struct machine_mark *mark, const struct machine_mark *now)
     for (size_t i = 0; i < MACHINE_ADDRESSES_MAX; i++)
         add_address(&learnt, now->addresses[i]);
     *mark = learnt;
+}
+
+/* ---- its watchdogs ---- */
+
+bool machine_was_reset(const char *root)
+{
+    enum { WATCHDOGS_MAX = 4, CARD_RESET = 0x20 }; /* linux/watchdog.h */
+    for (int i = 0; i < WATCHDOGS_MAX; i++) {
+        char path[64];
+        char value[24];
+        (void)snprintf(path, sizeof path, "/sys/class/watchdog/watchdog%d/bootstatus", i);
+        if (fs_read_value(root, path, value, sizeof value) == E_OK &&
+            (strtoul(value, NULL, 0) & CARD_RESET) != 0)
+            return true;
+    }
+    return false;
 }

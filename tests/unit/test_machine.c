@@ -224,6 +224,23 @@ static void what_is_learnt_stays(void **state)
     assert_int_equal(mark.addresses[1], 0);
 }
 
+/* As kernels print it, in decimal, and as some drivers do. */
+static void a_watchdog_that_reset_the_machine_is_found(void **state)
+{
+    const struct machine *machine = *state;
+    assert_false(machine_was_reset(machine->root));
+    write_value(machine, "sys/class/watchdog/watchdog0/bootstatus", "0\n");
+    assert_false(machine_was_reset(machine->root));
+    write_value(machine, "sys/class/watchdog/watchdog1/bootstatus", "1\n"); /* it overheated */
+    assert_false(machine_was_reset(machine->root));
+    write_value(machine, "sys/class/watchdog/watchdog1/bootstatus", "33\n");
+    assert_true(machine_was_reset(machine->root));
+    write_value(machine, "sys/class/watchdog/watchdog1/bootstatus", "0x20\n");
+    assert_true(machine_was_reset(machine->root));
+    write_value(machine, "sys/class/watchdog/watchdog1/bootstatus", "none\n");
+    assert_false(machine_was_reset(machine->root));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +256,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(serial_numbers_decide_where_both_are_known, set_up,
                                         tear_down),
         cmocka_unit_test(what_is_learnt_stays),
+        cmocka_unit_test_setup_teardown(a_watchdog_that_reset_the_machine_is_found, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

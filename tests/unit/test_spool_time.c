@@ -771,6 +771,31 @@ static void without_a_clock_a_day_is_one_of_the_boot(void **state)
     clear(&bench);
 }
 
+/* Whatever the run before did: also one that made no commit but its first. */
+static void how_the_run_before_ended(void **state)
+{
+    (void)state;
+    struct bench bench;
+    make(&bench);
+    boot(&bench, 1);
+    assert_int_equal(spool_get_ended(bench.spool), SPOOL_ENDED_UNKNOWN);
+    commit(&bench);
+    stop(&bench);
+    boot(&bench, 1);
+    assert_int_equal(spool_get_ended(bench.spool), SPOOL_ENDED_CLEAN);
+    spool_abandon(bench.spool);
+    boot(&bench, 1);
+    assert_int_equal(spool_get_ended(bench.spool), SPOOL_ENDED_KILLED);
+    spool_abandon(bench.spool);
+    boot(&bench, 2);
+    assert_int_equal(spool_get_ended(bench.spool), SPOOL_ENDED_POWER);
+    stop(&bench);
+    boot(&bench, 3);
+    assert_int_equal(spool_get_ended(bench.spool), SPOOL_ENDED_CLEAN);
+    stop(&bench);
+    clear(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -778,6 +803,7 @@ int main(void)
         cmocka_unit_test(what_was_handed_in_waits_from_when_it_came),
         cmocka_unit_test(boots_that_never_learnt_the_time_end_where_the_next_began),
         cmocka_unit_test(likewise_after_power_cuts),
+        cmocka_unit_test(how_the_run_before_ended),
         cmocka_unit_test(boots_between_known_ones_lie_between_them),
         cmocka_unit_test(a_restart_forgets_nothing),
         cmocka_unit_test(what_was_trusted_is_never_bound_again),
