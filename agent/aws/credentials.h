@@ -160,6 +160,17 @@ int credentials_chain_open(struct credentials_provider *const *providers, size_t
 int credentials_cache_open(struct credentials_provider *source,
                            struct credentials_provider **ret_provider);
 
+/** Has ON_CHANGE told when the source of a cache begins to fail, or gives something again: by
+ *  whoever asked it, with the cache's lock, so that it may neither wait nor ask. Before
+ *  credentials_start. */
+void credentials_cache_watch(struct credentials_provider *cache, void (*on_change)(void *context),
+                             void *context);
+
+/** Since when (clock_mono_ms) the source of a cache has failed whenever it was asked, and in FAULT
+ *  why; 0: it has not. Any thread. */
+int64_t credentials_cache_failing_ms(struct credentials_provider *cache,
+                                     char ret_fault[CREDENTIALS_FAULT_BYTES]);
+
 /** For tests, the same with a clock (clock_mono_ms), random numbers (random_below) and a thread's
  *  wait (stop_wait) of theirs. */
 struct credentials_cache_options {

@@ -44,8 +44,11 @@ struct cache {
     int64_t refresh_ms;
     int64_t next_ask_ms;
     int64_t next_expired_ask_ms;
-    unsigned failures; /* in a row */
-    int error;         /* why there are none */
+    unsigned failures;  /* in a row, */
+    int64_t failing_ms; /* the first of them then */
+    void (*on_change)(void *context);
+    void *context;
+    int error; /* why there are none */
     char fault[CREDENTIALS_FAULT_BYTES];
     struct credentials fresh;
     struct log_limit complaint;
@@ -153,18 +156,28 @@ static void complain_locked(struct cache *cache, const char *fault)
                     source_name(cache), silenced, log_value(value, fault));
 }
 
+static void fail_locked(struct cache *cache, const char *fault)
+{
+    int64_t now_ms = cache->options.mono_ms();
+    complain_locked(cache, fault);
+    cache->next_ask_ms = now_ms + pause_after(cache, cache->failures);
+    if (cache->failures == 0)
+        cache->failing_ms = now_ms;
+    cache->failures++;
+}
+
 static void settle_locked(struct cache *cache, int rc, const char *fault)
 {
+    bool failed = cache->failures > 0;
     if (rc == 0)
         take_locked(cache);
     credentials_wipe(&cache->fresh);
-    if (rc < 0 && rc != E_STOP) {
-        complain_locked(cache, fault);
-        cache->next_ask_ms = cache->options.mono_ms() + pause_after(cache, cache->failures);
-        cache->failures++;
-    }
+    if (rc < 0 && rc != E_STOP)
+        fail_locked(cache, fault);
     cache->error = rc;
     memcpy(cache->fault, fault, sizeof cache->fault);
+    if (cache->on_change != NULL && failed != (cache->failures > 0))
+        cache->on_change(cache->context);
 }
 
 /* Gives the mutex back while the source is asked. */
@@ -314,6 +327,27 @@ static void expire_cache(struct credentials_provider *provider, const struct cre
         stop_event_signal(cache->wake_fd);
     }
     (void)pthread_mutex_unlock(&cache->mutex);
+}
+
+/* ---- whether it fails ---- */
+
+void credentials_cache_watch(struct credentials_provider *provider,
+                             void (*on_change)(void *context), void *context)
+{
+    struct cache *cache = cache_of(provider);
+    cache->on_change = on_change;
+    cache->context = context;
+}
+
+int64_t credentials_cache_failing_ms(struct credentials_provider *provider,
+                                     char ret_fault[CREDENTIALS_FAULT_BYTES])
+{
+    struct cache *cache = cache_of(provider);
+    (void)pthread_mutex_lock(&cache->mutex);
+    int64_t since_ms = cache->failures > 0 ? cache->failing_ms : 0;
+    memcpy(ret_fault, cache->fault, sizeof cache->fault);
+    (void)pthread_mutex_unlock(&cache->mutex);
+    return since_ms;
 }
 
 /* ---- life ---- */

@@ -457,6 +457,12 @@ size_t collect_count_failing(struct collect *collect)
     return count;
 }
 
+int64_t collect_failing_ms(struct collect *collect, size_t index,
+                           char ret_error[COLLECT_ERROR_BYTES])
+{
+    return sensor_failing_ms(&collect->sensors[index], ret_error);
+}
+
 const struct progress *collect_progress(const struct collect *collect, size_t index,
                                         const char **ret_bus)
 {

@@ -56,6 +56,11 @@ struct collect_options {
     size_t document_bytes_max;
     const struct driver_agent *agent; /* for drivers; or NULL */
     int64_t heartbeat_ms; /* how long a thread may sleep in one go, for a watchdog; 0: for ever */
+
+    /** A sensor began to fail, or is well again: see collect_failing_ms. By the thread of its bus,
+     *  which must not be kept waiting. NULL: nobody wants to know. */
+    void (*on_trouble)(void *context);
+    void *context;
 };
 
 /** Allocates all that is needed; touches no sensor. E_NO_MEMORY, E_INVALID, error_sys. */
@@ -114,6 +119,11 @@ struct collect_status {
 
 /** How many sensors are in COLLECT_FAILING. Any thread. */
 size_t collect_count_failing(struct collect *collect);
+
+/** Since when (clock_mono_ms) whatever was tried with the INDEX-th sensor of the options has
+ *  failed, and in ERROR why; 0: it has not. Any thread. */
+int64_t collect_failing_ms(struct collect *collect, size_t index,
+                           char ret_error[COLLECT_ERROR_BYTES]);
 
 /** What is known of the INDEX-th sensor of the options. */
 void collect_get_status(struct collect *collect, size_t index, struct collect_status *ret_status);

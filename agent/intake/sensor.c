@@ -62,14 +62,34 @@ static void set_error(struct collect_status *status, int code, const char *text)
     status->code = code;
 }
 
+/* NOW_MS 0: it does not fail, or not any more. True: that is news, for tell_trouble. */
+static bool note_trouble_locked(struct sensor *sensor, int64_t now_ms)
+{
+    bool is_news = (now_ms == 0) != (sensor->failing_ms == 0);
+    if (is_news)
+        sensor->failing_ms = now_ms;
+    return is_news;
+}
+
+/* Without the lock, since whoever hears of it may ask. */
+static void tell_trouble(const struct sensor *sensor, bool is_news)
+{
+    if (is_news && sensor->options->on_trouble != NULL)
+        sensor->options->on_trouble(sensor->options->context);
+}
+
 static void set_state(struct sensor *sensor, enum collect_state state)
 {
+    bool is_news = false;
     (void)pthread_mutex_lock(&sensor->lock);
     if (state == COLLECT_RUNNING && sensor->status.state == COLLECT_FAILING)
         clear_error(&sensor->status);
+    if (state == COLLECT_RUNNING || state == COLLECT_ENDED)
+        is_news = note_trouble_locked(sensor, 0);
     sensor->status.state = state;
     sensor->status.missed = sensor->schedule.missed;
     (void)pthread_mutex_unlock(&sensor->lock);
+    tell_trouble(sensor, is_news);
 }
 
 /* Values are copied with their texts; what does not fit is left out rather than cut. */
@@ -107,7 +127,9 @@ static void note_sample(struct sensor *sensor, const struct sample *sample)
     status->missed = sensor->schedule.missed;
     sensor->sampled_boot_ms = sample->boot_ms;
     copy_values(status, sample);
+    bool is_news = note_trouble_locked(sensor, 0);
     (void)pthread_mutex_unlock(&sensor->lock);
+    tell_trouble(sensor, is_news);
 }
 
 static void note_failure(struct sensor *sensor, int code, const char *text)
@@ -117,7 +139,18 @@ static void note_failure(struct sensor *sensor, int code, const char *text)
     status->state = COLLECT_FAILING;
     status->errors++;
     set_error(status, code, text);
+    bool is_news = note_trouble_locked(sensor, clock_mono_ms());
     (void)pthread_mutex_unlock(&sensor->lock);
+    tell_trouble(sensor, is_news);
+}
+
+int64_t sensor_failing_ms(struct sensor *sensor, char ret_error[COLLECT_ERROR_BYTES])
+{
+    (void)pthread_mutex_lock(&sensor->lock);
+    int64_t since_ms = sensor->failing_ms;
+    driver_say(ret_error, "%s", sensor->status.error);
+    (void)pthread_mutex_unlock(&sensor->lock);
+    return since_ms;
 }
 
 enum collect_state sensor_get_state(struct sensor *sensor)
@@ -435,7 +468,9 @@ static void note_transform(struct sensor *sensor, bool suppressed)
     sensor->sampled_boot_ms = sensor->sample.boot_ms;
     sensor->status.unfit = transform->unfit(transform->context);
     sensor->status.missed = sensor->schedule.missed;
+    bool is_news = note_trouble_locked(sensor, 0);
     (void)pthread_mutex_unlock(&sensor->lock);
+    tell_trouble(sensor, is_news);
 }
 
 /* PASSED: ITEM is to be handed over; 0: it became no record, or not yet. NOT_TAKEN; E_STOP. */

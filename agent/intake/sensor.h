@@ -37,6 +37,7 @@ struct sensor {
     pthread_mutex_t lock; /* of the rest, which any thread may read */
     struct collect_status status;
     int64_t sampled_boot_ms;
+    int64_t failing_ms; /* since when it has failed; 0: it has not */
 };
 
 /** E_NO_MEMORY, error_sys. */
@@ -71,6 +72,9 @@ int sensor_flush(struct sensor *sensor, int64_t boot_ms);
 
 /** Any thread. */
 enum collect_state sensor_get_state(struct sensor *sensor);
+
+/** As collect_failing_ms. */
+int64_t sensor_failing_ms(struct sensor *sensor, char ret_error[COLLECT_ERROR_BYTES]);
 
 /** For any thread. */
 void sensor_get_status(struct sensor *sensor, struct collect_status *ret_status);

@@ -89,6 +89,9 @@ struct uplink_options {
     /** Told from the route's thread, with each reply that came over TLS and had a Date:
      *  wall time = clock_boot_ms() + OFFSET_MS. May be NULL. */
     void (*on_date)(void *context, int64_t offset_ms);
+    /** Likewise: the state is another, something was throttled, or a record was given up. It must
+     *  not be kept waiting. May be NULL. */
+    void (*on_change)(void *context);
     void *context;
 };
 
@@ -103,7 +106,8 @@ struct uplink_status {
     uint64_t retried;   /* records that were sent and have to be sent again */
     uint64_t throttled; /* replies that called the batch, or records of it, too fast */
     uint64_t refused;   /* records that no request can carry; they are dead */
-    uint64_t bytes_out, bytes_in; /* on the wire, TLS included; or written to an archive */
+    char refusal[UPLINK_ERROR_BYTES]; /* why a request or a record was refused last; "" */
+    uint64_t bytes_out, bytes_in;     /* on the wire, TLS included; or written to an archive */
     uint64_t handshakes, resumed;
     uint64_t credentials_failures; /* tries that there were no keys for */
     uint64_t dns_failures; /* a name server gave no address; those of before were used if any */

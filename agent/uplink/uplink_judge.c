@@ -159,7 +159,7 @@ void uplink_judge_all_refused(struct uplink *uplink)
 {
     char error[UPLINK_ERROR_BYTES];
     (void)snprintf(error, sizeof error, "every record is refused, so none is given up: %.270s",
-                   uplink->refusal);
+                   uplink->shared.status.refusal);
     uplink_refuse_none(uplink);
     uplink->answer.head.retry_after_ms = -1;
     uplink_judge_back_off(uplink, BACKOFF_OPERATOR, UPLINK_NEEDS_OPERATOR, error);

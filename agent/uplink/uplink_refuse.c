@@ -42,6 +42,7 @@ void uplink_refuse_unfit(struct uplink *uplink)
     int rc = bury(uplink, refusal, reason);
     if (rc < 0)
         give_up_unkept(uplink, refusal, rc);
+    uplink_report_refusal(uplink, reason);
     uplink_report_refused(uplink);
 }
 
@@ -77,11 +78,11 @@ static bool bury_aside(struct uplink *uplink, const struct bisect_record *record
                                           .reason = E_REFUSED};
     if (record->is_gap) {
         log_error("gap-not-told route=%s seq=%" PRIu64 " reason=\"%s\"", uplink->options.name,
-                  record->sequence, uplink->refusal);
+                  record->sequence, uplink->shared.status.refusal);
         spool_gap_acknowledge(uplink->route, record->sequence);
         return true;
     }
-    int rc = bury(uplink, &refusal, uplink->refusal);
+    int rc = bury(uplink, &refusal, uplink->shared.status.refusal);
     if (rc == E_TOO_BIG)
         give_up_unkept(uplink, &refusal, rc);
     if (rc < 0 && rc != E_TOO_BIG)
@@ -96,7 +97,7 @@ bool uplink_refuse_request(struct uplink *uplink, const char *error)
     struct bisect *bisect = &uplink->bisect;
     uint64_t random;
     uplink->refusals++;
-    (void)snprintf(uplink->refusal, sizeof uplink->refusal, "%s", error);
+    uplink_report_refusal(uplink, error);
     if (!bisect_refused(bisect, uplink->batch.count))
         return true;
     const struct bisect_record record = record_alone(&uplink->batch);

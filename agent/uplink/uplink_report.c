@@ -21,11 +21,18 @@ static void log_state(struct uplink *uplink, enum uplink_state state, const char
                     uplink_state_name(state), error, silenced);
 }
 
+static void tell_change(const struct uplink *uplink, bool is_news)
+{
+    if (is_news && uplink->options.on_change != NULL)
+        uplink->options.on_change(uplink->options.context);
+}
+
 void uplink_report_state(struct uplink *uplink, enum uplink_state state, const char *error,
                          int64_t wait_ms)
 {
     struct uplink_shared *shared = &uplink->shared;
     (void)pthread_mutex_lock(&uplink->mutex);
+    bool is_news = shared->status.state != state;
     shared->status.state = state;
     (void)snprintf(shared->status.error, sizeof shared->status.error, "%s", error);
     for (char *c = shared->status.error; *c != '\0'; c++)
@@ -34,6 +41,7 @@ void uplink_report_state(struct uplink *uplink, enum uplink_state state, const c
     shared->retry_mono_ms = wait_ms > 0 ? clock_mono_ms() + wait_ms : 0;
     (void)pthread_mutex_unlock(&uplink->mutex);
     log_state(uplink, state, shared->status.error);
+    tell_change(uplink, is_news);
 }
 
 void uplink_report_stored(struct uplink *uplink, uint64_t bytes)
@@ -77,6 +85,7 @@ void uplink_report_exchange(struct uplink *uplink, size_t delivered, size_t agai
         uplink->shared.due_mono_ms = 0;
     }
     (void)pthread_mutex_unlock(&uplink->mutex);
+    tell_change(uplink, throttled);
 }
 
 void uplink_report_due(struct uplink *uplink)
@@ -94,9 +103,18 @@ void uplink_report_nothing_due(struct uplink *uplink)
     (void)pthread_mutex_unlock(&uplink->mutex);
 }
 
+void uplink_report_refusal(struct uplink *uplink, const char *reason)
+{
+    char *refusal = uplink->shared.status.refusal;
+    (void)pthread_mutex_lock(&uplink->mutex);
+    (void)snprintf(refusal, UPLINK_ERROR_BYTES, "%s", reason);
+    (void)pthread_mutex_unlock(&uplink->mutex);
+}
+
 void uplink_report_refused(struct uplink *uplink)
 {
     (void)pthread_mutex_lock(&uplink->mutex);
     uplink->shared.status.refused++;
     (void)pthread_mutex_unlock(&uplink->mutex);
+    tell_change(uplink, true);
 }

@@ -76,7 +76,6 @@ struct uplink {
     struct bisect bisect;
     bool took;                            /* records of the last request were */
     unsigned refusals;                    /* of requests, since a search began */
-    char refusal[UPLINK_ERROR_BYTES];     /* why the last request was refused */
     int64_t lane_due_mono_ms[LANE_COUNT]; /* 0: not known */
     int64_t woken_mono_ms;
     int64_t opened_mono_ms;
@@ -129,6 +128,9 @@ void uplink_report_due(struct uplink *uplink);
 
 /** What was due is so no more. */
 void uplink_report_nothing_due(struct uplink *uplink);
+
+/** Why a request, or a record, was refused: status.refusal. */
+void uplink_report_refusal(struct uplink *uplink, const char *reason);
 
 /** A record was given up. */
 void uplink_report_refused(struct uplink *uplink);

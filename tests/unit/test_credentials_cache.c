@@ -185,13 +185,22 @@ static void test_unused(void **state)
     close_cache(cache);
 }
 
+static void count_change(void *context)
+{
+    atomic_uint *changes = context;
+    atomic_fetch_add(changes, 1);
+}
+
 /* Nobody waits for a refresh: the old ones go on until they expire, then it is asked for in
  * growing pauses. */
 static void test_outage(void **state)
 {
     struct credentials_provider *cache = open_cache(true);
+    char fault[CREDENTIALS_FAULT_BYTES];
     int64_t start_ms = atomic_load(&now_ms);
+    atomic_uint changes = 0;
     (void)state;
+    credentials_cache_watch(cache, count_change, &changes);
     assert_int_equal(credentials_start(cache, "default", &progress), 0);
     (void)sem_wait(&waiting);
     (void)sem_wait(&slow.begun);
@@ -208,13 +217,19 @@ static void test_outage(void **state)
     (void)sem_wait(&waiting);
     assert_true(atomic_load(&look_ms) == atomic_load(&now_ms) + ASK_MS);
     expect(cache, 0, 0, "K1");
+    int64_t failing_ms = atomic_load(&now_ms);
     atomic_store(&now_ms, start_ms + HOUR_MS);
     wake();
     (void)sem_wait(&waiting);
+    assert_true(credentials_cache_failing_ms(cache, fault) == failing_ms); /* the first time */
+    assert_string_equal(fault, "slow says no");
+    assert_int_equal(atomic_load(&changes), 1);
     expect(cache, 0, E_TIMEOUT, "slow says no"); /* without waiting */
     atomic_store(&slow.result, 0);
     atomic_store(&now_ms, atomic_load(&look_ms));
     expect(cache, INT64_MAX, 0, "K4"); /* which wakes it, and waits */
+    assert_true(credentials_cache_failing_ms(cache, fault) == 0);
+    assert_int_equal(atomic_load(&changes), 2);
     close_cache(cache);
 }
 
