@@ -263,6 +263,7 @@ static int open_route(struct agent *agent, size_t index)
     struct uplink_options options;
     char fault[64 + ERROR_TEXT_BYTES];
     int rc = agent_route_prepare(agent, config, &options);
+    options.on_change = agent_tell_attract;
     if (rc == E_OK && config->credentials != NULL)
         rc = agent_credentials_open(agent, config->credentials, &options.credentials);
     if (rc == E_OK)
@@ -358,6 +359,8 @@ static int open_sensors(struct agent *agent, bool drain)
         .document_bytes_max = (size_t)CONFIG_DOCUMENT_KIB * 1024,
         .agent = &agent->asked,
         .heartbeat_ms = agent->watchdog.every_ms,
+        .on_trouble = agent_tell_attract,
+        .context = agent,
     };
     return collect_open(&options, &agent->collect);
 }
@@ -453,6 +456,8 @@ static int open_stages(struct agent *agent, bool drain)
     if (rc == E_OK && !drain)
         rc = open_coap(agent);
 #endif
+    if (rc == E_OK)
+        rc = agent_tell_open(agent);
     return rc == E_OK ? open_control(agent) : rc;
 }
 
@@ -532,6 +537,7 @@ static bool stop_stages(struct agent *agent)
 
 static void close_stages(struct agent *agent)
 {
+    agent_tell_close(agent);
     collect_close(agent->collect);
 #ifdef CONFIG_COAP
     agent_coap_close(agent);
@@ -731,6 +737,7 @@ static int64_t look_around(struct agent *agent)
 {
     int64_t health_ms = agent_health_look(agent);
     int64_t next_ms = earlier(health_ms, agent_certificate_look(agent));
+    next_ms = earlier(next_ms, agent_tell_look(agent));
 #ifdef CONFIG_COAP
     next_ms = earlier(next_ms, agent_coap_look(agent));
 #endif

@@ -77,22 +77,53 @@ static void judge_locked(struct agent_clock *clock, struct spool_clock_reading *
         now->offset_ms = clock->trusted_offset_ms;
 }
 
+bool agent_clock_agree(int64_t offset_ms, int64_t other_ms)
+{
+    return agree(offset_ms, other_ms, AGREE_MS);
+}
+
+/* The spool may hold its lock meanwhile: nobody is asked or waited for. */
+static void compare_locked(struct agent_clock *clock, const struct spool_clock_reading *now)
+{
+    bool is_news = now->quality != clock->last_quality ||
+                   !agree(now->offset_ms, clock->last_offset_ms, AGREE_MS);
+    if (!is_news)
+        return;
+    clock->last_quality = now->quality;
+    clock->last_offset_ms = now->offset_ms;
+    if (clock->watch != NULL)
+        stop_event_signal(clock->watch->fd);
+}
+
 void agent_clock_read(void *context, struct spool_clock_reading *ret_reading)
 {
     struct agent_clock *clock = context;
     struct spool_clock_reading now = read_clocks();
     (void)pthread_mutex_lock(&clock->lock);
     judge_locked(clock, &now);
+    compare_locked(clock, &now);
     (void)pthread_mutex_unlock(&clock->lock);
     *ret_reading = now;
 }
 
-const char *agent_clock_quality(struct agent_clock *clock)
+void agent_clock_watch(struct agent_clock *clock, const struct stop *stop)
+{
+    (void)pthread_mutex_lock(&clock->lock);
+    clock->watch = stop;
+    (void)pthread_mutex_unlock(&clock->lock);
+}
+
+const char *agent_clock_quality_name(enum time_quality quality)
 {
     static const char *const qualities[] = {"synced", "corrected", "estimated"};
+    return qualities[quality];
+}
+
+const char *agent_clock_quality(struct agent_clock *clock)
+{
     struct spool_clock_reading now;
     agent_clock_read(clock, &now);
-    return qualities[now.quality];
+    return agent_clock_quality_name(now.quality);
 }
 
 /* The kernel and a Date of the last hours say one thing, this one another. */

@@ -96,7 +96,7 @@ static int send(struct agent *agent, const struct agent_status *now, enum lane l
 {
     const struct driver_health health = gather(agent, &now->status);
     struct agent_note note;
-    agent_note_begin(&note, "health");
+    agent_note_begin(&note, AGENT_EVENT_HEALTH);
     write_agent(&note.json, &now->status);
     write_counts(&note.json, &health);
     write_rest(&note.json, &now->status, &health);

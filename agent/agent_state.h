@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "agent/agent.h"
+#include "agent/agent_tell.h"
 #include "agent/agent_trial.h"
 #include "agent/batch/inspect.h"
 #include "agent/control/control.h"
@@ -36,7 +37,10 @@ struct agent_clock {
     bool has_trusted;
     int64_t trusted_ms; /* when somebody vouched for it last */
     int64_t trusted_offset_ms;
-    bool contradicted; /* kernel and Date have different times: that is in the log */
+    bool contradicted;        /* kernel and Date have different times: that is in the log */
+    const struct stop *watch; /* signalled when a reading is other than the one before: */
+    enum time_quality last_quality;
+    int64_t last_offset_ms;
 };
 
 /** The service manager's, or the kernel's where there is none; main's alone. */
@@ -116,6 +120,7 @@ struct agent {
     atomic_bool damaged;   /* the spool's file is: said by the thread that commits */
     bool damage_seen;      /* by the main thread: the stages are to be opened again */
     struct agent_trial trial;
+    struct agent_tell tell;
     bool has_rescued; /* the last spool left something to the next one: */
     struct spool_rescued rescued;
     int64_t restarts_ms[RESTARTS_MAX]; /* when, one after the other */
@@ -224,6 +229,14 @@ void agent_clock_learn(void *context, int64_t offset_ms);
 
 /** "synced", "corrected", "estimated". */
 const char *agent_clock_quality(struct agent_clock *clock);
+const char *agent_clock_quality_name(enum time_quality quality);
+
+/** From now on STOP is signalled when a reading has another quality than the one before, or an
+ *  offset that is more than seconds off; NULL: nobody is. */
+void agent_clock_watch(struct agent_clock *clock, const struct stop *stop);
+
+/** Whether two offsets are the same but for what a Date leaves open. */
+bool agent_clock_agree(int64_t offset_ms, int64_t other_ms);
 
 /** Whether the kernel calls its clock synchronised, and is believed. */
 bool agent_clock_vouched(struct agent_clock *clock);
@@ -286,9 +299,16 @@ void agent_alarm_salvaged(void *context, const struct spool_salvaged *salvaged);
 
 /* ---- agent_note.c: the agent's own records, which the sensor CFG_OWN_SENSOR has ---- */
 
-enum { AGENT_NOTE_BYTES = 768 };
+enum { AGENT_NOTE_BYTES = 1536 };
 
-/** A document {"event":EVENT,...}: whoever began it writes its members with json. */
+/** What they tell of: agent_event.def. */
+enum agent_event {
+#define AGENT_EVENT(symbol, name, members, meaning) AGENT_EVENT_##symbol,
+#include "agent/agent_event.def"
+#undef AGENT_EVENT
+};
+
+/** A document {"event":NAME,...}: whoever began it writes its members with json. */
 struct agent_note {
     struct json_write json;
     struct writer text;
@@ -297,9 +317,19 @@ struct agent_note {
     uint64_t sequence; /* 0: it was not */
 };
 
-void agent_note_begin(struct agent_note *note, const char *event);
+void agent_note_begin(struct agent_note *note, enum agent_event event);
 
-/** Ends it and hands it to the spool, as spool_append; also E_TOO_BIG: the document. */
+/** A member: TEXT as the log has it (log_value), cut to some 200 bytes. */
+void agent_note_write_text(struct agent_note *note, const char *key, const char *text);
+
+/** Ends it. E_TOO_BIG. */
+int agent_note_end(struct agent_note *note);
+
+/** Hands it, once it is ended, to the spool, as spool_append: to as many lanes as are to have it.
+ */
+int agent_note_put(struct agent *agent, struct agent_note *note, enum lane lane, int64_t wait_ms);
+
+/** Both, for one lane. */
 int agent_note_send(struct agent *agent, struct agent_note *note, enum lane lane, int64_t wait_ms);
 
 /** Likewise, in the lane that alarms have; nobody is told where no route has any. A failure is
@@ -320,6 +350,26 @@ int64_t agent_health_look(struct agent *agent);
 
 /** As driver_agent.look; CONTEXT is the struct agent, whose stages are open. Any thread. */
 void agent_health_fill(void *context, struct driver_health *ret_health);
+
+/* ---- agent_tell.c: what happens, as records, where that is news. Troubles are looked at, not
+ * heard of: whoever is in one says so only to have main look, and what went by meanwhile is counted
+ * ---- */
+
+/** Behind the opening of the stages: from now on what changes is compared with how it is now.
+ *  E_NO_MEMORY; what is open is the caller's in any case. */
+int agent_tell_open(struct agent *agent);
+
+/** Likewise of what was not opened. */
+void agent_tell_close(struct agent *agent);
+
+/** For collect_options.on_trouble and the like: something is news. CONTEXT is the struct agent. Any
+ *  thread. */
+void agent_tell_attract(void *context);
+
+/** Records what has lasted for config.events_ms, as far as the quotas let it. Returns when to come
+ *  back (clock_mono_ms); INT64_MAX: when something is news. The main thread's, between start and
+ *  stop of the stages. */
+int64_t agent_tell_look(struct agent *agent);
 
 /* ---- agent_certificate.c: how long the device is who it is ---- */
 

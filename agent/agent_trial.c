@@ -22,7 +22,7 @@ static void note_failure(int code)
 static void write_outcome(struct agent_note *note, const struct config_outcome *outcome)
 {
     bool reverted = outcome->result == CONFIG_RESULT_REVERTED;
-    agent_note_begin(note, reverted ? "config-reverted" : "config-confirmed");
+    agent_note_begin(note, reverted ? AGENT_EVENT_CONFIG_REVERTED : AGENT_EVENT_CONFIG_CONFIRMED);
     json_write_text(&note->json, "origin", config_origin_name(outcome->origin));
     json_write_text(&note->json, "document", outcome->digest);
     if (outcome->route[0] != '\0')
@@ -145,7 +145,7 @@ static void give_proof(struct agent *agent)
     for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
         if ((lanes >> lane & 1) == 0)
             continue;
-        agent_note_begin(&note, "config-trial");
+        agent_note_begin(&note, AGENT_EVENT_CONFIG_TRIAL);
         json_write_text(&note.json, "origin", config_origin_name(trial->applied.origin));
         json_write_text(&note.json, "document", trial->applied.digest);
         int rc = agent_note_send(agent, &note, lane, 0);

@@ -10,7 +10,7 @@
 #include "platform/base/error.h"
 #include "platform/fs.h"
 
-enum { WAIT_MS = 1000, MARGIN_MS = 10000, HEALTH_MS_MIN = 1000 };
+enum { WAIT_MS = 1000, MARGIN_MS = 10000, OWN_MS_MIN = 1000 };
 
 const char *config_lane_name(enum cfg_lane lane)
 {
@@ -193,16 +193,23 @@ static void check_device(struct config_reader *reader)
         warn_of_name(reader, node);
 }
 
-/* ---- how it is ---- */
+/* ---- its own records ---- */
 
-static void check_health(struct config_reader *reader)
+static void check_second(struct config_reader *reader, const char *key, int64_t ms,
+                         const char *fault)
 {
-    int64_t every_ms = reader->config->health_ms;
-    const struct json_node *node = config_read_member(reader->root, "health");
-    if (every_ms > 0 && every_ms < HEALTH_MS_MIN)
-        config_fault(reader->faults, node != NULL ? node : reader->root,
-                     node != NULL ? NULL : "health",
-                     "is too often; choose 1s or more, or 0s for never");
+    const struct json_node *node = config_read_member(reader->root, key);
+    if (ms > 0 && ms < OWN_MS_MIN)
+        config_fault(reader->faults, node != NULL ? node : reader->root, node != NULL ? NULL : key,
+                     "%s", fault);
+}
+
+static void check_own_records(struct config_reader *reader)
+{
+    check_second(reader, "health", reader->config->health_ms,
+                 "is too often; choose 1s or more, or 0s for never");
+    check_second(reader, "events", reader->config->events_ms,
+                 "is too soon; choose 1s or more, or 0s for nothing");
 }
 
 /* ---- all together ---- */
@@ -222,7 +229,7 @@ static int read_config(struct config_reader *reader, const struct json_node *roo
     config->spool.wait_ms = WAIT_MS;
     config_read_object(reader, root, &schema_root, config);
     check_device(reader);
-    check_health(reader);
+    check_own_records(reader);
     config_spool_path(reader);
     resolve_shares(reader);
     check_windows(reader);

@@ -383,6 +383,7 @@ struct config {
     const char *device_warning; /* what is wrong with that name, and what helps; NULL: nothing */
     int64_t alarm_after_ms;     /* data that waits so long is unhealthy */
     int64_t health_ms;          /* how often the agent records how it is; 0: never */
+    int64_t events_ms;          /* it records what has lasted so long; 0: nothing */
     struct cfg_spool spool;
     struct cfg_link link;
     struct cfg_source source;

@@ -293,6 +293,13 @@ static const struct schema_key root_keys[] = {
                           "\"0s\": never. See RECORDS OF THE AGENT in runnel.json(5)."),
      .kind = SCHEMA_DURATION, SCHEMA_AT(config, health_ms), .standard = CONFIG_HEALTH_INTERVAL,
      .high = 7 * SCHEMA_DAY_MS},
+    {SCHEMA_KEY("events",
+                "How long something must last, or the agent run, before it records what happened: "
+                "its start, sensors, routes and keys that fail or are well again, steps of the "
+                "clock; from \"1s\" on, or \"0s\": nothing. See RECORDS OF THE AGENT in "
+                "runnel.json(5)."),
+     .kind = SCHEMA_DURATION, SCHEMA_AT(config, events_ms), .standard = CONFIG_EVENTS_AFTER,
+     .high = SCHEMA_DAY_MS},
     {SCHEMA_KEY("spool", "The durable buffer."), .kind = SCHEMA_OBJECT, SCHEMA_AT(config, spool),
      .members = &spool_table},
     {SCHEMA_KEY(

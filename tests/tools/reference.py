@@ -106,7 +106,9 @@ def write(root, tables):
 PLANTS = (
     ("agent/reference.def", r'EVENT\("started",\s*"[^"]*",\s*""\)\n', "", "event started"),
     ("agent/agent.c", r'log_info\("stopping"\)', 'log_info("stoppping")', "event stoppping"),
-    ("agent/reference.def", r'RECORD\("health",', 'RECORD("illness",', "record illness"),
+    ("agent/agent_event.def", r'AGENT_EVENT\(ROUTE_UP,', "AGENT_EVENT(ROUTE_BACK,",
+     "record ROUTE_BACK"),
+    ("agent/reference.def", r'RECORD\("doctor",', 'RECORD("healer",', "record healer"),
     ("agent/reference.def", r'VARIABLE\("TMPDIR",', 'VARIABLE("TMPFOLDER",', "variable TMPFOLDER"),
     ("agent/agent_scratch.c", r'getenv\("TMPDIR"\)', 'getenv("SCRATCH")', "variable SCRATCH"),
     ("agent/reference.def", r"EXIT\(CLI_USAGE,", "EXIT(CLI_ABUSE,", "exit code CLI_ABUSE"),

@@ -10,6 +10,7 @@ import tree
 
 LITERAL = re.compile(r'"((?:\\.|[^"\\])*)"')
 DEF = "agent/reference.def"
+EVENT_DEF = "agent/agent_event.def"
 MANUAL = "platform/man/runnel.1"
 METRICS = "agent/control/metrics.c"
 SCOPES = {"OF_AGENT": "", "OF_LANE": "lane", "OF_ROUTE": "route", "OF_ROUTE_LANE": "route, lane",
@@ -37,23 +38,23 @@ def without_comments(text):
 
 # ---- agent/reference.def ----
 
-def entries(root, macro):
+def entries(root, macro, file=DEF):
     """{name: the texts} of EVENT("name", "text", ...), and the names that are there twice."""
-    text = without_comments((root / DEF).read_text())
+    text = without_comments((root / file).read_text())
     found, twice = {}, []
     string = r'(?:\s*"(?:\\.|[^"\\])*")+'
     for match in re.finditer(macro + r'\("?([\w-]+)"?((?:,' + string + r")+)\)", text):
         if match[1] in found:
             twice.append(match[1])
         found[match[1]] = [text_of(part) for part in re.findall("," + "(" + string + ")", match[2])]
-    return found, [f"{DEF}: {macro}({name}) is there twice" for name in twice]
+    return found, [f"{file}: {macro}({name}) is there twice" for name in twice]
 
 
-def compare(what, macro, described, named):
+def compare(what, macro, described, named, table=DEF):
     """Both ways; NAMED is {name: the file that has it}."""
-    faults = [f'{file}: the {what} {name} is not in {DEF}: add {macro}("{name}", ...) there'
+    faults = [f'{file}: the {what} {name} is not in {table}: add {macro}("{name}", ...) there'
               for name, file in named.items() if name not in described]
-    faults += [f"{DEF}: the {what} {name} is not in the code: remove it, or correct its name"
+    faults += [f"{table}: the {what} {name} is not in the code: remove it, or correct its name"
                for name in described if name not in named]
     return faults
 
@@ -68,9 +69,8 @@ def events_in(text):
 
 
 def records_in(text):
-    """What the sensor "runnel" records: agent_note_begin(), or a function that calls it."""
-    for call in re.findall(r"\b(?:agent_note_)?begin\(([^;]*?)\);", text):
-        yield from re.findall(r'"([a-z]+(?:-[a-z]+)*)"', call)
+    """What the sensor "runnel" records: symbols of agent_event.def, and what is written as text."""
+    yield from re.findall(r"\bAGENT_EVENT_([A-Z]\w+)", text)
     yield from re.findall(r'\{\\"event\\":\\"([a-z-]+)\\"', text)
 
 
@@ -224,6 +224,21 @@ def metrics(root):
     return found, faults
 
 
+# ---- records ----
+
+def record_facts(root, written, used, faults):
+    """{name: [its members, what it says]}; adds to FAULTS."""
+    table, twice = entries(root, "AGENT_EVENT", EVENT_DEF)
+    told = {name: [members, says] for name, members, says in table.values()}
+    faults += twice
+    faults += compare("record", "AGENT_EVENT", table,
+                      {name: file for name, file in used.items() if name.isupper()}, EVENT_DEF)
+    faults += compare("record", "RECORD", written,
+                      {name: file for name, file in used.items()
+                       if not name.isupper() and name not in told})
+    return told | {name: ["", *texts] for name, texts in written.items()}
+
+
 # ---- all of it ----
 
 def read(root):
@@ -238,14 +253,14 @@ def read(root):
         described[macro], twice = entries(root, macro)
         faults += twice
     faults += compare("event", "EVENT", described["EVENT"], events)
-    faults += compare("record", "RECORD", described["RECORD"], records)
+    told = record_facts(root, described["RECORD"], records, faults)
     faults += compare("variable", "VARIABLE", described["VARIABLE"], variables)
     faults += compare("exit code", "EXIT", described["EXIT"],
                       {name: "agent/cli/cli.h" for name in codes})
     for name, usage, groups, file in known:
         faults += flag_faults(page, name, usage, groups, file)
     faults += manual_faults(page, [group for row in known for group in row[2]])
-    facts = {"events": described["EVENT"], "levels": levels, "records": described["RECORD"],
+    facts = {"events": described["EVENT"], "levels": levels, "records": told,
              "variables": described["VARIABLE"], "commands": known, "metrics": rows,
              "exits": [(codes.get(name), *texts) for name, texts in described["EXIT"].items()]}
     return facts, faults

@@ -244,8 +244,9 @@ def fact_pages(facts):
                 for name, texts in facts["events"].items()])),
         ("Records of the sensor runnel", "Documents in the stream itself, told by their member "
          "`event`; [runnel.json(5)](../platform/man/runnel.json.5) shows one.\n\n" +
-         table(["event", "what it says"],
-               [[code(name), cell(texts[0])] for name, texts in facts["records"].items()])),
+         table(["event", "its other members (?: not always)", "what it says"],
+               [[code(name), code(members) if members else "", cell(sentence(says))]
+                for name, (members, says) in facts["records"].items()])),
     ]
 
 

@@ -2033,6 +2033,12 @@ static void test_health(void **state)
                   "2:11: health: is too often; choose 1s or more, or 0s for never\n");
     expect_faults(*state, HEAD "\"health\": \"8d\" }",
                   "2:11: health: \"8d\" is out of range; choose from 0s to 7d\n");
+    config = expect_good(*state, HEAD "\"events\": \"0s\" }");
+    assert_int_equal(config->events_ms, 0);
+    config = expect_good(*state, HEAD "\"link\": {} }");
+    assert_int_equal(config->events_ms, 60 * 1000);
+    expect_faults(*state, HEAD "\"events\": \"1ms\" }",
+                  "2:11: events: is too soon; choose 1s or more, or 0s for nothing\n");
     expect_faults(*state, HEAD "\"sensors\": [{ \"name\": \"runnel\", \"driver\": \"proc\" }] }",
                   "2:23: sensors[0].name: \"runnel\" is what the agent calls itself in its own "
                   "records; choose another\n");
