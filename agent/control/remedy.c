@@ -5,7 +5,8 @@
 
 #include "platform/base/error.h"
 
-static const char is_there[] = "is it plugged in and powered? dmesg says what the kernel saw last";
+static const char is_there[] =
+    "is it there: a device plugged in and powered (see dmesg), a program installed?";
 static const char who_holds[] = "who has it open: fuser -v PATH, or ls -l /proc/*/fd";
 static const char wiring[] = "power, wiring, and the address that is set at the device";
 static const char who_may[] = "as which user the agent runs: ps -o user,group,args -C runnel";
@@ -20,7 +21,7 @@ static const char who_may[] = "as which user the agent runs: ps -o user,group,ar
 
 /* errno(3), and of the buses Documentation/i2c/fault-codes. */
 static const struct remedy of_system[] = {
-    SYSTEM(ENOENT, is_there, "is the path in the configuration spelt as it is under /dev or /sys?",
+    SYSTEM(ENOENT, is_there, "is the path in the configuration spelt as it is on this machine?",
            "is the kernel's driver there? lsmod; zcat /proc/config.gz"),
     SYSTEM(ENODEV, is_there, "it was there and is gone, or its kernel driver let it go"),
     SYSTEM(ENXIO, "nothing answers at this address; scan the bus: i2cdetect -y N", wiring),

@@ -90,8 +90,8 @@ static void test_a_fault_is_named_and_numbered(void **state)
            ",\"state\":\"failing\",\"samples\":0,\"errors\":0,\"missed\":0,\"age_s\":null,"
            "\"values\":{},\"missing\":null,\"fault\":{\"text\":\"/dev/ttyS1: absent\","
            "\"meaning\":\"No such file or directory\",\"name\":\"ENOENT\",\"errno\":2,\"check\":["
-           "\"is it plugged in and powered? dmesg says what the kernel saw last\","
-           "\"is the path in the configuration spelt as it is under /dev or /sys?\","
+           "\"is it there: a device plugged in and powered (see dmesg), a program installed?\","
+           "\"is the path in the configuration spelt as it is on this machine?\","
            "\"is the kernel's driver there? lsmod; zcat /proc/config.gz\"]}}}");
     view.code = E_STOP; /* nobody knows a remedy */
     expect(&view,
