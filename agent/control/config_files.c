@@ -42,9 +42,10 @@ static const char *file_name(struct config_files *files, bool *ret_asked_for)
     return files->standard;
 }
 
-static int report(struct config_files *files, const char *name, const char *what, int code)
+static int report(struct config_files *files, const char *name, const char *what, int code,
+                  const char *remedy)
 {
-    config_fault_at(files->faults, name, 0, 0, "%s: %s", what, ERROR_TEXT(code));
+    config_fault_at(files->faults, name, 0, 0, "%s: %s; %s", what, ERROR_TEXT(code), remedy);
     return E_CONFIG;
 }
 
@@ -72,7 +73,7 @@ static int name_document(struct config_files *files, struct document *document, 
 {
     int length = snprintf(document->name, sizeof document->name, "%s", name);
     return length < 0 || (size_t)length >= sizeof document->name
-               ? report(files, STANDARD_FILE, "the path is too long", E_TOO_BIG)
+               ? report(files, STANDARD_FILE, "the path is too long", E_TOO_BIG, "shorten it")
                : 0;
 }
 
@@ -90,7 +91,7 @@ static int read_document(struct config_files *files, struct document *document)
     else if (error_errno(rc) == ENOENT)
         rc = E_NOT_FOUND;
     else
-        rc = report(files, document->name, "cannot be read", rc);
+        rc = report(files, document->name, "cannot be read", rc, "mend that, or remove it");
     free(text);
     return rc;
 }
@@ -177,11 +178,13 @@ static int read_fragment(struct config_files *files, const char *name)
     char path[FS_PATH_BYTES];
     const char *directory = files->directory;
     if (files->count > FRAGMENTS_MAX)
-        return report(files, directory, "holds more than 64 fragments", E_TOO_BIG);
+        return report(files, directory, "holds more than 64 fragments", E_TOO_BIG, "join some");
     if (fs_join(directory, name, path, sizeof path) < 0)
-        return report(files, directory, "the path of a fragment is too long", E_TOO_BIG);
+        return report(files, directory, "the path of a fragment is too long", E_TOO_BIG,
+                      "shorten it");
     int rc = read_next(files, path);
-    return rc == E_NOT_FOUND ? report(files, directory, "a fragment vanished", rc) : rc;
+    return rc == E_NOT_FOUND ? report(files, directory, "a fragment vanished", rc, "try again")
+                             : rc;
 }
 
 /* Reads all fragments, also behind one with faults. */
@@ -200,7 +203,7 @@ static int read_fragments(struct config_files *files)
         return errno == ENOENT || errno == ENOTDIR
                    ? 0
                    : report(files, main_name, "its directory of fragments cannot be read",
-                            error_sys(errno));
+                            error_sys(errno), "mend that, or remove it");
     for (int i = 0; i < found; i++) {
         int rc = read_fragment(files, entries[i]->d_name);
         worst = rc < 0 && worst != E_NO_MEMORY ? rc : worst;
@@ -312,7 +315,7 @@ int config_files_apply(struct config_files *files, const char *name, const char 
     if (rc == 0)
         rc = text != NULL ? parse(files, document, text, count) : read_document(files, document);
     if (rc == E_NOT_FOUND)
-        rc = report(files, document->name, "was applied and cannot be read", rc);
+        rc = report(files, document->name, "was applied and cannot be read", rc, "apply it again");
     if (rc == 0)
         *ret_root = json_read_root(document->read);
     return rc;

@@ -2181,7 +2181,11 @@ static void test_fragments_merge(void **state)
                 "{ \"device\": \"first\", \"spool\": { \"size\": \"2MiB\", \"path\": null },"
                 " \"routes\": [ { \"name\": \"live\", \"batch\": { \"records\": 7 } } ] }");
     write_below(fixture, "r.d/notes.txt", "{");
-    write_below(fixture, "r.d/.hidden.json", "{");
+    static const char *const leftovers[] = {
+        "r.d/.hidden.json", "r.d/20.json~",         "r.d/20.json.bak", "r.d/20.json.dpkg-new",
+        "r.d/.20.json.swp", "r.d/20.json.dpkg-old", "r.d/#20.json#",   "r.d/20.json.rpmnew"};
+    for (size_t i = 0; i < sizeof leftovers / sizeof *leftovers; i++)
+        write_below(fixture, leftovers[i], "{");
     const struct config *config = expect_good(
         fixture, HEAD "\"spool\": { \"size\": \"1MiB\", \"path\": \"p\", \"ack_window\": \"1s\" },"
                       " \"sensors\": [ { \"name\": \"a\", \"driver\": \"proc\" },"
@@ -2217,6 +2221,12 @@ static void test_faults_in_fragments(void **state)
     write_below(fixture, "r.d/10.json", "{");
     assert_int_equal(load_path(fixture, fixture->file), E_CONFIG);
     assert_non_null(strstr(fixture->faults, "10.json:1:2: the file ends, and the { of line 1"));
+    write_below(fixture, "r.d/20.json", "\n");
+    write_below(fixture, "r.d/30.json/there", "a directory of this name");
+    assert_int_equal(load_path(fixture, fixture->file), E_CONFIG);
+    assert_non_null(strstr(fixture->faults, "10.json:1:2: the file ends"));
+    assert_non_null(strstr(fixture->faults, "20.json:1:1: there is nothing in this file"));
+    assert_non_null(strstr(fixture->faults, "30.json: cannot be read: Is a directory; mend that"));
 }
 
 static void test_state_directory(void **state)
