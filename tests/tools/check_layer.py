@@ -40,7 +40,8 @@ DIRECTORIES = {"bindir": "/usr/bin", "sysconfdir": "/etc", "nonarch_libdir": "/u
                "systemd_system_unitdir": "/usr/lib/systemd/system", "localstatedir": "/var",
                "mandir": "/usr/share/man", "PN": "runnel"}
 # What bitbake.conf and the classes package without being told.
-PACKAGED = ("/usr/bin/*", "/etc/*", "/usr/share/man/*", "/usr/lib/systemd/system/*")
+PACKAGED = ("/usr/bin/*", "/etc/*", "/usr/share/man/*", "/usr/share/doc/*",
+            "/usr/lib/systemd/system/*")
 
 LAYER_VARIABLES = ("BBPATH", "BBFILES", "BBFILE_COLLECTIONS", "BBFILE_PATTERN_runnel",
                    "BBFILE_PRIORITY_runnel", "LAYERVERSION_runnel", "LAYERDEPENDS_runnel",

@@ -49,6 +49,7 @@ PACKAGECONFIG[w1] = ",,"
 PACKAGECONFIG[systemd] = ",,"
 PACKAGECONFIG[init] = ",,"
 PACKAGECONFIG[import] = ",,,util-linux-findfs util-linux-unshare"
+PACKAGECONFIG[metrics] = ",,"
 PACKAGECONFIG[tests] = "-DRUNNEL_TESTS=unit -DRUNNEL_TESTS_AT=${PTEST_PATH},-DRUNNEL_TESTS=OFF,cmocka"
 
 # flag:symbol
@@ -56,7 +57,8 @@ RUNNEL_DRIVERS = "can:DRIVER_CAN coap:COAP exec:DRIVER_EXEC gpio:DRIVER_GPIO hwm
     i2c:DRIVER_I2C iio:DRIVER_IIO iio_buffer:DRIVER_IIO_BUFFER lines:DRIVER_LINES \
     modbus:DRIVER_MODBUS proc:DRIVER_PROC self:DRIVER_SELF sim:DRIVER_SIM thermal:DRIVER_THERMAL \
     w1:DRIVER_W1"
-RUNNEL_SERVICES = "systemd:SERVICE_SYSTEMD init:SERVICE_INIT import:SERVICE_IMPORT"
+RUNNEL_SERVICES = "systemd:SERVICE_SYSTEMD init:SERVICE_INIT import:SERVICE_IMPORT \
+    metrics:SERVICE_METRICS"
 
 def runnel_fragment(d):
     """What PACKAGECONFIG says, as lines of Kconfig."""
@@ -154,8 +156,10 @@ FILES:${PN} += " \
     ${nonarch_libdir}/sysusers.d/runnel.conf \
     ${nonarch_libdir}/tmpfiles.d/runnel*.conf \
     ${nonarch_libdir}/runnel/import \
+    ${nonarch_libdir}/runnel/metrics \
     ${nonarch_libdir}/udev/rules.d/80-runnel-import.rules \
     ${systemd_system_unitdir}/runnel-*.service \
+    ${systemd_system_unitdir}/runnel-*.timer \
 "
 CONFFILES:${PN} = " \
     ${sysconfdir}/default/runnel \
