@@ -19,7 +19,8 @@ target_compile_options(runnel_flags INTERFACE
     -Wvla -Wformat=2
     -fno-common -ffunction-sections -fdata-sections ${RUNNEL_STACK_PROTECTOR})
 target_include_directories(runnel_flags INTERFACE ${CMAKE_SOURCE_DIR})
-target_link_options(runnel_flags INTERFACE -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now)
+target_link_options(runnel_flags INTERFACE -Wl,--gc-sections -Wl,--as-needed
+    -Wl,-z,relro,-z,now,-z,noexecstack)
 target_link_libraries(runnel_flags INTERFACE Threads::Threads)
 
 # Off for distributions: their next compiler knows warnings that nobody has seen yet.
@@ -41,9 +42,20 @@ if(RUNNEL_SANITIZE)
     target_compile_definitions(runnel_flags INTERFACE RUNNEL_SANITIZED=1)
     target_link_options(runnel_flags INTERFACE -fsanitize=${RUNNEL_SANITIZE})
 else()
-    # It needs the optimiser, and the sanitizers see more without it.
+    # It needs the optimiser, and the sanitizers see more without it. Level 3 knows sizes of what is
+    # taken at run time, with compilers that can tell them.
+    set(fortify 3)
+    if(CMAKE_C_COMPILER_ID STREQUAL GNU AND CMAKE_C_COMPILER_VERSION VERSION_LESS 12)
+        set(fortify 2)
+    endif()
     target_compile_options(runnel_flags INTERFACE
-        "$<$<NOT:$<CONFIG:Debug>>:SHELL:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2>")
+        "$<$<NOT:$<CONFIG:Debug>>:SHELL:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=${fortify}>")
+    # Where the processor checks what is jumped and returned to; older ones pass over it.
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+        target_compile_options(runnel_flags INTERFACE -mbranch-protection=standard)
+    elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|i[3-6]86)$")
+        target_compile_options(runnel_flags INTERFACE -fcf-protection=full)
+    endif()
 endif()
 
 # The program is position-independent also where the compiler's default is not. A static one cannot

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 
+import check_hardening
 import tree
 
 # A function of each thing that can be left out, and what several of them share.
@@ -59,18 +60,6 @@ def options_of(board, build):
     defconfig = build / f"{board}.defconfig"
     kconfig(board, defconfig)
     return ["-DBOARD=host", f"-DRUNNEL_DEFCONFIG={defconfig}"]
-
-
-def check_program(program):
-    """Position-independent, read-only after relocation, stack not executable."""
-    shown = run("readelf", "-W", "-h", "-l", "-d", program)
-    for pattern, meaning in ((r"Type:\s+DYN", "position-independent"),
-                             (r"GNU_RELRO", "relocations become read-only"),
-                             (r"\bNOW\b", "symbols are bound at start"),
-                             (r"GNU_STACK.* RW  ", "the stack is not executable")):
-        if not re.search(pattern, shown):
-            sys.exit(f"{program}: {meaning}: is not so\n{shown}")
-        print(meaning)
 
 
 def check_left_out(program):
@@ -151,7 +140,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         run("env", f"DESTDIR={folder}", "cmake", "--install", build, "--strip")
         program = pathlib.Path(folder) / "usr/bin/runnel"
-        check_program(program)
+        check_hardening.check(program)
         check_switches(board, build / "runnel")
         print(f"{board}: {program.stat().st_size} bytes stripped")
         if board == "all-off":
