@@ -35,6 +35,8 @@ set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 # What is known only when the package is made: package_depends.cmake, package_files.cmake.
 set(CPACK_RUNNEL_SOURCE ${CMAKE_SOURCE_DIR})
 set(CPACK_RUNNEL_PROGRAM ${CMAKE_BINARY_DIR}/runnel)
+set(CPACK_RUNNEL_BUILD ${CMAKE_BINARY_DIR})
+set(CPACK_RUNNEL_PYTHON ${RUNNEL_PYTHON})
 set(CPACK_RUNNEL_SYSROOT "${RUNNEL_SYSROOT}")
 set(CPACK_PROJECT_CONFIG_FILE ${CMAKE_SOURCE_DIR}/platform/cmake/package_depends.cmake)
 set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_SOURCE_DIR}/platform/cmake/package_files.cmake)

@@ -1,0 +1,171 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+The bill of materials of a program is CycloneDX 1.5, has every library that the program names and no
+other, and is the same each time.
+
+usage: check_sbom.py BUILD PROGRAM [--control]
+
+--control spoils it in every way that counts; each must be found. The rules of the format are those
+of its schema for the members that are used here.
+"""
+import copy
+import hashlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import tree
+
+TOP = {"bomFormat", "specVersion", "serialNumber", "version", "metadata", "components",
+       "dependencies"}
+COMPONENT = {"type", "bom-ref", "name", "version", "licenses", "purl", "hashes", "properties"}
+SPDX = {"Apache-2.0", "GPL-2.0-or-later", "OLDAP-2.8", "MIT", "Zlib", "LGPL-2.1-or-later",
+        "BSD-2-Clause"}
+UUID = r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+PURL = (r"pkg:(deb/debian|generic)/[a-z0-9.+-]+"
+        r"(@([A-Za-z0-9._~-]|%[0-9A-F]{2})+)?([?]arch=[a-z0-9]+)?")
+
+
+def run(*command, **options):
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True,
+                          check=True, **options).stdout
+
+
+def licences(component):
+    """The SPDX identifiers that COMPONENT names."""
+    for choice in component["licenses"]:
+        yield from re.split(" (?:OR|AND) ", choice.get("expression") or choice["license"]["id"])
+
+
+def component_faults(component):
+    where = component.get("name", "?")
+    if not {"type", "bom-ref", "name", "licenses", "purl"} <= set(component) <= COMPONENT:
+        yield f"{where}: members {sorted(component)}"
+        return
+    if component["type"] not in ("application", "library"):
+        yield f"{where}: type {component['type']}"
+    if not set(licences(component)) <= SPDX:
+        yield f"{where}: licences {component['licenses']}"
+    if not re.fullmatch(PURL, component["purl"]):
+        yield f"{where}: purl {component['purl']}"
+    for digest in component.get("hashes", ()):
+        if digest["alg"] != "SHA-256" or not re.fullmatch("[0-9a-f]{64}", digest["content"]):
+            yield f"{where}: hash {digest}"
+    for entry in component.get("properties", ()):
+        if set(entry) != {"name", "value"} or not all(isinstance(value, str)
+                                                      for value in entry.values()):
+            yield f"{where}: property {entry}"
+
+
+def format_faults(document):
+    if set(document) != TOP:
+        yield f"members {sorted(document)}"
+        return
+    if (document["bomFormat"], document["specVersion"]) != ("CycloneDX", "1.5"):
+        yield "not CycloneDX 1.5"
+    if not re.fullmatch(UUID, document["serialNumber"]) or document["version"] != 1:
+        yield f"serial number {document['serialNumber']}, version {document['version']}"
+    everything = [document["metadata"]["component"], *document["components"]]
+    for component in everything:
+        yield from component_faults(component)
+    references = [component.get("bom-ref") for component in everything]
+    if len(set(references)) != len(references):
+        yield "a bom-ref twice"
+    for entry in document["dependencies"]:
+        if not {entry["ref"], *entry["dependsOn"]} <= set(references):
+            yield f"{entry['ref']}: depends on what is not there"
+
+
+def program_faults(document, program):
+    """What is not as PROGRAM is."""
+    main = document["metadata"]["component"]
+    if main["hashes"][0]["content"] != hashlib.sha256(program.read_bytes()).hexdigest():
+        yield "the hash is another program's"
+    asked = set(re.findall(r"\(NEEDED\).*\[(.+)\]", run("readelf", "-d", program)))
+    told = {name for entry in document["dependencies"] if entry["ref"] == "runnel"
+            for name in entry["dependsOn"]}
+    if asked and asked != told:
+        yield f"the program asks for {sorted(asked)}, and it says {sorted(told)}"
+    reached, waiting = set(), list(told)
+    depends = {entry["ref"]: entry["dependsOn"] for entry in document["dependencies"]}
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += depends.get(name, [])
+    there = {component["bom-ref"] for component in document["components"]}
+    if there != reached:
+        yield f"nobody asks for {sorted(there - reached)}, {sorted(reached - there)} are missing"
+
+
+def faults(document, program):
+    found = list(format_faults(document))
+    return found or list(program_faults(document, program))
+
+
+def make(build, program, **environment):
+    with tempfile.TemporaryDirectory() as folder:
+        output = pathlib.Path(folder) / "sbom"
+        run(sys.executable, "-B", tree.ROOT / "platform/cmake/sbom.py", build, program, output,
+            env={**os.environ, **environment})
+        return output.read_text()
+
+
+def planted(good):
+    """(what was spoilt, the document)."""
+    def spoil(words, change):
+        document = copy.deepcopy(good)
+        change(document)
+        return words, document
+
+    first = good["components"][0]["bom-ref"]
+    yield spoil("a library is missing", lambda bad: bad["components"].pop())
+    yield spoil("a library too many", lambda bad: bad["components"].append(
+        {**bad["components"][0], "bom-ref": "libfoo.so.1"}))
+    yield spoil("one is not asked for", lambda bad: [
+        entry["dependsOn"].clear() for entry in bad["dependencies"] if entry["ref"] == "runnel"])
+    yield spoil("one twice", lambda bad: bad["components"].append(bad["components"][0]))
+    yield spoil("another program", lambda bad: bad["metadata"]["component"]["hashes"][0].update(
+        content="0" * 64))
+    yield spoil("half a hash", lambda bad: bad["components"][0].update(
+        hashes=[{"alg": "SHA-256", "content": "00"}]))
+    yield spoil("no licence", lambda bad: bad["components"][0].pop("licenses"))
+    yield spoil("a licence of no list", lambda bad: bad["components"][0].update(
+        licenses=[{"license": {"id": "Apache2"}}]))
+    yield spoil("a purl of no kind", lambda bad: bad["components"][0].update(purl=first))
+    yield spoil("another version", lambda bad: bad.update(specVersion="1.0"))
+    yield spoil("a member of no schema", lambda bad: bad.update(libraries=[]))
+    yield spoil("a number as property", lambda bad: bad["components"][0].update(
+        properties=[{"name": "x", "value": 1}]))
+
+
+def main():
+    if len(sys.argv) not in (3, 4):
+        sys.exit(__doc__)
+    build, program = map(pathlib.Path, sys.argv[1:3])
+    text = make(build, program)
+    document = json.loads(text)
+    found = faults(document, program)
+    if found:
+        sys.exit("\n".join(found))
+    if sys.argv[3:] == ["--control"]:
+        for words, bad in planted(document):
+            if not faults(bad, program):
+                sys.exit(f"not found: {words}")
+            print(f"found: {words}")
+        return
+    if make(build, program) != text:
+        sys.exit("it is another one the second time")
+    dated = json.loads(make(build, program, SOURCE_DATE_EPOCH="1700000000"))
+    if dated["metadata"]["timestamp"] != "2023-11-14T22:13:20Z":
+        sys.exit(f"SOURCE_DATE_EPOCH is not its time: {dated['metadata']}")
+    print(f"{program}: {len(document['components'])} libraries, as it names them")
+
+
+if __name__ == "__main__":
+    main()
