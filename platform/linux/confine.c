@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -33,16 +34,22 @@ static void bound(uint64_t kept)
             (void)prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
 }
 
+/* Nothing is asked for where nothing changes: a service manager that gave none may refuse the call,
+ * as runnel.service does. */
 static int keep_capabilities(uint64_t kept)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+    struct __user_cap_data_struct now[_LINUX_CAPABILITY_U32S_3], wanted[_LINUX_CAPABILITY_U32S_3];
     for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
         uint32_t half = (uint32_t)(kept >> (32 * i));
-        data[i] = (struct __user_cap_data_struct){
+        wanted[i] = (struct __user_cap_data_struct){
             .effective = half, .permitted = half, .inheritable = half};
     }
-    return syscall(SYS_capset, &header, data) < 0 ? error_sys(errno) : E_OK;
+    if (syscall(SYS_capget, &header, now) < 0)
+        return error_sys(errno);
+    if (memcmp(now, wanted, sizeof wanted) == 0)
+        return E_OK;
+    return syscall(SYS_capset, &header, wanted) < 0 ? error_sys(errno) : E_OK;
 }
 
 /* RLIMIT_CORE is for programs that it starts: it does not keep a core from a pipe. */

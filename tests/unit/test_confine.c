@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "platform/confine.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +73,35 @@ static void test_gives_up_what_it_does_not_need(void **state)
 {
     (void)state;
     assert_int_equal(run_apart(gives_up), 0);
+}
+
+static int refuse(unsigned number)
+{
+    struct sock_filter code[] = {
+        {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, nr)},
+        {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, number},
+        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM},
+        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+    };
+    struct sock_fprog filter = {.len = sizeof code / sizeof *code, .filter = code};
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0);
+}
+
+static int has_nothing_to_give_up(void)
+{
+    struct confinement result;
+    REQUIRE(confine(NULL, &result) == E_OK);
+    REQUIRE(refuse(SYS_capset) == 0 || errno == EINVAL);
+    REQUIRE(confine(NULL, &result) == E_OK);
+    REQUIRE(result.capabilities == 0);
+    return 0;
+}
+
+/* As a unit of systemd has it: no capabilities, and no call to change them. */
+static void test_needs_no_call_to_give_up_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(run_apart(has_nothing_to_give_up), 0);
 }
 
 static int becomes_owner(void)
@@ -148,6 +179,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gives_up_what_it_does_not_need),
+        cmocka_unit_test(test_needs_no_call_to_give_up_nothing),
         cmocka_unit_test(test_root_becomes_the_owner_for_good),
         cmocka_unit_test(test_root_stays_where_root_is_the_owner),
         cmocka_unit_test(test_keeps_what_was_given_by_name),
