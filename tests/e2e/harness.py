@@ -220,7 +220,8 @@ class Agent:
         self.config_file = self.folder / "runnel.json"
         self.log = self.folder / "log"
         self.process = None
-        self.config = {"device": "gw-e2e", "sensors": [], **config}
+        # Scenarios count records: what happens is told to those that are about it.
+        self.config = {"device": "gw-e2e", "sensors": [], "events": "0s", **config}
         self.config.setdefault("routes", [{}])
         for route in self.config["routes"]:
             self.fill_route(route, endpoint, ca)

@@ -67,7 +67,7 @@ class Gateway:
             run, None, routes=[*(self.route(name) for name in self.sinks), narrow],
             sensors=[{"name": "probe", "driver": "exec", "command": ["/bin/sh", "-c", probe],
                       "interval": "20s", "timeout": "10s"}],
-            credentials={"kept": {"provider": "file"}}, alarm_after="1m", health="0s",
+            credentials={"kept": {"provider": "file"}}, alarm_after="1m", health="0s", events="1m",
             spool={"lanes": {"normal": {"age": "1s"}}})
         self.shim.preload(self.agent.environment)
         shim = self.agent.environment["LD_PRELOAD"]
