@@ -60,6 +60,10 @@ const char *net_address_text(const struct net_address *address, char text[NET_TE
  */
 void net_expect(int fd, uint64_t bytes);
 
+/** Whether the kernel keeps what is sent on FD until it fills a packet (TCP_CORK, 200 ms at most):
+ *  for a message that is sent in pieces. */
+void net_hold_partial(int fd, bool hold);
+
 /** A plain stream over FD, which it owns unless it fails. STOP must outlive it. E_NO_MEMORY. */
 int net_stream(int fd, const struct stop *stop, struct stream **ret_stream);
 

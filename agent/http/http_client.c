@@ -510,7 +510,10 @@ static int send_request(struct exchange *exchange)
     struct http_client *client = exchange->client;
     struct writer out;
 
+    bool in_pieces = exchange->total_bytes > sizeof client->out;
     writer_to_function(&out, client->out, sizeof client->out, send_piece, exchange);
+    if (in_pieces)
+        net_hold_partial(client->fd, true);
     writer_bytes(&out, exchange->request->head, exchange->request->head_bytes);
     int rc = write_body(exchange, &out);
     if (rc < 0)
@@ -521,6 +524,8 @@ static int send_request(struct exchange *exchange)
     rc = writer_finish(&out);
     if (rc < 0)
         return rc;
+    if (in_pieces)
+        net_hold_partial(client->fd, false);
     exchange->sent = true;
     exchange->outcome->sent = true;
     return 0;

@@ -240,6 +240,12 @@ void net_expect(int fd, uint64_t bytes)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
 }
 
+void net_hold_partial(int fd, bool hold)
+{
+    const int value = hold ? 1 : 0;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
+}
+
 static int connect_to(const struct net_address *address, int64_t deadline_ms,
                       const struct stop *stop, int *ret_fd)
 {
