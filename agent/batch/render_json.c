@@ -185,13 +185,19 @@ static void put_values(struct json_write *out, const struct render_json *render,
         json_write_object_end(out);
 }
 
+static bool has_break(const uint8_t *piece, size_t bytes)
+{
+    return memchr(piece, '\n', bytes) != NULL || memchr(piece, '\r', bytes) != NULL;
+}
+
 /* Inside a string of JSON there is no line break (RFC 8259, 7). What is cut between pieces stays
  * whole, since only single bytes are exchanged. */
 static void put_piece(const struct render_json *render, const uint8_t *piece, size_t bytes,
                       bool quoted, struct writer *out)
 {
     size_t start = 0;
-    for (size_t i = 0; (quoted || render->one_line) && i < bytes; i++) {
+    bool changes = quoted || (render->one_line && has_break(piece, bytes));
+    for (size_t i = 0; changes && i < bytes; i++) {
         bool breaks = piece[i] == '\n' || piece[i] == '\r';
         bool escapes = quoted && (piece[i] < ' ' || piece[i] == '"' || piece[i] == '\\');
         if (!breaks && !escapes)
