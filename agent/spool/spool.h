@@ -235,8 +235,15 @@ struct spool_backlog {
 void spool_route_backlog(struct spool_route *route, enum lane lane,
                          struct spool_backlog *ret_backlog);
 
-/** EVENT_FD is signalled once, when the route's records in all lanes reach RECORDS or BYTES. */
-void spool_route_arm(struct spool_route *route, int event_fd, uint64_t records, uint64_t bytes);
+/** What a route waits for: so many records, or so many bytes, in all lanes together, or any record
+ * in one of LANES. */
+struct spool_wake {
+    uint64_t records, bytes;
+    bool lanes[LANE_COUNT];
+};
+
+/** EVENT_FD is signalled once, when the route has what WAKE, which is copied, says. -1: never. */
+void spool_route_arm(struct spool_route *route, int event_fd, const struct spool_wake *wake);
 
 /**
  * Reads the records of one lane that the route has not acknowledged, in order. Holds no

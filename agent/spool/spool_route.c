@@ -251,14 +251,17 @@ void spool_route_backlog(struct spool_route *route, enum lane lane,
 
 void spool_route_wake_locked(struct spool_route *route)
 {
+    const struct spool_wake *armed = &route->armed;
     struct spool_backlog sum = {0};
+    bool urgent = false;
     if (route->armed_fd < 0)
         return;
     for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
         sum.records += route->waiting[lane].records;
         sum.bytes += route->waiting[lane].bytes;
+        urgent = urgent || (armed->lanes[lane] && route->waiting[lane].records > 0);
     }
-    if (sum.records < route->armed_records && sum.bytes < route->armed_bytes)
+    if (!urgent && sum.records < armed->records && sum.bytes < armed->bytes)
         return;
     stop_event_signal(route->armed_fd);
     route->armed_fd = -1;
@@ -279,12 +282,11 @@ void spool_route_waits_locked(struct spool *spool, enum lane lane, uint64_t reco
             spool_route_waits_for_locked(spool->routes[i], lane, records, bytes);
 }
 
-void spool_route_arm(struct spool_route *route, int event_fd, uint64_t records, uint64_t bytes)
+void spool_route_arm(struct spool_route *route, int event_fd, const struct spool_wake *wake)
 {
     (void)pthread_mutex_lock(&route->spool->lock);
     route->armed_fd = event_fd;
-    route->armed_records = records;
-    route->armed_bytes = bytes;
+    route->armed = *wake;
     spool_route_wake_locked(route);
     (void)pthread_mutex_unlock(&route->spool->lock);
 }

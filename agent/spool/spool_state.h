@@ -176,8 +176,7 @@ struct spool_route {
     unsigned times;
     struct burial burial;
     int armed_fd; /* -1: not armed */
-    uint64_t armed_records;
-    uint64_t armed_bytes;
+    struct spool_wake armed;
 };
 
 struct sensor_entry {

@@ -317,7 +317,7 @@ void uplink_close(struct uplink *uplink)
     if (uplink == NULL || uplink->thread.running)
         return;
     if (uplink->route != NULL)
-        spool_route_arm(uplink->route, -1, UINT64_MAX, UINT64_MAX);
+        spool_route_arm(uplink->route, -1, &(struct spool_wake){0});
     http_client_close(uplink->client);
     batch_close(&uplink->batch);
     dest_close(uplink->options.dest);

@@ -121,20 +121,23 @@ static bool is_due(struct uplink *uplink, struct look *look)
 }
 
 /* A full batch ends the wait, and so does any record that may be due earlier than what waits: one
- * in a lane that is empty and in more of a hurry. */
-static uint64_t wake_records(struct uplink *uplink, const struct look *look)
+ * in a lane that is empty and in more of a hurry. No other does, or each reading would wake a
+ * thread that has nothing to do for it. */
+static struct spool_wake wake_for(struct uplink *uplink, const struct look *look)
 {
+    struct spool_wake wake = {.records = UINT64_MAX, .bytes = UINT64_MAX};
     for (enum lane lane = LANE_ALARM; lane < LANE_COUNT; lane++) {
         int64_t due = clock_mono_ms() + uplink->options.age_ms[lane];
-        if (uplink_budget_is_open(uplink, lane) && look->lane_records[lane] == 0 &&
-            due < look->due_mono_ms)
-            return look->held_records + look->records + 1;
+        wake.lanes[lane] = uplink->options.lanes[lane] && uplink_budget_is_open(uplink, lane) &&
+                           look->lane_records[lane] == 0 && due < look->due_mono_ms;
+    }
+    if (uplink->pass != LINK_NONE) {
+        wake.records = look->held_records + full_records(uplink);
+        wake.bytes = look->held_bytes + full_bytes(uplink);
     }
     if (uplink->asks_time)
-        return look->held_records + look->records + 1; /* the first that is held is worth to ask */
-    if (uplink->pass == LINK_NONE)
-        return UINT64_MAX;
-    return look->held_records + full_records(uplink);
+        wake.records = look->held_records + look->records + 1; /* the first held is worth to ask */
+    return wake;
 }
 
 static int wait_for_change(struct uplink *uplink, const struct look *look)
@@ -142,8 +145,8 @@ static int wait_for_change(struct uplink *uplink, const struct look *look)
     int64_t now = clock_mono_ms();
     if (now < uplink->woken_mono_ms + WAKE_GAP_MS)
         (void)stop_wait(&uplink->soft, -1, 0, now + WAKE_GAP_MS);
-    spool_route_arm(uplink->route, uplink->event_fd, wake_records(uplink, look),
-                    uplink->pass == LINK_NONE ? UINT64_MAX : look->held_bytes + full_bytes(uplink));
+    const struct spool_wake wake = wake_for(uplink, look);
+    spool_route_arm(uplink->route, uplink->event_fd, &wake);
     int64_t until_ms =
         look->due_mono_ms < uplink->budget_mono_ms ? look->due_mono_ms : uplink->budget_mono_ms;
     int rc = stop_wait(&uplink->soft, uplink->event_fd, POLLIN, until_ms);

@@ -82,9 +82,19 @@ size_t fake_route_left(const struct spool *spool)
     return left;
 }
 
+static bool has_urgent(const struct spool *spool)
+{
+    for (size_t i = 0; i < spool->count; i++)
+        if (is_open(&spool->records[i]) && spool->armed.lanes[spool->records[i].record.lane])
+            return true;
+    return false;
+}
+
+/* Bytes do not count: what tests store is small. */
 void fake_route_wake(struct spool *spool)
 {
-    if (spool->armed_fd > 0 && fake_route_left(spool) >= spool->armed_records) {
+    if (spool->armed_fd > 0 &&
+        (fake_route_left(spool) >= spool->armed.records || has_urgent(spool))) {
         stop_event_signal(spool->armed_fd);
         spool->armed_fd = -1;
     }
@@ -127,11 +137,10 @@ void spool_route_backlog(struct spool_route *route, enum lane lane,
     }
 }
 
-void spool_route_arm(struct spool_route *route, int event_fd, uint64_t records, uint64_t bytes)
+void spool_route_arm(struct spool_route *route, int event_fd, const struct spool_wake *wake)
 {
-    (void)bytes; /* what tests store is small */
     spool_of(route)->armed_fd = event_fd;
-    spool_of(route)->armed_records = records;
+    spool_of(route)->armed = *wake;
     fake_route_wake(spool_of(route));
 }
 

@@ -28,7 +28,7 @@ struct spool {
     int open_error;     /* of spool_route_open */
     uint8_t boot_id;    /* the first byte of the boot that took the records */
     int armed_fd;
-    uint64_t armed_records;
+    struct spool_wake armed;
     size_t ack_calls;
     uint64_t pinned[LANE_COUNT];
     struct spool_gap gap; /* sequence 0: there is none */
@@ -50,7 +50,7 @@ struct fake_record *fake_route_add_document(struct spool *spool, enum lane lane,
 /** The one route of SPOOL. */
 struct spool_route *fake_route_of(struct spool *spool);
 
-/** Signals the armed event if enough records are there, as the spool does when some arrive. */
+/** Signals the armed event if what it waits for is there, as the spool does when some arrive. */
 void fake_route_wake(struct spool *spool);
 
 /** Records not yet acknowledged. */

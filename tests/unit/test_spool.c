@@ -333,6 +333,46 @@ static void test_two_routes(void **state)
     remove_bench(&bench);
 }
 
+static bool is_woken(int event_fd)
+{
+    struct pollfd poll_fd = {.fd = event_fd, .events = POLLIN};
+    bool woken = poll(&poll_fd, 1, 0) == 1;
+    stop_event_drain(event_fd);
+    return woken;
+}
+
+/* So many records wake a route, and the first in a lane that it watches; whichever it was, once. */
+static void test_wakes_a_route_for_what_it_waits_for(void **state)
+{
+    (void)state;
+    struct bench bench;
+    int event_fd;
+    const struct spool_wake wake = {
+        .records = 5, .bytes = UINT64_MAX, .lanes = {[LANE_ALARM] = true}};
+    make_bench(&bench);
+    open_bench(&bench);
+    assert_int_equal(stop_event_open(&event_fd), 0);
+    spool_route_arm(bench.route, event_fd, &wake);
+    append_readings(&bench, LANE_NORMAL, 4);
+    assert_false(is_woken(event_fd));
+    append_readings(&bench, LANE_BULK, 1);
+    assert_true(is_woken(event_fd));
+    append_readings(&bench, LANE_NORMAL, 10);
+    assert_false(is_woken(event_fd));
+    assert_int_equal(drain(bench.route, LANE_NORMAL, 0, true), 14);
+    assert_int_equal(drain(bench.route, LANE_BULK, 0, true), 1);
+    spool_route_arm(bench.route, event_fd, &wake);
+    append_readings(&bench, LANE_NORMAL, 1);
+    assert_false(is_woken(event_fd));
+    append_readings(&bench, LANE_ALARM, 1);
+    assert_true(is_woken(event_fd));
+    spool_route_arm(bench.route, event_fd, &wake); /* the alarm is still there */
+    assert_true(is_woken(event_fd));
+    close_bench(&bench, true);
+    (void)close(event_fd);
+    remove_bench(&bench);
+}
+
 static void test_documents_in_pieces(void **state)
 {
     (void)state;
@@ -902,6 +942,7 @@ int main(void)
         cmocka_unit_test(test_start_at_a_later_record),
         cmocka_unit_test(test_more_holes_than_flash_keeps),
         cmocka_unit_test(test_two_routes),
+        cmocka_unit_test(test_wakes_a_route_for_what_it_waits_for),
         cmocka_unit_test(test_documents_in_pieces),
         cmocka_unit_test(test_unclean_stop_keeps_what_was_accepted),
         cmocka_unit_test(test_followed_files_are_stored_first),
