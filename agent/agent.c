@@ -837,6 +837,7 @@ int agent_run(const struct agent_options *options)
     struct agent *agent = calloc(1, sizeof *agent);
     if (agent == NULL)
         return 1;
+    memory_prepare();
     agent->trial = (struct agent_trial){.options = options->config, .lock = AGENT_TRIAL_LOCK};
     agent->clock = (struct agent_clock){.lock = AGENT_CLOCK_LOCK};
     agent->events = (struct events)EVENTS_EMPTY;

@@ -18,7 +18,7 @@ from harness import check
 
 LIMIT_KIB = 3 * 1024
 RATIO = 1.10
-RELOADED_KIB = 768
+RELOADED_KIB = 384
 
 
 class Feeder(threading.Thread):
