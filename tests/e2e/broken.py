@@ -39,11 +39,18 @@ PLANTED_IN = "several-faults"
 
 
 def copy_cases(run):
-    """With the modes that a repository does not keep."""
+    """With the modes that a repository does not keep, and a name where none is written: that of
+    the machine may be missing, or nobody's to read.
+    """
     folder = run.folder / "broken"
     shutil.copytree(HERE / "broken", folder)
     for secret in folder.glob("loose-*.secret"):
         secret.chmod(0o644)
+    for path in folder.glob("*.json"):
+        if b'"device"' not in path.read_bytes():
+            fragments = path.with_suffix(".d")
+            fragments.mkdir(exist_ok=True)
+            (fragments / "device.json").write_text('{ "device": "gw-17" }\n')
     return folder
 
 
