@@ -257,6 +257,8 @@ static int open_file(struct spool *spool)
     char fault[VERIFY_FAULT_BYTES] = "its tables";
     bool clean = false;
     int rc = open_sound(spool, &clean, fault);
+    if (rc == E_OK && !spool->options.open_only && spool->reserved >= SPOOL_SEQUENCE_END)
+        return set_aside(spool, E_RANGE, "its sequence numbers are used up");
     if (rc == E_OK)
         return go_on(spool, clean);
     if (spool->options.open_only)

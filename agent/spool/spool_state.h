@@ -19,6 +19,12 @@
  * spool->lock guards everything below but the store, which has its own. It is never held across
  * I/O. Functions named *_locked are called with it held.
  */
+
+/** A start that finds numbers from here on in use begins a new spool. Numbers up to 2^53 are exact
+ *  wherever JSON is read as binary64; what is left is for one run: five years at 100,000 records a
+ *  second. */
+#define SPOOL_SEQUENCE_END ((UINT64_C(1) << 53) - (UINT64_C(1) << 44))
+
 enum {
     SPOOL_FORMAT = 2,
     SPOOL_FORMAT_UNSEALED = 1, /* values without checksums */
