@@ -234,8 +234,8 @@ class Server:
         """Ends what is open, so that what comes next is a new connection."""
         with self.lock:
             for sock in self.open:
-                with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):  # TLS's own would read on without deciphering
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def stop(self):
         self.ended = True
