@@ -483,36 +483,72 @@ static void text_route(struct writer *out, const struct status_route *route)
                   route->dns_failures);
 }
 
-static void text_value(char *line, size_t line_bytes, const struct channel *channel,
-                       const struct value *value)
+/* A sensor's values behind its numbers, and where they do not fit in lines below: none is cut. */
+struct value_lines {
+    struct writer *out;
+    char line[TEXT_LINE_BYTES];
+    size_t used, head; /* bytes of the line, and of these what stands before values */
+};
+
+static void add_piece(struct value_lines *lines, const char *piece)
+{
+    static const char indent[] = "    ";
+    size_t left = sizeof(lines->line) - sizeof(",") - lines->used;
+    if (lines->used > lines->head && strlen(", ") + strlen(piece) > left) {
+        text_line(lines->out, "%s,", lines->line);
+        lines->used = lines->head = strlen(indent);
+        memcpy(lines->line, indent, sizeof(indent));
+    }
+    snprintf(lines->line + lines->used, sizeof(lines->line) - lines->used, "%s%s",
+             lines->used > lines->head ? ", " : "", piece);
+    lines->used = strlen(lines->line);
+}
+
+static void add_value(struct value_lines *lines, const struct channel *channel,
+                      const struct value *value)
 {
     char text[FLOAT_BYTES * 2];
     char float64[FLOAT_BYTES];
+    char piece[TEXT_LINE_BYTES];
     struct writer number;
     writer_to_memory(&number, text, sizeof(text) - 1);
     if (value->kind == VALUE_DECIMAL)
         writer_decimal(&number, value->mantissa, value->decimals);
-    else if (value->kind == VALUE_TEXT)
+    else if (value->kind == VALUE_TEXT) {
         writer_bytes(&number, value->text,
                      value->text_bytes < FLOAT_BYTES ? value->text_bytes : FLOAT_BYTES);
-    else if (value->kind == VALUE_FLOAT64) {
+        writer_text(&number, value->text_bytes > FLOAT_BYTES ? ".." : "");
+    } else if (value->kind == VALUE_FLOAT64) {
         format_float64(float64, value->float64_bits);
         writer_text(&number, float64);
     }
     if (value->kind == VALUE_ABSENT || writer_finish(&number) < 0)
         return;
-    size_t used = strlen(line);
-    snprintf(line + used, line_bytes - used, "%s%s %s%s%s", used == 0 ? "" : ", ", channel->name,
-             text, channel->unit[0] != '\0' ? " " : "", channel->unit);
+    snprintf(piece, sizeof(piece), "%s %s%s%s", channel->name, text,
+             channel->unit[0] != '\0' ? " " : "", channel->unit);
+    add_piece(lines, piece);
+}
+
+/* A name that is wider than its column has a line of its own. */
+static void text_numbers(struct writer *out, const struct status_sensor *sensor)
+{
+    enum { NAME_COLUMNS = 16 };
+    struct value_lines lines = {.out = out};
+    bool is_long = strlen(sensor->name) > NAME_COLUMNS;
+    if (is_long)
+        text_line(out, "%s", sensor->name);
+    snprintf(lines.line, sizeof(lines.line), "%-16s %9" PRIu64 " %7" PRIu64 " %7s  ",
+             is_long ? "" : sensor->name, sensor->samples, sensor->errors,
+             HUMAN_AGE_TEXT(sensor->age_ms));
+    lines.used = lines.head = strlen(lines.line);
+    for (size_t i = 0; i < sensor->channel_count; i++)
+        add_value(&lines, &sensor->channels[i], &sensor->values[i]);
+    text_line(out, "%s", lines.line);
 }
 
 static void text_sensor(struct writer *out, const struct status_sensor *sensor)
 {
-    char values[TEXT_LINE_BYTES] = "";
-    for (size_t i = 0; i < sensor->channel_count; i++)
-        text_value(values, sizeof(values), &sensor->channels[i], &sensor->values[i]);
-    text_line(out, "%-16.16s %9" PRIu64 " %7" PRIu64 " %7s  %s", sensor->name, sensor->samples,
-              sensor->errors, HUMAN_AGE_TEXT(sensor->age_ms), values);
+    text_numbers(out, sensor);
     if (sensor->suppressed > 0)
         text_line(out, "  %" PRIu64 " more samples were suppressed by its transforms",
                   sensor->suppressed);
@@ -545,10 +581,10 @@ static void text_coap(struct writer *out, const struct status_coap *coap)
     if (coap->listen_count == 0)
         return;
     writer_char(out, '\n');
-    if (coap->error != NULL)
-        text_line(out, "coap: is closed: %s", coap->error);
     text_line(out, "coap: %" PRIu64 " messages, accepted %" PRIu64 ", throttled %" PRIu64,
               coap->messages, coap->accepted, coap->throttled);
+    if (coap->error != NULL)
+        text_headed(out, "is closed: ", coap->error);
     text_line(out, "  peers %zu, waiting %zu, transfers %zu; handshakes that failed %" PRIu64,
               coap->sessions, coap->waiting, coap->transfers, coap->handshakes_failed);
     for (size_t i = 0; coap->sensor(coap->sensor_context, i, &sensor); i++) {

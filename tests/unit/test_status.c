@@ -282,7 +282,7 @@ static void test_coap_that_is_closed_says_why(void **state)
     write_status(&status, false, text);
     assert_non_null(strstr(text, "\"coap\":{\"listen\":[],\"error\":\"cannot listen\","));
     write_status(&status, true, text);
-    assert_non_null(strstr(text, "\ncoap: is closed: cannot listen\ncoap: 99 messages"));
+    assert_non_null(strstr(text, "\n  is closed: cannot listen\n  peers "));
 }
 
 static void test_text_tells_of_coap(void **state)
@@ -346,6 +346,37 @@ static void test_a_long_life_is_not_cut_off(void **state)
     status.flash_commits = 1234567890;
     write_status(&status, true, text);
     assert_non_null(strstr(text, "in 1234567890 commits since the start\n"));
+}
+
+static void get_wide_sensor(void *context, size_t index, struct status_sensor *ret_sensor)
+{
+    (void)context;
+    (void)index;
+    struct status_sensor sensor = {.name = "supply-temperature", .driver = "sim", .samples = 1};
+    set_channel(&sensor, "temperature", "Cel", decimal(2150, 2));
+    set_channel(&sensor, "humidity", "%RH", decimal(482, 1));
+    set_channel(&sensor, "note", "", text_value("a text of 33 bytes, which is many"));
+    for (int i = 0; i < 4; i++)
+        set_channel(&sensor, "pressure", "hPa", decimal(101325, 2));
+    *ret_sensor = sensor;
+}
+
+static void test_values_go_on_in_lines_below(void **state)
+{
+    (void)state;
+    static char text[TEXT_BYTES];
+    struct status status = sample_status();
+    status.sensor_count = 1;
+    status.sensor = get_wide_sensor;
+    write_status(&status, true, text);
+    assert_terminal_safe(text);
+    assert_non_null(strstr(text,
+                           "\nsupply-temperature\n                         1       0    0.0s  "
+                           "temperature 21.50 Cel,\n"
+                           "    humidity 48.2 %RH, note a text of 33 bytes, which is man..,\n"
+                           "    pressure 1013.25 hPa, pressure 1013.25 hPa, "
+                           "pressure 1013.25 hPa,\n"
+                           "    pressure 1013.25 hPa\n"));
 }
 
 static void test_a_sum_of_long_figures_goes_on_in_a_second_line(void **state)
@@ -523,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_text_keeps_to_80_columns_and_plain_ascii),
         cmocka_unit_test(test_more_warnings_than_have_room_are_left_out),
         cmocka_unit_test(test_a_long_life_is_not_cut_off),
+        cmocka_unit_test(test_values_go_on_in_lines_below),
         cmocka_unit_test(test_a_sum_of_long_figures_goes_on_in_a_second_line),
         cmocka_unit_test(test_an_agent_with_nothing_configured),
         cmocka_unit_test(test_reads_members_by_path),
