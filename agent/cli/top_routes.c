@@ -147,16 +147,16 @@ static void draw_route(const struct table *table, size_t index)
 
 /* ---- which ---- */
 
-/* Those that deliver, or those that do not, as long as there is room for KEEP rows behind; returns
- * how many. */
-static size_t draw_some(const struct table *table, bool delivering, unsigned keep)
+/* Those that deliver, or those that do not, as long as there is room for KEEP rows behind: one in
+ * any case. DRAWN were before; returns how many are. */
+static size_t draw_some(const struct table *table, bool delivering, unsigned keep, size_t drawn)
 {
-    size_t drawn = 0;
     for (size_t i = 0; i < table->count; i++) {
         const char *name = status_read_member(table->status, i, "routes");
         if ((style_of(table, name) == TOP_GOOD) != delivering)
             continue;
-        if (!top_draw_has_rows(table->draw, rows_of(table, name, table->detail) + 1 + keep))
+        unsigned behind = drawn > 0 ? 1 + keep : 1;
+        if (!top_draw_has_rows(table->draw, rows_of(table, name, table->detail) + behind))
             break;
         draw_route(table, i);
         drawn++;
@@ -166,8 +166,8 @@ static size_t draw_some(const struct table *table, bool delivering, unsigned kee
 
 static void draw_what_fits(const struct table *table, unsigned keep)
 {
-    size_t drawn = draw_some(table, false, keep);
-    drawn += draw_some(table, true, keep);
+    size_t drawn = draw_some(table, false, keep, 0);
+    drawn = draw_some(table, true, keep, drawn);
     top_draw_line(table->draw);
     top_draw_style(table->draw, TOP_DIM);
     top_draw_format(table->draw, " ... and %zu more routes", table->count - drawn);
@@ -198,7 +198,7 @@ void top_routes_draw(struct top_draw *draw, const struct top_history *history,
     struct table table = {.draw = draw, .history = history, .status = status};
     lay_out(&table, keep);
     draw_head(&table);
-    if (!top_draw_has_rows(draw, rows_of_all(&table, table.detail) + keep)) {
+    if (table.count > 0 && !top_draw_has_rows(draw, rows_of_all(&table, table.detail) + keep)) {
         draw_what_fits(&table, keep);
         return;
     }

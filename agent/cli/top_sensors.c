@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/control/human.h"
 
@@ -89,7 +90,13 @@ static size_t count_values(const struct table *table, const char *name)
     return count;
 }
 
-/* Whole ones only, and how many more there are. */
+/* A figure that was cut would be taken for another; a word that ends in dots is not. */
+static bool may_be_cut(const char *text)
+{
+    return text[strspn(text, "0123456789+-.eE")] != '\0';
+}
+
+/* Whole ones only, but for a long text in the first place; and how many more there are. */
 static void draw_values(const struct table *table, const char *name)
 {
     enum { MORE_COLUMNS = 5 };
@@ -109,10 +116,11 @@ static void draw_values(const struct table *table, const char *name)
             draw_value(draw, channel, text);
             continue;
         }
-        if (i == 0 && draw->left > kept)
+        bool cut = i == 0 && may_be_cut(text) && draw->left > kept;
+        if (cut)
             top_draw_cell(draw, piece, draw->left - kept);
-        if (i > 0 || count > 1)
-            top_draw_format(draw, "%s+%zu", i == 0 ? "  " : "", i == 0 ? count - 1 : count - i);
+        if (count > i + cut)
+            top_draw_format(draw, "%s+%zu", cut ? "  " : "", count - i - cut);
         return;
     }
 }

@@ -9,7 +9,8 @@
 #include "agent/cli/top_sensors.h"
 #include "agent/control/human.h"
 
-/* What routes leave to sensors: an empty line, the head, and six of them. */
+/* What routes leave to sensors: an empty line, the head, and six of them; of a low screen a third.
+ */
 enum { SENSOR_ROWS = 8 };
 
 enum { ROWS_FOR_WORDS = 40, CELLS = 40, CELLS_MIN = 10, NARROW_COLUMNS = 80 };
@@ -225,7 +226,8 @@ void top_view_draw(const struct top_history *history, const struct status_read *
     top_draw_gap(&draw);
     draw_lanes(&draw, status);
     top_draw_gap(&draw);
-    top_routes_draw(&draw, history, status, SENSOR_ROWS);
+    bool is_low = screen->rows > 0 && screen->rows / 3 < SENSOR_ROWS;
+    top_routes_draw(&draw, history, status, is_low ? screen->rows / 3 : SENSOR_ROWS);
     top_draw_gap(&draw);
     top_sensors_draw(&draw, history, status);
     top_draw_end(&draw);

@@ -220,7 +220,7 @@ static void test_sensors_with_a_fault_come_first_where_rows_are_few(void **state
     assert_null(strstr(f->text, "\n i "));
     screen.rows = 9;
     show(f, json, &screen, 0);
-    assert_non_null(strstr(f->text, "\n ... and 8 more, 1 of them with a fault"));
+    assert_non_null(strstr(f->text, "\n ... and 7 more, 1 of them with a fault"));
     show(f, json, &plain, 0);
     assert_true(strstr(f->text, "\n a ") < strstr(f->text, "\n c "));
 }
@@ -245,6 +245,10 @@ static void test_values_are_shown_whole(void **state)
                                "\"humidity\":48.2,\"pressure\":1013.25}}}}";
     show(f, json, &plain, 0);
     assert_non_null(strstr(f->text, "  temperature 21.50  +2\n"));
+    struct top_screen narrow = {.columns = 64, .rows = 24};
+    show(f, json, &narrow, 0);
+    assert_non_null(strstr(f->text, "  +3"));
+    assert_null(strstr(f->text, "temperature"));
     struct top_screen wide = {.columns = 100, .rows = 24};
     show(f, json, &wide, 0);
     assert_non_null(strstr(f->text, "  temperature 21.50  humidity 48.2  +1"));
@@ -272,7 +276,8 @@ static void test_routes_leave_rows_to_sensors(void **state)
         {34, "accepted 0", "requests 0"},
         {24, " r6 ", "accepted 0"},
         {20, "Connection refused", " r6 "},
-        {20, " ... and 5 more routes", "accepted 0"},
+        {20, " ... and 3 more routes", "accepted 0"},
+        {14, "Connection refused", " r2 "},
     };
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         struct top_screen screen = {.columns = 80, .rows = steps[i].rows};
