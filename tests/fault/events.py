@@ -26,8 +26,8 @@ import harness  # pylint: disable=wrong-import-position
 import matrix_world  # pylint: disable=wrong-import-position
 from harness import check, wait_until  # pylint: disable=wrong-import-position
 
-FACTOR, FLAP_FACTOR, HOUR_FACTOR = 30, 300, 1200
-FLAPS = 4
+FACTOR, FLAP_FACTOR, HOUR_FACTOR = 60, 300, 1200
+FLAPS = 3
 KEYS = "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n"
 OF_ONE_MAX = 4  # at once
 
