@@ -245,8 +245,12 @@ def check_screen(terminals, name, size, agent, options):
     check_under(screen, "LANE", ("PENDING", "STORED", "BYTES", "OLDEST", "REFUSED"), 3)
     check_under(screen, "ROUTE", ("RECORDS/S", "BYTES/S"), 1)
     check_under(screen, "SENSOR", ("SAMPLES", "ERRORS", "AGE"), 1)
-    check_whole(screen, texts_of(agent.status()))
-    if not agent.run.volatile:
+    status = agent.status()
+    check_whole(screen, texts_of(status))
+    if status["warnings"]:
+        print(f"{terminal}: not compared: this machine has warnings of its own: "
+              f"{status['warnings']}", flush=True)
+    else:
         compare(terminal, screen, options.accept)
 
 
