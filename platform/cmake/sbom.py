@@ -7,8 +7,8 @@ with a hole in it runs.
 usage: sbom.py BUILD PROGRAM OUTPUT
 
 BUILD is the folder that PROGRAM was built in, which may have been stripped since. The libraries are
-those that the program names itself (readelf), and those that they name; in a static program all
-that it was linked with. The same program on the same machine gives the same bytes; with
+those that the program names itself (readelf), those that they name, and those that were linked into
+it. The same program on the same machine gives the same bytes; with
 SOURCE_DATE_EPOCH they bear its time, else none.
 """
 import datetime
@@ -92,11 +92,12 @@ class Machine:
             return None
         return ".".join(values[macro].strip('"') for macro in macros)
 
-    def linked_in(self):
-        """The names of the archives that a static program was linked with."""
+    def linked_in(self, is_static):
+        """The names of the libraries that are in the program: archives, and that of C."""
         return [name for name in LIBRARIES
-                if name == "glibc" or any(path.endswith(".a") for key, path in self.cache.items()
-                                          if re.fullmatch(rf"{name}_(\w+_)?LIBRARY", key))]
+                if (is_static and name == "glibc") or
+                any(path.endswith(".a") for key, path in self.cache.items()
+                    if re.fullmatch(rf"{name}_(\w+_)?LIBRARY", key))]
 
 
 def package_of(path):
@@ -217,9 +218,9 @@ def describe(build, program):
     machine = Machine(build)
     paths, asks = follow(machine, program)
     components = [shared_component(machine, soname, path) for soname, path in sorted(paths.items())]
-    if not paths:
-        components = [static_component(machine, name) for name in machine.linked_in()]
-        asks = {None: [component["bom-ref"] for component in components]}
+    inside = machine.linked_in(is_static=not paths)
+    components += [static_component(machine, name) for name in inside]
+    asks[None] += inside
     main = main_component(machine, build, program)
     metadata = {"component": main}
     if "SOURCE_DATE_EPOCH" in os.environ:
