@@ -7,7 +7,7 @@
  *        floor append DIRECTORY RECORDS ROUNDS
  *        floor commit DIRECTORY RECORDS ROUNDS
  *
- * tls: DATA_BYTES through base64 (0: there is none), BODY_BYTES through SHA-256 and through
+ * tls: DATA_BYTES through base64 and through MD5, BODY_BYTES through SHA-256 and through
  * AES-128-GCM, a TLS record of 4 KB each; PLAIN_FILE through gzip, in ENTRIES members.
  * append: RECORDS readings and RECORDS documents of 180 bytes go into the spool, each until all are
  * committed; against memcpy and CRC-32C of what they are encoded. The floor's turn is ROUNDS times
@@ -119,12 +119,23 @@ static void encode(uint64_t left)
 static void hash(uint64_t left)
 {
     struct hash_sha256 running;
-    uint8_t digest[HASH_SHA256_BYTES];
+    uint8_t sha256[HASH_SHA256_BYTES];
     const uint8_t *bytes = noise();
     hash_sha256_start(&running);
     for (; left > 0; left -= left < PIECE_BYTES ? left : PIECE_BYTES)
         hash_sha256_add(&running, bytes, left < PIECE_BYTES ? (size_t)left : PIECE_BYTES);
-    hash_sha256_finish(&running, digest);
+    hash_sha256_finish(&running, sha256);
+}
+
+static void digest(uint64_t left)
+{
+    struct hash_md5 running;
+    uint8_t md5[HASH_MD5_BYTES];
+    const uint8_t *bytes = noise();
+    hash_md5_start(&running);
+    for (; left > 0; left -= left < PIECE_BYTES ? left : PIECE_BYTES)
+        hash_md5_add(&running, bytes, left < PIECE_BYTES ? (size_t)left : PIECE_BYTES);
+    hash_md5_finish(&running, md5);
 }
 
 static void encrypt(uint64_t left)
@@ -181,12 +192,14 @@ static int run_tls(int count, char **arguments)
     int64_t hashed_us = cpu_us();
     encrypt(strtoull(arguments[1], NULL, 10));
     int64_t encrypted_us = cpu_us();
+    digest(strtoull(arguments[0], NULL, 10));
+    int64_t digested_us = cpu_us();
     if (count == 4)
         compress(arguments[2], strtoull(arguments[3], NULL, 10));
     (void)printf("base64_cpu_us=%" PRId64 " sha256_cpu_us=%" PRId64 " gcm_cpu_us=%" PRId64
-                 " gzip_cpu_us=%" PRId64 "\n",
+                 " md5_cpu_us=%" PRId64 " gzip_cpu_us=%" PRId64 "\n",
                  encoded_us - start_us, hashed_us - encoded_us, encrypted_us - hashed_us,
-                 cpu_us() - encrypted_us);
+                 digested_us - encrypted_us, cpu_us() - digested_us);
     return 0;
 }
 
