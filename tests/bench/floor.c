@@ -161,7 +161,7 @@ static void encrypt(uint64_t left)
 static void compress(const char *path, uint64_t entries)
 {
     static uint8_t piece[PIECE_BYTES];
-    struct gzip *gzip;
+    struct gzip *gzip = NULL;
     FILE *file = fopen(path, "rbe");
     expect(file != NULL && gzip_open(&gzip) == 0, "nothing to compress");
     (void)fseek(file, 0, SEEK_END);
