@@ -239,12 +239,33 @@ void config_print_applied(const struct config *config, FILE *to)
             main_file);
 }
 
+static void print_origin(const struct config *config, const char *what, const void *address,
+                         const char *symbol, FILE *to)
+{
+    const struct config_place *place = config_place(config, address);
+    if (place != NULL || symbol != NULL)
+        (void)fprintf(to, ", %s by %s", what, place != NULL ? place->where : symbol);
+}
+
+/* Without a file somebody else chose: whoever built the program, or the service's environment. */
+static void print_built_in(const struct config *config, FILE *to)
+{
+    const struct cfg_route *route = config->routes;
+    (void)fprintf(to, "file     none; device by CONFIG_DEVICE");
+    print_origin(config, "spool", &config->spool.path, "CONFIG_SPOOL_PATH", to);
+    print_origin(config, "sensors", NULL, "CONFIG_SENSORS", to);
+    print_origin(config, "stream", &route->stream, "CONFIG_STREAM", to);
+    print_origin(config, "region", &route->region, NULL, to);
+    print_origin(config, "endpoint", &route->endpoint.url, NULL, to);
+    (void)fprintf(to, "\n");
+}
+
 void config_print(const struct config *config, FILE *to)
 {
     char bytes[TEXT_BYTES];
     config_print_applied(config, to);
     if (config->file_count == 0)
-        (void)fprintf(to, "file     none (Kconfig)\n");
+        print_built_in(config, to);
     for (size_t i = 0; i < config->file_count; i++)
         (void)fprintf(to, "file     %s\n", config->files[i]);
     (void)fprintf(to, "device   %s\n", config->device);

@@ -6,16 +6,21 @@ Builds and installs one board from its defconfig and looks at the program that c
 usage: build_board.py BOARD      a folder of boards/, or all-off, all-on: every switch of Kconfig
 
 A board's defconfig says only what differs from the defaults, and its program takes its runnel.json:
-foreign ones run under qemu-user.
+foreign ones run under qemu-user. With everything on, what Kconfig says of stream, region and device
+is enough to deliver without any file.
 """
+import base64
+import http.server
 import json
 import os
 import pathlib
+import queue
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 import check_hardening
 import tree
@@ -36,6 +41,13 @@ EMULATORS = {"armhf": "qemu-arm-static", "arm64": "qemu-aarch64-static"}
 USAGE = 2
 CONFIG_FAULT = 78                     # exit code of runnel check
 # What this machine may lack: a serial number, and a disk below /var/lib.
+# What a product says that has no file.
+BUILT_IN = """CONFIG_DEVICE="gw-built-in"
+CONFIG_REGION="eu-west-1"
+CONFIG_STREAM="telemetry"
+CONFIG_SENSORS="sim"
+"""
+PATIENCE_S = 60
 HERE = {"device": "board", "spool": {"volatile": True}}
 
 
@@ -59,6 +71,9 @@ def options_of(board, build):
     build.mkdir(parents=True, exist_ok=True)
     defconfig = build / f"{board}.defconfig"
     kconfig(board, defconfig)
+    if board == "all-on":
+        with defconfig.open("a", encoding="utf-8") as more:
+            more.write(BUILT_IN)
     return ["-DBOARD=host", f"-DRUNNEL_DEFCONFIG={defconfig}"]
 
 
@@ -129,6 +144,71 @@ def check_config(board, program):
     print(f"{board}: takes its runnel.json")
 
 
+class Kinesis(http.server.BaseHTTPRequestHandler):
+    """Takes every record; (stream, data) go to the server's queue."""
+
+    def do_POST(self):  # noqa: N802
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        records = body.get("Records", [])
+        for record in records:
+            self.server.taken.put((body["StreamName"], json.loads(
+                base64.b64decode(record["Data"]))))
+        told = {"SequenceNumber": "1", "ShardId": "shardId-000000000000"}
+        reply = json.dumps({"FailedRecordCount": 0, "Records": [told] * len(records)}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        self.send_header("Content-Length", str(len(reply)))
+        self.end_headers()
+        self.wfile.write(reply)
+
+    def log_message(self, *ignored):  # pylint: disable=arguments-differ
+        pass
+
+
+def deliver_without_file(program, environment, taken):
+    """What `runnel run` without any file delivers of a document that is handed in."""
+    with subprocess.Popen([program, "run"], env=environment) as agent:
+        try:
+            sent = subprocess.run([program, "send", "door", "--lane", "alarm"],
+                                  env=environment, input='{"open":true}\n', text=True,
+                                  capture_output=True, timeout=PATIENCE_S, check=False)
+            if sent.returncode != 0:
+                sys.exit(f"nothing can be handed in: {sent.stderr}")
+            return taken.get(timeout=PATIENCE_S)
+        finally:
+            agent.terminate()
+            agent.wait(PATIENCE_S)
+
+
+def check_without_file(program, build):
+    """Kconfig alone makes a working agent, and check says that it is Kconfig."""
+    if pathlib.Path("/etc/runnel/runnel.json").exists():
+        print("not tried without a file: this machine has one")
+        return
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Kinesis)
+    server.taken = queue.Queue()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory(dir=build) as folder:
+        environment = {"PATH": os.environ["PATH"], "HOME": folder, "LC_ALL": "C.UTF-8",
+                       "RUNNEL_STATE": folder, "RUNNEL_SOCKET": f"{folder}/socket",
+                       "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example",
+                       "AWS_ENDPOINT_URL_KINESIS": f"http://127.0.0.1:{server.server_port}"}
+        checked = subprocess.run([program, "check"], env=environment, text=True,
+                                 capture_output=True, check=False)
+        wanted = ("file     none", "device   gw-built-in", "sensor   sim: sim", "stream telemetry",
+                  "device by CONFIG_DEVICE, spool by RUNNEL_STATE, sensors by CONFIG_SENSORS, "
+                  "stream by CONFIG_STREAM, region by CONFIG_REGION, endpoint by "
+                  "AWS_ENDPOINT_URL_KINESIS\n")
+        missing = [words for words in wanted if words not in checked.stdout]
+        if checked.returncode != 0 or missing:
+            sys.exit(f"without a file: {missing}\n{checked.stdout}{checked.stderr}")
+        stream, record = deliver_without_file(program, environment, server.taken)
+    server.shutdown()
+    if stream != "telemetry" or record["device"] != "gw-built-in" or record["sensor"] != "door":
+        sys.exit(f"delivered without a file: {stream}: {record}")
+    print("Kconfig alone delivers")
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
@@ -145,6 +225,8 @@ def main():
         print(f"{board}: {program.stat().st_size} bytes stripped")
         if board == "all-off":
             check_left_out(program)
+        if board == "all-on":
+            check_without_file(program, build)
         if (tree.ROOT / "boards" / board).exists():
             check_delta(board, build)
             check_config(board, program)
