@@ -11,8 +11,7 @@
  * Clocks are those of the next library, so clock_shim.c may stand behind it. Connections are
  * sockets of streams that do not listen and have somebody else than the kernel behind them, those
  * of the control socket among them, and connected ones of datagrams; a socket that anybody may send
- * datagrams to is looked at like a pipe. Waits with a condition are left to the C library, with
- * their deadline set back, and nothing leaps meanwhile.
+ * datagrams to is looked at like a pipe.
  */
 #undef _FORTIFY_SOURCE /* the C library's own names: no header may make them inline here */
 
@@ -37,6 +36,9 @@
 
 #define SECOND_NS ((int64_t)1000000000)
 #define MS_NS     ((int64_t)1000000)
+
+/* Waits until a time that is later than this are waits on the wall clock. */
+enum { WALL_FROM_S = 500000000 };
 
 enum { SLEEPERS_MAX = 64, FDS_MAX = 64, LOOK_MS = 5 };
 
@@ -98,7 +100,13 @@ int clock_gettime(clockid_t clock, struct timespec *time)
 
 static poll_function *next_poll(void)
 {
-    return (poll_function *)(uintptr_t)dlsym(RTLD_NEXT, "poll");
+    static _Atomic(poll_function *) found;
+    poll_function *next = atomic_load(&found);
+    if (next == NULL) {
+        next = (poll_function *)(uintptr_t)dlsym(RTLD_NEXT, "poll");
+        atomic_store(&found, next);
+    }
+    return next;
 }
 
 static struct sleeper *take_slot_locked(void)
@@ -312,13 +320,58 @@ static timedwait_function *next_timedwait(void)
     return (timedwait_function *)(uintptr_t)found;
 }
 
+static int64_t nanoseconds(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * SECOND_NS + time->tv_nsec;
+}
+
+static struct timespec timespec_of(int64_t ns)
+{
+    return (struct timespec){.tv_sec = ns / SECOND_NS, .tv_nsec = ns % SECOND_NS};
+}
+
+/* UNTIL is a time of the clock that the condition was made with, which nobody can ask it for. */
+static int64_t left_ns(const struct timespec *until, struct timespec *ret_real_now)
+{
+    clockid_t clock = until->tv_sec >= WALL_FROM_S ? CLOCK_REALTIME : CLOCK_MONOTONIC;
+    (void)next_gettime(clock, ret_real_now);
+    return nanoseconds(until) - nanoseconds(ret_real_now) - atomic_load(&control->leapt_ns);
+}
+
+static void begin_wait(struct sleeper *sleeper, int64_t left)
+{
+    (void)pthread_mutex_lock(&lock);
+    fall_asleep(sleeper, NULL, 0, now_ns() + left);
+    (void)leap_locked();
+    (void)pthread_mutex_unlock(&lock);
+}
+
+static void end_wait(struct sleeper *sleeper)
+{
+    uint64_t ignored;
+    (void)pthread_mutex_lock(&lock);
+    sleeper->asleep = false;
+    if (read(sleeper->wake_fd, &ignored, sizeof ignored) < 0 && errno != EAGAIN)
+        abort();
+    (void)pthread_mutex_unlock(&lock);
+}
+
+/* Nobody can wake it for a leap, so it looks itself, and wakes without a reason, as it may. */
 int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex,
                            const struct timespec *until)
 {
-    int64_t ns = until->tv_sec * SECOND_NS + until->tv_nsec - atomic_load(&control->leapt_ns);
-    const struct timespec before = {.tv_sec = ns > 0 ? ns / SECOND_NS : 0,
-                                    .tv_nsec = ns > 0 ? ns % SECOND_NS : 0};
-    return next_timedwait()(condition, mutex, &before);
+    struct timespec now;
+    int64_t left = left_ns(until, &now);
+    struct timespec slice = timespec_of(nanoseconds(&now) + (left > 0 ? left : 0));
+    if (!leaps || left <= 0)
+        return next_timedwait()(condition, mutex, &slice);
+    struct sleeper *sleeper = own_slot();
+    begin_wait(sleeper, left);
+    if (left > LOOK_MS * MS_NS)
+        slice = timespec_of(nanoseconds(&now) + LOOK_MS * MS_NS);
+    int rc = next_timedwait()(condition, mutex, &slice);
+    end_wait(sleeper);
+    return rc == ETIMEDOUT && left_ns(until, &now) > 0 ? 0 : rc;
 }
 
 static void map_control(void)

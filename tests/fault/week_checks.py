@@ -19,7 +19,7 @@ from week_world import ACK_WINDOW_S, AGE_S, ROUTES, WINDOW_S
 SENSORS = {"gap", "wave", "slow", "sick", "log", "cli", "peer", "runnel"}
 SLACK_S = 30     # of real time that passes while something is killed, on a busy machine
 DATE_S = 2.5     # a Date has whole seconds, and jitters
-MEMORY_KIB = 3072
+MEMORY_KIB = 4096   # a reload has two configurations for a moment
 GROWTH = {"KiB of private memory": 512, "descriptors": 4, "threads": 1, "bytes of state": 65536}
 SETTLED_S = 3600
 BLOCKS_RECORDS = 3 * 255   # of one block of each lane
