@@ -56,6 +56,12 @@ def read_cache(build):
     return dict(re.findall(r"^([\w-]+):\w+=(.*)$", text, re.M))
 
 
+def find_compiler(build):
+    """Where a file of toolchain names it, the cache does not."""
+    text = next(build.glob("CMakeFiles/*/CMakeCCompiler.cmake")).read_text()
+    return re.search(r'^set\(CMAKE_C_COMPILER "(.+)"\)', text, re.M).group(1)
+
+
 def needed(path):
     """The sonames that PATH asks for."""
     return re.findall(r"\(NEEDED\).*\[(.+)\]", run("readelf", "-d", path))
@@ -66,9 +72,12 @@ class Machine:
 
     def __init__(self, build):
         self.cache = read_cache(build)
-        self.compiler = self.cache["CMAKE_C_COMPILER"]
+        self.compiler = find_compiler(build)
         self.folders = {pathlib.Path(path).parent for name, path in self.cache.items()
                         if name.endswith("_LIBRARY") and path.startswith("/")}
+        # Where a distribution still has two, what is needed to run may lie in the other one.
+        self.folders |= {pathlib.Path(str(folder).replace("/usr/lib", "/lib"))
+                         for folder in self.folders}
 
     def find(self, soname):
         for folder in sorted(self.folders):
