@@ -125,9 +125,9 @@ def check_files(agent):
         check_code(result, 0)
         check(f"warning: {words}: No such file" in result.stderr, result.stderr)
 
-    warned("route live: ca_file: /absent.pem",
+    warned("routes[0].ca_file: /absent.pem",
            routes=[{**good["routes"][0], "ca_file": "/absent.pem"}])
-    warned("credentials default: token_file: /absent", credentials={
+    warned("credentials.default.token_file: /absent", credentials={
         "default": {"provider": "web_identity", "token_file": "/absent",
                     "role_arn": "arn:aws:iam::123456789012:role/gate"}})
     api = {"name": "gate", "destination": "apigateway", "url": "https://api.test/in"}
@@ -135,7 +135,7 @@ def check_files(agent):
     for auth, key, more in (("api-key", "api_key_file", {}), ("bearer", "token_file", {}),
                             ("header", "header_value_file", {"header": "X-Token"}),
                             ("oauth2", "client_secret_file", client)):
-        warned(f"route gate: {key}: /absent",
+        warned(f"routes[0].{key}: /absent",
                routes=[{**api, **more, "auth": auth, key: "/absent"}])
     agent.config_file.write_text(GOOD)
 
@@ -217,7 +217,7 @@ def check_start(agent):
     """One line says why the agent does not start: the event, then key=value."""
     def refused(result, words):
         check_code(result, 1)
-        said = re.sub(r"\S+ warning spool-not-durable .*\n", "", result.stderr)
+        said = re.sub(r"\S+ warning (spool-not-durable|runs-as-root) .*\n", "", result.stderr)
         check(re.fullmatch(r'\S+ error start-failed error="[^"]*' + words + r'[^"]*"\n',
                            said), result.stderr)
     run = ("run", "-c", agent.config_file)

@@ -272,7 +272,7 @@ class Agent:
         self.config_file.write_text(json.dumps(self.config, indent=2))
 
     def command(self, *arguments):
-        under = self.under if arguments[0] == "run" else []
+        under = self.under if arguments[:1] == ("run",) else []
         return [*under, str(self.run.program("runnel")), *map(str, arguments)]
 
     def call(self, *arguments, stdin=None, timeout_s=DEADLINE_S):
