@@ -93,7 +93,8 @@ class Settings(unittest.TestCase):
             result = subprocess.run([RUNNEL, "check", "-c", file], capture_output=True, text=True,
                                     check=False, timeout=60)
         complaints = [line for line in result.stderr.splitlines(keepends=True)
-                      if not re.search(r"warning: \S*_file: /\S+: No such file or directory; ", line)]
+                      if not re.search(r"warning: \S*_file: /\S+: No such file or directory;",
+                                       line)]
         return result.returncode, result.stdout, "".join(complaints)
 
     def with_route(self, route):
