@@ -8,6 +8,7 @@ sensors and its configuration. One of each may be under way.
 """
 import contextlib
 import json
+import os
 import pathlib
 import re
 import sys
@@ -329,6 +330,7 @@ def disk_full(world, fault):
     yield fault.seconds
     world.send(2, "alarm")
     filler.unlink()
+    os.sync()   # a cut would bring it back
 
 
 @of(LOCAL, "spool damaged", 0, 0, "spool-set-aside")
