@@ -80,7 +80,7 @@ def scenario_chain(run, sink):
     agent = harness.Agent(run, sink.endpoint, sink.ca, name="chain", spool=NO_WAIT,
                           sensors=[machine(source, key_file)])
     warned = agent.call("check", "-c", agent.config_file)
-    check(warned.returncode == 0 and f"sensor machine: key_file: {key_file}: " in warned.stderr,
+    check(warned.returncode == 0 and f"redact.key_file: {key_file}: " in warned.stderr,
           f"a key that is not there is not said: {warned.stderr}")
     key_file.write_text(KEY + "\n")
     key_file.chmod(0o600)
@@ -107,7 +107,7 @@ def refuse_open_key(agent, key_file):
     check(agent.stop() == 0, "it did not stop well")
     key_file.unlink()
     warnings = agent.call("check", "-c", agent.config_file).stderr
-    check(f"sensor machine: key_file: {key_file}: No such file" in warnings, warnings)
+    check(f"redact.key_file: {key_file}: No such file" in warnings, warnings)
 
 
 def followed(source, plant):
