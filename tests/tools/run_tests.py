@@ -94,8 +94,10 @@ SUITES = (
           packages=QEMU, before=("tests/qemu/run", "--prepare"), is_long=True),
     Suite("bench", "what it costs: CPU, memory, flash, bytes on the wire, program size",
           packages=("bench", "armhf"), is_long=True),
-    Suite("fresh", "both commands of the README in a fresh Debian (needs root)", target=None,
-          packages=("chroot",), is_long=True),
+    Suite("readme-full", "what the pages have somebody type, in a fresh Debian (needs root)",
+          target=None, packages=("chroot",), is_long=True),
+    Suite("fresh", "tests/run in a fresh Debian (needs root)", target=None, packages=("chroot",),
+          is_long=True),
 )
 ALIASES = {"ubsan": "asan"}
 
