@@ -12,7 +12,7 @@ PAGES = ("README.md", ".github/CONTRIBUTING.md", "agent/OPERATIONS.md", "agent/T
 
 # Who runs a command, verbatim.
 DESK = "tests/packages/readme.py, in a fresh Debian"
-GATEWAY = "tests/packages/readme.py, on an ARMv7 gateway that QEMU plays"
+GATEWAY = "tests/qemu/run readme, on an ARMv7 gateway with systemd that QEMU plays"
 AGENT = "tests/e2e/readme.py, beside an agent that delivers to the sink"
 IDENTITY = "tests/e2e/readme.py, with an IoT that gives keys for certificates"
 AWS = "tests/e2e/readme.py, with an aws that holds the call against botocore's models"
@@ -32,7 +32,7 @@ KNOWN = {
     "-DCMAKE_BUILD_TYPE=MinSizeRel": DESK,
     "cmake --build build/gateway && cmake --install build/gateway --strip": DESK,
     "scp build/beaglebone/runnel_*_armhf.deb root@gateway:":
-        "no second machine: tests/packages/readme.py puts the package there",
+        "there is no second machine",
 
     "aws kinesis create-stream --stream-name telemetry --stream-mode-details "
     "StreamMode=ON_DEMAND": AWS,
@@ -43,7 +43,8 @@ KNOWN = {
     "for shard in $(aws kinesis list-shards --stream-name telemetry --query 'Shards[].ShardId' "
     "--output text); do": AWS,
 
-    "apt install ./runnel_*_armhf.deb": GATEWAY,
+    "apt install ./runnel_*_armhf.deb":
+        "tests/packages/packages.py --architecture armhf has apt install it; the image has it",
     "cat >/etc/runnel/runnel.json <<'END'": GATEWAY,
     "install -m 640 -g runnel /dev/stdin /etc/runnel/credentials <<'END'": GATEWAY,
     "runnel check": GATEWAY,

@@ -157,8 +157,10 @@ class Machine:
         self.serial += 1
         self.pending.clear()
         mark = f"@{self.serial}:"
-        # In two pieces, so that an echo of the command is no answer.
-        self.type(f"( {command} ) 2>&1; echo \"@\"\"{mark[1:]}$?\"")
+        # A document within the command ends with its line. The mark is in two pieces, so that an
+        # echo of the command is no answer.
+        end = "\n" if "\n" in command else " "
+        self.type(f"( {command}{end}) 2>&1; echo \"@\"\"{mark[1:]}$?\"")
         code = self.wait_for(re.escape(mark) + r"(\d+)$", timeout_s)
         before = code.string[:code.start()]
         output = "\n".join(self.pending + ([before] if before else []))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import harness
+import pages
 from guest import BOARDS, NAME, ROOT, Installed, Stick, check, wait_until
 
 sys.path.insert(0, str(ROOT / "tests/fault"))
@@ -90,3 +91,21 @@ def ten_minutes(run, board="qemu-aarch64"):
     print("\n".join(desk.commands))
     print(f"{board}: {len(desk.commands)} commands, the stick plugged in twice; first reading "
           f"{record['ts']}")
+
+
+def readme(run, board="qemu-armv7"):
+    """What README.md has somebody type on a gateway, as it stands, up to the first record: its
+    configuration takes the place of the board's, and the sink is AWS."""
+    sink = harness.Sink(run, "--region", "eu-west-1")
+    gateway = Installed(run, board, sink, spool={"path": "/data/runnel", "mount": "/data"})
+    machine = gateway.boot()
+    typed = pages.commands_of(pages.GATEWAY)
+    for command in typed:
+        print(f"# {command}\n{machine.run(command, 600)}", flush=True)
+    found = machine.call("runnel doctor")[1]
+    check("  ok    keys " in found, f"the doctor does not find the keys: {found}")
+    check(gateway.status()["routes"]["live"]["state"] == "connected", "the route is not connected")
+    record = next(record for record in map(json.loads, (data for _, _, data in sink.records()))
+                  if record["device"] == DEVICE)
+    machine.cut()
+    print(f"{board}: {len(typed)} commands typed; first record {record['ts']}")
