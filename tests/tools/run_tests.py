@@ -52,6 +52,7 @@ UNABLE = 77                           # of what prepares a build: it cannot be d
 SUITES = (
     Suite("tools", "style, include rules, the build itself", target=None, packages=("checks",)),
     Suite("unit", "one program per module"),
+    Suite("program", "what was built: its reference, its hardening, what it consists of"),
     Suite("fuzz", "recorded inputs through every parser of foreign bytes"),
     Suite("aws", "the far side: the template and its functions", target="runnel",
           packages=("aws", "velocity", "node")),
