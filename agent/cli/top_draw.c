@@ -122,6 +122,19 @@ unsigned top_draw_width(const char *text)
     return width;
 }
 
+unsigned top_draw_name_columns(const struct status_read *status, const char *member,
+                               const char *heading, unsigned most, size_t *ret_count)
+{
+    unsigned columns = top_draw_width(heading) + 1;
+    size_t count = 0;
+    for (const char *name; (name = status_read_member(status, count, "%s", member)) != NULL;
+         count++)
+        if (top_draw_width(name) > columns)
+            columns = top_draw_width(name);
+    *ret_count = count;
+    return columns < most ? columns : most;
+}
+
 void top_draw_cell(struct top_draw *draw, const char *text, unsigned width)
 {
     enum { DOTS = 2 };

@@ -3,7 +3,9 @@
 #define RUNNEL_AGENT_CLI_TOP_DRAW_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
+#include "agent/control/status_read.h"
 #include "platform/base/writer.h"
 
 /**
@@ -73,5 +75,10 @@ unsigned top_draw_count_lines(const struct top_draw *draw, unsigned indent, cons
 
 /** How many columns TEXT takes. */
 unsigned top_draw_width(const char *text);
+
+/** How wide a column under HEADING is in which STATUS's MEMBER ("routes") have their names, at most
+ *  MOST; *ret_count says how many they are. */
+unsigned top_draw_name_columns(const struct status_read *status, const char *member,
+                               const char *heading, unsigned most, size_t *ret_count);
 
 #endif

@@ -177,16 +177,10 @@ static void draw_what_fits(const struct table *table, unsigned keep)
 static void lay_out(struct table *table, unsigned keep)
 {
     const struct top_screen *screen = table->draw->screen;
-    const char *name;
     table->wide = screen->columns >= WIDE_COLUMNS;
     table->error_lines = screen->rows == 0 || screen->rows >= ROWS_FOR_WORDS ? 8 : ERROR_LINES;
-    table->name_columns = (unsigned)sizeof "ROUTE";
-    for (; (name = status_read_member(table->status, table->count, "routes")) != NULL;
-         table->count++)
-        if (top_draw_width(name) > table->name_columns)
-            table->name_columns = top_draw_width(name);
-    if (table->name_columns > NAME_COLUMNS)
-        table->name_columns = NAME_COLUMNS;
+    table->name_columns =
+        top_draw_name_columns(table->status, "routes", "ROUTE", NAME_COLUMNS, &table->count);
     for (table->detail = DETAIL_ALL; table->detail > DETAIL_LINE; table->detail--)
         if (top_draw_has_rows(table->draw, 1 + rows_of_all(table, table->detail) + keep))
             break;

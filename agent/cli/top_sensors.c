@@ -236,21 +236,14 @@ static bool all_fit(const struct table *table)
 static void lay_out(struct table *table)
 {
     const struct top_screen *screen = table->draw->screen;
-    unsigned name_max = screen->columns / 4;
-    const char *name;
     table->error_lines = screen->rows == 0 || screen->rows >= ROWS_FOR_WORDS ? 8 : 2;
     table->curve_columns = CURVE_COLUMNS;
     if (screen->columns > NARROW_COLUMNS)
         table->curve_columns += (screen->columns - NARROW_COLUMNS) / 3;
     if (table->curve_columns > TOP_CURVE)
         table->curve_columns = TOP_CURVE;
-    table->name_columns = (unsigned)sizeof "SENSOR";
-    for (; (name = status_read_member(table->status, table->count, "sensors")) != NULL;
-         table->count++)
-        if (top_draw_width(name) > table->name_columns)
-            table->name_columns = top_draw_width(name);
-    if (table->name_columns > name_max)
-        table->name_columns = name_max;
+    table->name_columns = top_draw_name_columns(table->status, "sensors", "SENSOR",
+                                                screen->columns / 4, &table->count);
 }
 
 void top_sensors_draw(struct top_draw *draw, const struct top_history *history,

@@ -20,7 +20,6 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +36,7 @@
 #include "platform/gzip.h"
 #include "platform/hash.h"
 #include "platform/stop.h"
+#include "tests/bench/commit_now.h"
 
 enum {
     MIB = 1024 * 1024,
@@ -282,20 +282,6 @@ static uint64_t append(struct floor_run *run, bool document)
     return sequence;
 }
 
-/* Commits now and returns when SEQUENCE is on flash. */
-static void commit(struct floor_run *run, uint64_t sequence)
-{
-    struct spool_ticket ticket = {
-        .lane = LANE_NORMAL, .sequence = sequence, .event_fd = run->event_fd};
-    spool_commit_soon(run->spool);
-    spool_ticket_wait(run->spool, &ticket);
-    while (!spool_ticket_accepted(run->spool, &ticket)) {
-        struct pollfd fd = {.fd = run->event_fd, .events = POLLIN};
-        (void)poll(&fd, 1, -1);
-    }
-    stop_event_drain(run->event_fd);
-}
-
 static struct spool_status status_of(const struct floor_run *run)
 {
     struct spool_status status;
@@ -308,7 +294,7 @@ static void append_all(struct floor_run *run, uint64_t count, bool document)
     uint64_t sequence = 0;
     for (uint64_t i = 0; i < count; i++)
         sequence = append(run, document);
-    commit(run, sequence);
+    commit_now(run->spool, run->event_fd, sequence);
 }
 
 /* ---- append ---- */
@@ -382,7 +368,7 @@ static void measure_commits(struct floor_run *run, const char *directory, uint64
         for (uint64_t n = 0; n < records; n++)
             sequence = append(run, false);
         int64_t start = mono_us();
-        commit(run, sequence);
+        commit_now(run->spool, run->event_fd, sequence);
         spool_us[i] = mono_us() - start;
         written = status_of(run).flash_bytes - written;
         expect(written <= sizeof pages, "a commit is too large");

@@ -17,7 +17,6 @@
  * not hold.
  */
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +28,7 @@
 #include "platform/base/log.h"
 #include "platform/clock.h"
 #include "platform/stop.h"
+#include "tests/bench/commit_now.h"
 #include "tests/bench/sim_clock.h"
 
 enum {
@@ -198,23 +198,9 @@ static uint64_t append(struct bench *bench, enum lane lane, bool document, int64
     return sequence;
 }
 
-/* Commits now and returns when SEQUENCE of the normal lane is on flash. */
-static void commit(struct bench *bench, uint64_t sequence)
-{
-    struct spool_ticket ticket = {
-        .lane = LANE_NORMAL, .sequence = sequence, .event_fd = bench->event_fd};
-    spool_commit_soon(bench->spool);
-    spool_ticket_wait(bench->spool, &ticket);
-    while (!spool_ticket_accepted(bench->spool, &ticket)) {
-        struct pollfd fd = {.fd = bench->event_fd, .events = POLLIN};
-        (void)poll(&fd, 1, -1);
-    }
-    stop_event_drain(bench->event_fd);
-}
-
 static void wait_for_file(struct bench *bench)
 {
-    commit(bench, append(bench, LANE_NORMAL, false, 0));
+    commit_now(bench->spool, bench->event_fd, append(bench, LANE_NORMAL, false, 0));
 }
 
 /* ---- delivering ---- */
@@ -265,7 +251,7 @@ static int run_groups(struct bench *bench, char **arguments)
         for (uint64_t i = 0; i < group; i++)
             sequence =
                 append(bench, LANE_NORMAL, documents, boot_ms + 1000 * (int64_t)bench->appended);
-        commit(bench, sequence);
+        commit_now(bench->spool, bench->event_fd, sequence);
         struct spool_backlog backlog;
         spool_route_backlog(bench->links[0].route, LANE_NORMAL, &backlog);
         for (; online && backlog.records >= BATCH; backlog.records -= BATCH) {
@@ -458,7 +444,7 @@ static uint64_t fill(struct bench *bench, uint64_t group, long *ret_dirty_kib)
         for (uint64_t i = 0; i < group; i++)
             sequence = append(bench, LANE_NORMAL, false,
                               boot_ms + 1000 * (int64_t)(bench->appended - first));
-        commit(bench, sequence);
+        commit_now(bench->spool, bench->event_fd, sequence);
         spool_route_counters(bench->links[0].route, LANE_NORMAL, &counters);
         if (*ret_dirty_kib == 0 && counters.stored >= 1000)
             *ret_dirty_kib = private_dirty_kib();
