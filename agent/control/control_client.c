@@ -156,8 +156,8 @@ const char *control_client_fault(int code, const char *path, char text[CONTROL_C
 {
     const char *what = "";
     if (code == E_NOT_FOUND)
-        what =
-            "no agent runs there; start it with `runnel run`, or set RUNNEL_SOCKET to its socket";
+        what = "no agent runs there; start it (`systemctl start runnel`, or `runnel run`), or set "
+               "RUNNEL_SOCKET to its socket";
     else if (code == error_sys(EACCES))
         what = "permission denied; be root or in the group that owns the socket";
     else if (code == E_VERSION)

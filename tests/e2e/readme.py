@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "tests/fault"))
 from credentials import Giver  # noqa: E402  pylint: disable=wrong-import-position
 
 TROUBLE = "agent/TROUBLESHOOTING.md"
-RECORD = '{"device":"gw-17","sensor":"machine","seq":1}\n'
+RECORD = '{"device":"gw-17","sensor":"machine","seq":1}'
 # Notes its arguments, each ended by \1 and each call by \2, and answers as a stream would.
 AWS_STAND_IN = r"""#!/bin/sh
 printf '%s\1' "$@" >>"$CALLS"
@@ -36,7 +36,7 @@ printf '\2' >>"$CALLS"
 case "$*" in
 *list-shards*) echo shardId-000000000000 shardId-000000000001 ;;
 *get-shard-iterator*) echo AAAA ;;
-*get-records*) printf "$RECORD" | base64 -w 0 ;;
+*get-records*) for _ in 1 2; do printf '%s' "$RECORD" | base64 -w 0; echo; done ;;
 esac
 """
 
@@ -265,7 +265,7 @@ def type_aws(agent, environment):
         result = type_command(agent, command, env={**environment, "CALLS": str(calls),
                                                    "RECORD": RECORD})
         check(result.returncode == 0 and not result.stderr, f"{command}: {result.stderr}")
-    check(result.stdout == RECORD * 2, f"{command}: {result.stdout!r}")
+    check(result.stdout == (RECORD + "\n") * 4, f"{command}: {result.stdout!r}")
     made = [call.split("\1")[:-1] for call in calls.read_text().split("\2")[:-1]]
     check(len(made) == 9, f"{len(made)} calls of aws")
     check_none(fault for call in made for fault in aws_commands.faults_of(call))
