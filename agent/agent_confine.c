@@ -7,24 +7,18 @@
 #include "agent/agent_state.h"
 #include "platform/base/error.h"
 #include "platform/base/log.h"
+#include "platform/fs.h"
 
-/* Who owns the state directory. What is wrong with the configuration is said when it is loaded for
- * good, by whoever reads it then. E_NOT_FOUND: nobody yet. */
+/* Who owns the state directory, or will: what is not there yet is made by the owner of the folder
+ * above. The configuration may be wrong, for where another was applied that one runs. */
 static int find_owner(const struct agent *agent, struct rights *ret_owned)
 {
-    struct config_options options = *agent->trial.options;
-    struct config *config;
-    options.layer = CFG_LAYER_MAIN;
-    options.faults = fopen("/dev/null", "we");
-    if (options.faults == NULL)
-        return E_NOT_FOUND;
-    int rc = config_load(&options, &config);
-    (void)fclose(options.faults);
-    if (rc < 0)
-        return E_NOT_FOUND;
-    rc = rights_find(config->spool.path, ret_owned);
-    config_free(config);
-    return rc < 0 ? E_NOT_FOUND : E_OK;
+    char state[FS_PATH_BYTES];
+    char existing[FS_PATH_BYTES];
+    int rc = config_find_state(agent->trial.options, state);
+    if (rc == E_OK)
+        rc = fs_find_existing(state, existing);
+    return rc < 0 ? rc : rights_find(existing, ret_owned);
 }
 
 static const char *describe_filter(const struct confinement *confinement)

@@ -8,7 +8,6 @@
 #include "agent/control/config_reader.h"
 #include "agent/control/generic_name.h"
 #include "platform/base/error.h"
-#include "platform/fs.h"
 
 enum { WAIT_MS = 1000, MARGIN_MS = 10000, OWN_MS_MIN = 1000 };
 
@@ -304,6 +303,39 @@ int config_load(const struct config_options *options, struct config **ret_config
         config_pool_close(reader.pool);
     else
         *ret_config = reader.config;
+    return rc;
+}
+
+static int find_state(struct config_reader *reader, struct config_files **ret_files,
+                      char ret_path[FS_PATH_BYTES])
+{
+    const char *state = NULL;
+    reader->pool = config_pool_open();
+    if (reader->pool == NULL)
+        return E_NO_MEMORY;
+    int rc = config_files_open(reader->options, reader->faults, ret_files);
+    if (rc == E_NO_MEMORY)
+        return rc;
+    rc = config_layers_find_state(reader, *ret_files, &state);
+    if (rc < 0)
+        return rc;
+    if (strlen(state) >= FS_PATH_BYTES)
+        return E_TOO_BIG;
+    (void)strcpy(ret_path, state);
+    return E_OK;
+}
+
+int config_find_state(const struct config_options *options, char ret_path[FS_PATH_BYTES])
+{
+    struct config_files *files = NULL;
+    struct config_reader reader = {.options = options};
+    reader.faults = calloc(1, sizeof *reader.faults);
+    if (reader.faults == NULL)
+        return E_NO_MEMORY;
+    int rc = find_state(&reader, &files, ret_path);
+    config_files_close(files);
+    config_pool_close(reader.pool);
+    free(reader.faults);
     return rc;
 }
 

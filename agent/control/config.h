@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "drivers/driver.h"
+#include "platform/fs.h"
 
 /**
  * The configuration, resolved: defaults filled in, ${...} replaced, the environment and Kconfig
@@ -427,6 +428,12 @@ struct config_options {
  * E_NO_MEMORY.
  */
 int config_load(const struct config_options *options, struct config **ret_config);
+
+/**
+ * Where the state directory is by what can be read of FILE, its fragments and the environment,
+ * whatever else is wrong with them, which is said by config_load. E_TOO_BIG; E_NO_MEMORY.
+ */
+int config_find_state(const struct config_options *options, char ret_path[FS_PATH_BYTES]);
 
 /** Where a value comes from. */
 struct config_place {

@@ -8,9 +8,8 @@
 
 /* ---- where the state is ---- */
 
-/* Read as the rest will be, but of the files alone, and what is wrong with it is said by that. */
-static int find_state(struct config_reader *reader, struct config_files *files,
-                      const char **ret_state)
+int config_layers_find_state(struct config_reader *reader, struct config_files *files,
+                             const char **ret_state)
 {
     const struct schema_key *spool = schema_find(&schema_root, "spool");
     const struct json_node *root = config_files_find(files, "spool", "path");
@@ -28,6 +27,8 @@ static int find_state(struct config_reader *reader, struct config_files *files,
                     &probe.config->spool);
     config_spool_path(&probe);
     free(probe.faults);
+    if (probe.config->spool.path == NULL)
+        return E_NO_MEMORY;
     *ret_state = probe.config->spool.path;
     return E_OK;
 }
@@ -384,7 +385,7 @@ int config_layers_choose(struct config_reader *reader, struct config_files *file
     const char *state;
     if (reader->options->layer == CFG_LAYER_MAIN)
         return E_OK;
-    int rc = find_state(reader, files, &state);
+    int rc = config_layers_find_state(reader, files, &state);
     if (rc < 0)
         return rc;
     if (reader->options->layer == CFG_LAYER_OFFER)

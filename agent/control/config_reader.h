@@ -83,6 +83,11 @@ const char *config_home(const char *name);
 
 /* ---- config_layers.c ---- */
 
+/** Where the state directory is: read as the rest will be, but of the files alone, and what is
+ *  wrong with it is said by that. E_NO_MEMORY. */
+int config_layers_find_state(struct config_reader *reader, struct config_files *files,
+                             const char **ret_state);
+
 /** Puts what was applied, or is offered, in the main file's place, and notes in the configuration
  *  what that is. 0; E_CONFIG: reported; E_NO_MEMORY. */
 int config_layers_choose(struct config_reader *reader, struct config_files *files);

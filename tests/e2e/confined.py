@@ -110,6 +110,40 @@ def check_confined(run, sink):
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
 
 
+def local_agent(run, name):
+    out = str(run.folder / name / "out")
+    return harness.Agent(run, None, name=name, sensors=[{"name": "tank", "driver": "sim"}],
+                         routes=[{"destination": "archive", "path": out}])
+
+
+def check_runs_what_was_applied(run, user):
+    """Of the state directory's owner, whom root becomes also where the main file is wrong."""
+    agent = local_agent(run, "applied")
+    document = agent.folder / "document.json"
+    document.write_text(json.dumps(agent.config))
+    give_away(agent.folder, user)
+    agent.state.chmod(0o750)
+    result = agent.call("config", "apply", document, "-c", agent.config_file)
+    check(result.returncode == 0, result)
+    agent.config["devise"] = "gw"
+    agent.write_config()
+    agent.start()
+    status = agent.status()
+    check(status["confined"]["user"] == str(user), agent.tail())
+    check(status["config"]["state"] in ("trial", "applied"), f"{status['config']}: {agent.tail()}")
+    check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
+
+
+def check_makes_its_state(run, user):
+    """In a folder of its user, who is found by that."""
+    agent = local_agent(run, "new")
+    give_away(agent.folder, user)
+    agent.environment["RUNNEL_STATE"] = str(agent.state / "deep" / "spool")
+    agent.start()
+    check(agent.status()["confined"]["user"] == str(user), agent.tail())
+    check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
+
+
 def wait_for(agent, sink, sensor):
     def look():
         code = agent.process.popen.poll()
@@ -170,6 +204,9 @@ def main():
             launcher.append("--without-fdatasync")
         else:
             check_confined(run, sink)
+            if os.geteuid() == 0:
+                check_runs_what_was_applied(run, SOMEBODY)
+                check_makes_its_state(run, SOMEBODY)
         check_misses_nothing(run, sink, launcher)
         sink.stop()
 
