@@ -91,9 +91,11 @@ static const struct schema_key spool_keys[] = {
     {SCHEMA_KEY("path", "The state directory, on flash that survives a reboot; without it "
                         "/var/lib/runnel. $RUNNEL_STATE goes before it."),
      .kind = SCHEMA_TEXT, SCHEMA_AT(cfg_spool, path), .high = 400},
-    {SCHEMA_KEY("size", "The size of the spool file, which is made at once and in full. A larger "
-                        "size is taken at the next start or reload, a smaller one once what is stored fits. "
-                        "On 32-bit machines at most 256MiB."),
+    {SCHEMA_KEY(
+         "size",
+         "The size of the spool file, which is made at once and in full. A larger "
+         "size is taken at the next start or reload, a smaller one once what is stored fits. "
+         "On 32-bit machines at most 256MiB."),
      .kind = SCHEMA_SIZE, SCHEMA_AT(cfg_spool, size_bytes), .standard = CONFIG_SPOOL_SIZE,
      .low = 256 * SCHEMA_KIB, .high = SPOOL_SIZE_MAX},
     {SCHEMA_KEY("ack_window", "How long an acknowledgement of a server may exist only in RAM: "
