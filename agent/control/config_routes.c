@@ -246,8 +246,9 @@ void config_routes_resolve(struct config_reader *reader)
     if (reader->config->route_count > 0)
         check_lanes(reader);
     else if (list == NULL || (list->kind == JSON_KIND_ARRAY && list->first == NULL))
-        config_fault(reader->faults, list != NULL ? list : reader->root,
-                     list != NULL ? NULL : "routes",
-                     "there is none, so nothing would be delivered; add one like "
-                     "{ \"name\": \"live\", \"destination\": \"kinesis\", \"stream\": \"NAME\" }");
+        config_fault(
+            reader->faults, list != NULL ? list : reader->root, list != NULL ? NULL : "routes",
+            "there is none, so nothing would be delivered; add one like "
+            "{ \"name\": \"live\", \"destination\": \"kinesis\", \"region\": \"eu-west-1\", "
+            "\"stream\": \"NAME\" }");
 }

@@ -2048,7 +2048,8 @@ static void test_no_route(void **state)
 {
     static const char *const remedy =
         "there is none, so nothing would be delivered; add one like "
-        "{ \"name\": \"live\", \"destination\": \"kinesis\", \"stream\": \"NAME\" }\n";
+        "{ \"name\": \"live\", \"destination\": \"kinesis\", \"region\": \"eu-west-1\", "
+        "\"stream\": \"NAME\" }\n";
     char expected[256];
     (void)snprintf(expected, sizeof expected, "1:1: routes: %s", remedy);
     expect_faults(*state, "{ \"device\": \"d\" }", expected);
