@@ -11,6 +11,12 @@
 
 enum { WAIT_MS = 1000, MARGIN_MS = 10000, OWN_MS_MIN = 1000 };
 
+bool config_sensor_at_interval(const struct cfg_sensor *sensor)
+{
+    const struct driver *driver = sensor->driver;
+    return driver->wait_fd == NULL || (driver->at_events && sensor->interval_ms > 0);
+}
+
 const char *config_lane_name(enum cfg_lane lane)
 {
     static const char *const names[CFG_LANES] = {"alarm", "normal", "bulk"};

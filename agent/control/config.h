@@ -460,6 +460,9 @@ void config_print_applied(const struct config *config, FILE *to);
 /** "alarm", "normal", "bulk". */
 const char *config_lane_name(enum cfg_lane lane);
 
+/** Whether SENSOR is read each interval; false: it hands a sample over when it speaks. */
+bool config_sensor_at_interval(const struct cfg_sensor *sensor);
+
 /** "local", "source". */
 const char *config_origin_name(enum cfg_origin origin);
 

@@ -85,9 +85,10 @@ static void print_coap(const struct cfg_coap *coap, FILE *to)
 
 static void print_sensor(const struct cfg_sensor *sensor, FILE *to)
 {
+    bool at_interval = config_sensor_at_interval(sensor);
     (void)fprintf(to, "sensor   %s: %s %s%s, lane %s\n", sensor->name, sensor->driver_name,
-                  sensor->interval_ms > 0 ? "every " : "at each event",
-                  sensor->interval_ms > 0 ? HUMAN_DURATION_TEXT(sensor->interval_ms) : "",
+                  at_interval ? "every " : "when it speaks",
+                  at_interval ? HUMAN_DURATION_TEXT(sensor->interval_ms) : "",
                   config_lane_name(sensor->lane));
     print_transforms(sensor, to);
 }

@@ -26,9 +26,7 @@ static void write_setup(const struct cfg_sensor *sensor, struct json_write *json
     json_write_text(json, "driver", sensor->driver_name);
     json_write_text(json, "place", sensor_view_place(sensor));
     json_write_boolean(json, "stream", sensor->driver->wait_fd != NULL);
-    json_write_boolean(json, "at_interval",
-                       sensor->driver->wait_fd == NULL ||
-                           (sensor->driver->at_events && sensor->interval_ms > 0));
+    json_write_boolean(json, "at_interval", config_sensor_at_interval(sensor));
     json_write_text(json, "lane", config_lane_name(sensor->lane));
     json_write_decimal(json, "interval_s", sensor->interval_ms, 3);
     json_write_decimal(json, "timeout_s", sensor->timeout_ms, 3);

@@ -67,6 +67,12 @@ static const char *meter_check(const struct driver_context *context)
     return has_baud ? "baud" : "parity";
 }
 
+static int no_descriptor(const void *instance)
+{
+    (void)instance;
+    return -1;
+}
+
 static const struct driver drivers[] = {
     {.name = "proc", .summary = "", .keys = plain_keys},
     {.name = "thermal", .summary = "", .keys = plain_keys},
@@ -75,7 +81,12 @@ static const struct driver drivers[] = {
      .keys = meter_keys,
      .limits = meter_limits,
      .check = meter_check},
-    {.name = "contact", .summary = "", .keys = plain_keys, .at_events = true},
+    {.name = "contact",
+     .summary = "",
+     .keys = plain_keys,
+     .at_events = true,
+     .wait_fd = no_descriptor},
+    {.name = "teller", .summary = "", .keys = plain_keys, .wait_fd = no_descriptor},
 };
 
 const struct driver *driver_at(size_t index)
@@ -409,12 +420,14 @@ static void test_an_interval_is_only_what_is_written_where_events_count(void **s
     const struct config *config = expect_good(
         *state, HEAD "\"sensors\": [ { \"name\": \"a\", \"driver\": \"contact\" },"
                      " { \"name\": \"b\", \"driver\": \"contact\", \"interval\": \"1m\" },"
-                     " { \"name\": \"c\", \"driver\": \"proc\" } ] }");
+                     " { \"name\": \"c\", \"driver\": \"proc\" },"
+                     " { \"name\": \"d\", \"driver\": \"teller\" } ] }");
     assert_int_equal(config->sensors[0].interval_ms, 0);
     assert_int_equal(config->sensors[1].interval_ms, 60000);
     assert_int_equal(config->sensors[2].interval_ms, 10000);
-    expect_printed(config, "sensor   a: contact at each event, lane normal\n");
+    expect_printed(config, "sensor   a: contact when it speaks, lane normal\n");
     expect_printed(config, "sensor   b: contact every 1m, lane normal\n");
+    expect_printed(config, "sensor   d: teller when it speaks, lane normal\n");
 }
 
 /* ---- faults ---- */
@@ -550,7 +563,7 @@ static void test_drivers_of_no_version(void **state)
                   HEAD "\"sensors\": [ { \"name\": \"a\", \"driver\": \"telepathy\" },\n"
                        "{ \"name\": \"b\", \"driver\": \"metre\" } ] }",
                   "2:39: sensors[0].driver: \"telepathy\" is no driver of this version; there are "
-                  "proc, thermal, meter, contact\n"
+                  "proc, thermal, meter, contact, teller\n"
                   "3:26: sensors[1].driver: \"metre\" is no driver of this version; did you mean "
                   "\"meter\"?\n");
 }
