@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/agent_state.h"
 #include "agent/control/config_diff.h"
@@ -18,14 +19,23 @@ static const char *or_unset(const char *text)
     return text != NULL ? text : "not set";
 }
 
+/* What changed is in neither text: what a ${file:} brings, or the password of a proxy. */
+static bool is_hidden(const struct config_change *change)
+{
+    return change->from != NULL && change->to != NULL && strcmp(change->from, change->to) == 0;
+}
+
 static void print_change(const struct config_change *change, FILE *to)
 {
+    const char *restart =
+        change->needs_restart ? "; needs a restart: systemctl restart runnel" : "";
     if (change->is_whole)
         (void)fprintf(to, "%s: %s\n", change->key, change->from == NULL ? "added" : "removed");
+    else if (is_hidden(change))
+        (void)fprintf(to, "%s: its secret changed%s\n", change->key, restart);
     else
         (void)fprintf(to, "%s: %s -> %s%s\n", change->key, or_unset(change->from),
-                      or_unset(change->to),
-                      change->needs_restart ? "; needs a restart: systemctl restart runnel" : "");
+                      or_unset(change->to), restart);
 }
 
 static void log_change(const struct config_change *change)
@@ -39,6 +49,8 @@ static void log_change(const struct config_change *change)
         log_warning("config-needs-restart key=%s running=\"%s\" file=\"%s\" "
                     "remedy=\"systemctl restart runnel\"",
                     change->key, from, to);
+    else if (is_hidden(change))
+        log_info("config-changed key=%s secret=changed", change->key);
     else
         log_info("config-changed key=%s from=\"%s\" to=\"%s\"", change->key, from, to);
 }

@@ -55,12 +55,13 @@ def test_changes(run, agent, plant):
     if plant:
         lines = [line for line in lines if "interval" not in line]
     expect(lines, ["sensors.wave.interval: 10ms -> 50ms", "spool.size: 512KiB -> 1MiB",
-                   f"sensors.wave.tags.site: ${{file:{secret}}} -> ${{file:{secret}}}",
+                   "sensors.wave.tags.site: its secret changed",
                    "credentials.default.provider: chain -> env", "routes.second: added",
                    "sensors.board: added",
                    "6 changed; sensors and routes begin anew, nothing is lost"])
     log = agent.log.read_text()
     check('config-changed key=sensors.wave.interval from="10ms" to="50ms"' in log, agent.tail())
+    check("config-changed key=sensors.wave.tags.site secret=changed" in log, agent.tail())
     check("config-reloaded changed=6 needs-restart=0" in log, agent.tail())
     wait_until("a delivery by the new route",
                lambda: agent.counters("second", "alarm")["delivered"] > 0)
