@@ -147,37 +147,55 @@ def sha256(path):
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
 
 
-def shared_component(machine, soname, path):
-    name, licence = identify(soname)
+def openssl_version(machine, path):
+    """As libcrypto says it itself, which PATH is or asks for: no package owns what lies in a
+    sysroot."""
+    for soname in (path.name, *needed(path)):
+        library = machine.find(soname) if soname.startswith("libcrypto.") else None
+        found = library and re.search(rb"OpenSSL (\d+\.\d+\.\d+\w*) \d+ \w+ \d{4}",
+                                      library.read_bytes())
+        if found:
+            return found.group(1).decode()
+    return None
+
+
+def shared_version(machine, name, path, package):
+    """Of the header, of the library, or else of the package; None: nobody says it."""
     version = machine.header_version(name) if name in LIBRARIES else None
-    package = package_of(path)
-    component = {"type": "library", "bom-ref": soname, "name": NAMES.get(name, name),
-                 "licenses": license_of(licence)}
+    if name == "openssl" and path is not None:
+        version = openssl_version(machine, path)
     if version is None and package is not None:
         version = re.sub(r"^\d+:|-[^-]*$", "", package[1])
-    if version is not None:
-        component["version"] = version
-    component["purl"] = f"pkg:generic/{component['name']}" + (f"@{version}" if version else "")
+    return version
+
+
+def component_of(reference, name, version, licence, properties):
+    properties = [{"name": f"runnel:{key}", "value": value} for key, value in properties.items()]
+    if version is None:
+        properties.append({"name": "runnel:version", "value": "unknown"})
+    return {"type": "library", "bom-ref": reference, "name": name,
+            **({} if version is None else {"version": version}), "licenses": license_of(licence),
+            "purl": f"pkg:generic/{name}" + (f"@{version}" if version else ""),
+            "properties": properties}
+
+
+def shared_component(machine, soname, path):
+    name, licence = identify(soname)
+    package = package_of(path)
+    component = component_of(soname, NAMES.get(name, name),
+                             shared_version(machine, name, path, package), licence,
+                             {"linked": "shared", "soname": soname})
     if package is not None:
         escaped = urllib.parse.quote(package[1], safe="")
         component["purl"] = f"pkg:deb/debian/{package[0]}@{escaped}?arch={package[2]}"
     if path is not None:
         component["hashes"] = [{"alg": "SHA-256", "content": sha256(path)}]
-    component["properties"] = [{"name": "runnel:linked", "value": "shared"},
-                               {"name": "runnel:soname", "value": soname}]
     return component
 
 
 def static_component(machine, name):
-    version = machine.header_version(name)
-    shown = NAMES.get(name, name)
-    component = {"type": "library", "bom-ref": name, "name": shown,
-                 "licenses": license_of(LIBRARIES[name][3]),
-                 "purl": f"pkg:generic/{shown}" + (f"@{version}" if version else ""),
-                 "properties": [{"name": "runnel:linked", "value": "static"}]}
-    if version is not None:
-        component["version"] = version
-    return component
+    return component_of(name, NAMES.get(name, name), machine.header_version(name),
+                        LIBRARIES[name][3], {"linked": "static"})
 
 
 def follow(machine, program):

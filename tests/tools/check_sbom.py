@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ TOP = {"bomFormat", "specVersion", "serialNumber", "version", "metadata", "compo
 COMPONENT = {"type", "bom-ref", "name", "version", "licenses", "purl", "hashes", "properties"}
 SPDX = {"Apache-2.0", "GPL-2.0-or-later", "OLDAP-2.8", "MIT", "Zlib", "LGPL-2.1-or-later",
         "BSD-2-Clause"}
+UNKNOWN = {"name": "runnel:version", "value": "unknown"}
 UUID = r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 PURL = (r"pkg:(deb/debian|generic)/[a-z0-9.+-]+"
         r"(@([A-Za-z0-9._~-]|%[0-9A-F]{2})+)?([?]arch=[a-z0-9]+)?")
@@ -47,6 +49,8 @@ def component_faults(component):
     if not {"type", "bom-ref", "name", "licenses", "purl"} <= set(component) <= COMPONENT:
         yield f"{where}: members {sorted(component)}"
         return
+    if "version" not in component and UNKNOWN not in component.get("properties", ()):
+        yield f"{where}: no version, and not that nobody knows it"
     if component["type"] not in ("application", "library"):
         yield f"{where}: type {component['type']}"
     if not set(licences(component)) <= SPDX:
@@ -118,6 +122,17 @@ def make(build, program, **environment):
         return output.read_text()
 
 
+def unpackaged_faults(build, program):
+    """What a bill lacks where nothing tells which package a library is of, as in a sysroot."""
+    with tempfile.TemporaryDirectory() as folder:
+        (pathlib.Path(folder) / "readelf").symlink_to(shutil.which("readelf"))
+        document = json.loads(make(build, program, PATH=folder))
+    yield from faults(document, program)
+    for component in document["components"]:
+        if component["name"] == "openssl" and "version" not in component:
+            yield f"{component['bom-ref']}: no version where there are no packages"
+
+
 def planted(good):
     """(what was spoilt, the document)."""
     def spoil(words, change):
@@ -136,6 +151,7 @@ def planted(good):
         content="0" * 64))
     yield spoil("half a hash", lambda bad: bad["components"][0].update(
         hashes=[{"alg": "SHA-256", "content": "00"}]))
+    yield spoil("no version", lambda bad: bad["components"][0].pop("version"))
     yield spoil("no licence", lambda bad: bad["components"][0].pop("licenses"))
     yield spoil("a licence of no list", lambda bad: bad["components"][0].update(
         licenses=[{"license": {"id": "Apache2"}}]))
@@ -152,7 +168,7 @@ def main():
     build, program = map(pathlib.Path, sys.argv[1:3])
     text = make(build, program)
     document = json.loads(text)
-    found = faults(document, program)
+    found = faults(document, program) + list(unpackaged_faults(build, program))
     if found:
         sys.exit("\n".join(found))
     if sys.argv[3:] == ["--control"]:
