@@ -125,20 +125,25 @@ def package_of(path):
 
 
 def license_of(expression):
-    """An SPDX expression has a member of its own."""
+    """An SPDX expression has a member of its own; None: nobody asserts one."""
+    if expression is None:
+        return []
     if " " in expression:
         return [{"expression": expression}]
     return [{"license": {"id": expression}}]
 
 
-def identify(soname):
-    """(name, licence) of the project that SONAME belongs to."""
+def identify(soname, is_asked):
+    """(name, licence) of the project that SONAME belongs to. What the program itself asks for has
+    to be known; of what that brings along the name is the soname's, and the licence None."""
     for name, (_, _, pattern, licence) in LIBRARIES.items():
         if re.match(pattern, soname):
             return name, licence
     for pattern, found in BROUGHT.items():
         if re.match(pattern, soname):
             return found
+    if not is_asked:
+        return re.sub(r"(-[\d.]+)?\.so.*", "", soname).lower(), None
     sys.exit(f"sbom.py: nothing is known of {soname}, which the program is linked with; add it to "
              "LIBRARIES or BROUGHT")
 
@@ -179,8 +184,8 @@ def component_of(reference, name, version, licence, properties):
             "properties": properties}
 
 
-def shared_component(machine, soname, path):
-    name, licence = identify(soname)
+def shared_component(machine, soname, path, is_asked):
+    name, licence = identify(soname, is_asked)
     package = package_of(path)
     component = component_of(soname, NAMES.get(name, name),
                              shared_version(machine, name, path, package), licence,
@@ -244,7 +249,8 @@ def main_component(machine, build, program):
 def describe(build, program):
     machine = Machine(build)
     paths, asks = follow(machine, program)
-    components = [shared_component(machine, soname, path) for soname, path in sorted(paths.items())]
+    components = [shared_component(machine, soname, path, soname in asks[None])
+                  for soname, path in sorted(paths.items())]
     inside = machine.linked_in(is_static=not paths)
     components += [static_component(machine, name) for name in inside]
     asks[None] += inside

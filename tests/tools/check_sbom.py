@@ -22,6 +22,9 @@ import tempfile
 
 import tree
 
+sys.path.insert(0, str(tree.ROOT / "platform/cmake"))
+import sbom  # pylint: disable=wrong-import-position
+
 TOP = {"bomFormat", "specVersion", "serialNumber", "version", "metadata", "components",
        "dependencies"}
 COMPONENT = {"type", "bom-ref", "name", "version", "licenses", "purl", "hashes", "properties"}
@@ -97,6 +100,9 @@ def program_faults(document, program):
               if {"name": "runnel:linked", "value": "static"} in component["properties"]}
     if asked != told - inside:
         yield f"the program asks for {sorted(asked)}, and it says {sorted(told - inside)}"
+    for component in document["components"]:
+        if component["bom-ref"] in told and not component["licenses"]:
+            yield f"{component['bom-ref']}: no licence of what the program itself asks for"
     reached, waiting = set(), list(told)
     depends = {entry["ref"]: entry["dependsOn"] for entry in document["dependencies"]}
     while waiting:
@@ -133,6 +139,46 @@ def unpackaged_faults(build, program):
             yield f"{component['bom-ref']}: no version where there are no packages"
 
 
+def imitate(build, folder, **cache):
+    """A folder of a build as BUILD is for sbom.py, which found no libraries but those of CACHE."""
+    compiler = next(build.glob("CMakeFiles/*/CMakeCCompiler.cmake"))
+    (folder / "CMakeFiles/here").mkdir(parents=True)
+    shutil.copy(compiler, folder / "CMakeFiles/here")
+    shutil.copy(build / ".config", folder)
+    text = re.sub(r"^\w+_LIBRARY:.*\n", "", (build / "CMakeCache.txt").read_text(), flags=re.M)
+    text += "".join(f"{key}:FILEPATH={value}\n" for key, value in cache.items())
+    (folder / "CMakeCache.txt").write_text(text)
+    return folder
+
+
+def link(build, output, soname, *libraries):
+    """A library without anything in it, that asks for LIBRARIES."""
+    compiler = sbom.find_compiler(build)
+    run(compiler, "-shared", "-nostdlib", "-Wl,--no-as-needed", f"-Wl,-soname,{soname}",
+        "-o", output, "-x", "c", "/dev/null", "-x", "none", *libraries)
+    return output
+
+
+def brought_faults(build):
+    """What is wrong where a library brings along what nobody has heard of, as with GnuTLS."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        strange = link(build, folder / "libstrange.so.1", "libstrange.so.1")
+        zlib = link(build, folder / "libz.so.1", "libz.so.1", strange)
+        fake = imitate(build, folder / "build", zlib_z_LIBRARY=zlib)
+        program = link(build, folder / "program", "program", zlib)
+        document = json.loads(make(fake, program))
+        yield from faults(document, program)
+        if "libstrange" not in [component["name"] for component in document["components"]]:
+            yield "what is only brought along is missing"
+        try:
+            make(fake, link(build, folder / "asks", "asks", strange))
+            yield "the program itself asks for what nobody has heard of, and that is passed over"
+        except subprocess.CalledProcessError as error:
+            if "nothing is known of libstrange.so.1" not in error.stderr:
+                yield error.stderr
+
+
 def planted(good):
     """(what was spoilt, the document)."""
     def spoil(words, change):
@@ -153,6 +199,8 @@ def planted(good):
         hashes=[{"alg": "SHA-256", "content": "00"}]))
     yield spoil("no version", lambda bad: bad["components"][0].pop("version"))
     yield spoil("no licence", lambda bad: bad["components"][0].pop("licenses"))
+    yield spoil("nobody's licence", lambda bad: [
+        component["licenses"].clear() for component in bad["components"]])
     yield spoil("a licence of no list", lambda bad: bad["components"][0].update(
         licenses=[{"license": {"id": "Apache2"}}]))
     yield spoil("a purl of no kind", lambda bad: bad["components"][0].update(purl=first))
@@ -169,6 +217,7 @@ def main():
     text = make(build, program)
     document = json.loads(text)
     found = faults(document, program) + list(unpackaged_faults(build, program))
+    found += brought_faults(build)
     if found:
         sys.exit("\n".join(found))
     if sys.argv[3:] == ["--control"]:
