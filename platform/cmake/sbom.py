@@ -38,11 +38,14 @@ LIBRARIES = {
                "LGPL-2.1-or-later"),
     "coap": ("coap3/coap.h", ("LIBCOAP_PACKAGE_VERSION",), r"libcoap-3", "BSD-2-Clause"),
     "glibc": ("features.h", ("__GLIBC__", "__GLIBC_MINOR__"),
-              r"(lib(c|m|pthread|dl|rt|resolv)\.so|ld-linux)", "LGPL-2.1-or-later"),
+              r"(lib(c|m|pthread|dl|rt|resolv)\.so\.|ld-linux)", "LGPL-2.1-or-later"),
 }
+# What is off is not linked, though the cache still has where it lies.
+SWITCHES = {"zlib": "CONFIG_GZIP", "modbus": "CONFIG_DRIVER_MODBUS", "coap": "CONFIG_COAP"}
 NAMES = {"coap": "libcoap", "modbus": "libmodbus"}
 # What others bring along, whose headers need not be there.
-BROUGHT = {r"lib(ssl|crypto)\.": ("openssl", "Apache-2.0"),
+BROUGHT = {r"(libc\.so$|libc\.musl|ld-musl)": ("musl", "MIT"),
+           r"lib(ssl|crypto)\.": ("openssl", "Apache-2.0"),
            r"lib(gnutls)\.": ("gnutls", "LGPL-2.1-or-later")}
 
 
@@ -54,6 +57,11 @@ def run(*command, stdin=""):
 def read_cache(build):
     text = (build / "CMakeCache.txt").read_text()
     return dict(re.findall(r"^([\w-]+):\w+=(.*)$", text, re.M))
+
+
+def read_symbols(build):
+    """The symbols of Kconfig that are set, and what to."""
+    return dict(re.findall(r"^(CONFIG_\w+)=(.*)$", (build / ".config").read_text(), re.M))
 
 
 def find_compiler(build):
@@ -73,6 +81,7 @@ class Machine:
     def __init__(self, build):
         self.cache = read_cache(build)
         self.compiler = find_compiler(build)
+        self.symbols = read_symbols(build)
         self.folders = {pathlib.Path(path).parent for name, path in self.cache.items()
                         if name.endswith("_LIBRARY") and path.startswith("/")}
         # Where a distribution still has two, what is needed to run may lie in the other one.
@@ -103,10 +112,13 @@ class Machine:
 
     def linked_in(self, is_static):
         """The names of the libraries that are in the program: archives, and that of C."""
-        return [name for name in LIBRARIES
-                if (is_static and name == "glibc") or
-                any(path.endswith(".a") for key, path in self.cache.items()
-                    if re.fullmatch(rf"{name}_(\w+_)?LIBRARY", key))]
+        names = [name for name in LIBRARIES
+                 if SWITCHES.get(name) in (None, *self.symbols) and
+                 any(path.endswith(".a") for key, path in self.cache.items()
+                     if re.fullmatch(rf"{name}_(\w+_)?LIBRARY", key))]
+        if is_static:
+            names.append("glibc" if self.header_version("glibc") else "musl")
+        return names
 
 
 def package_of(path):
@@ -199,8 +211,10 @@ def shared_component(machine, soname, path, is_asked):
 
 
 def static_component(machine, name):
-    return component_of(name, NAMES.get(name, name), machine.header_version(name),
-                        LIBRARIES[name][3], {"linked": "static"})
+    """Of musl, which names no version in its headers, there is none."""
+    version = machine.header_version(name) if name in LIBRARIES else None
+    licence = LIBRARIES[name][3] if name in LIBRARIES else dict(BROUGHT.values())[name]
+    return component_of(name, NAMES.get(name, name), version, licence, {"linked": "static"})
 
 
 def follow(machine, program):
@@ -217,12 +231,10 @@ def follow(machine, program):
     return paths, asks
 
 
-def configuration(build):
+def configuration(machine):
     """The symbols of Kconfig that are set, as properties."""
-    lines = (build / ".config").read_text().splitlines()
-    return [{"name": f"runnel:kconfig:{line.split('=', 1)[0]}",
-             "value": line.split("=", 1)[1].strip('"')}
-            for line in lines if re.match(r"CONFIG_\w+=", line)]
+    return [{"name": f"runnel:kconfig:{name}", "value": value.strip('"')}
+            for name, value in machine.symbols.items()]
 
 
 def sources(root):
@@ -235,7 +247,7 @@ def sources(root):
     return total.hexdigest()
 
 
-def main_component(machine, build, program):
+def main_component(machine, program):
     version = machine.cache["CMAKE_PROJECT_VERSION"]
     root = pathlib.Path(machine.cache["CMAKE_HOME_DIRECTORY"])
     return {"type": "application", "bom-ref": "runnel", "name": "runnel", "version": version,
@@ -243,7 +255,7 @@ def main_component(machine, build, program):
             "hashes": [{"alg": "SHA-256", "content": sha256(program)}],
             "properties": [{"name": "runnel:board", "value": machine.cache["BOARD"]},
                            {"name": "runnel:source:sha256", "value": sources(root)},
-                           *configuration(build)]}
+                           *configuration(machine)]}
 
 
 def describe(build, program):
@@ -254,7 +266,7 @@ def describe(build, program):
     inside = machine.linked_in(is_static=not paths)
     components += [static_component(machine, name) for name in inside]
     asks[None] += inside
-    main = main_component(machine, build, program)
+    main = main_component(machine, program)
     metadata = {"component": main}
     if "SOURCE_DATE_EPOCH" in os.environ:
         time = datetime.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]),

@@ -100,6 +100,10 @@ def program_faults(document, program):
               if {"name": "runnel:linked", "value": "static"} in component["properties"]}
     if asked != told - inside:
         yield f"the program asks for {sorted(asked)}, and it says {sorted(told - inside)}"
+    symbols = {entry["name"] for entry in main["properties"]}
+    for name, symbol in sbom.SWITCHES.items():
+        if name in inside and f"runnel:kconfig:{symbol}" not in symbols:
+            yield f"{name} is linked in, and {symbol} is off"
     for component in document["components"]:
         if component["bom-ref"] in told and not component["licenses"]:
             yield f"{component['bom-ref']}: no licence of what the program itself asks for"
@@ -179,6 +183,36 @@ def brought_faults(build):
                 yield error.stderr
 
 
+def static_faults(build):
+    """What is wrong of a static program without CoAP, of a build that found its library."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        archives = {"coap_LIBRARY": "/lib/libcoap-3.a", "lmdb_lmdb_LIBRARY": "/lib/liblmdb.a"}
+        program = link(build, folder / "program", "program")
+        for libc, more in (("glibc", {}), ("musl", {"glibc_INCLUDE_DIR": folder})):
+            fake = imitate(build, folder / libc, **archives, **more)
+            config = fake / ".config"
+            config.write_text(re.sub("CONFIG_COAP=y\n", "", config.read_text()))
+            document = json.loads(make(fake, program))
+            yield from faults(document, program)
+            names = sorted(component["name"] for component in document["components"])
+            if names != sorted([libc, "lmdb"]):
+                yield f"a static program with {libc} and LMDB is said to have {names}"
+            (folder / "features.h").write_text("")
+
+
+def plant_off(bad):
+    """A library that is linked in, and whose symbol is not set."""
+    bad["components"].append({**bad["components"][0], "bom-ref": "coap", "properties": [
+        {"name": "runnel:linked", "value": "static"}]})
+    for entry in bad["dependencies"]:
+        if entry["ref"] == "runnel":
+            entry["dependsOn"].append("coap")
+    main = bad["metadata"]["component"]
+    main["properties"] = [entry for entry in main["properties"]
+                          if entry["name"] != "runnel:kconfig:CONFIG_COAP"]
+
+
 def planted(good):
     """(what was spoilt, the document)."""
     def spoil(words, change):
@@ -199,6 +233,7 @@ def planted(good):
         hashes=[{"alg": "SHA-256", "content": "00"}]))
     yield spoil("no version", lambda bad: bad["components"][0].pop("version"))
     yield spoil("no licence", lambda bad: bad["components"][0].pop("licenses"))
+    yield spoil("what is off", plant_off)
     yield spoil("nobody's licence", lambda bad: [
         component["licenses"].clear() for component in bad["components"]])
     yield spoil("a licence of no list", lambda bad: bad["components"][0].update(
@@ -217,7 +252,7 @@ def main():
     text = make(build, program)
     document = json.loads(text)
     found = faults(document, program) + list(unpackaged_faults(build, program))
-    found += brought_faults(build)
+    found += [*brought_faults(build), *static_faults(build)]
     if found:
         sys.exit("\n".join(found))
     if sys.argv[3:] == ["--control"]:
