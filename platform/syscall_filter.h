@@ -11,8 +11,10 @@ enum syscall_filter_refusal {
 /**
  * From now on the process, all its threads and all programs that it starts can make the system
  * calls of platform/linux/syscalls.list alone, no name spaces with them, and no sockets but of
- * AF_UNIX, AF_INET, AF_INET6, AF_NETLINK and AF_CAN. A process without privileges needs
- * no_new_privs for that. E_UNSUPPORTED: the kernel has no filters; error_sys.
+ * AF_UNIX, AF_INET, AF_INET6, AF_NETLINK and AF_CAN, nor pairs but of AF_UNIX (on i386 of any,
+ * since socketcall(2) hides them). A call by the numbers of another architecture ends the process.
+ * One without privileges needs no_new_privs for all that. E_UNSUPPORTED: the kernel has no
+ * filters; error_sys.
  */
 int syscall_filter_install(enum syscall_filter_refusal refusal);
 

@@ -57,12 +57,16 @@ static const uint32_t allowed[] = {
 /* What the driver "can", the network and the resolver use (runnel.service has the same). */
 static const uint32_t families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_CAN};
 
+/* The kernel knows pairs of AF_TIPC, too, with all the code behind it. */
+static const uint32_t pair_families[] = {AF_UNIX};
+
 static const uint32_t name_spaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                     CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
 enum {
     ALLOWED = sizeof allowed / sizeof *allowed,
     FAMILIES = sizeof families / sizeof *families,
+    PAIR_FAMILIES = sizeof pair_families / sizeof *pair_families,
     INSTRUCTIONS_MAX = 4 * ALLOWED + 32,
     JUMP_MAX = UINT8_MAX,
 };
@@ -128,12 +132,14 @@ static void emit_clone(struct program *program)
     emit_return(program, SECCOMP_RET_ALLOW);
 }
 
-static void emit_socket(struct program *program)
+/* The call NUMBER with one of COUNT families. */
+static void emit_families(struct program *program, uint32_t number, const uint32_t *allowed_ones,
+                          uint8_t count)
 {
-    emit(program, BPF_JMP | BPF_JEQ | BPF_K, 0, FAMILIES + 3, __NR_socket);
+    emit(program, BPF_JMP | BPF_JEQ | BPF_K, 0, (uint8_t)(count + 3), number);
     emit_load_argument(program, 0);
-    for (unsigned i = 0; i < FAMILIES; i++)
-        emit(program, BPF_JMP | BPF_JEQ | BPF_K, (uint8_t)(FAMILIES - i), 0, families[i]);
+    for (uint8_t i = 0; i < count; i++)
+        emit(program, BPF_JMP | BPF_JEQ | BPF_K, (uint8_t)(count - i), 0, allowed_ones[i]);
     emit_return(program, SECCOMP_RET_ERRNO | EAFNOSUPPORT);
     emit_return(program, SECCOMP_RET_ALLOW);
 }
@@ -191,11 +197,12 @@ static void build(struct program *program, enum syscall_filter_refusal refusal)
     find_edges(program);
     emit_load(program, offsetof(struct seccomp_data, arch));
     emit(program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, (uint32_t)OWN_ARCHITECTURE);
-    emit_return(program, program->refused);
+    emit_return(program, SECCOMP_RET_KILL_PROCESS); /* where even exit fails, it never ends */
     emit_load(program, offsetof(struct seccomp_data, nr));
     emit_clone3(program);
     emit_clone(program);
-    emit_socket(program);
+    emit_families(program, __NR_socket, families, FAMILIES);
+    emit_families(program, __NR_socketpair, pair_families, PAIR_FAMILIES);
     emit_search(program, 0, program->edge_count);
 }
 

@@ -130,6 +130,20 @@ static bool is_socket_refused(int family)
     return fd < 0 && errno == EAFNOSUPPORT;
 }
 
+static bool is_pair_refused(int family)
+{
+    int pair[2];
+    errno = 0;
+    return socketpair(family, SOCK_SEQPACKET, 0, pair) < 0 && errno == EAFNOSUPPORT;
+}
+
+static bool makes_few_pairs(void)
+{
+    int pair[2];
+    return socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && is_pair_refused(30 /* AF_TIPC */) &&
+           is_pair_refused(AF_INET);
+}
+
 static bool makes_few_sockets(void)
 {
     int local = socket(AF_UNIX, SOCK_DGRAM, 0);
@@ -143,6 +157,7 @@ static void test_makes_few_kinds_of_sockets(void **state)
 {
     (void)state;
     assert_int_equal(run_filtered(SYSCALL_FILTER_FAILS, makes_few_sockets), 0);
+    assert_int_equal(run_filtered(SYSCALL_FILTER_FAILS, makes_few_pairs), 0);
 }
 
 static bool makes_no_name_space(void)
@@ -203,6 +218,28 @@ static void test_kills_where_tests_want_it(void **state)
     assert_int_equal(WTERMSIG(status), SIGSYS);
 }
 
+#ifdef __x86_64__
+/* By the numbers of i386, where 1 is exit: it does not come back either way. */
+static bool exits_as_i386(void)
+{
+    long result = 1;
+    __asm__ volatile("int $0x80" : "+a"(result) : "b"(3L) : "memory", "r8", "r9", "r10", "r11");
+    return false;
+}
+
+static void test_ends_what_another_architecture_calls(void **state)
+{
+    (void)state;
+    int status = run_filtered(SYSCALL_FILTER_FAILS, exits_as_i386);
+    assert_true(WIFSIGNALED(status));
+    if (WTERMSIG(status) == SIGSEGV) {
+        print_message("NOT RUN: this kernel has no calls of i386\n");
+        skip();
+    }
+    assert_int_equal(WTERMSIG(status), SIGSYS);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +249,9 @@ int main(void)
         cmocka_unit_test(test_makes_no_name_spaces),
         cmocka_unit_test(test_lets_threads_and_programs_start),
         cmocka_unit_test(test_kills_where_tests_want_it),
+#ifdef __x86_64__
+        cmocka_unit_test(test_ends_what_another_architecture_calls),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
