@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/agent_state.h"
+#include "agent/control/control.h"
 #include "platform/base/error.h"
 #include "platform/base/log.h"
 #include "platform/fs.h"
@@ -48,6 +49,8 @@ int agent_confine(struct agent *agent)
 {
     struct rights owned;
     bool is_known = geteuid() == 0 && find_owner(agent, &owned) == E_OK;
+    if (is_known)
+        (void)control_make_directory(&owned); /* what is missing then is said by control_open */
     int rc = confine(is_known ? &owned : NULL, &agent->confinement);
     if (rc == E_OK)
         warn(&agent->confinement);

@@ -24,6 +24,9 @@ int fs_read_file(const char *path, char *buffer, size_t buffer_bytes);
  *  behind it. 0; E_NOT_FOUND: it is empty; what fs_read_file returns. */
 int fs_read_value(const char *root, const char *path, char *value, size_t value_bytes);
 
+/** Cuts PATH down to its parent: "/a/b" to "/a", "/a" to "/", "a" to ".". */
+void fs_to_parent(char *path);
+
 /**
  * Makes the directory PATH and its missing parents with MODE, and syncs the directories in which
  * it made one as far as we may open them. 0 also if it is there; E_TOO_BIG; error_sys.

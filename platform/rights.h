@@ -16,6 +16,13 @@ struct rights {
 /** Of DIRECTORY and of who calls. error_sys, as stat(2). */
 int rights_find(const char *directory, struct rights *ret_rights);
 
+/**
+ * Root makes the directory PATH and its missing parents with MODE where it alone can write, and
+ * gives the owner those that it made. Nothing in a folder of others, who could lead it elsewhere,
+ * and for others than root. error_sys; E_TOO_BIG.
+ */
+int rights_make_directories(const struct rights *rights, const char *path, mode_t mode);
+
 /** Root becomes the owner; for others, and where root owns it, nothing changes. error_sys. */
 int rights_take(const struct rights *rights);
 

@@ -223,14 +223,28 @@ static int bind_and_listen(struct control *control, const struct sockaddr_un *ad
     return 0;
 }
 
+static void find_parent(const char *path, char parent[CONTROL_PATH_BYTES])
+{
+    (void)snprintf(parent, CONTROL_PATH_BYTES, "%s", path);
+    fs_to_parent(parent);
+}
+
 static int make_parent(const char *path)
 {
     char parent[CONTROL_PATH_BYTES];
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL || slash == path)
-        return 0;
-    (void)snprintf(parent, sizeof(parent), "%.*s", (int)(slash - path), path);
+    find_parent(path, parent);
     return fs_make_directories(parent, DIRECTORY_MODE);
+}
+
+int control_make_directory(const struct rights *owner)
+{
+    char path[CONTROL_PATH_BYTES];
+    char parent[CONTROL_PATH_BYTES];
+    int rc = control_path(path);
+    if (rc < 0)
+        return rc;
+    find_parent(path, parent);
+    return rights_make_directories(owner, parent, DIRECTORY_MODE);
 }
 
 static int open_socket(struct control *control)

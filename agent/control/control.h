@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "platform/base/writer.h"
+#include "platform/rights.h"
 #include "platform/stop.h"
 
 /**
@@ -183,5 +184,9 @@ int control_close(struct control *control, int64_t deadline_ms);
 /** Where the socket is: $RUNNEL_SOCKET, else the first of $RUNTIME_DIRECTORY/control.sock, else
  *  /run/runnel/control.sock. E_TOO_BIG. */
 int control_path(char path[CONTROL_PATH_BYTES]);
+
+/** As root, the directory in which OWNER will make the socket, where he could not make it himself
+ *  (rights_make_directories). */
+int control_make_directory(const struct rights *owner);
 
 #endif

@@ -92,8 +92,7 @@ static int write_all(int fd, const char *bytes, size_t count)
     return 0;
 }
 
-/* Cuts PATH down to its parent: "/a/b" to "/a", "/a" to "/", "a" to ".". */
-static void to_parent(char *path)
+void fs_to_parent(char *path)
 {
     char *slash = strrchr(path, '/');
     if (slash == NULL)
@@ -134,7 +133,7 @@ static int put_in_place(const char *temporary, const char *path, int made)
         return rc;
     }
     (void)strcpy(parent, path);
-    to_parent(parent);
+    fs_to_parent(parent);
     return fs_sync_directory(parent);
 }
 
@@ -165,7 +164,7 @@ int fs_find_existing(const char *path, char existing[FS_PATH_BYTES])
     while (stat(at, &status) != 0) {
         if (strcmp(at, "/") == 0 || strcmp(at, ".") == 0)
             return E_NOT_FOUND;
-        to_parent(at);
+        fs_to_parent(at);
     }
     (void)strcpy(existing, at);
     return 0;
@@ -198,7 +197,7 @@ static int make_directory(const char *path, mode_t mode)
      * been killed before this line. A parent that we may not read cannot be synced; it is then
      * whoever made it who answers for it. */
     (void)snprintf(parent, sizeof parent, "%s", path);
-    to_parent(parent);
+    fs_to_parent(parent);
     (void)fs_sync_directory(parent);
     return 0;
 }

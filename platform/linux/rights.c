@@ -6,10 +6,12 @@
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "platform/base/error.h"
+#include "platform/fs.h"
 
 int rights_find(const char *directory, struct rights *ret_rights)
 {
@@ -26,6 +28,35 @@ int rights_find(const char *directory, struct rights *ret_rights)
 static bool are_others(const struct rights *rights)
 {
     return rights->caller == 0 && rights->owner != 0;
+}
+
+static bool is_roots_alone(const char *directory)
+{
+    struct stat status;
+    return stat(directory, &status) == 0 && status.st_uid == 0 &&
+           (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* The lowest first: as long as the one above is root's, nobody puts another in its place. */
+static int give(const struct rights *rights, const char *path, const char *existing)
+{
+    char at[FS_PATH_BYTES];
+    for ((void)strcpy(at, path); strcmp(at, existing) != 0; fs_to_parent(at))
+        if (lchown(at, rights->owner, rights->owner_group) < 0)
+            return error_sys(errno);
+    return E_OK;
+}
+
+int rights_make_directories(const struct rights *rights, const char *path, mode_t mode)
+{
+    char existing[FS_PATH_BYTES];
+    if (!are_others(rights))
+        return E_OK;
+    int rc = fs_find_existing(path, existing);
+    if (rc < 0 || strcmp(path, existing) == 0 || !is_roots_alone(existing))
+        return rc;
+    rc = fs_make_directories(path, mode);
+    return rc < 0 ? rc : give(rights, path, existing);
 }
 
 int rights_take(const struct rights *rights)

@@ -144,6 +144,20 @@ def check_makes_its_state(run, user):
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
 
 
+def check_makes_what_its_socket_needs(run, user):
+    """Where its user may not: what it makes as root is his, and nothing else."""
+    agent = local_agent(run, "socket")
+    give_away(agent.folder, user)
+    above, folder = run.folder / "run", run.folder / "run/a/b"
+    above.mkdir(mode=0o755)
+    agent.environment["RUNNEL_SOCKET"] = str(folder / "control.sock")
+    agent.start()
+    check(agent.status()["confined"]["user"] == str(user), agent.tail())
+    check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
+    owners = [path.stat().st_uid for path in (run.folder, above, folder.parent, folder)]
+    check(owners == [0, 0, user, user], f"the folders belong to {owners}")
+
+
 def wait_for(agent, sink, sensor):
     def look():
         code = agent.process.popen.poll()
@@ -207,6 +221,7 @@ def main():
             if os.geteuid() == 0:
                 check_runs_what_was_applied(run, SOMEBODY)
                 check_makes_its_state(run, SOMEBODY)
+                check_makes_what_its_socket_needs(run, SOMEBODY)
         check_misses_nothing(run, sink, launcher)
         sink.stop()
 
