@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "platform/json/json_mend.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -159,10 +160,11 @@ static void say_number(const struct mend *mend, size_t first, const char *word)
     char number[WORD_BYTES];
     char *end = NULL;
     bool is_hex = word[0] == '0' && (word[1] == 'x' || word[1] == 'X');
+    errno = 0;
     unsigned long long value = is_hex ? strtoull(word, &end, 16) : 0;
     if (mend_number(word, number))
         say(mend, first, "%.40s is no number of JSON; write %.40s", word, number);
-    else if (is_hex && *end == '\0')
+    else if (is_hex && errno == 0 && *end == '\0')
         say(mend, first,
             "%.40s is no number of JSON; write %llu, or \"%.40s\" where a text is wanted", word,
             value, word);

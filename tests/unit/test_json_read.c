@@ -197,6 +197,8 @@ static void test_what_is_not_clear_is_said(void **state)
     expect_beyond_mending("{ \"a\": 10s }", 1, "no number of JSON");
     expect_beyond_mending("{ \"a\": -.50 }", 1, "write -0.50");
     expect_beyond_mending("{ \"a\": 0x1F }", 1, "write 31");
+    expect_beyond_mending("{ \"a\": 0xffffffffffffffff }", 1, "write 18446744073709551615");
+    expect_beyond_mending("{ \"a\": 0xffffffffffffffffffff }", 1, "write it like -0.5");
     expect_beyond_mending("{ \"a\": TRUE }", 1, "write true");
     expect_beyond_mending("{ 'a\": 1 }", 1, "no quote of JSON");
     expect_beyond_mending("{ \"a\": \"b\n }", 1, "no end on its line");
