@@ -36,8 +36,11 @@ static void describe_capabilities(const struct confinement *confinement,
         (void)snprintf(text, STATUS_CAPABILITIES_BYTES, "%#" PRIx64, confinement->capabilities);
 }
 
-static void warn(const struct confinement *confinement)
+/* IS_KNOWN: who owns the state directory, whom root became unless that is root. */
+static void tell(const struct confinement *confinement, bool is_known)
 {
+    if (is_known && !confinement->is_root)
+        log_info("runs-as user=%s", confinement->user);
     if (confinement->is_root)
         log_warning("runs-as-root remedy=\"give the state directory to a user of its own, with "
                     "chown -R: started by root, the agent becomes its owner\"");
@@ -53,7 +56,7 @@ int agent_confine(struct agent *agent)
         (void)control_make_directory(&owned); /* what is missing then is said by control_open */
     int rc = confine(is_known ? &owned : NULL, &agent->confinement);
     if (rc == E_OK)
-        warn(&agent->confinement);
+        tell(&agent->confinement, is_known);
     return rc;
 }
 

@@ -7,11 +7,9 @@
 
 #include "platform/rights.h"
 
-enum { CONFINE_USER_BYTES = 33 };
-
 /** What a process can still do once it was confined. */
 struct confinement {
-    char user[CONFINE_USER_BYTES]; /* whose rights it has: a name, else a number */
+    char user[RIGHTS_USER_BYTES]; /* whose rights it has */
     bool is_root;
     uint64_t capabilities; /* a bit for each (capabilities(7)) */
     int filter;            /* E_OK: its system calls are filtered (syscall_filter.h); E_UNSUPPORTED:

@@ -4,6 +4,8 @@
 
 #include <sys/types.h>
 
+enum { RIGHTS_USER_BYTES = 33 };
+
 /**
  * Whose rights count where root works in a directory of the agent's: those of its owner. Nothing
  * that lies there can then lead root to files of others, and what is made there is the agent's.
@@ -34,5 +36,8 @@ void rights_give_back(const struct rights *rights);
  * root owns it, nothing changes. error_sys.
  */
 int rights_become(const struct rights *rights);
+
+/** Whose rights the process has: a name, else a number. */
+const char *rights_user(char user[RIGHTS_USER_BYTES]);
 
 #endif

@@ -9,8 +9,9 @@
 #include "agent/control/config_store.h"
 #include "platform/base/error.h"
 #include "platform/fs.h"
+#include "platform/rights.h"
 
-enum { FRAGMENTS_MAX = 64 };
+enum { FRAGMENTS_MAX = 64, REMEDY_BYTES = 128 };
 
 struct document {
     char name[FS_PATH_BYTES];
@@ -47,6 +48,19 @@ static int report(struct config_files *files, const char *name, const char *what
 {
     config_fault_at(files->faults, name, 0, 0, "%s: %s; %s", what, ERROR_TEXT(code), remedy);
     return E_CONFIG;
+}
+
+/* Root can read it: of who cannot, the user is what has to be known. */
+static int report_unreadable(struct config_files *files, const char *name, const char *what,
+                             int code)
+{
+    char user[RIGHTS_USER_BYTES];
+    char remedy[REMEDY_BYTES] = "mend that, or remove it";
+    if (error_errno(code) == EACCES)
+        (void)snprintf(remedy, sizeof remedy,
+                       "let the user %s read it, with chgrp and chmod, and enter the folders above",
+                       rights_user(user));
+    return report(files, name, what, code, remedy);
 }
 
 static int parse(struct config_files *files, struct document *document, const char *text,
@@ -91,7 +105,7 @@ static int read_document(struct config_files *files, struct document *document)
     else if (error_errno(rc) == ENOENT)
         rc = E_NOT_FOUND;
     else
-        rc = report(files, document->name, "cannot be read", rc, "mend that, or remove it");
+        rc = report_unreadable(files, document->name, "cannot be read", rc);
     free(text);
     return rc;
 }
@@ -202,8 +216,9 @@ static int read_fragments(struct config_files *files)
     if (found < 0)
         return errno == ENOENT || errno == ENOTDIR
                    ? 0
-                   : report(files, main_name, "its directory of fragments cannot be read",
-                            error_sys(errno), "mend that, or remove it");
+                   : report_unreadable(files, main_name,
+                                       "its directory of fragments cannot be read",
+                                       error_sys(errno));
     for (int i = 0; i < found; i++) {
         int rc = read_fragment(files, entries[i]->d_name);
         worst = rc < 0 && worst != E_NO_MEMORY ? rc : worst;

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <pwd.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -74,16 +72,6 @@ static int filter(void)
 #endif
 }
 
-static void name_user(struct confinement *confinement)
-{
-    const struct passwd *entry = getpwuid(geteuid());
-    confinement->is_root = geteuid() == 0;
-    if (entry != NULL)
-        (void)snprintf(confinement->user, sizeof confinement->user, "%s", entry->pw_name);
-    else
-        (void)snprintf(confinement->user, sizeof confinement->user, "%u", (unsigned)geteuid());
-}
-
 int confine(const struct rights *owned, struct confinement *ret_confinement)
 {
     struct confinement result = {.capabilities = 0};
@@ -100,7 +88,8 @@ int confine(const struct rights *owned, struct confinement *ret_confinement)
     rc = hide_memory();
     if (rc < 0)
         return rc;
-    name_user(&result);
+    (void)rights_user(result.user);
+    result.is_root = geteuid() == 0;
     result.filter = filter();
     *ret_confinement = result;
     return E_OK;

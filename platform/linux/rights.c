@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -84,4 +85,14 @@ int rights_become(const struct rights *rights)
         setresuid(rights->owner, rights->owner, rights->owner) < 0)
         return error_sys(errno);
     return E_OK;
+}
+
+const char *rights_user(char user[RIGHTS_USER_BYTES])
+{
+    const struct passwd *entry = getpwuid(geteuid());
+    if (entry != NULL)
+        (void)snprintf(user, RIGHTS_USER_BYTES, "%s", entry->pw_name);
+    else
+        (void)snprintf(user, RIGHTS_USER_BYTES, "%u", (unsigned)geteuid());
+    return user;
 }

@@ -158,6 +158,16 @@ def check_makes_what_its_socket_needs(run, user):
     check(owners == [0, 0, user, user], f"the folders belong to {owners}")
 
 
+def check_names_who_cannot_read(run, user):
+    agent = local_agent(run, "unreadable")
+    give_away(agent.state, user)
+    agent.config_file.chmod(0o600)
+    result = agent.call("run", "-c", agent.config_file)
+    check(result.returncode == 78, result)
+    check(f"runs-as user={user}" in result.stderr, result.stderr)
+    check(f"Permission denied; let the user {user} read it" in result.stderr, result.stderr)
+
+
 def wait_for(agent, sink, sensor):
     def look():
         code = agent.process.popen.poll()
@@ -221,6 +231,7 @@ def main():
             if os.geteuid() == 0:
                 check_runs_what_was_applied(run, SOMEBODY)
                 check_makes_its_state(run, SOMEBODY)
+                check_names_who_cannot_read(run, SOMEBODY)
                 check_makes_what_its_socket_needs(run, SOMEBODY)
         check_misses_nothing(run, sink, launcher)
         sink.stop()
