@@ -32,9 +32,11 @@ static int load(struct sensors_ask *ask)
     int rc = config_load(&options, &ask->config);
     if (rc == E_OK)
         return rc;
+    const char *why =
+        rc == E_AGAIN ? "something that it names is missing, see above" : ERROR_TEXT(rc);
     (void)fprintf(stderr,
                   "runnel: no agent answers at %s, and the configuration cannot be used%s%s\n",
-                  ask->socket, rc == E_CONFIG ? "" : ": ", rc == E_CONFIG ? "" : ERROR_TEXT(rc));
+                  ask->socket, rc == E_CONFIG ? "" : ": ", rc == E_CONFIG ? "" : why);
     ask->config = NULL;
     ask->exit_code = rc == E_CONFIG ? CLI_CONFIG : CLI_FAILED;
     return E_STOP;

@@ -132,9 +132,10 @@ static void show_fault(const struct status_read *sensors, const char *name, cons
     const char *errnum = status_read_text(sensors, NULL, "%s/fault/errno", name);
     text_line(out, "not read:");
     text_paragraph(out, fault);
-    text_line(out, "  %s%s%s%s: %s", status_read_text(sensors, "error", "%s/fault/name", name),
-              errnum != NULL ? " (errno " : "", errnum != NULL ? errnum : "",
-              errnum != NULL ? ")" : "", status_read_text(sensors, "", "%s/fault/meaning", name));
+    if (errnum != NULL) /* other names are our own: nobody could look them up */
+        text_line(out, "  %s (errno %s): %s",
+                  status_read_text(sensors, "error", "%s/fault/name", name), errnum,
+                  status_read_text(sensors, "", "%s/fault/meaning", name));
     show_checks(sensors, name, fault, out);
 }
 

@@ -27,15 +27,16 @@ void text_headed(struct writer *out, const char *head, const char *text)
 {
     enum { WIDTH = 78 };
     size_t left = strlen(text);
+    const size_t indent = strlen(head);
+    const size_t width = WIDTH - indent;
     while (left > 0) {
-        size_t width = WIDTH - strlen(head);
         size_t count = left;
         if (count > width) {
             for (count = width; count > 0 && text[count] != ' '; count--)
                 ;
             count = count > 0 ? count : width;
         }
-        text_line(out, "  %s%.*s", head, (int)count, text);
+        text_line(out, "  %-*s%.*s", (int)indent, head, (int)count, text);
         head = "";
         text += count;
         left -= count;

@@ -55,6 +55,15 @@ def check_list(agent, by_agent):
     check(("state" in listed["sensors"]["machine"]) == by_agent, listed["sensors"]["machine"])
 
 
+def check_columns(agent):
+    """What stands under the names of drivers is a driver."""
+    lines = text(agent).splitlines()
+    end = next(number for number, line in enumerate(lines) if not line.startswith("  ") and number)
+    names = [line.split()[0] for line in lines[1:end] if not line.startswith(13 * " ")]
+    drivers = json.loads(agent.call("sensors", "--json", "-c", agent.config_file).stdout)["drivers"]
+    check(names == list(drivers), f"looks like a driver: {sorted(set(names) - set(drivers))}")
+
+
 def check_driver(agent):
     keys = json.loads(agent.call("sensors", "--driver", "sim", "--json").stdout)["keys"]
     check(keys["wave"]["choices"] == "sine|square|saw|walk|noise", keys["wave"])
@@ -68,6 +77,7 @@ def check_driver(agent):
 def check_failures(agent):
     late = read(agent, "deaf", code=1)["fault"]
     check(late["name"] == "E_TIMEOUT" and late["check"], late)
+    check("E_" not in text(agent, "deaf", code=1), "a name of our own in a text for people")
     absent = read(agent, "absent", "--wait", "0s", code=1)["fault"]
     check(absent["name"] == "ENOENT" and absent["errno"] == 2, absent)
     check("/dev/no-such-tty" in absent["text"], absent)
@@ -130,6 +140,11 @@ def check_stopped(agent, fifo):
         check(fault["name"] == "EACCES" and "who" not in fault["text"], fault)
     shown = text(agent, "file", code=1) if os.geteuid() != 0 else ""
     check(os.geteuid() == 0 or "mode 0000" in shown, shown)
+    agent.config["sensors"] = [{"name": "x", "driver": "sim", "tags": {"site": "${file:/no/such}"}}]
+    agent.write_config()
+    waiting = agent.call("sensors", "-c", agent.config_file).stderr
+    check("/no/such" in waiting.splitlines()[0] and
+          "cannot be used: something that it names is missing, see above\n" in waiting, waiting)
     agent.config["sensors"] = [{"name": "x", "driver": "telepathy"}]
     agent.write_config()
     faulty = agent.call("sensors", "-c", agent.config_file)
@@ -181,6 +196,7 @@ def scenario(run):
     check(stat.S_ISSOCK(os.stat(agent.environment["RUNNEL_SOCKET"]).st_mode), "no socket")
     check_list(agent, by_agent=True)
     check_driver(agent)
+    check_columns(agent)
     check_failures(agent)
     check_running(agent)
     check_stream(agent, fifo)
