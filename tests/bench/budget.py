@@ -409,9 +409,8 @@ def start_once(world, state):
     harness.wait_until("a record", lambda: moments.seen or not process.running(), 60)
     check(process.wait() == 0, f"the agent failed: {agent.tail()}")
     moments.join()
-    parts = [log_time(agent, "started") - begun,
-             log_time(agent, "route-state") - log_time(agent, "started"),
-             moments.seen - log_time(agent, "route-state")]
+    started = log_time(agent, "started")
+    parts = [started - begun, moments.seen - started]
     world.forget(agent, sink)
     return [1000 * part for part in (sum(parts), *parts)]
 
@@ -425,7 +424,7 @@ def measure_start(world):
         found = list(zip(*(start_once(world, state) for _ in range(world.sizes.repeats)),
                          strict=True))
         for part, values in zip(("to the first record at the endpoint", "until \"started\"",
-                                 "on to the connection", "on to the record"), found, strict=True):
+                                 "on to the record"), found, strict=True):
             rows.append(row(f"start, {name}: {part}", median(values, 0), "ms"))
     return rows
 
@@ -502,8 +501,8 @@ if __name__ == "__main__":
         (("--compare",), {"metavar": "FILE", "help": "show what changed in it, measure nothing"}),
         (("parts",), {"nargs": "*", "default": list(PARTS), "metavar": "PART",
                       "type": harness.one_of(PARTS)}))
-    # On a disk: pages of a tmpfs are never clean and would count as the process's own.
-    tempfile.tempdir = str(pathlib.Path(chosen.build).resolve())
     if chosen.compare:
         harness.main(chosen, lambda run: compare(chosen.compare))
+    # On a disk: pages of a tmpfs are never clean and would count as the process's own.
+    tempfile.tempdir = str(pathlib.Path(chosen.build).resolve())
     harness.main(chosen, lambda run: scenario(run, chosen))
