@@ -9,7 +9,9 @@ that is there.
 --plant leaves a line out, which must be noticed.
 """
 import collections
+import os
 import shutil
+import signal
 import subprocess
 
 import harness
@@ -87,15 +89,36 @@ def check_names(text):
     check(result.returncode == 0, result.stdout + result.stderr)
 
 
+def hand_over_command(program, folder):
+    script = (harness.ROOT / "platform/prometheus/metrics").read_text()
+    script = script.replace("/usr/bin/runnel", str(program))
+    return ["sh", "-c", script, "metrics", str(folder)]
+
+
 def hand_over(agent, folder):
     """What platform/prometheus/metrics leaves for node_exporter."""
-    script = (harness.ROOT / "platform/prometheus/metrics").read_text()
-    script = script.replace("/usr/bin/runnel", str(agent.run.program("runnel")))
-    result = subprocess.run(["sh", "-c", script, "metrics", str(folder)], env=agent.environment,
-                            capture_output=True, text=True, check=False)
+    result = subprocess.run(hand_over_command(agent.run.program("runnel"), folder),
+                            env=agent.environment, capture_output=True, text=True, check=False)
     check(result.returncode == 0, result.stderr)
     check([file.name for file in folder.iterdir()] == ["runnel.prom"], "more is left than the file")
     return (folder / "runnel.prom").read_text()
+
+
+def end_midway(run):
+    """A stop of its unit, while the program still writes, leaves nothing behind."""
+    folder = run.folder / "midway"
+    folder.mkdir()
+    slow = run.folder / "slow"
+    slow.write_text("#!/bin/sh\necho half\nexec sleep 60\n")
+    slow.chmod(0o755)
+    with subprocess.Popen(hand_over_command(slow, folder), start_new_session=True) as process:
+        try:
+            harness.wait_until("half of it",
+                               lambda: any(file.stat().st_size for file in folder.iterdir()))
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+    check(process.returncode == 143, f"it ended by {process.returncode}")
+    check(not list(folder.iterdir()), f"left behind: {list(folder.iterdir())}")
 
 
 def scenario(run, plant):
@@ -126,6 +149,7 @@ def scenario(run, plant):
     check(agent.stop() == 0, agent.tail())
     text = hand_over(agent, folder)
     check(samples(text) == {("runnel_up", ()): 0}, text)
+    end_midway(run)
     print(f"{len(found)} samples", flush=True)
 
 
