@@ -842,8 +842,8 @@ int agent_run(const struct agent_options *options)
     agent->clock = (struct agent_clock){.lock = AGENT_CLOCK_LOCK};
     agent->events = (struct events)EVENTS_EMPTY;
     agent->started_ms = clock_mono_ms();
-    int rc = agent_confine(agent);
     log_set_sink(keep_event, agent);
+    int rc = agent_confine(agent);
     agent_watchdog_open(agent);
     (void)snprintf(agent->user_agent, sizeof agent->user_agent, "runnel/%s", RUNNEL_VERSION);
     int result = 1;

@@ -213,7 +213,7 @@ int agent_change_tell(const struct config *from, const struct config *to, FILE *
 
 /** Before the first thread, and before anything is written: as confine, where root becomes the
  *  owner of the state directory, or of the nearest folder above it that is there. Warns where more
- *  holds than should, on stderr alone: at each start again. */
+ *  holds than should, at each start again. */
 int agent_confine(struct agent *agent);
 
 struct status_confined;

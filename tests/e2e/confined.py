@@ -153,6 +153,7 @@ def check_makes_what_its_socket_needs(run, user):
     agent.environment["RUNNEL_SOCKET"] = str(folder / "control.sock")
     agent.start()
     check(agent.status()["confined"]["user"] == str(user), agent.tail())
+    check("runs-as user=" in agent.call("log").stdout, "the log does not say who runs it")
     check(agent.stop() == 0, f"the agent ended badly: {agent.tail()}")
     owners = [path.stat().st_uid for path in (run.folder, above, folder.parent, folder)]
     check(owners == [0, 0, user, user], f"the folders belong to {owners}")
