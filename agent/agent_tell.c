@@ -19,6 +19,8 @@ enum {
 static const struct agent_quota_rule of_trouble = {.burst = 4, .every_ms = HOUR_MS};
 static const struct agent_quota_rule of_tally = {.burst = 1, .every_ms = HOUR_MS};
 static const struct agent_quota_rule of_all = {.burst = 32, .every_ms = HOUR_MS / 2};
+/* Numbers that always grow would leave nothing of that to what fails. */
+static const struct agent_quota_rule of_tallies = {.burst = 8, .every_ms = 2 * HOUR_MS};
 
 /* One look, at one moment. */
 struct look {
@@ -27,6 +29,17 @@ struct look {
     int64_t again_ms; /* when the next one is due */
 };
 
+/* What is told of one thing, and what is told of all that is like it. */
+struct share {
+    struct agent_quota *quota, *all;
+    const struct agent_quota_rule *rule, *rule_of_all;
+};
+
+static struct share share_of(struct look *look, struct agent_quota *quota)
+{
+    return (struct share){quota, &look->agent->tell.quota, &of_trouble, &of_all};
+}
+
 static void come_back(struct look *look, int64_t when_ms)
 {
     if (when_ms < look->again_ms)
@@ -34,12 +47,11 @@ static void come_back(struct look *look, int64_t when_ms)
 }
 
 /* Whether what is to be told since SINCE_MS has lasted, and may be told. */
-static bool may_tell(struct look *look, int64_t since_ms, const struct agent_quota *quota,
-                     const struct agent_quota_rule *rule)
+static bool may_tell(struct look *look, int64_t since_ms, const struct share *share)
 {
-    struct agent *agent = look->agent;
-    int64_t due_ms[] = {since_ms + agent->config->events_ms, agent_quota_ms(quota, rule),
-                        agent_quota_ms(&agent->tell.quota, &of_all)};
+    int64_t due_ms[] = {since_ms + look->agent->config->events_ms,
+                        agent_quota_ms(share->quota, share->rule),
+                        agent_quota_ms(share->all, share->rule_of_all)};
     bool may = true;
     for (size_t i = 0; i < sizeof due_ms / sizeof *due_ms; i++) {
         if (due_ms[i] <= look->now_ms)
@@ -51,25 +63,30 @@ static bool may_tell(struct look *look, int64_t since_ms, const struct agent_quo
 }
 
 /* In calm lanes, so that it is delivered from RAM as others are. False: there is no room now. */
-static bool send(struct look *look, struct agent_note *note)
+static bool send(struct look *look, struct agent_note *note, const struct share *share)
 {
     struct agent *agent = look->agent;
     unsigned lanes = agent_lanes_for_all(agent->config);
     int rc = agent_note_end(note);
     bool is_sent = false;
+    int64_t again_ms = 0;
     for (enum lane lane = 0; rc != E_TOO_BIG && lane < LANE_COUNT; lane++) {
         if ((lanes >> lane & 1) == 0)
             continue;
         rc = agent_note_put(agent, note, lane, 0);
         is_sent = is_sent || rc == E_OK;
+        if (rc == E_AGAIN && again_ms == 0)
+            again_ms = AGAIN_MS;
+        if (rc == E_REFUSED) /* which its lane counts each time */
+            again_ms = HOUR_MS;
     }
     if (rc < 0)
         log_debug("event-not-recorded error=\"%s\"", ERROR_TEXT(rc));
-    if (!is_sent && rc == E_AGAIN) {
-        come_back(look, look->now_ms + AGAIN_MS);
+    if (!is_sent && again_ms > 0) {
+        come_back(look, look->now_ms + again_ms);
         return false;
     }
-    agent_quota_take(&agent->tell.quota, &of_all, look->now_ms);
+    agent_quota_take(share->all, share->rule_of_all, look->now_ms);
     return true;
 }
 
@@ -97,8 +114,9 @@ struct story {
 static void tell_trouble(struct look *look, struct agent_trouble *trouble,
                          const struct story *story)
 {
+    const struct share share = share_of(look, &trouble->quota);
     struct agent_note note;
-    if (!may_tell(look, trouble->is_on ? trouble->since_ms : 0, &trouble->quota, &of_trouble))
+    if (!may_tell(look, trouble->is_on ? trouble->since_ms : 0, &share))
         return;
     agent_note_begin(&note, trouble->is_on ? story->begins : story->ends);
     json_write_text(&note.json, story->kind, story->name);
@@ -108,7 +126,7 @@ static void tell_trouble(struct look *look, struct agent_trouble *trouble,
     if (trouble->is_on)
         agent_note_write_text(&note, "error", story->error);
     write_left_out(&note, trouble->changes - 1);
-    if (send(look, &note))
+    if (send(look, &note, &share))
         agent_quota_tell_trouble(trouble, &of_trouble, look->now_ms);
 }
 
@@ -166,9 +184,11 @@ static void look_at_credentials(struct look *look)
 static void tell_tally(struct look *look, struct agent_tally *tally, enum agent_event event,
                        const char *route, uint64_t number, const char *error)
 {
+    const struct share share = {&tally->quota, &look->agent->tell.tally_quota, &of_tally,
+                                &of_tallies};
     struct agent_note note;
     if (!agent_quota_note_tally(tally, number, look->now_ms) ||
-        !may_tell(look, tally->since_ms, &tally->quota, &of_tally))
+        !may_tell(look, tally->since_ms, &share))
         return;
     agent_note_begin(&note, event);
     json_write_text(&note.json, "route", route);
@@ -176,7 +196,7 @@ static void tell_tally(struct look *look, struct agent_tally *tally, enum agent_
     json_write_unsigned(&note.json, "count", number - tally->told);
     if (error != NULL)
         agent_note_write_text(&note, "error", error);
-    if (send(look, &note))
+    if (send(look, &note, &share))
         agent_quota_tell_tally(tally, &of_tally, number, look->now_ms);
 }
 
@@ -208,6 +228,14 @@ static int64_t route_trouble_ms(struct look *look, const struct cfg_route *confi
     return since_ms;
 }
 
+/* Where a destination takes nothing but readings, what told of a refusal is refused as well: one
+ * that comes behind it says nothing by itself. */
+static uint64_t refused_by(const struct agent_tell_route *route, const struct uplink_status *status)
+{
+    uint64_t told = route->dead.told;
+    return told > 0 && status->refused == told + 1 ? told : status->refused;
+}
+
 static void look_at_route(struct look *look, size_t index)
 {
     struct agent *agent = look->agent;
@@ -225,8 +253,8 @@ static void look_at_route(struct look *look, size_t index)
                             .error = status.error});
     tell_tally(look, &route->throttled, AGENT_EVENT_THROTTLED, config->name, status.throttled,
                NULL);
-    tell_tally(look, &route->dead, AGENT_EVENT_DEAD_LETTERS, config->name, status.refused,
-               status.refusal);
+    tell_tally(look, &route->dead, AGENT_EVENT_DEAD_LETTERS, config->name,
+               refused_by(route, &status), status.refusal);
 }
 
 /* ---- the clock ---- */
@@ -241,6 +269,7 @@ static bool is_corrected(const struct agent_tell_clock *told, const struct spool
 static void look_at_clock(struct look *look)
 {
     struct agent_tell_clock *clock = &look->agent->tell.clock;
+    const struct share share = share_of(look, &clock->quota);
     struct spool_clock_reading now;
     struct agent_note note;
     agent_clock_read(&look->agent->clock, &now);
@@ -250,17 +279,18 @@ static void look_at_clock(struct look *look)
     }
     if (clock->since_ms == 0)
         clock->since_ms = look->now_ms;
-    if (!may_tell(look, clock->since_ms, &clock->quota, &of_trouble))
+    if (!may_tell(look, clock->since_ms, &share))
         return;
     agent_note_begin(&note, AGENT_EVENT_CLOCK_CORRECTED);
     json_write_text(&note.json, "from", agent_clock_quality_name(clock->quality));
     json_write_text(&note.json, "to", agent_clock_quality_name(now.quality));
     json_write_signed(&note.json, "step_ms", now.offset_ms - clock->offset_ms);
-    if (!send(look, &note))
+    if (!send(look, &note, &share))
         return;
     agent_quota_take(&clock->quota, &of_trouble, look->now_ms);
-    *clock = (struct agent_tell_clock){
-        .quality = now.quality, .offset_ms = now.offset_ms, .quota = clock->quota};
+    clock->quality = now.quality;
+    clock->offset_ms = now.offset_ms;
+    clock->since_ms = 0;
 }
 
 /* ---- the start ---- */
@@ -282,10 +312,11 @@ static void tell_start(struct look *look)
     enum { BOOT_BYTES = 4 };
     struct agent *agent = look->agent;
     struct agent_tell *tell = &agent->tell;
+    const struct share share = share_of(look, &tell->starts_quota);
     uint8_t id[CLOCK_BOOT_ID_BYTES];
     char boot[2 * BOOT_BYTES + 1];
     struct agent_note note;
-    if (tell->starts == 0 || !may_tell(look, tell->opened_ms, &tell->starts_quota, &of_trouble))
+    if (tell->starts == 0 || !may_tell(look, tell->opened_ms, &share))
         return;
     clock_boot_id(id);
     bytes_put_hex(boot, id, BOOT_BYTES);
@@ -297,7 +328,7 @@ static void tell_start(struct look *look)
                       (clock_boot_ms() - (look->now_ms - agent->started_ms)) / 1000);
     json_write_text(&note.json, "ended", tell->ended);
     write_left_out(&note, tell->starts - 1);
-    if (!send(look, &note))
+    if (!send(look, &note, &share))
         return;
     agent_quota_take(&tell->starts_quota, &of_trouble, look->now_ms);
     tell->starts = 0;
@@ -312,11 +343,25 @@ void agent_tell_attract(void *context)
         stop_request(&agent->attention);
 }
 
+/* A reload leaves what is still to be told of the clock. */
+static void begin_with_clock(struct agent *agent)
+{
+    struct agent_tell_clock *clock = &agent->tell.clock;
+    struct spool_clock_reading now;
+    if (clock->is_known)
+        return;
+    agent_clock_read(&agent->clock, &now);
+    *clock = (struct agent_tell_clock){
+        .is_known = true, .quality = now.quality, .offset_ms = now.offset_ms};
+}
+
 int agent_tell_open(struct agent *agent)
 {
     struct agent_tell *tell = &agent->tell;
-    struct spool_clock_reading now;
-    tell->ended = tell->has_opened ? "reload" : name_end(agent);
+    if (!tell->has_opened)
+        tell->ended = name_end(agent);
+    else if (tell->starts == 0) /* else how the run before ended is still to be told */
+        tell->ended = "reload";
     tell->has_opened = true;
     tell->starts++;
     tell->opened_ms = clock_mono_ms();
@@ -330,9 +375,7 @@ int agent_tell_open(struct agent *agent)
         return E_NO_MEMORY;
     for (size_t i = 0; i < agent->credentials_count; i++)
         credentials_cache_watch(agent->credentials[i].cache, agent_tell_attract, agent);
-    agent_clock_read(&agent->clock, &now);
-    tell->clock = (struct agent_tell_clock){
-        .quality = now.quality, .offset_ms = now.offset_ms, .quota = tell->clock.quota};
+    begin_with_clock(agent);
     agent_clock_watch(&agent->clock, &agent->attention);
     tell->is_open = true;
     return E_OK;

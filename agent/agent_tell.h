@@ -21,6 +21,7 @@ struct agent_tell_route {
 
 /** What is told of the clock is what it says against what was told last. */
 struct agent_tell_clock {
+    bool is_known; /* whether anything was told; the rest means nothing before */
     enum time_quality quality;
     int64_t offset_ms;
     int64_t since_ms; /* when it was seen to be another; 0: it is not */
@@ -28,8 +29,9 @@ struct agent_tell_clock {
 };
 
 struct agent_tell {
-    struct agent_quota quota;        /* of all together, as long as the process lives, as are */
-    struct agent_quota starts_quota; /* those of starts: */
+    struct agent_quota quota;        /* of all but numbers, as long as the process lives, as are */
+    struct agent_quota tally_quota;  /* that of numbers, */
+    struct agent_quota starts_quota; /* and those of starts: */
     uint64_t starts;                 /* that were not told yet */
     bool has_opened;
     const char *ended; /* how the run before this one did */

@@ -84,7 +84,7 @@ static void set_state(struct sensor *sensor, enum collect_state state)
     (void)pthread_mutex_lock(&sensor->lock);
     if (state == COLLECT_RUNNING && sensor->status.state == COLLECT_FAILING)
         clear_error(&sensor->status);
-    if (state == COLLECT_RUNNING || state == COLLECT_ENDED)
+    if (state == COLLECT_RUNNING || state == COLLECT_WAITING || state == COLLECT_ENDED)
         is_news = note_trouble_locked(sensor, 0);
     sensor->status.state = state;
     sensor->status.missed = sensor->schedule.missed;
@@ -245,7 +245,10 @@ static void note_refusal(struct sensor *sensor, int code, const char *text, bool
     status->errors += bad ? 1 : 0;
     status->refused++;
     set_error(status, code, text);
+    /* One whose reading finds no room is well. */
+    bool is_news = !bad && note_trouble_locked(sensor, 0);
     (void)pthread_mutex_unlock(&sensor->lock);
+    tell_trouble(sensor, is_news);
 }
 
 /* What the driver could not make sense of. */

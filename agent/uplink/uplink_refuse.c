@@ -42,7 +42,9 @@ void uplink_refuse_unfit(struct uplink *uplink)
     int rc = bury(uplink, refusal, reason);
     if (rc < 0)
         give_up_unkept(uplink, refusal, rc);
-    uplink_report_refusal(uplink, reason);
+    /* What is aside meanwhile is still to be buried with the reason of its request. */
+    if (uplink->refusals == 0 && uplink->bisect.aside_count == 0)
+        uplink_report_refusal(uplink, reason);
     uplink_report_refused(uplink);
 }
 
