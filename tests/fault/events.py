@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import sys
 import time
 
@@ -134,6 +135,13 @@ class Gateway:
         return self.agent.status()["flash"]["commits"]
 
 
+def reload_at_once(agent):
+    """Before anything was told, which must not be forgotten for that."""
+    agent.config["alarm_after"] = "61s"
+    agent.write_config()
+    agent.process.send_signal(signal.SIGHUP)
+
+
 def live_runs(gateway):
     """Each start says how the run before it ended."""
     agent, shim = gateway.agent, gateway.shim
@@ -141,6 +149,8 @@ def live_runs(gateway):
     ends = []
     for end, follows in ((agent.stop, "clean"), (agent.kill, "killed"), (None, None)):
         agent.start()
+        if len(ends) == 2:
+            reload_at_once(agent)
         ends.append(gateway.await_event("started", len(ends) + 1)["ended"])
         gateway.await_event("clock-corrected", **{"from": "estimated"})
         if end is None:
