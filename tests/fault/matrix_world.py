@@ -24,6 +24,7 @@ from harness import Failure, check, wait_until
 
 PATIENCE_S = 60
 HOUR_S = 3600
+LOOKS_MIN = 10  # behind the first hour
 CASES = []
 
 
@@ -323,8 +324,9 @@ class World:
         self.wait_stored()
 
     def pass_hours(self, hours, factor):
-        """So long without a delivery, at another pace: the sensor `wave` goes on, documents are
-        taken, and behind the first hour nobody calls that healthy."""
+        """So long without a delivery, and longer where a slow machine looks too rarely, at another
+        pace: the sensor `wave` goes on, documents are taken, and behind the first hour nobody calls
+        that healthy."""
         usual, looks = self.clock.factor, 0
 
         def samples():
@@ -333,7 +335,7 @@ class World:
         self.clock.set(factor)
         wait_until("the new pace", lambda: samples() > taken + 1)
         taken, begun = samples(), self.clock.gained_s()
-        while (past := self.clock.gained_s() - begun) < hours * HOUR_S:
+        while (past := self.clock.gained_s() - begun) < hours * HOUR_S or looks < LOOKS_MIN:
             self.feed(20)
             wait_until("a sample", lambda before=taken: samples() > before)
             status = self.status()
@@ -341,7 +343,6 @@ class World:
             check(past < HOUR_S or status["healthy"] is False, f"healthy after {past:.0f} s")
             looks += past >= HOUR_S
             time.sleep(0.2)
-        check(looks >= 10, f"only {looks} looks: the outage was short")
         self.clock.set(usual)
 
     def memory_kib(self):
