@@ -21,7 +21,7 @@ from harness import ROOT, check  # pylint: disable=wrong-import-position
 SOURCE = ROOT / "platform/busybox/S90runnel"
 IMPORT = ROOT / "platform/import/import"
 BROKEN = (('kill -KILL "$child"', "true"), ('[ "$code" -eq 78 ]', "false"),
-          (' -c "$RUN_AS"', ""), ('    wait "$child"\n    kill "$killer"', '    kill "$killer"'),
+          ('    wait "$child"\n    kill "$killer"', '    kill "$killer"'),
           ('grep -qF "${SELF##*/} run " || return 1', "cat >/dev/null"),
           ("while :; do\n        make_directories", "while :; do"),
           ("export STATE_DIRECTORY=", "true "),
