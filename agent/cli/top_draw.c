@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { PIECE_BYTES = 512, ROWS_FOR_LOOKS = 20, GAP = 3 };
+enum { PIECE_BYTES = 512, ROWS_FOR_LOOKS = 20, ROWS_FOR_WORDS = 40, GAP = 3 };
 
 void top_draw_style(struct top_draw *draw, enum top_style style)
 {
@@ -193,6 +193,16 @@ static const char *skip_blanks(const char *text)
 static unsigned width_within(const struct top_draw *draw, unsigned indent)
 {
     return draw->screen->columns > indent + 1 ? draw->screen->columns - indent : 1;
+}
+
+bool top_draw_is_high(const struct top_draw *draw)
+{
+    return draw->screen->rows == 0 || draw->screen->rows >= ROWS_FOR_WORDS;
+}
+
+unsigned top_draw_error_lines(const struct top_draw *draw)
+{
+    return top_draw_is_high(draw) ? 8 : 2;
 }
 
 unsigned top_draw_count_lines(const struct top_draw *draw, unsigned indent, const char *text,

@@ -73,6 +73,11 @@ void top_draw_paragraph(struct top_draw *draw, unsigned indent, const char *text
 unsigned top_draw_count_lines(const struct top_draw *draw, unsigned indent, const char *text,
                               unsigned lines_max);
 
+/** Whether there are rows enough for more than the first words of what is wrong; and how many lines
+ *  one such text may take. */
+bool top_draw_is_high(const struct top_draw *draw);
+unsigned top_draw_error_lines(const struct top_draw *draw);
+
 /** How many columns TEXT takes. */
 unsigned top_draw_width(const char *text);
 

@@ -7,7 +7,7 @@
 
 #include "agent/control/human.h"
 
-enum { INDENT = 3, NAME_COLUMNS = 20, WIDE_COLUMNS = 132, ROWS_FOR_WORDS = 40, ERROR_LINES = 2 };
+enum { INDENT = 3, NAME_COLUMNS = 20, WIDE_COLUMNS = 132 };
 enum { SUM_BYTES = 192, SUM_LINES = 3 };
 
 /* How much of each route is shown. */
@@ -19,8 +19,7 @@ struct table {
     const struct status_read *status;
     size_t count;
     unsigned name_columns;
-    unsigned error_lines; /* at most, of each */
-    bool wide;            /* what DETAIL_ALL has in a line of its own stands in columns */
+    bool wide; /* what DETAIL_ALL has in a line of its own stands in columns */
     enum detail detail;
 };
 
@@ -39,8 +38,8 @@ static enum top_style style_of(const struct table *table, const char *name)
 
 static unsigned rows_of(const struct table *table, const char *name, enum detail detail)
 {
-    unsigned rows =
-        1 + top_draw_count_lines(table->draw, INDENT, error_of(table, name), table->error_lines);
+    unsigned rows = 1 + top_draw_count_lines(table->draw, INDENT, error_of(table, name),
+                                             top_draw_error_lines(table->draw));
     if (detail >= DETAIL_SUM)
         rows++;
     if (detail >= DETAIL_ALL && !table->wide)
@@ -141,7 +140,8 @@ static void draw_route(const struct table *table, size_t index)
     if (table->detail >= DETAIL_ALL && !table->wide)
         draw_requests(table, name);
     top_draw_style(table->draw, style_of(table, name));
-    top_draw_paragraph(table->draw, INDENT, error_of(table, name), table->error_lines);
+    top_draw_paragraph(table->draw, INDENT, error_of(table, name),
+                       top_draw_error_lines(table->draw));
     top_draw_style(table->draw, TOP_PLAIN);
 }
 
@@ -176,9 +176,7 @@ static void draw_what_fits(const struct table *table, unsigned keep)
 
 static void lay_out(struct table *table, unsigned keep)
 {
-    const struct top_screen *screen = table->draw->screen;
-    table->wide = screen->columns >= WIDE_COLUMNS;
-    table->error_lines = screen->rows == 0 || screen->rows >= ROWS_FOR_WORDS ? 8 : ERROR_LINES;
+    table->wide = table->draw->screen->columns >= WIDE_COLUMNS;
     table->name_columns =
         top_draw_name_columns(table->status, "routes", "ROUTE", NAME_COLUMNS, &table->count);
     for (table->detail = DETAIL_ALL; table->detail > DETAIL_LINE; table->detail--)

@@ -7,7 +7,7 @@
 
 #include "agent/control/human.h"
 
-enum { INDENT = 3, VALUE_BYTES = 256, CURVE_COLUMNS = 8, NARROW_COLUMNS = 80, ROWS_FOR_WORDS = 40 };
+enum { INDENT = 3, VALUE_BYTES = 256, CURVE_COLUMNS = 8, NARROW_COLUMNS = 80 };
 
 struct table {
     struct top_draw *draw;
@@ -16,7 +16,6 @@ struct table {
     size_t count;
     unsigned name_columns;
     unsigned curve_columns;
-    unsigned error_lines; /* at most, of each */
 };
 
 /* What is wrong with a sensor: its last reading failed, or something is missing from it. */
@@ -45,9 +44,11 @@ static bool is_short(const struct table *table, const char *error)
 static unsigned rows_of(const struct table *table, const char *name)
 {
     struct fault fault = fault_of(table, name);
-    unsigned rows = 1 + top_draw_count_lines(table->draw, INDENT, fault.lack, table->error_lines);
+    unsigned rows = 1 + top_draw_count_lines(table->draw, INDENT, fault.lack,
+                                             top_draw_error_lines(table->draw));
     if (!is_short(table, fault.error))
-        rows += top_draw_count_lines(table->draw, INDENT, fault.error, table->error_lines);
+        rows += top_draw_count_lines(table->draw, INDENT, fault.error,
+                                     top_draw_error_lines(table->draw));
     return rows;
 }
 
@@ -140,7 +141,7 @@ static void draw_head(const struct table *table)
 static void draw_fault(const struct table *table, const char *text)
 {
     top_draw_style(table->draw, TOP_CAUTION);
-    top_draw_paragraph(table->draw, INDENT, text, table->error_lines);
+    top_draw_paragraph(table->draw, INDENT, text, top_draw_error_lines(table->draw));
     top_draw_style(table->draw, TOP_PLAIN);
 }
 
@@ -236,7 +237,6 @@ static bool all_fit(const struct table *table)
 static void lay_out(struct table *table)
 {
     const struct top_screen *screen = table->draw->screen;
-    table->error_lines = screen->rows == 0 || screen->rows >= ROWS_FOR_WORDS ? 8 : 2;
     table->curve_columns = CURVE_COLUMNS;
     if (screen->columns > NARROW_COLUMNS)
         table->curve_columns += (screen->columns - NARROW_COLUMNS) / 3;

@@ -13,12 +13,7 @@
  */
 enum { SENSOR_ROWS = 8 };
 
-enum { ROWS_FOR_WORDS = 40, CELLS = 40, CELLS_MIN = 10, NARROW_COLUMNS = 80 };
-
-static bool has_words(const struct top_draw *draw)
-{
-    return draw->screen->rows == 0 || draw->screen->rows >= ROWS_FOR_WORDS;
-}
+enum { CELLS = 40, CELLS_MIN = 10, NARROW_COLUMNS = 80 };
 
 /* ---- the agent ---- */
 
@@ -80,16 +75,16 @@ static void draw_trial(struct top_draw *draw, const struct status_read *status)
 /* What is wrong; of the rest, where rows are few, the first alone. */
 static void draw_troubles(struct top_draw *draw, const struct status_read *status)
 {
-    unsigned lines_max = has_words(draw) ? 8 : 2;
+    unsigned lines_max = top_draw_error_lines(draw);
     const char *warning;
     size_t i = 0;
     top_draw_style(draw, TOP_BAD);
     top_draw_paragraph(draw, 1, status_read_text(status, "", "problem"), lines_max);
     top_draw_style(draw, TOP_CAUTION);
     for (; (warning = status_read_element(status, i, "warnings")) != NULL; i++)
-        if (i == 0 || has_words(draw))
+        if (i == 0 || top_draw_is_high(draw))
             top_draw_paragraph(draw, 1, warning, lines_max);
-    if (i > 1 && !has_words(draw))
+    if (i > 1 && !top_draw_is_high(draw))
         top_draw_item(draw, 1, "(%zu more: runnel status)", i - 1);
     top_draw_style(draw, TOP_PLAIN);
 }
