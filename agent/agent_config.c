@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -342,31 +343,37 @@ static int check_spool(struct agent *agent)
     return status.error < 0 ? E_FULL : E_OK;
 }
 
-/* Closes FILE, whose TEXT is what is to be said then. */
-static void take_text(struct loaded *loaded, FILE *file, char *const *text)
+static void say_text(struct loaded *loaded, char *text)
 {
-    (void)fclose(file);
     free(loaded->text);
-    loaded->text = *text;
+    loaded->text = text;
+}
+
+/* Returns CODE, with this to be said of it; E_NO_MEMORY. */
+__attribute__((format(printf, 3, 4))) static int refuse(struct loaded *loaded, int code,
+                                                        const char *format, ...)
+{
+    char *text;
+    va_list arguments;
+    va_start(arguments, format);
+    int count = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (count < 0)
+        return E_NO_MEMORY;
+    say_text(loaded, text);
+    return code;
 }
 
 /* What was applied lies with the spool, and where that moves, nobody would find it. */
 static int check_applied(const struct agent *agent, struct loaded *loaded)
 {
     const struct config_store *store = &agent->trial.store;
-    size_t count;
-    char *text = NULL;
     if (check_path(agent, loaded) == E_OK || (store->good.place == 0 && !store->trial.is_on))
         return E_OK;
-    FILE *file = open_memstream(&text, &count);
-    if (file == NULL)
-        return E_NO_MEMORY;
-    (void)fprintf(file,
+    return refuse(loaded, E_UNSUPPORTED,
                   "spool.path: %s -> %s would leave behind what was applied; runnel config apply "
                   "--none, then restart\n",
                   agent->config->spool.path, loaded->config->spool.path);
-    take_text(loaded, file, &text);
-    return E_UNSUPPORTED;
 }
 
 /* Says what changes. The spool stays where it is until the next start. */
@@ -381,7 +388,8 @@ static int tell_changes(const struct agent *agent, struct loaded *loaded)
     if (loaded->text != NULL)
         (void)fputs(loaded->text, file);
     int rc = agent_change_tell(agent->config, config, file);
-    take_text(loaded, file, &text);
+    (void)fclose(file);
+    say_text(loaded, text);
     if (rc == E_OK && check_path(agent, loaded) < 0)
         config->spool.path = config_pool_text(config->pool, agent->config->spool.path);
     return rc;
@@ -434,19 +442,10 @@ static int check_secrets(const struct agent *agent, enum cfg_origin origin, stru
     drop(&trusted);
     if (route == NULL)
         return E_OK;
-    size_t count;
-    char *text = NULL;
-    FILE *faults = open_memstream(&text, &count);
-    if (faults == NULL)
-        return E_NO_MEMORY;
-    (void)fprintf(faults,
+    return refuse(loaded, E_CONFIG,
                   "route %s: tells its secret to a server to which the main file does not; a "
                   "fetched configuration cannot change \"auth\", its files, or where they count\n",
                   route);
-    (void)fclose(faults);
-    free(loaded->text);
-    loaded->text = text;
-    return E_CONFIG;
 }
 
 static int apply(struct agent *agent, const struct agent_ask *ask, struct loaded *loaded)
